@@ -1,0 +1,1 @@
+"""What one trial does: data, model, training, export. Only ``trial.py`` knows Ray."""

@@ -1,0 +1,40 @@
+"""The settings of one trial, model and training alike; light to import, since commands need it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Parameters = dict[str, str | int | float | bool | None]
+"""Some of a trial's settings, by name."""
+
+
+class TrialConfig(BaseModel):
+    """Everything that one trial trains with. Each field may be fixed or searched."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    cell: Literal["lstm", "gru"] = Field("lstm", description="recurrent cell")
+    hidden_size: int = Field(128, ge=1, le=8192, description="units a layer and direction")
+    layers: int = Field(2, ge=1, le=32, description="stacked recurrent layers")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="dropout between layers")
+    bidirectional: bool = Field(False, description="read each sequence in both directions")
+    head: Literal["all-steps", "last", "mean"] = Field(
+        "all-steps",
+        description="what the linear layer sees: all steps' outputs, the last one, or their mean",
+    )
+    learning_rate: float = Field(
+        1e-3, gt=0.0, le=100.0, description="Adam's rate; the peak rate of a one-cycle schedule"
+    )
+    epochs: int = Field(6, ge=1, le=100_000, description="passes over the training part")
+    batch_size: int = Field(64, ge=1, le=1_000_000, description="sequences a step")
+    optimizer: Literal["adam", "adamw"] = Field("adam", description="optimizer")
+    weight_decay: float = Field(0.0, ge=0.0, description="the optimizer's weight decay")
+    schedule: Literal["constant", "one-cycle"] = Field(
+        "one-cycle", description="how the learning rate moves over the steps"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the hardware has it, else float32"
+    )
+    clip_norm: float | None = Field(
+        1.0, gt=0.0, description="largest total gradient norm; null for no clipping"
+    )
