@@ -1,0 +1,102 @@
+"""Where an installation keeps its state, and the settings that move parts of it elsewhere."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = ".gatetune"
+
+
+class SettingsError(ValueError):
+    """An environment setting cannot be used; the message says which and why."""
+
+
+def find_home(start: Path) -> Path:
+    """Return the nearest ``.gatetune`` in ``start`` or above it, else a new one in ``start``."""
+    for folder in (start, *start.parents):
+        if (folder / FOLDER).is_dir():
+            return folder / FOLDER
+    return start / FOLDER
+
+
+@dataclass(frozen=True)
+class Home:
+    """The settings of one installation. Nothing is created before :meth:`create`."""
+
+    path: Path
+    database_url: str
+    tracking_uri: str
+    ray_address: str | None
+    checkpoints: Path
+    data: Path
+
+    @classmethod
+    def from_environment(cls) -> "Home":
+        """Read the settings.
+
+        Raises:
+            SettingsError: a setting names something that cannot be used.
+        """
+        given = os.environ.get("GATETUNE_HOME")
+        path = Path(given).expanduser().resolve() if given else find_home(Path.cwd())
+        if path.exists() and not path.is_dir():
+            raise SettingsError(f"GATETUNE_HOME must be a folder, but {path} is a file")
+        return cls(
+            path=path,
+            database_url=database_url(
+                os.environ.get("GATETUNE_DATABASE_URL", f"sqlite:///{path / 'gatetune.db'}")
+            ),
+            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{path / 'mlflow.db'}"),
+            ray_address=os.environ.get("RAY_ADDRESS") or None,
+            checkpoints=local_folder("GATETUNE_CHECKPOINTS", path / "checkpoints"),
+            data=local_folder("GATETUNE_DATA", path / "data"),
+        )
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of MLflow's artifacts when MLflow's own state lies under the home."""
+        return self.path / "artifacts"
+
+    @property
+    def embedded_tracking(self) -> bool:
+        """Whether MLflow's state is a file of this home and no server is needed."""
+        return self.tracking_uri.startswith("sqlite:")
+
+    def create(self) -> None:
+        """Create the home, with a ``.gitignore`` so that state is never committed."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        ignore = self.path / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+
+
+def database_url(url: str) -> str:
+    """Return ``url`` with the driver that is installed here.
+
+    Raises:
+        SettingsError: the database is neither SQLite nor PostgreSQL.
+    """
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    if url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        return url
+    kind = url.split(":", 1)[0]
+    raise SettingsError(
+        f"GATETUNE_DATABASE_URL must start with sqlite:/// or postgresql://, but got {kind!r}"
+    )
+
+
+def local_folder(setting: str, default: Path) -> Path:
+    """Return the folder that ``setting`` names, else ``default``.
+
+    Raises:
+        SettingsError: the setting is a URL; only folders are read and written so far.
+    """
+    given = os.environ.get(setting)
+    if not given:
+        return default
+    if "://" in given:
+        raise SettingsError(f"{setting} must be a folder, but got {given!r}")
+    return Path(given).expanduser().resolve()

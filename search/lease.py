@@ -1,0 +1,138 @@
+"""A driver owns its job by a lease: a row that it renews and that every commit of it checks."""
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, or_, update
+
+from search.store import Job, Store, StoreError
+
+DURATION_S = 30.0
+"""How long a lease holds without being renewed."""
+
+
+class LeaseLostError(RuntimeError):
+    """Another driver owns the job now, so nothing may be written for it any more."""
+
+
+class LeaseHeldError(RuntimeError):
+    """A live driver owns the job."""
+
+
+def identity() -> str:
+    """Return a name for this process that tells whether it is still alive on this host."""
+    pid = os.getpid()
+    return f"{socket.gethostname()}:{pid}:{birth(pid)}:{secrets.token_hex(4)}"
+
+
+def birth(pid: int) -> str:
+    """Return when a process started, in the kernel's own ticks, or '' where it is gone.
+
+    Process numbers are used again; together with its birth a number names one process.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def is_dead(owner: str) -> bool:
+    """Whether ``owner`` was a process of this host that has ended."""
+    host, pid, born, _ = owner.rsplit(":", 3)
+    return host == socket.gethostname() and birth(int(pid)) != born
+
+
+class Lease:
+    """Ownership of one job by this process, renewed by a thread while the ``with`` block runs.
+
+    Raises on entering:
+        LeaseHeldError: another driver holds the job and is not known to be dead.
+    """
+
+    def __init__(self, store: Store, job_id: str, clock: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self.job_id = job_id
+        self.owner = identity()
+        self.clock = clock
+        self.lost = threading.Event()
+        self.released = threading.Event()
+        self.thread = threading.Thread(target=self.keep, name="lease", daemon=True)
+
+    def __enter__(self) -> "Lease":
+        self.acquire()
+        self.thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.released.set()
+        self.thread.join()
+        self.release()
+
+    def acquire(self) -> None:
+        """Take the lease in one conditional update, so that of two drivers one wins."""
+        now = self.clock()
+        with self.store.session() as session:
+            holder = session.get_one(Job, self.job_id).lease_owner
+            free = or_(Job.lease_owner.is_(None), Job.lease_until < now)
+            if holder is not None and is_dead(holder):
+                free = or_(free, Job.lease_owner == holder)
+            taken = session.execute(
+                update(Job)
+                .where(Job.id == self.job_id, free)
+                .values(lease_owner=self.owner, lease_until=now + DURATION_S)
+            )
+            if taken.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an update
+                raise LeaseHeldError(f"job {self.job_id} is run by another driver ({holder})")
+
+    def check(self, connection: Connection) -> None:
+        """Renew the lease inside the caller's transaction, which only its owner can commit.
+
+        Raises:
+            LeaseLostError: another driver took it.
+        """
+        renewed = connection.execute(
+            update(Job)
+            .where(Job.id == self.job_id, Job.lease_owner == self.owner)
+            .values(lease_until=self.clock() + DURATION_S)
+        )
+        if renewed.rowcount != 1:
+            self.lost.set()
+            raise LeaseLostError(f"job {self.job_id} was taken over by another driver")
+
+    def keep(self) -> None:
+        """Renew the lease until it is released or lost; the body of the thread."""
+        while not self.released.wait(DURATION_S / 6):
+            try:
+                with self.store.session() as session:
+                    self.check(session.connection())
+            except LeaseLostError:
+                return
+            except StoreError:
+                continue  # the database is away; the next commit of the driver will say so
+
+    def release(self) -> None:
+        """Give the lease back, if it is still ours."""
+        with self.store.session() as session:
+            session.execute(
+                update(Job)
+                .where(Job.id == self.job_id, Job.lease_owner == self.owner)
+                .values(lease_owner=None, lease_until=0.0)
+            )
+
+
+def driver_is_alive(job: Job, now: float) -> bool:
+    """Whether a driver holds ``job`` and may still be running it."""
+    owner: Any = job.lease_owner
+    return owner is not None and job.lease_until >= now and not is_dead(owner)

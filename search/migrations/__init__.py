@@ -1,0 +1,1 @@
+"""Alembic migrations of Gatetune's own tables; Optuna migrates its own."""
