@@ -1,0 +1,91 @@
+"""Ray, as one job needs it: started here or joined, quiet, and checked against the document."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from search.spec import JobSpec
+
+QUIET = {
+    # Tune's own loggers and reporters cost more than our trials, and say what we say better.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # The study is the truth: Tune's snapshots of itself are never read.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Signals end a job through the study; see engine.py.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # A worker in the middle of an epoch is not waited for when a job ends.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+class ClusterError(RuntimeError):
+    """Ray cannot be reached, or has not what the document asks for."""
+
+
+@contextmanager
+def cluster(address: str | None, cpus: int | None = None) -> Iterator[None]:
+    """Join the Ray at ``address``, or run a local one for as long as the block lasts.
+
+    Args:
+        address: a Ray address; None for a local Ray.
+        cpus: logical processors of a local Ray; None for all of this machine.
+
+    Raises:
+        ClusterError: there is no Ray at the address.
+    """
+    os.environ.update(QUIET)
+    for name in ("ray.tune", "ray.train", "ray"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        ray.init(
+            address=address or "local",
+            num_cpus=None if address else cpus,
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterError(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_resources(spec: JobSpec) -> None:
+    """Refuse a job whose trials the cluster can never place.
+
+    Raises:
+        ClusterError: says what a trial asks for and what the cluster has.
+    """
+    total = ray.cluster_resources()
+    wanted = {"CPU": spec.workers.cpus, "GPU": spec.workers.gpus}
+    for kind, amount in wanted.items():
+        largest = max((node["Resources"].get(kind, 0.0) for node in ray.nodes()), default=0.0)
+        if amount > largest:
+            key = f"workers.{kind.lower()}s"
+            raise ClusterError(
+                f"{key}: a trial asks for {amount:g} {kind}, but the cluster has "
+                f"{total.get(kind, 0.0):g} {kind} in all and {largest:g} on its largest node"
+            )
+
+
+def slots(spec: JobSpec) -> int:
+    """Return how many trials may run at once on the cluster as it is now, at least one."""
+    if spec.workers.concurrent != "auto":
+        return spec.workers.concurrent
+    total = ray.cluster_resources()
+    counts = [
+        int(total.get(kind, 0.0) / amount)
+        for kind, amount in (("CPU", spec.workers.cpus), ("GPU", spec.workers.gpus))
+        if amount > 0
+    ]
+    return max(1, min(counts))

@@ -1,0 +1,320 @@
+"""Ray Tune over a study: Tune places trials on workers, the study decides everything else."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+from search.cluster import slots
+from search.lease import LeaseLostError
+from search.spec import JobSpec
+from search.study import JobStudy, LiveTrial, Verdict
+
+TRIALS_A_FIT = 1000
+"""Trials after which Tune is started afresh on the same study: its driver grows by 57 to 84 MB
+for 1,000 trials that it keeps, and starting costs seconds."""
+
+POLL_S = 0.25
+"""How often the loop looks at the cluster's size and at the outside world."""
+
+
+class Observer(Protocol):
+    """Who wants to know what happens, in the driver's thread; must be quick and not raise."""
+
+    def asked(self, live: LiveTrial) -> None:
+        """A trial starts, or starts again."""
+
+    def reported(self, live: LiveTrial, metrics: dict[str, float], verdict: Verdict) -> None:
+        """An epoch was committed."""
+
+    def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
+        """A trial lost its worker or raised; it will be tried `again`, or is failed."""
+
+
+class Interrupted(Exception):  # noqa: N818 - a normal outcome, not an error
+    """The job was asked to stop; its running trials wait in the study."""
+
+
+class Engine:
+    """Runs every trial of one study.
+
+    Args:
+        study: which trials, and what follows from their epochs.
+        trainable: the Tune class that trains; its contract is that of `RecurrentTrial`.
+        data: handed to the trainable's `setup`; placed in Ray's object store once a fit.
+        checkpoints: folder for the study's trials.
+        observer: told about every event.
+        should_stop: asked a few times a second; may raise to end the job.
+        elapsed_s: seconds that the job has run, for `budget.hours`.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is an independent part of the run
+        self,
+        study: JobStudy,
+        *,
+        trainable: type[tune.Trainable],
+        data: Any,
+        checkpoints: Path,
+        observer: Observer,
+        should_stop: Callable[[], bool],
+        elapsed_s: Callable[[], float],
+    ) -> None:
+        self.study = study
+        self.spec: JobSpec = study.spec
+        self.trainable = trainable
+        self.data = data
+        self.checkpoints = checkpoints
+        self.observer = observer
+        self.should_stop = should_stop
+        self.elapsed_s = elapsed_s
+        self.numbers: dict[str, int] = {}
+        self.placed: dict[int, Trial] = {}
+        self.asked = 0
+        self.slots = 1
+        self.next_poll = 0.0
+        self.stopping = False
+        self.fault: BaseException | None = None
+
+    def run(self) -> None:
+        """Run until the study is done.
+
+        Raises:
+            Interrupted: `should_stop` said so; what ran waits in the study.
+            LeaseLostError: another driver owns the job.
+        """
+        self.poll()
+        while not self.study.done:
+            self.halt_if_needed()
+            self.fit()
+            self.halt_if_needed()
+            for number in list(self.study.live):
+                self.study.requeue(number)
+
+    def halt_if_needed(self) -> None:
+        """End the run if a callback failed or a stop was asked for."""
+        if self.fault is not None:
+            if not isinstance(self.fault, LeaseLostError):
+                self.requeue_all()
+            raise self.fault
+        if self.stopping:
+            self.requeue_all()
+            raise Interrupted
+
+    def requeue_all(self) -> None:
+        """Put every running trial back into the study."""
+        for number in list(self.study.live):
+            self.study.requeue(number)
+
+    def fit(self) -> None:
+        """Let Tune run up to `TRIALS_A_FIT` trials."""
+        self.asked = 0
+        self.numbers.clear()
+        self.placed.clear()
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(self.slots, 16))
+        workers = self.spec.workers
+        trainable = tune.with_resources(
+            tune.with_parameters(self.trainable, data=self.data),
+            {"CPU": workers.cpus, "GPU": workers.gpus},
+        )
+        scratch = tempfile.mkdtemp(prefix="gatetune-tune-")
+        try:
+            tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(
+                    search_alg=StudySearcher(self),
+                    scheduler=StudyScheduler(self),
+                    num_samples=-1,
+                    reuse_actors=True,
+                    trial_name_creator=lambda trial: trial.trial_id,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name="tune",
+                    storage_path=scratch,
+                    stop=StudyStopper(self),
+                    verbose=0,
+                    failure_config=tune.FailureConfig(max_failures=0),
+                ),
+            ).fit()
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    # -- what Tune's callbacks do --------------------------------------------------------------
+
+    def suggest(self, ray_id: str) -> dict[str, Any] | str | None:
+        """Return the configuration of the next trial, None for not yet, or FINISHED."""
+        if self.halted or self.study.done:
+            return Searcher.FINISHED
+        if self.asked >= TRIALS_A_FIT:
+            return None if self.study.live else Searcher.FINISHED
+        if len(self.study.live) >= self.slots:
+            return None
+        live = self.study.ask()
+        if live is None:
+            return Searcher.FINISHED if self.study.done else None
+        self.asked += 1
+        self.numbers[ray_id] = live.number
+        self.observer.asked(live)
+        return self.config(live)
+
+    def config(self, live: LiveTrial) -> dict[str, Any]:
+        """Return what the worker needs to train a trial."""
+        return {
+            "number": live.number,
+            "parameters": live.config.model_dump(),
+            "seed": live.seed,
+            "acknowledged": live.acknowledged,
+            "checkpoints": str(self.checkpoints / f"{live.number:06d}"),
+            "metric": self.spec.objective.metric,
+            "direction": self.spec.objective.direction,
+            "cpus": self.spec.workers.cpus,
+            "gpus": self.spec.workers.gpus,
+            "epoch_limit_s": self.spec.workers.epoch_limit_s,
+        }
+
+    def report(self, ray_id: str, result: dict[str, Any]) -> str:
+        """Commit an epoch and return Tune's word for what follows."""
+        number = self.numbers[ray_id]
+        live = self.study.live[number]
+        prefix = "metrics/"
+        metrics = {
+            key.removeprefix(prefix): float(value)
+            for key, value in result.items()
+            if key.startswith(prefix)
+        }
+        verdict = self.study.report(number, result["epoch"], metrics, result["outcome"])
+        self.observer.reported(live, metrics, verdict)
+        if verdict is Verdict.CONTINUE:
+            return str(TrialScheduler.CONTINUE)
+        self.placed.pop(number, None)
+        return str(TrialScheduler.STOP)
+
+    def lose(self, ray_id: str, reason: str) -> None:
+        """Count a failed attempt of a trial, unless that was done already."""
+        number = self.numbers.get(ray_id)
+        if number is None or number not in self.study.live:
+            return
+        live = self.study.live[number]
+        self.placed.pop(number, None)
+        again = self.study.fail(number, reason)
+        self.observer.lost(live, reason, again=again)
+
+    @property
+    def halted(self) -> bool:
+        """Whether Tune should end although the study is not done."""
+        return self.stopping or self.fault is not None
+
+    def poll(self) -> None:
+        """Look at the cluster, the clock and the person, a few times a second."""
+        now = time.monotonic()
+        if now < self.next_poll:
+            return
+        self.next_poll = now + POLL_S
+        self.slots = slots(self.spec)
+        self.stopping = self.stopping or self.should_stop()
+        hours = self.spec.budget.hours
+        if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_closed:
+            self.study.close("hours")
+        # Tune sets a trial to ERROR without telling anyone when a worker cannot be reset.
+        for trial in list(self.placed.values()):
+            if trial.status == Trial.ERROR:
+                self.lose(trial.trial_id, "Ray could not reset the worker for this trial")
+
+    def guard(self, error: BaseException) -> None:
+        """Keep a callback's error for the end of the run: Tune would log and forget it."""
+        self.fault = self.fault or error
+
+
+class StudySearcher(Searcher):
+    """Tune's searcher: asks the study. Never raises."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.engine = engine
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return a configuration, None for not yet, or FINISHED."""
+        try:
+            return self.engine.suggest(trial_id)
+        except Exception as error:  # noqa: BLE001 - kept, and raised after the run
+            self.engine.guard(error)
+            return Searcher.FINISHED
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False  # noqa: ARG002, FBT001, FBT002
+    ) -> None:
+        """Count an error that the scheduler was not told about."""
+        if error:
+            try:
+                self.engine.lose(trial_id, "the worker was lost")
+            except Exception as fault:  # noqa: BLE001
+                self.engine.guard(fault)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing: the study is the state."""
+
+
+class StudyScheduler(FIFOScheduler):
+    """Tune's scheduler: commits each result to the study. Never raises."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self.engine = engine
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+        """Remember Tune's trial, to notice an ERROR that nobody announces."""
+        self.engine.placed[self.engine.numbers[trial.trial_id]] = trial
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
+        """Commit an epoch."""
+        try:
+            return self.engine.report(trial.trial_id, result)
+        except Exception as error:  # noqa: BLE001 - kept, and raised after the run
+            self.engine.guard(error)
+            return str(TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+        """Count a failed attempt, with the worker's traceback."""
+        try:
+            self.engine.lose(trial.trial_id, reason_of(trial))
+        except Exception as error:  # noqa: BLE001
+            self.engine.guard(error)
+
+
+class StudyStopper(Stopper):
+    """Ends Tune's loop when the engine is halted; Tune asks it in each round."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002
+        """Stop no single trial: that is the scheduler's verdict."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the whole run should end now."""
+        try:
+            self.engine.poll()
+        except Exception as error:  # noqa: BLE001
+            self.engine.guard(error)
+        return self.engine.halted
+
+
+def reason_of(trial: Trial) -> str:
+    """Return the text of what ended a trial, a traceback where the worker left one."""
+    path = trial.error_file
+    if path is None or not Path(path).exists():
+        return "the worker was lost"
+    return Path(path).read_text(encoding="utf-8", errors="replace").strip()

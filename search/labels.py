@@ -1,0 +1,25 @@
+"""Short names for configurations and runs, for people."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainables.config import TrialConfig
+
+
+def describe(config: TrialConfig) -> str:
+    """Return a configuration in a few words, such as ``GRU 96x2 lr 0.0043``."""
+    parts = [f"{config.cell.upper()} {config.hidden_size}x{config.layers}"]
+    if config.bidirectional:
+        parts.append("both ways")
+    parts.append(f"lr {config.learning_rate:.2g}")
+    if config.dropout and config.layers > 1:
+        parts.append(f"dropout {config.dropout:.2g}")
+    return " ".join(parts)
+
+
+def run_name(number: int, config: TrialConfig, attrs: Mapping[str, Any]) -> str:
+    """Return the name of a trial's MLflow run; equal widths sort by number."""
+    prefix = f"{number:03d} {describe(config)}"
+    if "replicate" in attrs:
+        return f"confirm {prefix} seed {attrs['replicate']}"
+    return f"{prefix} (baseline)" if "baseline" in attrs else prefix

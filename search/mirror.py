@@ -1,0 +1,105 @@
+"""A copy of the study in memory, in which the sampler draws before anything is written."""
+
+import random
+from itertools import islice
+from typing import Any
+
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from search.samplers import make_sampler
+from search.seeding import derive_seed
+from search.space import Space
+from search.spec import JobSpec
+from search.storage import in_memory_study
+from trainables.config import Parameters
+
+DRAWS = 20
+"""Draws before a configuration that is new is looked up instead."""
+
+
+class Mirror:
+    """The sampler and all that it may know of the study.
+
+    Drawing here keeps the database free of half-asked trials: a draw that doubles an earlier
+    trial is dropped, and one that is kept is written whole.
+    """
+
+    def __init__(self, spec: JobSpec) -> None:
+        self.spec = spec
+        self.space = Space.of(spec)
+        self.study = in_memory_study("mirror", spec.objective.direction)
+        self.storage = self.study._storage  # noqa: SLF001 - samplers read it, and we fill it
+        self.study_id = self.study._study_id  # noqa: SLF001
+        self.ids: dict[int, int] = {}
+        self.tried: set[str] = set()
+
+    def identity(self, parameters: Parameters, overrides: Parameters) -> str:
+        """Return what makes two trials the same: everything that they would train with."""
+        return self.spec.config(parameters, overrides).model_dump_json()
+
+    def restore_attrs(self, attrs: dict[str, Any]) -> None:
+        """Take over what samplers remember in the study itself."""
+        for key, value in attrs.items():
+            self.storage.set_study_system_attr(self.study_id, key, value)
+
+    def attrs(self) -> dict[str, Any]:
+        """Return what samplers remember in the study itself."""
+        return self.storage.get_study_system_attrs(self.study_id)
+
+    def add(self, number: int, trial: FrozenTrial, identity: str) -> None:
+        """Add a trial that exists in the study, or is about to."""
+        self.ids[number] = self.storage.create_new_trial(self.study_id, trial)
+        self.tried.add(identity)
+
+    def draw(self, number: int) -> FrozenTrial | None:
+        """Return a configuration for trial ``number`` that no trial has yet, or None if none is left.
+
+        The seed depends on the job's seed and the number alone, so that a driver that is started
+        again goes on as the first would have.
+        """
+        for attempt in range(DRAWS):
+            seed = derive_seed(self.spec.seed, "sample", number, attempt)
+            self.study.sampler = make_sampler(self.spec, seed)
+            asked = self.study.ask()
+            identity = self.identity(self.space.suggest(asked), {})
+            trial_id = asked._trial_id  # noqa: SLF001 - a number is no key of the storage
+            if identity not in self.tried:
+                self.ids[number] = trial_id
+                self.tried.add(identity)
+                return self.storage.get_trial(trial_id)
+            # Samplers ignore failed trials, so a dropped draw teaches them nothing.
+            self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+        return self.look_up(number)
+
+    def look_up(self, number: int) -> FrozenTrial | None:
+        """Return one of the configurations left in a small discrete space."""
+        if self.space.size is None:
+            raise RuntimeError(f"{DRAWS} draws in a row from an infinite space were no new trial")
+        untried = (c for c in self.space.configurations() if self.identity(c, {}) not in self.tried)
+        left = list(islice(untried, 1000))
+        if not left:
+            return None
+        chosen = random.Random(derive_seed(self.spec.seed, "look-up", number)).choice(left)  # noqa: S311
+        trial = self.frozen(chosen)
+        self.add(number, trial, self.identity(chosen, {}))
+        return trial
+
+    def frozen(self, parameters: Parameters, **user_attrs: Any) -> FrozenTrial:
+        """Return a running trial with the given parameters of the space."""
+        distributions: dict[str, BaseDistribution] = self.space.distributions(parameters)
+        return create_trial(
+            state=TrialState.RUNNING,
+            params=parameters,
+            distributions=distributions,
+            user_attrs=user_attrs,
+        )
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Add an intermediate value."""
+        self.storage.set_trial_intermediate_value(self.ids[number], epoch, value)
+
+    def finish(self, number: int, state: TrialState, value: float | None) -> None:
+        """Add how a trial ended."""
+        values = None if value is None else [value]
+        self.storage.set_trial_state_values(self.ids[number], state, values)

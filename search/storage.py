@@ -1,0 +1,95 @@
+"""Optuna's storage on our database, every commit of it fenced by the driver's lease."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from sqlalchemy import Executable, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from search.lease import Lease
+from search.store import Store, tune_sqlite
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def open_storage(store: Store) -> RDBStorage:
+    """Return Optuna's storage on the database of ``store``; Optuna makes and owns its tables."""
+    sqlite_store = store.engine.dialect.name == "sqlite"
+    storage = RDBStorage(
+        store.url,
+        engine_kwargs={"connect_args": {"timeout": 60}} if sqlite_store else {"pool_pre_ping": True},
+    )
+    if sqlite_store:
+        storage.engine.dispose()  # the connections so far lack our settings
+        tune_sqlite(storage.engine)
+    return storage
+
+
+class FencedStorage:
+    """Optuna's storage in the hands of one driver.
+
+    Each of its transactions checks the lease first, so a driver that lost its job can commit
+    nothing, and carries our own statements along, so that they hold exactly if Optuna's do.
+    """
+
+    def __init__(self, store: Store, lease: Lease) -> None:
+        self.optuna = open_storage(store)
+        self.lease = lease
+        self.dialect = store.engine.dialect.name
+        self.pending: list[Executable] = []
+        event.listen(self.optuna.scoped_session.session_factory, "before_commit", self.join)
+
+    def join(self, session: Session) -> None:
+        """Check the lease and run the statements that wait for this commit."""
+        self.lease.check(session.connection())
+        for statement in self.pending:
+            session.execute(statement)
+
+    @contextmanager
+    def along(self, *statements: Executable) -> Iterator[RDBStorage]:
+        """Yield Optuna's storage; the one commit made in the block carries ``statements``."""
+        self.pending = list(statements)
+        try:
+            yield self.optuna
+        finally:
+            self.pending = []
+
+    def insert_once(self, table: type[DeclarativeBase], **values: Any) -> Executable:
+        """Return an insert that leaves a row that is already there as it is."""
+        if self.dialect == "postgresql":
+            return postgresql.insert(table).values(**values).on_conflict_do_nothing()
+        return sqlite.insert(table).values(**values).on_conflict_do_nothing()
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.optuna.engine.dispose()
+
+
+def study_id(storage: RDBStorage, name: str, direction: str) -> int:
+    """Return the id of the study ``name``, created where it is missing."""
+    try:
+        return storage.get_study_id_from_name(name)
+    except KeyError:
+        return storage.create_new_study([optuna.study.StudyDirection[direction.upper()]], name)
+
+
+def read_trials(storage: RDBStorage, name: str) -> Sequence[optuna.trial.FrozenTrial]:
+    """Return the trials of the study ``name`` by number; none where there is no such study."""
+    try:
+        return storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False)
+    except KeyError:
+        return []
+
+
+def in_memory_study(name: str, direction: str) -> optuna.Study:
+    """Return a study that lives in this process alone."""
+    return optuna.create_study(
+        storage=optuna.storages.InMemoryStorage(),
+        study_name=name,
+        direction=direction,
+        pruner=optuna.pruners.NopPruner(),
+    )

@@ -1,0 +1,425 @@
+"""The one truth of a job: which trials exist, what they reported and how they ended."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Executable, select, update
+
+from search.labels import run_name
+from search.lease import Lease
+from search.mirror import Mirror
+from search.rungs import Rungs
+from search.seeding import derive_seed
+from search.spec import JobSpec
+from search.storage import FencedStorage, study_id
+from search.store import PARENT, JournalRow, Run, Store
+from trainables.config import Parameters, TrialConfig
+
+ATTEMPTS = 3
+"""Times that a trial may lose its worker or raise before it is failed."""
+
+
+class Verdict(StrEnum):
+    """What follows from an epoch. All but CONTINUE end the trial."""
+
+    CONTINUE = "continue"
+    COMPLETE = "complete"
+    DIVERGED = "diverged"
+    PRUNED = "pruned"
+    BUDGET = "budget"
+
+
+MLFLOW_STATUS = {
+    Verdict.COMPLETE: "FINISHED",
+    Verdict.DIVERGED: "FAILED",
+    Verdict.PRUNED: "KILLED",
+    Verdict.BUDGET: "KILLED",
+}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial that is fixed beforehand: a baseline, or a replicate of the confirmation."""
+
+    parameters: Parameters
+    """Values for the space's parameters."""
+    overrides: Parameters
+    """Other settings that differ from the job's training."""
+    seed: int | None = None
+    """Training seed; derived from the trial's number where None."""
+    attrs: dict[str, Any] = field(default_factory=dict)
+    """What the study should remember about it, such as `baseline`."""
+
+
+@dataclass
+class LiveTrial:
+    """A trial that is being trained."""
+
+    number: int
+    trial_id: int
+    config: TrialConfig
+    seed: int
+    baseline: bool
+    acknowledged: int = 0
+    """Epochs that the study has committed."""
+    attempts: int = 0
+    best: float | None = None
+
+
+class JobStudy:
+    """One study of a job in the hands of its driver.
+
+    Not thread-safe: one thread of one driver calls it. Every method that writes raises
+    `LeaseLostError` once another driver owns the job, and then nothing was written.
+
+    Args:
+        store: the database.
+        lease: the driver's ownership of the job.
+        spec: the job document.
+        name: the study's name: the job's id, or `JOB/confirm`.
+        fixed: trials that come first, in this order.
+        trials: how many trials there shall be; drawn by the sampler after the fixed ones.
+        prunes: whether the job's pruner may end trials.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is an independent fact about the study
+        self,
+        store: Store,
+        lease: Lease,
+        spec: JobSpec,
+        *,
+        name: str,
+        fixed: Sequence[Proposal],
+        trials: int,
+        prunes: bool,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.spec = spec
+        self.name = name
+        self.job_id = lease.job_id
+        self.fixed = fixed
+        self.trials = trials
+        self.prunes = prunes
+        self.clock = clock
+        self.direction = spec.objective.direction
+        self.storage = FencedStorage(store, lease)
+        self.study_id = study_id(self.storage.optuna, name, self.direction)
+        self.mirror = Mirror(spec)
+        self.rungs = Rungs(spec)
+        self.live: dict[int, LiveTrial] = {}
+        self.waiting: list[LiveTrial] = []
+        self.ended: dict[int, str] = {}
+        self.count = 0
+        self.best: tuple[int, float] | None = None
+        self.closed: str | None = None
+        """Why no further trial will start although the budget of trials is not spent."""
+        self.load(store)
+
+    # -- reading back --------------------------------------------------------------------------
+
+    def load(self, store: Store) -> None:
+        """Rebuild what this object knows from the database, and requeue what was running.
+
+        A trial whose last epoch ended it, but whose end was not written, is ended now.
+        """
+        storage = self.storage.optuna
+        self.mirror.restore_attrs(storage.get_study_system_attrs(self.study_id))
+        with store.session() as session:
+            rows = session.scalars(
+                select(JournalRow)
+                .where(JournalRow.study == self.name, JournalRow.trial != PARENT)
+                .order_by(JournalRow.trial, JournalRow.epoch)
+            ).all()
+        journal: dict[int, list[JournalRow]] = {}
+        for row in rows:
+            journal.setdefault(row.trial, []).append(row)
+        for trial in storage.get_all_trials(self.study_id):
+            self.load_trial(trial, journal.get(trial.number, []))
+
+    def load_trial(self, trial: FrozenTrial, epochs: Sequence[JournalRow]) -> None:
+        """Take one trial of the database into the mirror, the rungs and the counts."""
+        live = self.as_live(trial)
+        self.count += 1
+        state, finished = trial.state, trial.state.is_finished()
+        open_trial = trial if finished else self.mirror.frozen(trial.params, **trial.user_attrs)
+        open_trial.system_attrs = dict(trial.system_attrs)
+        if not finished:
+            open_trial.intermediate_values = dict(trial.intermediate_values)
+        self.mirror.add(trial.number, open_trial, live.config.model_dump_json())
+        self.rungs.add(trial.number, live.config)
+        for row in epochs:
+            value = json.loads(row.metrics).get(self.spec.objective.metric, math.nan)
+            self.rungs.replay(trial.number, row.epoch, value, json.loads(row.pruner))
+            self.note(live, row.epoch, value)
+        if finished:
+            self.rungs.finish(trial.number, state, trial.value)
+            self.count_end(live, self.how_it_ended(trial))
+            return
+        self.live[trial.number] = live
+        last = Verdict(epochs[-1].verdict) if epochs else Verdict.CONTINUE
+        if last is not Verdict.CONTINUE:
+            self.end(live, last)
+        elif state is TrialState.RUNNING:
+            self.requeue(live.number)
+        else:
+            self.waiting.append(self.live.pop(live.number))
+
+    def as_live(self, trial: FrozenTrial) -> LiveTrial:
+        """Return the trial as its worker needs it, before any epoch."""
+        attrs = trial.user_attrs
+        return LiveTrial(
+            number=trial.number,
+            trial_id=trial._trial_id,  # noqa: SLF001 - the storage's key
+            config=self.spec.config(trial.params, attrs.get("overrides", {})),
+            seed=attrs["seed"],
+            baseline="baseline" in attrs,
+            attempts=attrs.get("attempts", 0),
+        )
+
+    @staticmethod
+    def how_it_ended(trial: FrozenTrial) -> str:
+        """Return complete, pruned, diverged, budget or failed."""
+        if trial.state is TrialState.PRUNED:
+            return next((a for a in ("diverged", "budget") if a in trial.user_attrs), "pruned")
+        return {TrialState.COMPLETE: "complete", TrialState.FAIL: "failed"}[trial.state]
+
+    # -- asking --------------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to run."""
+        return not self.live and not self.waiting and (self.count >= self.trials or self.is_closed)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no further trial will start."""
+        return self.closed is not None
+
+    def ask(self) -> LiveTrial | None:
+        """Return the next trial to train, or None while there is none.
+
+        Requeued trials come first, then the fixed ones, then fresh ones from the sampler.
+        """
+        if self.waiting:
+            return self.take_waiting()
+        if self.is_closed or self.count >= self.trials:
+            return None
+        number = self.count
+        if number < len(self.fixed):
+            trial = self.propose(number, self.fixed[number])
+        else:
+            drawn = self.mirror.draw(number)
+            if drawn is None:
+                self.close("exhausted")
+                return None
+            trial = drawn
+            trial.user_attrs = {"seed": derive_seed(self.spec.seed, "trial", number)}
+        return self.write(number, trial)
+
+    def take_waiting(self) -> LiveTrial:
+        """Set the first requeued trial running again."""
+        live = self.waiting.pop(0)
+        with self.storage.along(self.set_run(live, "RUNNING")) as optuna:
+            optuna.set_trial_state_values(live.trial_id, TrialState.RUNNING)
+        self.live[live.number] = live
+        return live
+
+    def propose(self, number: int, proposal: Proposal) -> FrozenTrial:
+        """Return a fixed trial, and let the mirror know it."""
+        seed = proposal.seed
+        trial = self.mirror.frozen(
+            proposal.parameters,
+            seed=derive_seed(self.spec.seed, "trial", number) if seed is None else seed,
+            **({"overrides": proposal.overrides} if proposal.overrides else {}),
+            **proposal.attrs,
+        )
+        identity = self.mirror.identity(proposal.parameters, proposal.overrides)
+        self.mirror.add(number, trial, identity)
+        return trial
+
+    def write(self, number: int, trial: FrozenTrial) -> LiveTrial:
+        """Write a new trial whole, in one transaction with its MLflow run's row."""
+        trial.number = number
+        live = self.as_live(trial)
+        with self.storage.along(self.new_run(live, trial)) as optuna:
+            live.trial_id = optuna.create_new_trial(self.study_id, trial)
+        known = self.storage.optuna.get_study_system_attrs(self.study_id)
+        for key, value in self.mirror.attrs().items():
+            if known.get(key) != value:
+                self.storage.optuna.set_study_system_attr(self.study_id, key, value)
+        self.rungs.add(number, live.config)
+        self.live[number] = live
+        self.count += 1
+        return live
+
+    # -- reporting -----------------------------------------------------------------------------
+
+    def report(self, number: int, epoch: int, metrics: dict[str, float], outcome: str) -> Verdict:
+        """Commit one epoch and return what follows from it.
+
+        Epoch, MLflow row and verdict are one transaction. An epoch that was committed before is
+        not committed again; the trial just goes on.
+
+        Args:
+            number: the trial.
+            epoch: counted from 1.
+            metrics: the epoch's metrics by name.
+            outcome: the worker's word: running, complete or diverged.
+        """
+        live = self.live[number]
+        if epoch <= live.acknowledged:
+            return Verdict.CONTINUE
+        diverged = outcome == "diverged"
+        value = math.nan if diverged else metrics[self.spec.objective.metric]
+        verdict = self.judge(live, epoch, value, outcome)
+        row = self.storage.insert_once(
+            JournalRow,
+            study=self.name,
+            trial=number,
+            epoch=epoch,
+            job_id=self.job_id,
+            time_ms=self.now_ms(),
+            metrics=json.dumps(metrics),
+            verdict=verdict.value,
+            pruner=json.dumps(self.rungs.memory(number)),
+            delivered=False,
+        )
+        with self.storage.along(row) as optuna:
+            optuna.set_trial_intermediate_value(live.trial_id, epoch, value)
+        self.mirror.report(number, epoch, value)
+        self.note(live, epoch, value)
+        if verdict is not Verdict.CONTINUE:
+            self.end(live, verdict)
+        return verdict
+
+    def judge(self, live: LiveTrial, epoch: int, value: float, outcome: str) -> Verdict:
+        """Return what follows from an epoch with this objective value."""
+        if outcome == "diverged":
+            return Verdict.DIVERGED
+        prune = self.prunes and self.rungs.judge(live.number, epoch, value)
+        target = self.spec.budget.target
+        if outcome == "complete" or (target is not None and not self.better(target, value)):
+            return Verdict.COMPLETE
+        if self.closed in {"hours", "target"}:
+            return Verdict.BUDGET
+        return Verdict.PRUNED if prune and not live.baseline else Verdict.CONTINUE
+
+    def note(self, live: LiveTrial, epoch: int, value: float) -> None:
+        """Remember an acknowledged epoch."""
+        live.acknowledged = epoch
+        if not math.isnan(value) and (live.best is None or self.better(value, live.best)):
+            live.best = value
+
+    def better(self, value: float, other: float) -> bool:
+        """Whether ``value`` is strictly better than ``other``."""
+        return value > other if self.direction == "maximize" else value < other
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def end(self, live: LiveTrial, verdict: Verdict) -> None:
+        """Tell the study how a trial ended after its last epoch."""
+        if verdict in {Verdict.DIVERGED, Verdict.BUDGET}:
+            self.storage.optuna.set_trial_user_attr(live.trial_id, verdict.value, value=True)
+        complete = verdict is Verdict.COMPLETE
+        tag = None if complete else verdict.value
+        self.finish(
+            live,
+            TrialState.COMPLETE if complete else TrialState.PRUNED,
+            live.best if complete else None,
+            self.set_run(live, MLFLOW_STATUS[verdict], tag),
+        )
+        self.count_end(live, verdict.value)
+        target = self.spec.budget.target
+        if complete and target is not None and live.best is not None:
+            if not self.better(target, live.best):
+                self.close("target")
+
+    def fail(self, number: int, reason: str) -> bool:
+        """Count a lost worker or an error; return whether the trial will be tried again."""
+        live = self.live[number]
+        live.attempts += 1
+        self.storage.optuna.set_trial_user_attr(live.trial_id, "attempts", live.attempts)
+        if live.attempts < ATTEMPTS:
+            self.requeue(number)
+            return True
+        self.storage.optuna.set_trial_user_attr(live.trial_id, "reason", reason[-2000:])
+        statement = self.set_run(live, "FAILED", "failed", reason)
+        self.finish(live, TrialState.FAIL, None, statement)
+        self.count_end(live, "failed")
+        return False
+
+    def requeue(self, number: int) -> None:
+        """Put a running trial back: it is taken first, with the same number and parameters."""
+        live = self.live.pop(number)
+        with self.storage.along(self.set_run(live, "KILLED", "interrupted")) as optuna:
+            optuna.set_trial_state_values(live.trial_id, TrialState.WAITING)
+        self.waiting.append(live)
+        self.waiting.sort(key=lambda waiting: waiting.number)
+
+    def close(self, why: str) -> None:
+        """Start no further trial; where a budget is spent, end those that wait."""
+        self.closed = self.closed or why
+        if why in {"hours", "target"}:
+            while self.waiting:
+                live = self.waiting.pop(0)
+                self.live[live.number] = live
+                self.end(live, Verdict.BUDGET)
+
+    def finish(
+        self, live: LiveTrial, state: TrialState, value: float | None, run: Executable
+    ) -> None:
+        """Write a trial's final state, everywhere."""
+        values = None if value is None else [value]
+        with self.storage.along(run) as optuna:
+            optuna.set_trial_state_values(live.trial_id, state, values)
+        self.mirror.finish(live.number, state, value)
+        self.rungs.finish(live.number, state, value)
+        del self.live[live.number]
+
+    def count_end(self, live: LiveTrial, how: str) -> None:
+        """Count an ended trial and keep the best complete one; ties keep the earlier."""
+        self.ended[live.number] = how
+        if how == "complete" and live.best is not None:
+            if self.best is None or self.better(live.best, self.best[1]):
+                self.best = (live.number, live.best)
+
+    # -- MLflow's side of the same transactions ------------------------------------------------
+
+    def new_run(self, live: LiveTrial, trial: FrozenTrial) -> Executable:
+        """Return the statement that asks for a trial's MLflow run."""
+        parameters = live.config.model_dump() | {"seed": live.seed}
+        return self.storage.insert_once(
+            Run,
+            study=self.name,
+            trial=live.number,
+            job_id=self.job_id,
+            name=run_name(live.number, live.config, trial.user_attrs),
+            parameters=json.dumps(parameters),
+            status="RUNNING",
+            started_ms=self.now_ms(),
+        )
+
+    def set_run(
+        self, live: LiveTrial, status: str, tag: str | None = None, reason: str | None = None
+    ) -> Executable:
+        """Return the statement that sets what a trial's MLflow run should show."""
+        ended = None if status == "RUNNING" else self.now_ms()
+        return (
+            update(Run)
+            .where(Run.study == self.name, Run.trial == live.number)
+            .values(status=status, tag=tag, reason=reason, ended_ms=ended)
+        )
+
+    def now_ms(self) -> int:
+        """Return the time in milliseconds since 1970, MLflow's unit."""
+        return int(self.clock() * 1000)
+
+    def shut(self) -> None:
+        """Close the database connections."""
+        self.storage.close()
