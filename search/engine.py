@@ -221,7 +221,7 @@ class Engine:
         self.next_poll = now + POLL_S
         self.slots = slots(self.spec)
         self.stopping = self.stopping or self.should_stop()
-        hours = self.spec.budget.hours
+        hours = self.spec.budget.hours if self.study.searching else None
         if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_closed:
             self.study.close("hours")
         # Tune sets a trial to ERROR without telling anyone when a worker cannot be reset.

@@ -62,6 +62,11 @@ class Home:
         """Whether MLflow's state is a file of this home and no server is needed."""
         return self.tracking_uri.startswith("sqlite:")
 
+    @property
+    def tracking_path(self) -> Path:
+        """MLflow's SQLite file, where `embedded_tracking`."""
+        return Path(self.tracking_uri.removeprefix("sqlite:///"))
+
     def create(self) -> None:
         """Create the home, with a ``.gitignore`` so that state is never committed."""
         self.path.mkdir(parents=True, exist_ok=True)

@@ -23,3 +23,20 @@ def run_name(number: int, config: TrialConfig, attrs: Mapping[str, Any]) -> str:
     if "replicate" in attrs:
         return f"confirm {prefix} seed {attrs['replicate']}"
     return f"{prefix} (baseline)" if "baseline" in attrs else prefix
+
+
+def format_value(value: float | None) -> str:
+    """Return a metric with four decimals, a dash for none."""
+    return "–" if value is None else f"{value:.4f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a span of time as people read it: ``42 s``, ``3:07 min``, ``2:05 h``."""
+    if seconds is None:
+        return "? s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d} h"

@@ -6,8 +6,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, Engine, ForeignKey, Index, create_engine, event, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Engine,
+    ForeignKey,
+    Index,
+    create_engine,
+    event,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 VERSION_TABLE = "gatetune_alembic_version"
@@ -51,9 +64,10 @@ class Job(Base):
     stop_requested: Mapped[bool] = mapped_column(default=False)
     lease_owner: Mapped[str | None]
     lease_until: Mapped[float] = mapped_column(default=0.0)
-    fingerprint: Mapped[str | None]
-    confirmed: Mapped[str | None]
-    """JSON, as `show` prints it."""
+    dataset: Mapped[str | None]
+    """JSON: name, fingerprint, shape and sizes of the parts."""
+    result: Mapped[str | None]
+    """JSON of the candidates that were compared; see `search.champion.Result`."""
     model: Mapped[str | None]
     """JSON, as `show` prints it."""
 
@@ -100,7 +114,27 @@ class Run(Base):
     ended_ms: Mapped[int | None] = mapped_column(BigInteger)
     run_id: Mapped[str | None]
     delivered: Mapped[str | None]
-    """`status/tag` that MLflow was last told."""
+    """`told` as MLflow knows it."""
+
+    @hybrid_property
+    def told(self) -> str:
+        """Status and tag in one, to compare with what was delivered."""
+        return f"{self.status}/{self.tag or ''}"
+
+    @told.inplace.expression
+    @classmethod
+    def _told(cls) -> ColumnElement[str]:
+        return cls.status + "/" + func.coalesce(cls.tag, "")
+
+    @hybrid_property
+    def is_undelivered(self) -> bool:
+        """Whether MLflow does not know this status yet."""
+        return self.delivered != self.told
+
+    @is_undelivered.inplace.expression
+    @classmethod
+    def _is_undelivered(cls) -> ColumnElement[bool]:
+        return or_(cls.delivered.is_(None), cls.delivered != cls._told())
 
 
 def connect(url: str) -> Engine:
@@ -198,6 +232,14 @@ class Store:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def undelivered(store: Store, job_id: str) -> int:
+    """Return how many epochs and statuses of a job MLflow does not have yet."""
+    epochs = select(func.count()).where(JournalRow.job_id == job_id, ~JournalRow.delivered)
+    runs = select(func.count()).where(Run.job_id == job_id, Run.is_undelivered)
+    with store.session() as session:
+        return (session.scalar(epochs) or 0) + (session.scalar(runs) or 0)
 
 
 def first_line(error: BaseException) -> str:

@@ -85,7 +85,7 @@ class JobStudy:
         name: the study's name: the job's id, or `JOB/confirm`.
         fixed: trials that come first, in this order.
         trials: how many trials there shall be; drawn by the sampler after the fixed ones.
-        prunes: whether the job's pruner may end trials.
+        searching: whether pruner, target and hours may end trials; replicates run to their end.
     """
 
     def __init__(  # noqa: PLR0913 - each is an independent fact about the study
@@ -97,7 +97,7 @@ class JobStudy:
         name: str,
         fixed: Sequence[Proposal],
         trials: int,
-        prunes: bool,
+        searching: bool,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.spec = spec
@@ -105,7 +105,7 @@ class JobStudy:
         self.job_id = lease.job_id
         self.fixed = fixed
         self.trials = trials
-        self.prunes = prunes
+        self.searching = searching
         self.clock = clock
         self.direction = spec.objective.direction
         self.storage = FencedStorage(store, lease)
@@ -302,13 +302,17 @@ class JobStudy:
         """Return what follows from an epoch with this objective value."""
         if outcome == "diverged":
             return Verdict.DIVERGED
-        prune = self.prunes and self.rungs.judge(live.number, epoch, value)
-        target = self.spec.budget.target
-        if outcome == "complete" or (target is not None and not self.better(target, value)):
+        prune = self.searching and self.rungs.judge(live.number, epoch, value)
+        if outcome == "complete" or self.reaches_target(value):
             return Verdict.COMPLETE
         if self.closed in {"hours", "target"}:
             return Verdict.BUDGET
         return Verdict.PRUNED if prune and not live.baseline else Verdict.CONTINUE
+
+    def reaches_target(self, value: float) -> bool:
+        """Whether a search may end with this value."""
+        target = self.spec.budget.target
+        return self.searching and target is not None and not self.better(target, value)
 
     def note(self, live: LiveTrial, epoch: int, value: float) -> None:
         """Remember an acknowledged epoch."""
@@ -335,10 +339,8 @@ class JobStudy:
             self.set_run(live, MLFLOW_STATUS[verdict], tag),
         )
         self.count_end(live, verdict.value)
-        target = self.spec.budget.target
-        if complete and target is not None and live.best is not None:
-            if not self.better(target, live.best):
-                self.close("target")
+        if complete and live.best is not None and self.reaches_target(live.best):
+            self.close("target")
 
     def fail(self, number: int, reason: str) -> bool:
         """Count a lost worker or an error; return whether the trial will be tried again."""
@@ -376,7 +378,7 @@ class JobStudy:
     ) -> None:
         """Write a trial's final state, everywhere."""
         values = None if value is None else [value]
-        with self.storage.along(run) as optuna:
+        with self.storage.along(run, *self.progress_of_job(value)) as optuna:
             optuna.set_trial_state_values(live.trial_id, state, values)
         self.mirror.finish(live.number, state, value)
         self.rungs.finish(live.number, state, value)
@@ -415,6 +417,30 @@ class JobStudy:
             .where(Run.study == self.name, Run.trial == live.number)
             .values(status=status, tag=tag, reason=reason, ended_ms=ended)
         )
+
+    def progress_of_job(self, value: float | None) -> list[Executable]:
+        """Return the parent run's next step: the best value so far over the trials that ended."""
+        if not self.searching:
+            return []
+        values = [v for v in (self.best and self.best[1], value) if v is not None]
+        metrics = {"trials_ended": float(len(self.ended) + 1)}
+        if values:
+            pick = max if self.direction == "maximize" else min
+            metrics[f"best_{self.spec.objective.metric}"] = pick(values)
+        return [
+            self.storage.insert_once(
+                JournalRow,
+                study=self.name,
+                trial=PARENT,
+                epoch=len(self.ended) + 1,
+                job_id=self.job_id,
+                time_ms=self.now_ms(),
+                metrics=json.dumps(metrics),
+                verdict=Verdict.CONTINUE.value,
+                pruner="{}",
+                delivered=False,
+            )
+        ]
 
     def now_ms(self) -> int:
         """Return the time in milliseconds since 1970, MLflow's unit."""

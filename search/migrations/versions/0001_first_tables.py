@@ -25,8 +25,8 @@ def upgrade() -> None:
         sa.Column("stop_requested", sa.Boolean, nullable=False),
         sa.Column("lease_owner", sa.String),
         sa.Column("lease_until", sa.Float, nullable=False),
-        sa.Column("fingerprint", sa.String),
-        sa.Column("confirmed", sa.String),
+        sa.Column("dataset", sa.String),
+        sa.Column("result", sa.String),
         sa.Column("model", sa.String),
     )
     op.create_table(

@@ -1,0 +1,5 @@
+"""``python -m search`` is ``gatetune``."""
+
+from search.cli import main
+
+main()

@@ -1,0 +1,232 @@
+"""Jobs as people see them: made from a document, listed, shown, asked to stop."""
+
+import json
+import secrets
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import select, update
+
+from search.champion import Result, by_value, parameters_of
+from search.lease import driver_is_alive
+from search.spec import JobSpec
+from search.storage import open_storage, read_trials
+from search.store import Job, JournalRow, Run, Store, undelivered
+
+
+class JobNotFoundError(LookupError):
+    """No job has the id or name that was asked for."""
+
+
+class NotPossibleError(RuntimeError):
+    """The job is not in a state in which this can be done."""
+
+
+def create(store: Store, spec: JobSpec, source: str, dataset: dict[str, Any]) -> str:
+    """Write a new queued job and return its id, such as ``mnist-rows-7f3a``."""
+    job_id = f"{spec.name}-{secrets.token_hex(2)}"
+    with store.session() as session:
+        while session.get(Job, job_id) is not None:
+            job_id = f"{spec.name}-{secrets.token_hex(4)}"
+        session.add(
+            Job(
+                id=job_id,
+                name=spec.name,
+                document=spec.to_json(),
+                source=source,
+                commit=git_commit(Path.cwd()),
+                status="queued",
+                created_at=time.time(),
+                dataset=json.dumps(dataset),
+            )
+        )
+    return job_id
+
+
+def git_commit(folder: Path) -> str | None:
+    """Return the commit that ``folder`` has checked out, marked where it was changed since."""
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip() or None
+
+
+def find(store: Store, key: str) -> Job:
+    """Return the job with the id ``key``, or the newest of that name.
+
+    Raises:
+        JobNotFoundError: names the jobs that there are.
+    """
+    with store.session() as session:
+        job = session.get(Job, key)
+        if job is None:
+            newest = select(Job).where(Job.name == key).order_by(Job.created_at.desc()).limit(1)
+            job = session.scalar(newest)
+        if job is None:
+            ids = session.scalars(select(Job.id).order_by(Job.created_at.desc()).limit(5)).all()
+            known = f"the newest are {', '.join(ids)}" if ids else "there are none yet"
+            raise JobNotFoundError(f"no job is called {key!r}; {known}")
+        return job
+
+
+def live_status(job: Job) -> str:
+    """Return the job's status; a job whose driver died is stopped, whatever its row says."""
+    if job.status == "running" and not driver_is_alive(job, time.time()):
+        return "stopped"
+    return job.status
+
+
+def elapsed(job: Job) -> float:
+    """Return the seconds that drivers have spent on a job."""
+    return round(job.elapsed_s, 1)
+
+
+def request_stop(store: Store, key: str) -> Job:
+    """Ask the driver of a job to stop.
+
+    Raises:
+        NotPossibleError: no driver runs it.
+    """
+    job = find(store, key)
+    if live_status(job) != "running":
+        raise NotPossibleError(f"job {job.id} is {live_status(job)}, so there is nothing to stop")
+    with store.session() as session:
+        session.execute(update(Job).where(Job.id == job.id).values(stop_requested=True))
+    return job
+
+
+class Reader:
+    """Reads jobs and their studies; writes nothing."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.optuna: RDBStorage | None = None
+
+    def trials_of(self, study: str) -> list[FrozenTrial]:
+        """Return the trials of a study by number."""
+        self.optuna = self.optuna or open_storage(self.store)
+        return list(read_trials(self.optuna, study))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return every job in short, newest first."""
+        with self.store.session() as session:
+            jobs = session.scalars(select(Job).order_by(Job.created_at.desc())).all()
+        return [self.show(job) for job in jobs]
+
+    def show(self, job: Job) -> dict[str, Any]:
+        """Return all that `show` prints of a job."""
+        spec = JobSpec.from_json(job.document)
+        trials = self.trials_of(job.id)
+        result = Result.model_validate_json(job.result) if job.result else None
+        ranked = by_value(trials, spec.objective.direction)
+        with self.store.session() as session:
+            run_ids = {
+                row.trial: row.run_id
+                for row in session.scalars(select(Run).where(Run.study == job.id))
+            }
+        best = ranked[0] if ranked else None
+        return {
+            "id": job.id,
+            "name": job.name,
+            "status": live_status(job),
+            "message": job.message,
+            "created_at": job.created_at,
+            "objective": spec.objective.model_dump(),
+            "trials": counts(trials) | {"total": len(trials), "budget": spec.budget.trials},
+            "best": best
+            and {
+                "trial": best.number,
+                "value": best.value,
+                "params": parameters_of(best),
+                "mlflow_run_id": run_ids.get(best.number),
+            },
+            "confirmed": result.summary() if result and result.confirmed else None,
+            "model": json.loads(job.model) if job.model else None,
+            "elapsed_s": elapsed(job),
+            "mlflow_parent_run_id": run_ids.get(-1),
+            "undelivered": undelivered(self.store, job.id),
+        }
+
+    def trials(self, job: Job) -> list[dict[str, Any]]:
+        """Return one row a trial, the confirmation's last."""
+        spec = JobSpec.from_json(job.document)
+        rows = []
+        for study in (job.id, f"{job.id}/confirm"):
+            with self.store.session() as session:
+                runs = {r.trial: r for r in session.scalars(select(Run).where(Run.study == study))}
+                epochs = Counter(
+                    session.scalars(select(JournalRow.trial).where(JournalRow.study == study))
+                )
+            for trial in self.trials_of(study):
+                run = runs.get(trial.number)
+                rows.append(
+                    {
+                        "study": study,
+                        "trial": trial.number,
+                        "state": state_of(trial),
+                        "value": trial.value if trial.state is TrialState.COMPLETE else None,
+                        "best_epoch_value": best_epoch(trial, spec.objective.direction),
+                        "epochs": epochs[trial.number],
+                        "baseline": "baseline" in trial.user_attrs,
+                        "attempts": trial.user_attrs.get("attempts", 0),
+                        "reason": trial.user_attrs.get("reason"),
+                        "params": parameters_of(trial),
+                        "mlflow_run_id": run.run_id if run else None,
+                    }
+                )
+        return rows
+
+    def close(self) -> None:
+        """Close the connections that were opened here."""
+        if self.optuna is not None:
+            self.optuna.engine.dispose()
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """Return complete, pruned, diverged, budget, failed, running or waiting."""
+    if trial.state is TrialState.PRUNED:
+        return next((a for a in ("diverged", "budget") if a in trial.user_attrs), "pruned")
+    return "failed" if trial.state is TrialState.FAIL else trial.state.name.lower()
+
+
+def counts(trials: list[FrozenTrial]) -> dict[str, int]:
+    """Return how many trials are in each state; those that the budget ended count as pruned."""
+    states = Counter(state_of(trial) for trial in trials)
+    states["pruned"] += states.pop("budget", 0)
+    names = ("complete", "pruned", "diverged", "failed", "running", "waiting")
+    return {name: states[name] for name in names}
+
+
+def best_epoch(trial: FrozenTrial, direction: str) -> float | None:
+    """Return the best objective of a trial's epochs so far."""
+    values = [v for v in trial.intermediate_values.values() if v == v]  # noqa: PLR0124 - NaN
+    pick = max if direction == "maximize" else min
+    return pick(values) if values else None
+
+
+def await_stop(store: Store, job_id: str, patience_s: float = 120.0) -> Job:
+    """Wait until a job's driver has given it back, and return the job.
+
+    Raises:
+        NotPossibleError: it has not after so many seconds.
+    """
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        job = find(store, job_id)
+        if live_status(job) != "running":
+            return job
+        time.sleep(0.2)
+    raise NotPossibleError(f"job {job_id} was asked to stop {patience_s:.0f} s ago, but runs still")

@@ -1,0 +1,211 @@
+"""What a person sees while a job runs: a live table in a terminal, plain lines elsewhere."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search.labels import describe, duration, format_value
+from search.study import JobStudy, LiveTrial, Verdict
+
+BEST_SHOWN = 5
+"""Ended trials in the live table."""
+
+ENDINGS = {
+    Verdict.COMPLETE: "complete",
+    Verdict.PRUNED: "pruned",
+    Verdict.DIVERGED: "diverged",
+    Verdict.BUDGET: "stopped (budget)",
+}
+
+
+@dataclass
+class Row:
+    """A trial as it is shown."""
+
+    live: LiveTrial
+    epoch: int = 0
+    value: float | None = None
+    best: float | None = None
+    ending: str | None = None
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+
+class Progress:
+    """Shows a job's events. The driver's thread reports; a thread of Rich's draws."""
+
+    def __init__(self, console: Console, job_id: str, home: str) -> None:
+        self.console = console
+        self.job_id = job_id
+        self.home = home
+        self.lock = threading.Lock()
+        self.study: JobStudy | None = None
+        self.stage_name = ""
+        self.began = time.monotonic()
+        self.done_at_start = 0.0
+        self.rows: dict[int, Row] = {}
+        self.display = Live(
+            console=console, get_renderable=self.render, refresh_per_second=4, transient=True
+        )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a table is redrawn in place; else one line an event is printed."""
+        return self.console.is_terminal
+
+    def __enter__(self) -> "Progress":
+        self.console.print(f"job {self.job_id}   state: {self.home}", highlight=False)
+        if self.is_live:
+            self.display.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.is_live:
+            self.display.stop()
+
+    # -- events --------------------------------------------------------------------------------
+
+    def stage(self, name: str, study: JobStudy | None = None) -> None:
+        """Begin a stage of the job, with the study that it runs, if any."""
+        with self.lock:
+            self.stage_name, self.study = name, study
+            self.rows = {}
+            self.began = time.monotonic()
+            self.done_at_start = float(len(study.ended)) if study else 0.0
+        if study is not None and study.ended:
+            name = f"{name}: going on after {len(study.ended)} of {study.trials} trials"
+        self.line(name)
+
+    def line(self, text: str) -> None:
+        """Print a line that stays."""
+        self.console.print(f"{time.strftime('%H:%M:%S')}  {text}", highlight=False, markup=False)
+
+    def asked(self, live: LiveTrial) -> None:
+        """A trial starts, or starts again."""
+        with self.lock:
+            self.rows[live.number] = Row(live, epoch=live.acknowledged, best=live.best)
+
+    def reported(self, live: LiveTrial, metrics: dict[str, float], verdict: Verdict) -> None:
+        """An epoch was committed."""
+        study = self.study
+        if study is None:
+            return
+        with self.lock:
+            row = self.rows[live.number]
+            row.epoch, row.best = live.acknowledged, live.best
+            row.value = metrics.get(study.spec.objective.metric)
+            row.seconds = time.monotonic() - row.started
+            row.ending = ENDINGS.get(verdict)
+        if row.ending is not None and not self.is_live:
+            self.line(self.ended_line(row, study))
+
+    def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
+        """A trial lost its worker or raised."""
+        last = reason.strip().splitlines()[-1] if reason.strip() else "no reason known"
+        what = f"attempt {live.attempts} ended, it is tried again" if again else "failed"
+        with self.lock:
+            row = self.rows[live.number]
+            row.ending = None if again else "failed"
+            if again:
+                del self.rows[live.number]
+        self.line(f"trial {live.number:03d}  {what}: {last[:200]}")
+
+    # -- pictures ------------------------------------------------------------------------------
+
+    def ended_line(self, row: Row, study: JobStudy) -> str:
+        """Return the line that a finished trial leaves in a log."""
+        epochs = "1 epoch" if row.epoch == 1 else f"{row.epoch} epochs"
+        best = f"best {format_value(study.best[1])} (trial {study.best[0]:03d})" if study.best else ""
+        return "  ".join(
+            part
+            for part in (
+                f"trial {row.live.number:03d}",
+                f"{describe(row.live.config):<32}",
+                f"{row.ending} after {epochs}",
+                f"{study.spec.objective.metric} {format_value(row.best)}",
+                best,
+                f"{len(study.ended)}/{study.trials}",
+                f"about {duration(self.left(study))} left",
+            )
+            if part
+        )
+
+    def left(self, study: JobStudy) -> float | None:
+        """Return the seconds that the stage will still take, at the pace of this start so far."""
+        running = [row for row in self.rows.values() if row.ending is None]
+        partial = sum(row.epoch / row.live.config.epochs for row in running)
+        done = len(study.ended) + partial - self.done_at_start
+        if done <= 0:
+            return None
+        remaining = study.trials - self.done_at_start - done
+        return max(0.0, (time.monotonic() - self.began) * remaining / done)
+
+    def render(self) -> RenderableType:
+        """Return the live table as of now."""
+        with self.lock:
+            study, rows = self.study, list(self.rows.values())
+            if study is None:
+                return Text(f"{self.stage_name} …", style="cyan")
+            running = [row for row in rows if row.ending is None]
+            ended = [row for row in rows if row.ending is not None]
+            sign = -1.0 if study.direction == "maximize" else 1.0
+            ended.sort(key=lambda row: sign * row.best if row.best is not None else float("inf"))
+            return Group(
+                self.head(study),
+                trial_table("running", running, study.spec.objective.metric),
+                trial_table("best of this run", ended[:BEST_SHOWN], study.spec.objective.metric),
+            )
+
+    def head(self, study: JobStudy) -> RenderableType:
+        """Return stage, bar, best value and time left on one line."""
+        grid = Table.grid(padding=(0, 2))
+        best = format_value(study.best[1]) if study.best else "–"
+        where = f" (trial {study.best[0]:03d})" if study.best else ""
+        epochs = sum(row.epoch for row in self.rows.values())
+        grid.add_row(
+            Text(self.stage_name, style="bold cyan"),
+            ProgressBar(total=study.trials, completed=len(study.ended), width=24),
+            f"{len(study.ended)}/{study.trials} trials",
+            f"{epochs} epochs",
+            Text(f"best {study.spec.objective.metric} {best}{where}", style="bold green"),
+            f"{duration(time.monotonic() - self.began)} so far, "
+            f"about {duration(self.left(study))} left",
+        )
+        return grid
+
+
+def trial_table(title: str, rows: list[Row], metric: str) -> Table:
+    """Return trials as a table, one a row."""
+    table = Table(title=title, title_justify="left", title_style="dim", box=None, padding=(0, 2))
+    for name, justify in (
+        ("trial", "right"),
+        ("configuration", "left"),
+        ("epoch", "right"),
+        (metric, "right"),
+        ("best epoch", "right"),
+        ("", "left"),
+    ):
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for row in rows:
+        seconds = row.seconds if row.ending else time.monotonic() - row.started
+        table.add_row(
+            f"{row.live.number:03d}",
+            describe(row.live.config) + (" (baseline)" if row.live.baseline else ""),
+            f"{row.epoch}/{row.live.config.epochs}",
+            format_value(row.value),
+            format_value(row.best),
+            Text(f"{row.ending or 'running'} {duration(seconds)}", style="dim"),
+        )
+    return table

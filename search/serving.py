@@ -1,0 +1,94 @@
+"""MLflow's server over the state of one installation, on loopback."""
+
+import errno
+import socket
+import subprocess
+import sys
+import time
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from search.home import Home
+
+HOST = "127.0.0.1"
+PORTS_TRIED = 20
+START_S = 90.0
+"""How long the server may take to answer; its first start migrates the database."""
+
+
+class ServingError(RuntimeError):
+    """The server cannot be started."""
+
+
+def free_port(first: int) -> int:
+    """Return the first free port from ``first`` on.
+
+    Raises:
+        ServingError: none of the next ports is free.
+    """
+    for port in range(first, min(first + PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                    raise
+                continue
+            return port
+    raise ServingError(f"no free port among {first} to {first + PORTS_TRIED - 1}")
+
+
+def command(home: Home, port: int) -> list[str]:
+    """Return the command line of MLflow's server for an installation."""
+    return [
+        sys.executable, "-m", "mlflow", "server",
+        "--host", HOST, "--port", str(port), "--workers", "1",
+        "--backend-store-uri", home.tracking_uri,
+        "--default-artifact-root", home.artifacts.as_uri(),
+    ]  # fmt: skip
+
+
+def serve(home: Home, first_port: int) -> int:
+    """Run the server until it ends or Ctrl-C; return the exit code."""
+    if not home.embedded_tracking:
+        print(f"MLflow is served already, at {home.tracking_uri}", flush=True)  # noqa: T201
+        return 0
+    from search.tracking import use_wal
+
+    home.create()
+    use_wal(home.tracking_path)
+    port = free_port(first_port)
+    log = home.path / "logs" / "mlflow-server.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("a") as stream:
+        server = subprocess.Popen(  # noqa: S603 - our own command line
+            command(home, port), stdout=stream, stderr=subprocess.STDOUT
+        )
+    try:
+        await_answer(server, f"http://{HOST}:{port}/health", str(log))
+        print(f"MLflow UI: http://{HOST}:{port}   state: {home.path}   Ctrl-C ends it", flush=True)  # noqa: T201
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def await_answer(server: "subprocess.Popen[bytes]", url: str, log: str) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        ServingError: it ended, or does not answer in time; names its log.
+    """
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise ServingError(f"MLflow's server ended with code {server.returncode}; see {log}")
+        try:
+            with urlopen(url, timeout=2):  # noqa: S310 - our own address
+                return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise ServingError(f"MLflow's server does not answer after {START_S:.0f} s; see {log}")

@@ -1,0 +1,193 @@
+"""Start and go on with jobs in this process: what the commands and ``search.launch`` do."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from rich.console import Console
+
+from search import jobs
+from search.home import Home
+from search.lease import driver_is_alive
+from search.spec import JobSpec, read_job
+from search.store import Job, Store, first_line, undelivered
+
+TRACKING_TIMEOUT_S = 5.0
+"""How long an MLflow server may take to say that it is there."""
+
+
+class TrackingUnreachableError(RuntimeError):
+    """The MLflow server does not answer."""
+
+
+def check_tracking(home: Home) -> None:
+    """Make sure that the tracking server answers, before anything is created.
+
+    Raises:
+        TrackingUnreachableError: it does not.
+    """
+    uri = home.tracking_uri
+    kind = urlsplit(uri).scheme
+    if kind == "sqlite":
+        return
+    if kind not in {"http", "https"}:
+        raise TrackingUnreachableError(
+            f"MLFLOW_TRACKING_URI must start with http://, https:// or sqlite:///, but got {uri!r}"
+        )
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=TRACKING_TIMEOUT_S).raise_for_status()
+    except requests.RequestException as error:
+        raise TrackingUnreachableError(
+            f"no MLflow server answers at MLFLOW_TRACKING_URI={uri}: {first_line(error)}; start "
+            "one, or unset the variable to keep runs in a file"
+        ) from error
+
+
+def check_database(home: Home) -> None:
+    """Make sure that a database server answers, before anything is created.
+
+    Raises:
+        StoreError: it does not.
+    """
+    if home.database_url.startswith("sqlite"):
+        return
+    Store.open(home.database_url).close()
+
+
+def launch(
+    document: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Run the job of a document in this process and return what ``show`` says of it at the end.
+
+    Args:
+        document: path of a job document.
+        overrides: ``key=value`` settings that replace the document's.
+        console: where progress goes; nowhere by default.
+
+    Raises:
+        SpecError: the document is not valid; nothing was created.
+        SettingsError, StoreError, ClusterError, DatasetError, TrackingUnreachableError: the
+            installation or the data cannot be used; no job was created.
+    """
+    # Ray and torch take seconds to import, which a mistake in the document should not cost.
+    spec, source = read_job(Path(document), overrides)
+    home = Home.from_environment()
+    check_tracking(home)
+    check_database(home)
+    console = console or Console(quiet=True)
+    console.print(f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False)
+    from search.cluster import check_resources, cluster
+
+    with cluster(home.ray_address):
+        check_resources(spec)
+        data = load_data(spec, home)
+        home.create()
+        store = Store.open(home.database_url)
+        try:
+            job_id = jobs.create(store, spec, source, describe_data(data))
+            return drive(home, store, job_id, spec, data, console)
+        finally:
+            store.close()
+
+
+def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
+    """Go on with a job where it stands, in this process; see :func:`launch`.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        NotPossibleError: it is finished, or another driver runs it.
+    """
+    home = Home.from_environment()
+    store = open_existing(home)
+    console = console or Console(quiet=True)
+    try:
+        job = jobs.find(store, key)
+        complete = job.status == "finished" and job.model and not undelivered(store, job.id)
+        if complete:
+            raise jobs.NotPossibleError(f"job {job.id} is finished; there is nothing to resume")
+        if driver_is_alive(job, time.time()):
+            raise jobs.NotPossibleError(
+                f"job {job.id} is run by another driver ({job.lease_owner}); `gatetune stop` ends it"
+            )
+        from search.cluster import check_resources, cluster
+
+        spec = JobSpec.from_json(job.document)
+        with cluster(home.ray_address):
+            check_resources(spec)
+            data = load_data(spec, home)
+            check_same_data(job, describe_data(data))
+            return drive(home, store, job.id, spec, data, console)
+    finally:
+        store.close()
+
+
+def drive(  # noqa: PLR0913 - what a driver is made of
+    home: Home, store: Store, job_id: str, spec: JobSpec, data: Any, console: Console
+) -> dict[str, Any]:
+    """Run a job's driver and return what ``show`` says then."""
+    from search.driver import Driver
+    from search.progress import Progress
+
+    with Progress(console, job_id, str(home.path)) as progress:
+        Driver(home, store, job_id, spec, data, progress).run()
+    reader = jobs.Reader(store)
+    try:
+        return reader.show(jobs.find(store, job_id))
+    finally:
+        reader.close()
+
+
+def open_existing(home: Home) -> Store:
+    """Open the database of an installation that exists.
+
+    Raises:
+        JobNotFoundError: nothing was ever launched there; nothing is created.
+    """
+    if not Store.exists(home.database_url):
+        raise jobs.JobNotFoundError(f"there are no jobs in {home.path}; `gatetune launch` makes one")
+    return Store.open(home.database_url)
+
+
+def load_data(spec: JobSpec, home: Home) -> Any:
+    """Load the document's data set."""
+    from trainables.datasets import load_dataset
+
+    return load_dataset(
+        spec.data.source, validation=spec.data.validation, seed=spec.seed, data_dir=home.data
+    )
+
+
+def describe_data(data: Any) -> dict[str, Any]:
+    """Return what identifies a data set, as JSON can hold it."""
+    return {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "train": len(data.train.y),
+        "validation": len(data.validation.y),
+        "test": len(data.test.y),
+        "steps": data.steps,
+        "features": data.features,
+        "classes": list(data.classes),
+    }
+
+
+def check_same_data(job: Job, dataset: dict[str, Any]) -> None:
+    """Refuse to go on with other data than the job began with.
+
+    Raises:
+        NotPossibleError: the fingerprints differ.
+    """
+    began = json.loads(job.dataset or "{}").get("fingerprint")
+    if began != dataset["fingerprint"]:
+        raise jobs.NotPossibleError(
+            f"job {job.id} began with data {str(began)[:12]}, but {dataset['name']} is now "
+            f"{dataset['fingerprint'][:12]}; its trials would not compare"
+        )
+

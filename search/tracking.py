@@ -1,0 +1,168 @@
+"""MLflow, as Gatetune writes to it: every call may be repeated and leaves the same result."""
+
+import getpass
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+
+from search.home import Home
+
+JOB_TAG = "gatetune.job"
+STUDY_TAG = "gatetune.study"
+TRIAL_TAG = "gatetune.trial"
+OUTCOMES = ("pruned", "diverged", "budget", "interrupted", "failed")
+"""Tags that say why a run did not finish."""
+
+BATCH = 1000
+"""Metrics that MLflow takes in one request."""
+
+RunKey = tuple[str, int]
+"""A study's name and a trial's number."""
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """What a run is created with."""
+
+    key: RunKey
+    name: str
+    started_ms: int
+    parameters: dict[str, Any]
+    parent_id: str | None
+    tags: dict[str, str]
+
+
+class Tracking:
+    """The runs of one job in an MLflow tracking server or file.
+
+    Raises from every method: `MlflowException` where MLflow refuses or cannot be reached.
+    """
+
+    def __init__(self, home: Home, job_id: str, experiment: str) -> None:
+        if home.embedded_tracking:
+            use_wal(home.tracking_path)
+        self.client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
+        self.job_id = job_id
+        self.experiment_id = self.find_experiment(experiment, home)
+
+    def find_experiment(self, name: str, home: Home) -> str:
+        """Return the id of the experiment ``name``, created where it is missing."""
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            location = (home.artifacts / name).as_uri() if home.embedded_tracking else None
+            try:
+                return str(self.client.create_experiment(name, artifact_location=location))
+            except MlflowException:
+                # Another job of this name may have created it a moment ago.
+                found = self.client.get_experiment_by_name(name)
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def existing(self) -> dict[RunKey, str]:
+        """Return the job's runs; of runs that a repeated request doubled, keep the oldest."""
+        kept: dict[RunKey, str] = {}
+        for run in self.runs():
+            tags = run.data.tags
+            key = (tags[STUDY_TAG], int(tags[TRIAL_TAG]))
+            if key in kept:
+                self.client.delete_run(run.info.run_id)
+            else:
+                kept[key] = run.info.run_id
+        return kept
+
+    def runs(self) -> Iterable[Run]:
+        """Yield the job's runs, oldest first."""
+        token: str | None = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment_id],
+                f"tags.`{JOB_TAG}` = '{self.job_id}'",
+                run_view_type=ViewType.ACTIVE_ONLY,
+                max_results=1000,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def create(self, new: NewRun) -> str:
+        """Create a run with its parameters and return its id."""
+        study, trial = new.key
+        tags = {
+            JOB_TAG: self.job_id,
+            STUDY_TAG: study,
+            TRIAL_TAG: str(trial),
+            "mlflow.user": getpass.getuser(),
+            "mlflow.source.name": "gatetune",
+            "mlflow.source.type": "JOB",
+            **({"mlflow.parentRunId": new.parent_id} if new.parent_id else {}),
+            **new.tags,
+        }
+        run = self.client.create_run(
+            self.experiment_id, start_time=new.started_ms, tags=tags, run_name=new.name
+        )
+        parameters = [Param(key, str(value)) for key, value in new.parameters.items()]
+        self.client.log_batch(run.info.run_id, params=parameters)
+        return str(run.info.run_id)
+
+    def log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        """Send metrics, as many requests as MLflow's limit makes necessary."""
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+
+    def log_dataset(self, run_id: str, dataset: dict[str, Any], profile: str) -> None:
+        """Record the data set as an input of a run."""
+        entity = Dataset(
+            name=dataset["name"],
+            digest=dataset["fingerprint"][:16],
+            source_type="gatetune",
+            source=dataset["name"],
+            profile=profile,
+        )
+        context = InputTag("mlflow.data.context", "training")
+        self.client.log_inputs(run_id, [DatasetInput(entity, [context])])
+
+    def set_status(
+        self, run_id: str, status: str, outcome: str | None, ended_ms: int | None
+    ) -> None:
+        """Set a run's status and say by a tag why it did not finish."""
+        if outcome is not None:
+            self.client.log_batch(run_id, tags=[RunTag(outcome, "true")])
+        if status == "RUNNING":
+            self.clear_outcome(run_id)
+            self.client.update_run(run_id, status=status)
+        else:
+            self.client.set_terminated(run_id, status=status, end_time=ended_ms)
+
+    def clear_outcome(self, run_id: str) -> None:
+        """Take back what an earlier end of the run said."""
+        tags = self.client.get_run(run_id).data.tags
+        for outcome in OUTCOMES:
+            if outcome in tags:
+                self.client.delete_tag(run_id, outcome)
+
+
+def use_wal(path: Path) -> None:
+    """Set MLflow's own SQLite file to write-ahead logging: half the time a run, readers go on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=60)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    finally:
+        connection.close()
