@@ -17,7 +17,7 @@ class TrialConfig(BaseModel):
     hidden_size: int = Field(128, ge=1, le=8192, description="units a layer and direction")
     layers: int = Field(2, ge=1, le=32, description="stacked recurrent layers")
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="dropout between layers")
-    bidirectional: bool = Field(False, description="read each sequence in both directions")
+    bidirectional: bool = Field(default=False, description="read each sequence in both directions")
     head: Literal["all-steps", "last", "mean"] = Field(
         "all-steps",
         description="what the linear layer sees: all steps' outputs, the last one, or their mean",

@@ -1,0 +1,152 @@
+"""One attempt at a trial: go on where the study stands, train, keep what the next would need."""
+
+import faulthandler
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from trainables.checkpoint import Checkpoints
+from trainables.config import TrialConfig
+from trainables.datasets import SequenceDataset
+from trainables.device import pick_device
+from trainables.training import Diverged, Trainer
+
+Outcome = Literal["running", "complete", "diverged"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One epoch as it is reported.
+
+    Attributes:
+        epoch: counted from 1.
+        metrics: what `Trainer.run_epoch` returned, or what is known of a diverged epoch.
+        outcome: whether more epochs follow, and why not.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    outcome: Outcome
+
+
+class Attempt:
+    """A worker's attempt at one trial.
+
+    Args:
+        config: number, parameters (of a `TrialConfig`), seed, acknowledged (the last epoch that
+            the study has committed), checkpoints (folder of the trial), metric, direction, gpus,
+            epoch_limit_s (seconds after which an epoch is hung).
+        data: what is learned.
+    """
+
+    def __init__(self, config: dict[str, Any], data: SequenceDataset) -> None:
+        self.config = config
+        self.data = data
+        self.settings = TrialConfig(**config["parameters"])
+        self.checkpoints = Checkpoints(Path(config["checkpoints"]))
+        self.reported = min(int(config["acknowledged"]), self.settings.epochs - 1)
+        self.trainer: Trainer | None = None
+        self.ended = False
+
+    def next_report(self) -> Report:
+        """Return the next epoch that the study has not acknowledged.
+
+        An epoch that is on disk was finished by an earlier attempt and is reported as it was; any
+        other is trained, from the newest state there is. Checkpoint first, then report: an epoch
+        that the study knows is never missing on disk because of a crash.
+
+        Raises:
+            RuntimeError: the last report ended the trial.
+        """
+        if self.ended:
+            raise RuntimeError(f"trial {self.config['number']} has ended; there is no next epoch")
+        epoch = self.reported + 1
+        report = self.stored(epoch) if self.trainer is None else None
+        while report is None or report.epoch < epoch:
+            report = self.train()
+            if report.outcome == "diverged":
+                # Another machine's arithmetic may take a known epoch to another end: the study
+                # hears of it as the epoch that it waits for.
+                report = replace(report, epoch=epoch)
+        self.reported = epoch
+        self.ended = report.outcome != "running"
+        return report
+
+    def stored(self, epoch: int) -> Report | None:
+        """Return an epoch that an earlier attempt finished but the study does not know."""
+        state = self.checkpoints.read(epoch)
+        if state is None:
+            return None
+        report = Report(epoch, state["metrics"], state["outcome"])
+        if report.outcome == "complete":
+            self.finish(state["trainer"])
+        return report
+
+    def train(self) -> Report:
+        """Train one epoch and write its checkpoint."""
+        with hang_limit(self.config["epoch_limit_s"]):
+            trainer = self.trainer = self.trainer or self.resumed()
+            try:
+                metrics = trainer.run_epoch()
+            except Diverged as diverged:
+                report = Report(trainer.epoch + 1, diverged.metrics, "diverged")
+                self.write(report, None)
+                return report
+            complete = trainer.epoch >= self.settings.epochs
+            report = Report(trainer.epoch, metrics, "complete" if complete else "running")
+            state = trainer.state()
+            self.write(report, state)
+            if complete:
+                self.finish(state)
+            return report
+
+    def write(self, report: Report, state: dict[str, Any] | None) -> None:
+        """Write the checkpoint of an epoch."""
+        self.checkpoints.write(
+            report.epoch,
+            {"metrics": report.metrics, "outcome": report.outcome, "trainer": state},
+        )
+
+    def finish(self, state: dict[str, Any]) -> None:
+        """Write the best weights; of the epochs, a crash before the report needs only the last."""
+        self.checkpoints.write_best(
+            state["best_weights"], epoch=state["best_epoch"], value=state["best_value"]
+        )
+        self.checkpoints.clear_epochs(keep=state["epoch"])
+
+    def resumed(self) -> Trainer:
+        """Return a trainer in the newest state up to the last epoch reported, a fresh one if none.
+
+        Epochs between that state and the last report are trained again, to the same numbers.
+        """
+        trainer = Trainer(
+            self.settings,
+            self.data,
+            seed=self.config["seed"],
+            device=pick_device(self.config["gpus"]),
+            metric=self.config["metric"],
+            direction=self.config["direction"],
+        )
+        for epoch in reversed(self.checkpoints.epochs()):
+            state = self.checkpoints.read(epoch) if epoch <= self.reported else None
+            if state is not None and state["trainer"] is not None:
+                trainer.load_state(state["trainer"])
+                break
+        return trainer
+
+
+@contextmanager
+def hang_limit(seconds: float) -> Iterator[None]:
+    """End the process, with the stacks of its threads, if the block takes longer.
+
+    The watch is a thread that needs no interpreter lock, so that it works while the process is
+    stuck in foreign code. Whoever waits for the process sees it dead.
+    """
+    # Ray replaces sys.stderr by objects without a file: the descriptor is always there.
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()

@@ -1,0 +1,100 @@
+"""What a trial keeps on disk: the state after its newest epochs, and its best weights."""
+
+import os
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+KEPT = 2
+"""Epochs on disk: the one that the study has acknowledged, and the one on its way there."""
+
+
+class Checkpoints:
+    """The folder of one trial. A file in it is whole: it appears under its name when complete.
+
+    Args:
+        folder: of this trial alone; made at the first write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, epoch: int, state: dict[str, Any]) -> None:
+        """Write the state after an epoch, of plain types and tensors; keep the two newest."""
+        with self.replacing(self.path(epoch)) as file:
+            torch.save(state, file)
+        for old in self.epochs()[:-KEPT]:
+            if old != epoch:
+                self.path(old).unlink(missing_ok=True)
+
+    def read(self, epoch: int) -> dict[str, Any] | None:
+        """Return the state after an epoch, on the CPU; None if there is none or it is damaged."""
+        try:
+            state = torch.load(self.path(epoch), map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            return None
+        return state if isinstance(state, dict) else None
+
+    def latest(self) -> int:
+        """Return the newest epoch that has a file, 0 if none has."""
+        return max(self.epochs(), default=0)
+
+    def epochs(self) -> list[int]:
+        """Return the epochs that have a file, oldest first."""
+        return sorted(
+            int(path.stem.removeprefix("epoch-")) for path in self.folder.glob("epoch-*.pt")
+        )
+
+    def clear_epochs(self, *, keep: int | None = None) -> None:
+        """Delete every epoch's file but that of ``keep``, and what interrupted writes left."""
+        for epoch in self.epochs():
+            if epoch != keep:
+                self.path(epoch).unlink(missing_ok=True)
+        for rest in self.folder.glob(".*.tmp"):
+            rest.unlink(missing_ok=True)
+
+    def write_best(self, weights: dict[str, Tensor], *, epoch: int, value: float) -> None:
+        """Write ``best.safetensors``: the weights of the best epoch, which epoch, and its value."""
+        metadata = {"epoch": str(epoch), "value": repr(value)}
+        with self.replacing(self.best) as file:
+            file.write(save(weights, metadata))
+
+    def read_best(self) -> dict[str, Tensor]:
+        """Return the best epoch's weights.
+
+        Raises:
+            FileNotFoundError: the trial has not completed.
+        """
+        return load_file(self.best)
+
+    @property
+    def best(self) -> Path:
+        """The file of the best weights."""
+        return self.folder / "best.safetensors"
+
+    def path(self, epoch: int) -> Path:
+        """Return the file of an epoch."""
+        return self.folder / f"epoch-{epoch:06d}.pt"
+
+    @contextmanager
+    def replacing(self, path: Path) -> Iterator[IO[bytes]]:
+        """Open a file that takes the place of ``path``, durably, when the block ends well."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # The process id keeps a worker that was given up for dead out of its successor's file.
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        with scratch.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,247 @@
+"""Training and measuring a network, one epoch at a time."""
+
+import copy
+import hashlib
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim.lr_scheduler import OneCycleLR
+
+from trainables.batches import Placed, measure
+from trainables.cells import RecurrentClassifier
+from trainables.config import TrialConfig
+from trainables.datasets import Part, SequenceDataset
+from trainables.device import pick_precision
+
+CHECK_STEPS = 8
+"""Steps between two looks at whether training diverged: each look waits for the device."""
+
+OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
+
+
+class Diverged(Exception):  # noqa: N818 - a normal outcome, not an error
+    """A loss or a gradient is not finite.
+
+    Attributes:
+        metrics: what is known of the epoch; some values are not finite.
+    """
+
+    def __init__(self, metrics: dict[str, float]) -> None:
+        super().__init__("a loss or a gradient is not finite")
+        self.metrics = metrics
+
+
+class Trainer:
+    """One network in training.
+
+    Every epoch draws its order and its dropout from the seed and the epoch's number alone, so that
+    an epoch repeated from the same state gives the same numbers.
+
+    Args:
+        config: model and training.
+        data: its training part is learned, its validation part is measured after each epoch.
+        seed: fixes the first weights, the order of the batches and the dropout.
+        device: where to compute; the two parts are placed there.
+        metric: the name of the epoch metric by which the best epoch is chosen.
+        direction: whether a large or a small value of it is better.
+
+    Attributes:
+        epoch: finished epochs.
+        model: the network after that epoch.
+        best_epoch: the best epoch so far, the earliest of equals; 0 before the first.
+        best_value: its metric.
+        best_weights: its weights, on the CPU.
+
+    Raises:
+        PrecisionError: the device cannot compute in the precision asked for.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is an independent part of the training
+        self,
+        config: TrialConfig,
+        data: SequenceDataset,
+        *,
+        seed: int,
+        device: torch.device,
+        metric: str,
+        direction: Literal["maximize", "minimize"],
+    ) -> None:
+        self.config = config
+        self.seed = seed
+        self.device = device
+        self.metric = metric
+        self.sign = 1.0 if direction == "maximize" else -1.0
+        self.dtype = pick_precision(config.precision, device)
+        self.train = Placed.on(device, data.train, data.scale)
+        self.validation = Placed.on(device, data.validation, data.scale)
+        self.seed_torch(0)
+        # Made on the CPU first: the same seed gives the same first weights on every device.
+        self.model = RecurrentClassifier(
+            config, steps=data.steps, features=data.features, classes=len(data.classes)
+        ).to(device)
+        self.parameters = list(self.model.parameters())
+        self.optimizer = OPTIMIZERS[config.optimizer](
+            self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self.scheduler = self.one_cycle() if config.schedule == "one-cycle" else None
+        self.epoch = 0
+        self.best_epoch = 0
+        self.best_value = math.nan
+        self.best_weights: dict[str, Tensor] = {}
+
+    def one_cycle(self) -> OneCycleLR:
+        """Return the schedule of Smith and Topin (2017), https://arxiv.org/abs/1708.07120."""
+        steps = math.ceil(len(self.train) / self.config.batch_size)
+        return OneCycleLR(
+            self.optimizer, self.config.learning_rate, total_steps=self.config.epochs * steps
+        )
+
+    def run_epoch(self) -> dict[str, float]:
+        """Train one epoch, measure it, and remember its weights if it is the best.
+
+        Returns:
+            train_loss, train_accuracy: means over the epoch, while the weights moved.
+            val_loss, val_accuracy: of the validation part after the epoch.
+            learning_rate: of the last step.
+            grad_norm: mean total gradient norm of the steps, before clipping.
+            epoch_s: seconds for all of it.
+            samples_per_s: training sequences a second, without the validation.
+
+        Raises:
+            Diverged: a loss or gradient is not finite; the trainer must not be used further.
+        """
+        began = time.perf_counter()
+        self.seed_torch(self.epoch + 1)
+        metrics = self.train_epoch()
+        metrics["samples_per_s"] = len(self.train) / (time.perf_counter() - began)
+        measured = measure(self.model, self.validation, self.dtype)
+        metrics |= {f"val_{name}": value for name, value in measured.items()}
+        metrics["epoch_s"] = time.perf_counter() - began
+        if not math.isfinite(metrics["val_loss"]):
+            raise Diverged(metrics)
+        self.epoch += 1
+        self.remember_best(metrics[self.metric])
+        return metrics
+
+    def train_epoch(self) -> dict[str, float]:
+        """Train one epoch and return its training metrics, without the times."""
+        self.model.train()
+        # Loss, correct answers and gradient norm are summed on the device, where a value that is
+        # not finite stays visible in the sum: reading each would wait for the device each time.
+        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        rate = self.config.learning_rate
+        seen = 0
+        order = torch.randperm(len(self.train)).to(self.device)
+        batches = torch.split(order, self.config.batch_size)
+        for step, rows in enumerate(batches, start=1):
+            rate = self.optimizer.param_groups[0]["lr"]
+            sums += self.step(*self.train.rows(rows))
+            seen += len(rows)
+            if step % CHECK_STEPS == 0 or step == len(batches):
+                loss, correct, norm = sums.tolist()
+                metrics = {
+                    "train_loss": loss / seen,
+                    "train_accuracy": correct / seen,
+                    "learning_rate": float(rate),
+                    "grad_norm": norm / step,
+                }
+                if not math.isfinite(loss + norm):
+                    raise Diverged(metrics)
+        return metrics
+
+    def step(self, x: Tensor, y: Tensor) -> Tensor:
+        """Learn from one batch; return the sum of losses, correct answers and the gradient norm."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.model(x)
+        loss = nn.functional.cross_entropy(logits.float(), y)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        if self.config.clip_norm is not None:
+            clip_grads_with_norm_(self.parameters, self.config.clip_norm, norm)
+        self.optimizer.step()
+        if self.scheduler is not None:
+            self.scheduler.step()
+        correct = (logits.detach().argmax(1) == y).sum()
+        return torch.stack((loss.detach() * len(y), correct, norm))
+
+    def remember_best(self, value: float) -> None:
+        """Keep the weights if ``value`` beats every earlier epoch's."""
+        if self.best_epoch == 0 or self.sign * value > self.sign * self.best_value:
+            self.best_epoch, self.best_value = self.epoch, value
+            self.best_weights = {
+                name: weight.detach().to("cpu", copy=True)
+                for name, weight in self.model.state_dict().items()
+            }
+
+    def seed_torch(self, epoch: int) -> None:
+        """Seed torch's generators for one epoch; 0 is the making of the first weights."""
+        digest = hashlib.sha256(f"{self.seed}/{epoch}".encode()).digest()
+        torch.manual_seed(int.from_bytes(digest[:8], "big"))
+
+    def state(self) -> dict[str, Any]:
+        """Return a copy of all that `load_state` needs to go on from here; plain types only."""
+        return copy.deepcopy(
+            {
+                "epoch": self.epoch,
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+                "best_epoch": self.best_epoch,
+                "best_value": self.best_value,
+                "best_weights": self.best_weights,
+            }
+        )
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of a trainer of the same configuration, data and seed."""
+        state = copy.deepcopy(state)
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.best_epoch = state["best_epoch"]
+        self.best_value = state["best_value"]
+        self.best_weights = state["best_weights"]
+
+
+def fit(trainer: Trainer) -> Iterator[dict[str, float]]:
+    """Run the epochs that are left and yield each one's metrics, as `Trainer.run_epoch` does.
+
+    Raises:
+        Diverged: as `Trainer.run_epoch` does.
+    """
+    while trainer.epoch < trainer.config.epochs:
+        yield trainer.run_epoch()
+
+
+def evaluate(  # noqa: PLR0913 - each is an independent part of the measurement
+    model: nn.Module,
+    part: Part,
+    scale: float,
+    *,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+    batch_size: int = 256,
+) -> dict[str, float]:
+    """Return the mean loss and the accuracy of a model on a part of a data set.
+
+    Args:
+        model: answers ``part.x / scale`` with logits [batch, classes]; lies on ``device`` and is
+            left in evaluation mode.
+        part: what it is measured on.
+        scale: the data set's scale.
+        device: where to compute.
+        dtype: type of the matrix products, float32 or bfloat16.
+        batch_size: sequences at a time; changes memory and speed only.
+    """
+    return measure(model, Placed.on(device, part, scale), dtype, batch_size=batch_size)

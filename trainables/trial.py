@@ -1,0 +1,62 @@
+"""The Ray Tune trainable: one worker that trains trial after trial."""
+
+from typing import Any
+
+from ray import tune
+
+from trainables.attempt import Attempt
+from trainables.datasets import SequenceDataset
+from trainables.device import configure, pick_device, release
+
+
+class RecurrentTrial(tune.Trainable):
+    """Trains the trial of its configuration; see `Attempt` for the configuration's keys.
+
+    ``cpus`` and ``gpus`` are what Ray gave this worker. Made for ``reuse_actors=True``: taking the
+    next trial is cheap, and the earlier one's memory is free by then.
+    """
+
+    attempt: Attempt | None = None
+
+    def setup(  # type: ignore[override]  # Tune adds what with_parameters was given
+        self, config: dict[str, Any], data: SequenceDataset
+    ) -> None:
+        """Take the first trial.
+
+        Args:
+            config: what the trial trains, and where it stands.
+            data: through ``tune.with_parameters``, so that its arrays are mapped, not copied.
+        """
+        self.data = data
+        self.begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Drop the trial at hand and take the next one."""
+        self.end()
+        self.begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Return the next epoch that the study does not know: epoch, metrics and outcome.
+
+        ``done`` is never set: what follows from an epoch is the study's verdict.
+        """
+        if self.attempt is None:
+            raise RuntimeError("the trial has ended; reset_config takes the next one")
+        report = self.attempt.next_report()
+        return {"epoch": report.epoch, "metrics": report.metrics, "outcome": report.outcome}
+
+    def cleanup(self) -> None:
+        """Drop the trial at hand."""
+        self.end()
+
+    def begin(self, config: dict[str, Any]) -> None:
+        """Take a trial; its network is made at its first step, where time is not short."""
+        configure(threads=max(1, int(config["cpus"])))
+        self.gpus = float(config["gpus"])
+        self.attempt = Attempt(config, self.data)
+
+    def end(self) -> None:
+        """Free what the trial at hand holds."""
+        self.attempt = None
+        release(pick_device(self.gpus))
