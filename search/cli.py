@@ -209,7 +209,7 @@ def check(document: Document, overrides: Overrides = [], as_json: AsJson = False
     from search.screens import document_page
 
     with one_message():
-        job, _ = spec.read_job(document, overrides)
+        job = spec.read_job(document, overrides)
     if as_json:
         print_json(json.loads(job.to_json()))
     else:

@@ -77,7 +77,8 @@ def launch(
             installation or the data cannot be used; no job was created.
     """
     # Ray and torch take seconds to import, which a mistake in the document should not cost.
-    spec, source = read_job(Path(document), overrides)
+    spec = read_job(document, overrides)
+    source = as_launched(Path(document), overrides)
     home = Home.from_environment()
     check_tracking(home)
     check_database(home)
@@ -95,6 +96,13 @@ def launch(
             return drive(home, store, job_id, spec, data, console)
         finally:
             store.close()
+
+
+def as_launched(document: Path, overrides: Sequence[str]) -> str:
+    """Return the document as the person wrote it, with what the command line replaced."""
+    lines = [document.read_text(encoding="utf-8").rstrip("\n")]
+    lines += [f"# --set {override}" for override in overrides]
+    return "\n".join(lines) + "\n"
 
 
 def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:

@@ -1,0 +1,41 @@
+"""The champion's files, from where the driver saved them to where a person wants them."""
+
+import shutil
+from pathlib import Path
+
+from search.home import Home
+from search.jobs import NotPossibleError, find, live_status
+from search.store import Store
+
+FILES = ("model.pt2", "weights.safetensors", "config.json", "metrics.json", "README.md")
+"""What a fetched model consists of; README.md is the model card."""
+
+
+def champion_folder(home: Home, job_id: str) -> Path:
+    """Return the folder in which a job's driver saves its champion."""
+    return home.checkpoints / job_id / "champion"
+
+
+def fetch_model(store: Store, home: Home, key: str, to: Path) -> list[str]:
+    """Copy a job's champion into the folder ``to`` and return the names of its files.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        NotPossibleError: it has no champion yet, or ``to`` is something else already.
+    """
+    job = find(store, key)
+    folder = champion_folder(home, job.id)
+    if job.result is None or not all((folder / name).exists() for name in FILES):
+        raise NotPossibleError(
+            f"job {job.id} is {live_status(job)} and has no champion yet; "
+            f"`gatetune resume {job.id}` finishes it"
+        )
+    if to.exists() and not to.is_dir():
+        raise NotPossibleError(f"--to must name a folder, but {to} is a file")
+    foreign = sorted(p.name for p in to.iterdir() if p.name not in FILES) if to.exists() else []
+    if foreign:
+        raise NotPossibleError(f"--to must name a new or empty folder, but {to} holds {foreign[0]}")
+    to.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        shutil.copyfile(folder / name, to / name)
+    return list(FILES)

@@ -1,0 +1,202 @@
+"""The champion's weights: measured on every part of the data, exported, saved for people."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from search.champion import Candidate, Result
+from search.labels import describe
+from search.spec import JobSpec
+from trainables.checkpoint import Checkpoints
+from trainables.config import TrialConfig
+from trainables.datasets import Part, SequenceDataset
+from trainables.export import (
+    ExportedClassifier,
+    build_model,
+    export_program,
+    save_pt2,
+    save_weights,
+)
+from trainables.training import evaluate
+
+EXAMPLES = 4
+"""Sequences in the input example; a single one would freeze the batch size at 1."""
+
+
+def measure(result: Result, spec: JobSpec, data: SequenceDataset, folder: Path) -> Result:
+    """Return the result with the training and test metric of the candidates that may be known."""
+    measured = {
+        one.of: one.model_copy(
+            update={
+                "train": scores(one, result, spec, data, data.train, folder),
+                "test": scores(one, result, spec, data, data.test, folder),
+            }
+        )
+        for one in result.measured
+    }
+    return result.model_copy(
+        update={
+            "chosen": measured[result.chosen.of],
+            "baselines": tuple(measured[one.of] for one in result.baselines),
+        }
+    )
+
+
+def scores(  # noqa: PLR0913 - whose metric, of what, on what
+    one: Candidate,
+    result: Result,
+    spec: JobSpec,
+    data: SequenceDataset,
+    part: Part,
+    folder: Path,
+) -> tuple[float, ...]:
+    """Return the job's metric of each of a candidate's runs on a part of the data."""
+    name = result.metric.removeprefix("val_")
+    config = spec.config(one.parameters)
+    found = []
+    for run in one.runs:
+        model = network(config, data, best_weights(result, folder, run)).classifier
+        measured = evaluate(
+            model, part, data.scale, device=torch.device("cpu"), dtype=torch.float32
+        )
+        found.append(measured[name])
+    return tuple(found)
+
+
+def network(
+    config: TrialConfig, data: SequenceDataset, weights: dict[str, Tensor]
+) -> ExportedClassifier:
+    """Return a trained network that takes the data set's own values."""
+    return build_model(
+        config,
+        steps=data.steps,
+        features=data.features,
+        classes=len(data.classes),
+        scale=data.scale,
+        weights=weights,
+    )
+
+
+def best_weights(result: Result, folder: Path, run: int) -> dict[str, Tensor]:
+    """Return the weights of a run's best epoch.
+
+    A trial that reached the target ended in the middle: its last checkpoint holds its best weights.
+    """
+    part = "confirm" if result.confirmed else "search"
+    checkpoints = Checkpoints(folder / part / f"{run:06d}")
+    if checkpoints.best.exists():
+        return checkpoints.read_best()
+    state = checkpoints.read(checkpoints.latest())
+    if state is None:
+        raise FileNotFoundError(f"the weights of trial {run} are missing from {checkpoints.folder}")
+    weights: dict[str, Tensor] = state["trainer"]["best_weights"]
+    return weights
+
+
+def save_champion(
+    result: Result, spec: JobSpec, job_id: str, data: SequenceDataset, folder: Path
+) -> None:
+    """Write the champion's folder: it appears whole, and replaces an earlier one."""
+    chosen = result.chosen
+    config = spec.config(chosen.parameters)
+    model = network(config, data, best_weights(result, folder, result.champion_run))
+    scratch = folder / f".champion.{os.getpid()}.tmp"
+    scratch.mkdir(parents=True, exist_ok=True)
+    example = data.validation.x[:EXAMPLES].astype(np.float32)
+    save_pt2(export_program(model, example), scratch / "model.pt2")
+    save_weights(model, scratch / "weights.safetensors")
+    described = {
+        "trial": config.model_dump(),
+        "steps": data.steps,
+        "features": data.features,
+        "classes": list(data.classes),
+        "scale": data.scale,
+        "data": {"name": data.name, "fingerprint": data.fingerprint},
+        "job": job_id,
+    }
+    write_json(scratch / "config.json", described)
+    write_json(scratch / "metrics.json", metrics(result))
+    (scratch / "README.md").write_text(card(result, spec, job_id, data), encoding="utf-8")
+    final = folder / "champion"
+    shutil.rmtree(final, ignore_errors=True)
+    scratch.replace(final)
+
+
+def load_champion(folder: Path) -> tuple[ExportedClassifier, Tensor]:
+    """Return a saved champion and an input example [sequences, steps, features] in data units."""
+    saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    model = build_model(
+        TrialConfig(**saved["trial"]),
+        steps=saved["steps"],
+        features=saved["features"],
+        classes=len(saved["classes"]),
+        scale=saved["scale"],
+        weights=load_file(folder / "weights.safetensors"),
+    )
+    shape = (EXAMPLES, saved["steps"], saved["features"])
+    ramp = torch.arange(float(np.prod(shape))).reshape(shape)
+    return model, ramp % (saved["scale"] + 1)
+
+
+def metrics(result: Result) -> dict[str, Any]:
+    """Return the champion's numbers and those of the configuration that it stands for."""
+    at = result.chosen.runs.index(result.champion_run)
+    name = result.metric.removeprefix("val_")
+    return {
+        "model": {
+            f"validation_{name}": result.chosen.validation[at],
+            f"train_{name}": result.chosen.train[at],
+            f"test_{name}": result.chosen.test[at],
+        },
+        "configuration": result.summary(),
+    }
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON for people and programs alike."""
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def card(result: Result, spec: JobSpec, job_id: str, data: SequenceDataset) -> str:
+    """Return the model card."""
+    numbers = metrics(result)["model"]
+    chosen = spec.config(result.chosen.parameters)
+    seeds = len(result.chosen.runs)
+    runs = f"the best of {seeds} seeds on validation data" if seeds > 1 else "a single run"
+    rows = "\n".join(f"| {key.replace('_', ' ')} | {value:.4f} |" for key, value in numbers.items())
+    return f"""# {spec.name}: {describe(chosen)}
+
+A {chosen.cell.upper()} with {chosen.layers} layers of {chosen.hidden_size} units that tells
+{len(data.classes)} classes apart: {", ".join(data.classes)}.
+
+| this model | |
+| --- | --- |
+{rows}
+
+The weights are {runs}; `metrics.json` has mean and standard deviation over the seeds and the
+baseline's. The test part chose nothing.
+
+## Use
+
+```python
+import torch
+model = torch.export.load("model.pt2").module()
+print(model(torch.zeros(3, {data.steps}, {data.features})).argmax(1))
+```
+
+Input: float32 [batch, {data.steps} steps, {data.features} features], values as the data set stores
+them, 0 to {data.scale:g}. Output: logits [batch, {len(data.classes)}]. `weights.safetensors` holds the
+weights alone, `config.json` what they belong to.
+
+## Data
+
+`{data.name}`, fingerprint `{data.fingerprint}`: {len(data.train.y)} training,
+{len(data.validation.y)} validation and {len(data.test.y)} test sequences. Job `{job_id}`.
+"""

@@ -1,0 +1,162 @@
+"""What the commands print for people."""
+
+import time
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from search.labels import describe, duration, format_value
+from search.spec import JobSpec
+from trainables.config import TrialConfig
+
+STATUS_STYLE = {
+    "finished": "green",
+    "running": "cyan",
+    "stopped": "yellow",
+    "failed": "red",
+    "queued": "dim",
+}
+
+
+def table(*columns: str) -> Table:
+    """Return a plain table whose first column is left-aligned and the others fit their content."""
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def words(params: dict[str, Any]) -> str:
+    """Return parameters as ``key=value`` pairs, numbers short."""
+    return " ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in params.items()
+    )
+
+
+def ago(moment: float) -> str:
+    """Return how long ago a moment was."""
+    return f"{duration(time.time() - moment)} ago"
+
+
+def status(shown: dict[str, Any]) -> str:
+    """Return a job's status in its colour."""
+    return f"[{STATUS_STYLE[shown['status']]}]{shown['status']}[/]"
+
+
+def progress(shown: dict[str, Any]) -> str:
+    """Return how many of the budgeted trials have ended."""
+    trials = shown["trials"]
+    ended = trials["total"] - trials["running"] - trials["waiting"]
+    return f"{ended}/{trials['budget']}"
+
+
+def job_list(console: Console, listed: list[dict[str, Any]]) -> None:
+    """Print the jobs, one a row."""
+    if not listed:
+        console.print("no jobs yet; `gatetune launch JOB.yaml` starts one")
+        return
+    shown = table("job", "status", "trials", "best", "confirmed", "model", "took", "started")
+    for job in listed:
+        best, confirmed, model = job["best"], job["confirmed"], job["model"]
+        shown.add_row(
+            job["id"],
+            status(job),
+            progress(job),
+            format_value(best["value"]) if best else "–",
+            format_value(confirmed["validation_mean"]) if confirmed else "–",
+            f"{model['name']}@{model['alias']}" if model else "–",
+            duration(job["elapsed_s"]),
+            ago(job["created_at"]),
+        )
+    console.print(shown)
+
+
+def job_page(console: Console, job: dict[str, Any]) -> None:
+    """Print one job: state, best trial, confirmation, model."""
+    console.print(f"[bold]{job['id']}[/]  {status(job)}  {duration(job['elapsed_s'])}")
+    if job["message"]:
+        console.print(f"  {job['message']}")
+    counts = ", ".join(
+        f"{number} {state}"
+        for state, number in job["trials"].items()
+        if number and state not in {"total", "budget"}
+    )
+    console.print(f"  trials     {progress(job)}: {counts or 'none yet'}")
+    if job["best"]:
+        best = job["best"]
+        value = format_value(best["value"])
+        metric = job["objective"]["metric"]
+        console.print(f"  best       {metric} {value} (trial {best['trial']}) {words(best['params'])}")
+    if job["confirmed"]:
+        comparison(console, job["confirmed"])
+    if job["model"]:
+        model = job["model"]
+        console.print(
+            f"  model      models:/{model['name']}@{model['alias']} version {model['version']}: "
+            f"{model['reason']}"
+        )
+    if job["undelivered"]:
+        console.print(f"  [yellow]{job['undelivered']} records wait for MLflow[/]")
+
+
+def comparison(console: Console, confirmed: dict[str, Any]) -> None:
+    """Print the winner beside the baseline."""
+    suffix = confirmed["metric"].removeprefix("val_")
+    shown = table("", f"validation {suffix}", f"test {suffix}", "configuration")
+    for name, prefix, params in (
+        ("winner", "", confirmed["params"]),
+        ("baseline", "baseline_", confirmed["baseline_params"]),
+    ):
+        if params is not None:
+            shown.add_row(
+                name,
+                pair(confirmed[f"{prefix}validation_mean"], confirmed[f"{prefix}validation_sd"]),
+                pair(confirmed[f"{prefix}test_mean"], confirmed[f"{prefix}test_sd"]),
+                words(params),
+            )
+    console.print(shown)
+    console.print(f"  mean ± standard deviation over {confirmed['seeds']} seeds")
+
+
+def pair(mean: float | None, deviation: float | None) -> str:
+    """Return ``mean ± deviation``."""
+    return format_value(mean) + (f" ± {deviation:.4f}" if deviation is not None else "")
+
+
+def outcome(console: Console, job: dict[str, Any]) -> None:
+    """Print how a launch or resume ended, and what to do next."""
+    console.print()
+    job_page(console, job)
+    if job["status"] == "finished":
+        console.print()
+        console.print(f"  fetch the model     gatetune fetch {job['id']} --to best-model")
+        console.print("  open the MLflow UI  gatetune up")
+
+
+def trial_list(console: Console, job_id: str, listed: list[dict[str, Any]]) -> None:
+    """Print a job's trials, one a row."""
+    shown = table("trial", "state", "epochs", "best epoch", "parameters")
+    for row in listed:
+        number = f"{row['trial']:03d}"
+        shown.add_row(
+            number if row["study"] == job_id else f"confirm {number}",
+            row["state"] + (" (baseline)" if row["baseline"] else ""),
+            str(row["epochs"]),
+            format_value(row["best_epoch_value"]),
+            words(row["params"]) + (f"  {row['reason']}" if row["reason"] else ""),
+        )
+    console.print(shown)
+
+
+def document_page(console: Console, spec: JobSpec) -> None:
+    """Print what a valid document would do."""
+    console.print(f"[green]valid[/]  job {spec.name} on {spec.data.source}")
+    for parameters, overrides in spec.baselines():
+        config: TrialConfig = spec.config(parameters, overrides)
+        console.print(f"  baseline   {describe(config)}")
+    console.print(f"  space      {', '.join(spec.space) or 'nothing is searched'}")
+    console.print(f"  budget     {spec.budget.trials} trials of up to {spec.config({}).epochs} epochs")
+    console.print(f"  confirm    top {spec.confirm.top} over {spec.confirm.seeds} seeds")

@@ -1,0 +1,247 @@
+"""One suite of what a study promises, run on every database that it may live in."""
+
+import json
+import math
+from collections.abc import Callable, Iterator
+
+import pytest
+from optuna.trial import TrialState
+from sqlalchemy import select
+
+from search.lease import Lease, LeaseLostError
+from search.spec import JobSpec
+from search.store import PARENT, JournalRow, Run, Store
+from search.study import JobStudy, Proposal, Verdict
+from tests.search.conftest import make_spec
+
+BASELINE = Proposal({"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}, {"batch_size": 32},
+                    attrs={"baseline": True})  # fmt: skip
+
+
+def metrics(value: float) -> dict[str, float]:
+    return {"val_accuracy": value, "val_loss": 1 - value}
+
+
+class StudySuite:
+    """Inherit and override `url`."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def opened(self, url: str) -> Iterator[Store]:
+        store = Store.open(url)
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def lease(self, opened: Store, owned: Callable[[Store, JobSpec], Lease]) -> Lease:
+        return owned(opened, make_spec())
+
+    @pytest.fixture
+    def study(self, opened: Store, lease: Lease) -> Iterator[JobStudy]:
+        made = self.reopen(opened, lease)
+        yield made
+        made.shut()
+
+    @staticmethod
+    def reopen(
+        store: Store, lease: Lease, *overrides: str, fixed: tuple[Proposal, ...] = ()
+    ) -> JobStudy:
+        spec = make_spec(*overrides)
+        return JobStudy(
+            store,
+            lease,
+            spec,
+            name=lease.job_id,
+            fixed=fixed,
+            trials=spec.budget.trials,
+            searching=True,
+        )
+
+    @staticmethod
+    def run_trial(study: JobStudy, value: float) -> int:
+        live = study.ask()
+        assert live is not None
+        for epoch in range(live.acknowledged + 1, live.config.epochs + 1):
+            last = epoch == live.config.epochs
+            verdict = study.report(
+                live.number, epoch, metrics(value), "complete" if last else "running"
+            )
+            if verdict is not Verdict.CONTINUE:
+                break
+        return live.number
+
+    def test_numbers_have_no_gaps_and_the_budget_is_exact(self, study: JobStudy) -> None:
+        numbers = [self.run_trial(study, 0.5 + i / 100) for i in range(6)]
+        assert numbers == list(range(6))
+        assert study.ask() is None
+        assert study.done
+        assert study.best == (5, 0.55)
+
+    def test_a_reported_epoch_is_in_the_journal_once(self, study: JobStudy, opened: Store) -> None:
+        live = study.ask()
+        assert live is not None
+        study.report(live.number, 1, metrics(0.5), "running")
+        study.report(live.number, 1, metrics(0.9), "running")
+        with opened.session() as session:
+            rows = session.scalars(select(JournalRow).where(JournalRow.trial == 0)).all()
+        assert [json.loads(row.metrics)["val_accuracy"] for row in rows] == [0.5]
+
+    def test_restart_goes_on_with_the_same_trial(
+        self, study: JobStudy, opened: Store, lease: Lease
+    ) -> None:
+        self.run_trial(study, 0.6)
+        live = study.ask()
+        assert live is not None
+        study.report(live.number, 1, metrics(0.4), "running")
+        again = self.reopen(opened, lease)
+        taken = again.ask()
+        assert taken is not None
+        assert (taken.number, taken.acknowledged) == (1, 1)
+        assert (taken.config, taken.seed) == (live.config, live.seed)
+        assert again.best == (0, 0.6)
+        again.shut()
+
+    def test_restart_samples_what_the_first_driver_would_have(
+        self, study: JobStudy, opened: Store, lease: Lease
+    ) -> None:
+        self.run_trial(study, 0.6)
+        again = self.reopen(opened, lease)
+        sampled = again.ask()
+        assert sampled is not None
+        again.requeue(sampled.number)
+        undisturbed = study.mirror.draw(1)
+        assert undisturbed is not None
+        assert study.spec.config(undisturbed.params, {}) == sampled.config
+        again.shut()
+
+    def test_an_end_that_was_not_written_is_written_on_restart(
+        self, study: JobStudy, opened: Store, lease: Lease, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(study, "end", lambda *_: None)  # the driver dies in between
+        self.run_trial(study, 0.7)
+        again = self.reopen(opened, lease)
+        assert again.best == (0, 0.7)
+        assert again.ended == {0: "complete"}
+        again.shut()
+
+    def test_pruned_and_diverged_trials_are_told_as_pruned(
+        self, opened: Store, lease: Lease
+    ) -> None:
+        study = self.reopen(
+            opened, lease, "pruner={name: successive-halving, reduction_factor: 2}"
+        )
+        self.run_trial(study, 0.9)
+        self.run_trial(study, 0.1)
+        live = study.ask()
+        assert live is not None
+        study.report(live.number, 1, {"train_loss": math.nan}, "diverged")
+        assert study.ended == {0: "complete", 1: "pruned", 2: "diverged"}
+        states = [t.state for t in study.storage.optuna.get_all_trials(study.study_id)]
+        assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED]
+        with opened.session() as session:
+            runs = session.scalars(select(Run).order_by(Run.trial)).all()
+        assert [(run.status, run.tag) for run in runs] == [
+            ("FINISHED", None),
+            ("KILLED", "pruned"),
+            ("FAILED", "diverged"),
+        ]
+        study.shut()
+
+    def test_three_lost_attempts_fail_a_trial(self, study: JobStudy, opened: Store) -> None:
+        for again in (True, True, False):
+            live = study.ask()
+            assert live is not None
+            assert live.number == 0
+            assert study.fail(0, "Traceback: out of memory") is again
+        assert study.ended == {0: "failed"}
+        trial = study.storage.optuna.get_all_trials(study.study_id)[0]
+        assert trial.state is TrialState.FAIL
+        assert trial.user_attrs["reason"] == "Traceback: out of memory"
+        with opened.session() as session:
+            assert session.get_one(Run, (study.name, 0)).status == "FAILED"
+
+    def test_baselines_come_first_and_are_never_pruned(self, opened: Store, lease: Lease) -> None:
+        study = self.reopen(
+            opened,
+            lease,
+            "pruner={name: successive-halving, reduction_factor: 2}",
+            fixed=(BASELINE, BASELINE),
+        )
+        live = study.ask()
+        assert live is not None
+        assert (live.baseline, live.config.batch_size) == (True, 32)
+        study.requeue(live.number)
+        self.run_trial(study, 0.9)
+        self.run_trial(study, 0.1)
+        assert study.ended == {0: "complete", 1: "complete"}
+        study.shut()
+
+    def test_reaching_the_target_ends_the_search(self, opened: Store, lease: Lease) -> None:
+        study = self.reopen(opened, lease, "budget.target=0.8")
+        other = study.ask()
+        assert other is not None
+        self.run_trial(study, 0.85)
+        assert study.report(other.number, 1, metrics(0.2), "running") is Verdict.BUDGET
+        assert study.ended == {1: "complete", 0: "budget"}
+        assert study.done
+        study.shut()
+
+    def test_spent_hours_end_what_waits(self, study: JobStudy) -> None:
+        live = study.ask()
+        assert live is not None
+        study.requeue(live.number)
+        study.close("hours")
+        assert study.ended == {0: "budget"}
+        assert study.ask() is None
+        assert study.done
+
+    def test_a_small_space_ends_when_exhausted(self, opened: Store, lease: Lease) -> None:
+        study = self.reopen(
+            opened, lease, "space={cell: [lstm, gru], hidden_size: [8, 16]}", "sampler=random"
+        )
+        for _ in range(4):
+            self.run_trial(study, 0.5)
+        assert study.ask() is None
+        assert study.closed == "exhausted"
+        trials = study.storage.optuna.get_all_trials(study.study_id)
+        assert len({tuple(sorted(t.params.items())) for t in trials}) == len(trials) == 4
+        study.shut()
+
+    def test_a_driver_that_lost_its_lease_writes_nothing(
+        self, study: JobStudy, opened: Store, lease: Lease
+    ) -> None:
+        live = study.ask()
+        assert live is not None
+        lease.release()
+        Lease(opened, lease.job_id).acquire()
+        with pytest.raises(LeaseLostError, match="taken over by another driver"):
+            study.report(live.number, 1, metrics(0.5), "running")
+        with pytest.raises(LeaseLostError, match="taken over by another driver"):
+            study.ask()
+        with opened.session() as session:
+            assert session.scalars(select(JournalRow)).all() == []
+            assert len(session.scalars(select(Run)).all()) == 1
+
+    def test_the_parent_run_follows_the_best_value(self, study: JobStudy, opened: Store) -> None:
+        for value in (0.5, 0.4, 0.6):
+            self.run_trial(study, value)
+        with opened.session() as session:
+            rows = session.scalars(
+                select(JournalRow).where(JournalRow.trial == PARENT).order_by(JournalRow.epoch)
+            ).all()
+        assert [json.loads(row.metrics)["best_val_accuracy"] for row in rows] == [0.5, 0.5, 0.6]
+
+
+class TestOnSQLite(StudySuite):
+    @pytest.fixture
+    def url(self, sqlite_url: str) -> str:
+        return sqlite_url
+
+
+class TestOnPostgreSQL(StudySuite):
+    @pytest.fixture
+    def url(self, postgres_url: str) -> str:
+        return postgres_url
