@@ -1,0 +1,130 @@
+"""The job document: what it holds, and how it is read."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from search.baselines import split
+from search.document import Document, load_document, override, read_text
+from search.faults import SpecError, unknown
+from search.parameters import Choices, FloatRange, IntRange
+from search.pruners import AnyPruner, SuccessiveHalving
+from search.rules import check_sections, default_space, most_epochs, read_sections
+from search.samplers import AnySampler, Tpe
+from search.sections import Budget, Confirm, Data, Identity, Objective, Workers
+from search.space import Space
+from trainables.config import Parameters, TrialConfig
+
+__all__ = ["JobSpec", "SpecError", "parse_job", "read_job"]
+
+
+class JobSpec(Identity):
+    """One search job, every rule of the document kept.
+
+    Made by `parse_job`, `read_job` and `from_json`, which check the rules between sections too;
+    calling the class checks each section alone.
+    """
+
+    data: Data = Field(description="what the networks learn from")
+    space: dict[str, Choices | IntRange | FloatRange] = Field(
+        description="what is searched: any setting of a trial, as a list or as a range"
+    )
+    baseline: list[dict[str, Any]] = Field(
+        [], description="configurations that are tried first and that the winner has to beat"
+    )
+    objective: Objective = Field(Objective(), description="what the search improves")
+    sampler: AnySampler = Field(Tpe(), description="how configurations are drawn")
+    pruner: AnyPruner = Field(SuccessiveHalving(), description="which trials end early")
+    training: dict[str, Any] = Field({}, description="settings that are not searched")
+    budget: Budget = Field(Budget(), description="when the search ends")
+    workers: Workers = Field(Workers(), description="what each trial gets")
+    confirm: Confirm = Field(Confirm(), description="how the winner is made sure of")
+
+    def config(self, parameters: Parameters, overrides: Parameters | None = None) -> TrialConfig:
+        """Return a trial's settings: training's, then the space's, then the overrides.
+
+        An inactive parameter has training's value, or the default.
+
+        Raises:
+            pydantic.ValidationError: a value is none of its setting's.
+
+        """
+        own = {n: self.space[n].snap(v) if n in self.space else v for n, v in parameters.items()}
+        return TrialConfig(**{**self.training, **own, **(overrides or {})})
+
+    def baselines(self) -> list[tuple[Parameters, Parameters]]:
+        """Return each baseline as the space's active parameters and the settings it overrides."""
+        space = Space.of(self)
+        return [split(entry, space, self.training, "baseline", []) for entry in self.baseline]
+
+    @property
+    def most_epochs(self) -> int:
+        """The most epochs that a trial of the search may have."""
+        return most_epochs(self.space, self.training)
+
+    def to_json(self) -> str:
+        """Return the document with every default written out; equal jobs give equal text."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "JobSpec":
+        """Return the job that `to_json` wrote; raise `SpecError` if it breaks a rule."""
+        return check_document(json.loads(text), [])
+
+
+def parse_job(text: str, overrides: Sequence[str] = ()) -> JobSpec:
+    """Return the job of a YAML document.
+
+    Args:
+        text: the document.
+        overrides: ``a.b.c=value``, the value as YAML, through mappings and list indices.
+
+    Raises:
+        SpecError: with all faults of document and overrides.
+
+    """
+    faults: list[str] = []
+    document = load_document(text)
+    for key in ("sampler", "pruner"):  # so that an option can be set beside a bare name
+        if isinstance(document.get(key), str):
+            document[key] = {"name": document[key]}
+    inner = [text for text in overrides if text.startswith("space.")]
+    document = override(document, [text for text in overrides if text not in inner], faults)
+    if inner and document.get("space") is None:
+        document["space"] = default_space(document.get("training"))
+    return check_document(override(document, inner, faults), faults)
+
+
+def read_job(path: str | Path, overrides: Sequence[str] = ()) -> JobSpec:
+    """Return the job of a YAML file; as `parse_job`, and a file that is no text is a fault."""
+    return parse_job(read_text(Path(path)), overrides)
+
+
+def check_document(document: Document, faults: list[str]) -> JobSpec:
+    """Return the job, or raise `SpecError` with all faults, those in ``faults`` first."""
+    faults += [unknown(key, "key", KEYS) for key in document if key not in KEYS]
+    found = read_sections(document, faults)
+    check_sections(found, faults)
+    if faults:
+        raise SpecError(faults)
+    return JobSpec(**found)
+
+
+KEYS = (
+    "name",
+    "data",
+    "space",
+    "baseline",
+    "objective",
+    "sampler",
+    "pruner",
+    "training",
+    "budget",
+    "workers",
+    "confirm",
+    "seed",
+)
+"""The keys of a document, in the order in which it is best read."""
