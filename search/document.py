@@ -13,6 +13,9 @@ from search.faults import SpecError, show
 Document = dict[str, Any]
 """A job document as YAML reads it, nothing checked but its form."""
 
+NAMED = ("sampler", "pruner")
+"""Sections that may be a bare name, beside which an override may still set an option."""
+
 
 class Loader(yaml.SafeLoader):
     """YAML's safe loader, which also refuses double keys and reads 1e-3 as the number it is."""
@@ -46,11 +49,12 @@ def load_yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, Loader)  # noqa: S506 - derived from SafeLoader
     except SpecError as error:
-        raise SpecError([f"{where}: {fault}" for fault in error.faults]) from None
+        raise SpecError([f"{where}, {fault}" for fault in error.faults]) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
+        problem = (error.problem or "it is not").removeprefix("but ")
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise SpecError([f"{where}{place}: must be YAML, but {error.problem}"]) from None
+        raise SpecError([f"{where}{place}: must be YAML, but {problem}"]) from None
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise SpecError([f"{where}: must be YAML, but {reason}"]) from None
@@ -96,6 +100,8 @@ def override(document: Document, overrides: Sequence[str], faults: list[str]) ->
         if not sign or not all(keys):
             faults.append(f"--set {text}: must be KEY=VALUE, such as budget.trials=10")
             continue
+        if len(keys) > 1 and keys[0] in NAMED and isinstance(document.get(keys[0]), str):
+            document = {**document, keys[0]: {"name": document[keys[0]]}}
         try:
             document = assign(document, keys, load_yaml(value, f"--set {path}"), f"--set {path}")
         except SpecError as error:

@@ -37,9 +37,9 @@ def show(value: object) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int | float):
+    if isinstance(value, int):
         return shorten(number(value))
-    if isinstance(value, str | list | tuple | dict):
+    if isinstance(value, float | str | list | tuple | dict):
         brief = reprlib.Repr()
         brief.maxstring = SHOWN
         return shorten(brief.repr(value))
@@ -105,6 +105,7 @@ RULES = {
     "string_type": "must be text",
     "bool_type": "must be true or false",
     "list_type": "must be a list",
+    "too_short": "must not be empty",
     "dict_type": "must be a mapping",
 }
 BOUNDS = {
@@ -112,9 +113,6 @@ BOUNDS = {
     "greater_than_equal": ("ge", "must be at least {}"),
     "less_than": ("lt", "must be less than {}"),
     "less_than_equal": ("le", "must be at most {}"),
-    "too_short": ("min_length", "must have at least {} entries"),
-    "string_too_short": ("min_length", "must have at least {} characters"),
-    "string_too_long": ("max_length", "must have at most {} characters"),
 }
 
 

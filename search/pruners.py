@@ -77,7 +77,7 @@ class Hyperband(PrunerOptions):
         last = self.max_resource or epochs
         if self.min_resource > last:
             yield (
-                "hyperband: min_resource <= max_resource must hold, "
+                "hyperband must have min_resource <= max_resource, "
                 f"but got min_resource={self.min_resource}, max_resource={last}"
             )
 
@@ -102,7 +102,7 @@ class Median(PrunerOptions):
         """Yield the fault of a warm-up that lasts as long as the trials."""
         if self.n_warmup_steps >= epochs:
             got = self.n_warmup_steps
-            yield f"median: n_warmup_steps must be less than the {epochs} epochs, but got {got}"
+            yield f"median must have n_warmup_steps below the {epochs} epochs, but got {got}"
 
     def build(self, epochs: int) -> "BasePruner":
         """Return Optuna's MedianPruner."""
@@ -122,7 +122,7 @@ class Patient(PrunerOptions):
         """Yield the fault of more patience than a trial is long."""
         if self.patience >= epochs:
             got = self.patience
-            yield f"patient: patience must be less than the {epochs} epochs, but got {got}"
+            yield f"patient must have patience below the {epochs} epochs, but got {got}"
 
     def build(self, epochs: int) -> "BasePruner":
         """Return Optuna's PatientPruner with nothing wrapped in it."""

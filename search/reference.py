@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -206,7 +206,7 @@ def plain(key: str) -> str:
 
 def section(key: str) -> str:
     """Return the part on one key of the document."""
-    parts = {
+    parts: dict[str, Callable[[], str]] = {
         "space": space,
         "baseline": lambda: BASELINE,
         "sampler": lambda: named(key, SAMPLERS),

@@ -157,7 +157,7 @@ def check_space(found: Sections, faults: list[str]) -> None:
         reasons = [] if dead & space.demands(name).keys() else [*space.impossible(name)]
         if reasons:
             dead.add(name)
-        faults += [f"space.{name}.when: can never hold: {why}" for why in reasons]
+        faults += [f"space.{name}.when.{at}: can never hold: {why}" for at, why in reasons]
 
 
 def check_sampler(found: Sections, faults: list[str]) -> None:

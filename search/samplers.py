@@ -53,7 +53,7 @@ class Tpe(SamplerOptions):
     def refusals(self, space: Space, trials: int) -> Iterator[str]:
         """Yield the fault of groups without a joint model."""
         if self.group and not self.multivariate:
-            yield "tpe: group needs multivariate, but got multivariate=false"
+            yield "tpe must be multivariate for group, but got multivariate=false"
 
     def build(self, spec: "JobSpec", space: Space, seed: int) -> "BaseSampler":
         """Return Optuna's TPESampler."""
@@ -110,7 +110,7 @@ class CmaEs(SamplerOptions):
             yield f"cma-es must have at least two ranges, but got {', '.join(ranged) or 'none'}"
         kinds = [k for k in ("use_separable_cma", "with_margin", "lr_adapt") if getattr(self, k)]
         if len(kinds) > 1:
-            yield f"cma-es: at most one variant may be chosen, but got {', '.join(kinds)}"
+            yield f"cma-es must have at most one variant, but got {', '.join(kinds)}"
 
     def build(self, spec: "JobSpec", space: Space, seed: int) -> "BaseSampler":
         """Return Optuna's CmaEsSampler; pruned trials stay out, since some diverged to NaN."""
@@ -188,7 +188,7 @@ class NsgaIi(SamplerOptions):
         """Yield the fault of a first generation that takes all trials."""
         size = self.population_size
         if size is not None and size > trials:
-            yield f"nsga-ii: population_size must be at most the {trials} trials, but got {size}"
+            yield f"nsga-ii must have a population_size of at most the {trials} trials, but got {size}"
 
     def build(self, spec: "JobSpec", space: Space, seed: int) -> "BaseSampler":
         """Return Optuna's NSGAIISampler."""

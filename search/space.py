@@ -121,12 +121,12 @@ class Space:
         can meet all that is demanded of it, directly and by way of others.
         """
         for other, conditions in self.demands(name).items():
-            demand = " and ".join(dict.fromkeys(map(str, conditions)))
+            demand = " and ".join(dict.fromkeys(f"{other} must be {c}" for c in conditions))
             parameter = self.parameters.get(other)
             if parameter is not None and not parameter.satisfies(conditions):
-                yield other, f"{other} must be {demand}, but it is {parameter}"
+                yield other, f"{demand}, but it is {parameter}"
             elif parameter is None and not all(c.holds(self.fixed[other]) for c in conditions):
-                yield other, f"{other} must be {demand}, but it is {show(self.fixed[other])}"
+                yield other, f"{demand}, but it is {show(self.fixed[other])}"
 
     def demands(self, name: str) -> dict[str, list[Condition]]:
         """Return all conditions that hold where ``name`` is active, by setting."""

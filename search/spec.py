@@ -88,9 +88,6 @@ def parse_job(text: str, overrides: Sequence[str] = ()) -> JobSpec:
     """
     faults: list[str] = []
     document = load_document(text)
-    for key in ("sampler", "pruner"):  # so that an option can be set beside a bare name
-        if isinstance(document.get(key), str):
-            document[key] = {"name": document[key]}
     inner = [text for text in overrides if text.startswith("space.")]
     document = override(document, [text for text in overrides if text not in inner], faults)
     if inner and document.get("space") is None:
