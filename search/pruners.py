@@ -46,7 +46,9 @@ class SuccessiveHalving(PrunerOptions):
     min_early_stopping_rate: int = Field(
         0, ge=0, le=20, description="rungs left out at the beginning"
     )
-    bootstrap_count: int = Field(0, ge=0, description="trials at a rung before it prunes")
+    bootstrap_count: int = Field(
+        0, ge=0, description="trials that must reach a rung before any may go on from it"
+    )
 
     def refusals(self, epochs: int) -> Iterator[str]:
         """Yield the fault of a first rung that no trial reaches."""
@@ -70,7 +72,9 @@ class Hyperband(PrunerOptions):
         None, ge=1, description="epoch of the last rung; null: the most epochs a trial may have"
     )
     reduction_factor: int = Field(3, ge=2, description="one of so many goes on at a rung")
-    bootstrap_count: int = Field(0, ge=0, description="trials at a rung before it prunes")
+    bootstrap_count: int = Field(
+        0, ge=0, description="trials that must reach a rung before any may go on from it"
+    )
 
     def refusals(self, epochs: int) -> Iterator[str]:
         """Yield the fault of a last rung before the first."""
@@ -94,7 +98,7 @@ class Median(PrunerOptions):
 
     name: Literal["median"] = Field("median", description="the pruner")
     n_startup_trials: int = Field(5, ge=0, description="trials that end before it prunes")
-    n_warmup_steps: int = Field(0, ge=0, description="epochs of a trial that it leaves alone")
+    n_warmup_steps: int = Field(0, ge=0, description="epochs before this one are left alone")
     interval_steps: int = Field(1, ge=1, description="epochs from one look to the next")
     n_min_trials: int = Field(1, ge=1, description="trials with this epoch before it prunes there")
 
@@ -112,17 +116,19 @@ class Median(PrunerOptions):
 
 
 class Patient(PrunerOptions):
-    """Ends a trial that has stopped getting better, whatever others do."""
+    """Ends a trial that is getting worse, whatever others do."""
 
     name: Literal["patient"] = Field("patient", description="the pruner")
-    patience: int = Field(2, ge=0, description="epochs without progress that it bears")
-    min_delta: float = Field(0.0, ge=0.0, description="smallest gain that counts as progress")
+    patience: int = Field(
+        2, ge=0, description="epochs below its earlier best that a trial may have, after a first"
+    )
+    min_delta: float = Field(0.0, ge=0.0, description="how far below still counts as no worse")
 
     def refusals(self, epochs: int) -> Iterator[str]:
-        """Yield the fault of more patience than a trial is long."""
-        if self.patience >= epochs:
+        """Yield the fault of more patience than a trial is long; two epochs must be left."""
+        if self.patience > epochs - 2:
             got = self.patience
-            yield f"patient must have patience below the {epochs} epochs, but got {got}"
+            yield f"patient must have patience <= {epochs - 2} for {epochs} epochs, but got {got}"
 
     def build(self, epochs: int) -> "BasePruner":
         """Return Optuna's PatientPruner with nothing wrapped in it."""

@@ -157,7 +157,10 @@ def check_space(found: Sections, faults: list[str]) -> None:
         reasons = [] if dead & space.demands(name).keys() else [*space.impossible(name)]
         if reasons:
             dead.add(name)
-        faults += [f"space.{name}.when.{at}: can never hold: {why}" for at, why in reasons]
+        for other, why in reasons:
+            own = other in space.parameters[name].when
+            where = f"space.{name}.when" + (f".{other}" if own else "")
+            faults.append(f"{where}: can never hold: {why}")
 
 
 def check_sampler(found: Sections, faults: list[str]) -> None:

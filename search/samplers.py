@@ -188,7 +188,7 @@ class NsgaIi(SamplerOptions):
         """Yield the fault of a first generation that takes all trials."""
         size = self.population_size
         if size is not None and size > trials:
-            yield f"nsga-ii must have a population_size of at most the {trials} trials, but got {size}"
+            yield f"nsga-ii must have population_size <= {trials} trials, but got {size}"
 
     def build(self, spec: "JobSpec", space: Space, seed: int) -> "BaseSampler":
         """Return Optuna's NSGAIISampler."""

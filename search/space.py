@@ -115,7 +115,7 @@ class Space:
             yield from self.complete(place + 1, {**chosen, name: value})
 
     def impossible(self, name: str) -> Iterator[tuple[str, str]]:
-        """Yield the settings for which ``name`` is never active, each with what contradicts.
+        """Yield why ``name`` is never active: the condition's key, and what contradicts it.
 
         Parameters are independent of each other once they are active, so it suffices that each
         can meet all that is demanded of it, directly and by way of others.
