@@ -68,8 +68,8 @@ def test_hyperband_prunes_before_any_trial_is_complete() -> None:
         ("{name: median, interval_steps: 0}", "interval_steps: must be at least 1, but got 0"),
         ("{name: patient, patience: '3'}", "must be a whole number, but got '3' (write it without"),
         (
-            "{name: patient, patience: 6}",
-            "patient must have patience below the 6 epochs, but got 6",
+            "{name: patient, patience: 5}",
+            "patient must have patience <= 4 for 6 epochs, but got 5",
         ),
         ("{name: median, n_warmup_steps: 6}", "n_warmup_steps below the 6 epochs, but got 6"),
         ("{min_resource: 7}", "successive-halving must start within 6 epochs, but got epoch 7"),
