@@ -42,9 +42,10 @@ class Placed:
     def __len__(self) -> int:
         return len(self.y)
 
-    def rows(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
+    def rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return some sequences as the network sees them, in new memory, and their labels."""
-        return self.x[rows] / self.scale, self.y[rows]
+        # A third of the time of x[rows], which matters beside a small network.
+        return self.x.index_select(0, rows) / self.scale, self.y.index_select(0, rows)
 
 
 def measure(
@@ -58,8 +59,8 @@ def measure(
         torch.inference_mode(),
         torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
     ):
-        for start in range(0, len(placed), batch_size):
-            x, y = placed.rows(slice(start, start + batch_size))
+        for rows in torch.split(torch.arange(len(placed), device=device), batch_size):
+            x, y = placed.rows(rows)
             logits = model(x).float()
             loss = nn.functional.cross_entropy(logits, y, reduction="sum")
             sums += torch.stack((loss, (logits.argmax(1) == y).sum()))

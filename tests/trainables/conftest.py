@@ -1,0 +1,66 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainables.config import TrialConfig
+from trainables.datasets import SequenceDataset, load_dataset
+from trainables.device import configure
+from trainables.training import Trainer
+
+TIMES = {"epoch_s", "samples_per_s"}
+
+MakeTrainer = Callable[..., Trainer]
+
+
+def small(**settings: Any) -> TrialConfig:
+    return TrialConfig(**{"hidden_size": 8, "layers": 1, "epochs": 3, **settings})
+
+
+def without_times(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name not in TIMES}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    configure(threads=1)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> SequenceDataset:
+    return load_dataset("digits", validation=0.2, seed=0, data_dir=tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def mnist_5k(tmp_path_factory: pytest.TempPathFactory) -> SequenceDataset:
+    return load_dataset("mnist-5k", validation=0.1, seed=0, data_dir=tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def make_trainer(digits: SequenceDataset) -> MakeTrainer:
+    def make(data: SequenceDataset = digits, seed: int = 0, **settings: Any) -> Trainer:
+        chosen = {
+            "metric": settings.pop("metric", "val_accuracy"),
+            "direction": settings.pop("direction", "maximize"),
+        }
+        return Trainer(small(**settings), data, seed=seed, device=torch.device("cpu"), **chosen)
+
+    return make
+
+
+@pytest.fixture
+def trial_config(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "number": 7,
+        "parameters": small(layers=2, dropout=0.2, batch_size=200).model_dump(),
+        "seed": 3,
+        "acknowledged": 0,
+        "checkpoints": str(tmp_path / "000007"),
+        "metric": "val_accuracy",
+        "direction": "maximize",
+        "cpus": 1.0,
+        "gpus": 0.0,
+        "epoch_limit_s": 120.0,
+    }

@@ -1,0 +1,155 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.trainables.conftest import without_times
+from trainables.attempt import Attempt, Report
+from trainables.checkpoint import Checkpoints
+from trainables.datasets import Part, SequenceDataset
+
+Config = dict[str, Any]
+
+
+def attempt(config: Config, data: SequenceDataset, *, acknowledged: int = 0) -> Attempt:
+    return Attempt({**config, "acknowledged": acknowledged}, data)
+
+
+def numbers(report: Report) -> tuple[int, dict[str, float], str]:
+    return report.epoch, without_times(report.metrics), report.outcome
+
+
+def run(config: Config, data: SequenceDataset, epochs: int) -> list[Report]:
+    made = attempt(config, data)
+    return [made.next_report() for _ in range(epochs)]
+
+
+@pytest.fixture
+def elsewhere(trial_config: Config, tmp_path: Path) -> Config:
+    """The same trial with a folder of its own, to be run without any accident."""
+    return {**trial_config, "checkpoints": str(tmp_path / "undisturbed")}
+
+
+@pytest.fixture
+def folder(trial_config: Config) -> Checkpoints:
+    return Checkpoints(Path(trial_config["checkpoints"]))
+
+
+def test_a_trial_from_its_first_epoch_to_its_last(
+    trial_config: Config, folder: Checkpoints, digits: SequenceDataset
+) -> None:
+    reports = run(trial_config, digits, 3)
+
+    assert [(report.epoch, report.outcome) for report in reports] == [
+        (1, "running"),
+        (2, "running"),
+        (3, "complete"),
+    ]
+    assert folder.epochs() == [3], "the last epoch may have to be reported again"
+    assert set(folder.read_best()) > {"linear.weight", "linear.bias"}
+
+
+def test_after_its_end_there_is_no_next_epoch(
+    trial_config: Config, digits: SequenceDataset
+) -> None:
+    made = attempt({**trial_config, "parameters": {"epochs": 1, "hidden_size": 4}}, digits)
+    made.next_report()
+
+    with pytest.raises(RuntimeError, match="trial 7 has ended"):
+        made.next_report()
+
+
+def test_an_epoch_that_was_not_acknowledged_is_reported_as_it_was(
+    trial_config: Config, digits: SequenceDataset
+) -> None:
+    first = run(trial_config, digits, 2)
+
+    again = attempt(trial_config, digits, acknowledged=1)
+
+    assert again.next_report() == first[1], "times included: it was not trained again"
+    assert again.trainer is None
+
+
+@pytest.mark.parametrize("acknowledged", [1, 2])
+def test_goes_on_to_the_same_numbers(
+    trial_config: Config, elsewhere: Config, digits: SequenceDataset, acknowledged: int
+) -> None:
+    undisturbed = run(elsewhere, digits, 3)
+    run(trial_config, digits, 2)
+
+    resumed = attempt(trial_config, digits, acknowledged=acknowledged)
+    reports = [resumed.next_report() for _ in range(3 - acknowledged)]
+
+    assert [numbers(report) for report in reports] == [
+        numbers(report) for report in undisturbed[acknowledged:]
+    ]
+
+
+@pytest.mark.parametrize("lost", [[2], [1, 2]])
+def test_lost_epochs_are_trained_again_in_silence(
+    trial_config: Config,
+    elsewhere: Config,
+    folder: Checkpoints,
+    digits: SequenceDataset,
+    lost: list[int],
+) -> None:
+    undisturbed = run(elsewhere, digits, 3)
+    run(trial_config, digits, 2)
+    for epoch in lost:
+        folder.path(epoch).write_bytes(b"damaged")
+
+    report = attempt(trial_config, digits, acknowledged=2).next_report()
+
+    assert numbers(report) == numbers(undisturbed[2])
+
+
+def test_a_crash_between_the_last_epoch_and_the_best_weights(
+    trial_config: Config, folder: Checkpoints, digits: SequenceDataset
+) -> None:
+    last = run(trial_config, digits, 3)[-1]
+    folder.best.unlink()
+
+    again = attempt(trial_config, digits, acknowledged=2).next_report()
+
+    assert again == last
+    assert folder.best.exists()
+
+
+def test_a_trial_whose_every_epoch_is_known_reports_its_last_again(
+    trial_config: Config, digits: SequenceDataset
+) -> None:
+    last = run(trial_config, digits, 3)[-1]
+
+    assert attempt(trial_config, digits, acknowledged=3).next_report() == last
+
+
+def test_a_diverged_epoch_is_reported_and_reported_again(
+    trial_config: Config, folder: Checkpoints, digits: SequenceDataset
+) -> None:
+    x = digits.train.x.astype(np.float32)
+    x[0] = np.nan
+    broken = SequenceDataset(**{**vars(digits), "train": Part(x, digits.train.y)})
+
+    first = attempt(trial_config, broken).next_report()
+    again = attempt(trial_config, broken)
+    repeated = again.next_report()
+
+    assert (first.epoch, first.outcome) == (1, "diverged")
+    assert repr(repeated) == repr(first), "not a number is not equal to itself"
+    assert again.trainer is None
+    assert not folder.best.exists()
+    with pytest.raises(RuntimeError, match="has ended"):
+        again.next_report()
+
+
+def test_divergence_in_an_epoch_that_was_known_ends_the_trial_at_the_awaited_one(
+    trial_config: Config, digits: SequenceDataset
+) -> None:
+    x = digits.train.x.astype(np.float32)
+    x[0] = np.nan
+    broken = SequenceDataset(**{**vars(digits), "train": Part(x, digits.train.y)})
+
+    report = attempt(trial_config, broken, acknowledged=2).next_report()
+
+    assert (report.epoch, report.outcome) == (3, "diverged")

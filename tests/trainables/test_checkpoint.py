@@ -1,0 +1,97 @@
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from tests.trainables.conftest import MakeTrainer
+from trainables.checkpoint import Checkpoints
+
+
+@pytest.fixture
+def checkpoints(tmp_path: Path) -> Checkpoints:
+    return Checkpoints(tmp_path / "trial")
+
+
+def test_reads_what_a_trainer_wrote(checkpoints: Checkpoints, make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer()
+    metrics = trainer.run_epoch()
+
+    checkpoints.write(1, {"metrics": metrics, "trainer": trainer.state()})
+
+    read = checkpoints.read(1)
+    assert read is not None
+    assert read["metrics"] == metrics
+    assert torch.equal(
+        read["trainer"]["best_weights"]["linear.weight"], trainer.model.linear.weight
+    )
+
+
+def test_keeps_the_two_newest(checkpoints: Checkpoints) -> None:
+    assert checkpoints.latest() == 0
+
+    for epoch in (1, 2, 10):
+        checkpoints.write(epoch, {"epoch": epoch})
+
+    assert checkpoints.epochs() == [2, 10]
+    assert checkpoints.latest() == 10
+    assert checkpoints.read(1) is None
+
+
+def test_a_newer_damaged_epoch_does_not_push_out_the_one_just_written(
+    checkpoints: Checkpoints,
+) -> None:
+    for epoch in (5, 6):
+        checkpoints.write(epoch, {})
+        checkpoints.path(epoch).write_bytes(b"damaged")
+
+    checkpoints.write(1, {"epoch": 1})
+
+    assert checkpoints.read(1) == {"epoch": 1}
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 10, 700])
+def test_a_damaged_file_is_as_good_as_none(checkpoints: Checkpoints, kept_bytes: int) -> None:
+    checkpoints.write(1, {"weights": torch.ones(1000)})
+    whole = checkpoints.path(1).read_bytes()
+
+    checkpoints.path(1).write_bytes(whole[:kept_bytes])
+
+    assert checkpoints.read(1) is None
+
+
+def test_a_write_that_fails_leaves_the_old_file(checkpoints: Checkpoints) -> None:
+    checkpoints.write(1, {"value": 1})
+
+    with pytest.raises(TypeError, match="pickle"):
+        checkpoints.write(1, {"value": threading.Lock()})
+
+    assert checkpoints.read(1) == {"value": 1}
+    assert [path.name for path in checkpoints.folder.iterdir()] == ["epoch-000001.pt"]
+
+
+def test_clears_epochs_and_the_rest_of_a_killed_write(checkpoints: Checkpoints) -> None:
+    checkpoints.write(1, {})
+    checkpoints.write(2, {})
+    (checkpoints.folder / ".epoch-000003.pt.99.tmp").touch()
+    checkpoints.write_best({"w": torch.ones(2)}, epoch=2, value=0.5)
+
+    checkpoints.clear_epochs(keep=2)
+    assert checkpoints.epochs() == [2]
+
+    checkpoints.clear_epochs()
+    assert [path.name for path in checkpoints.folder.iterdir()] == ["best.safetensors"]
+
+
+def test_the_best_weights_say_where_they_are_from(checkpoints: Checkpoints) -> None:
+    checkpoints.write_best({"w": torch.arange(3.0)}, epoch=4, value=0.875)
+
+    assert torch.equal(checkpoints.read_best()["w"], torch.arange(3.0))
+    with safe_open(checkpoints.best, framework="pt") as file:
+        assert file.metadata() == {"epoch": "4", "value": "0.875"}
+
+
+def test_no_best_weights_before_the_end(checkpoints: Checkpoints) -> None:
+    with pytest.raises(FileNotFoundError, match=r"best\.safetensors"):
+        checkpoints.read_best()
