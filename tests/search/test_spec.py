@@ -143,12 +143,15 @@ BAD_OVERRIDES = [
     ("seed=1.5", "seed: must be a whole number, but got 1.5"),
     ("seed=true", "seed: must be a whole number, but got true"),
     ("name=Foo Bar", "name: must be 1 to 64 of a-z, 0-9, - and _, but got 'Foo Bar'"),
+    (f"name={'a' * 65}", "name: must be 1 to 64 of a-z, 0-9, - and _, but got 'aaa"),
     ("name=2024-01-01", "name: must be text, but got 2024-01-01 (date)"),
     ("training.hidden_size=3.0", "training.hidden_size: must be a whole number, but got 3.0"),
     ("training.weight_decay=.inf", "training.weight_decay: must be a finite number, but got inf"),
     ("data.validation=0", "data.validation: must be greater than 0, but got 0"),
     ("data.validation=1", "data.validation: must be less than 1, but got 1"),
     ("budget.trials=0", "budget.trials: must be at least 1, but got 0"),
+    ("budget={trials: 1, target: 0}", "above 0 and at most 1, but got 0"),
+    ("objective={metric: val_loss}; budget.target=0", "a loss must be above 0, but got 0"),
     ("budget.hours=0", "budget.hours: must be greater than 0, but got 0"),
     ("budget.target=1.5", "budget.target: an accuracy must be above 0 and at most 1, but got 1.5"),
     ("objective=val_loss", "objective: must be a mapping, but got 'val_loss'"),
@@ -178,7 +181,7 @@ BAD_OVERRIDES = [
 
 @pytest.mark.parametrize(("change", "fault"), BAD_OVERRIDES)
 def test_bad_override(change: str, fault: str) -> None:
-    assert fault in fault_of(DATA, change)
+    assert fault in fault_of(DATA, *change.split("; "))
 
 
 def test_all_faults_of_all_sections_come_at_once() -> None:
@@ -216,6 +219,28 @@ def test_data_alone_gets_every_default() -> None:
     assert (spec.budget.trials, spec.budget.hours, spec.budget.target) == (30, None, None)
     assert (spec.workers.cpus, spec.workers.gpus, spec.workers.concurrent) == (1.0, 0.0, "auto")
     assert (spec.confirm.top, spec.confirm.seeds, spec.seed, spec.baseline) == (3, 5, 0, [])
+
+
+def test_baselines_may_fill_the_budget_and_names_their_length() -> None:
+    spec = parse_job(job("baseline: [{}, {cell: gru}]"), ["budget.trials=2", f"name={'a' * 64}"])
+    assert (spec.budget.trials, len(spec.name)) == (2, 64)
+
+
+def test_only_the_nearest_impossible_condition_is_named() -> None:
+    faults = fault_of(
+        space(
+            "layers: [1, 2]; cell: {choices: [gru], when: {layers: 3}}; "
+            "dropout: {low: 0, high: 0.5, when: {cell: gru}}"
+        )
+    )
+    assert faults.splitlines() == [
+        "space.cell.when.layers: can never hold: layers must be 3, but it is one of 1, 2"
+    ]
+
+
+def test_whole_choices_of_a_number_are_numbers() -> None:
+    text = parse_job(space("clip_norm: [null, 1]")).to_json()
+    assert text == parse_job(space("clip_norm: [null, 1.0]")).to_json()
 
 
 def test_direction_follows_from_the_metric() -> None:
@@ -265,9 +290,14 @@ def test_overrides_reach_into_the_default_space() -> None:
 
 
 def test_override_of_an_aliased_mapping_leaves_the_other_alone() -> None:
-    text = job("baseline: [&a {epochs: 2}, {epochs: 3}]", "training: {}")
-    spec = parse_job(text.replace("{epochs: 3}", "*a"), ["baseline.1.epochs=4"])
-    assert spec.baseline == [{"epochs": 2}, {"epochs": 4}]
+    text = job(
+        "baseline: [&a {epochs: 2}, *a]",
+        "space: {layers: &b [1, 2], epochs: *b}",
+        "training: {cell: gru}",
+    )
+    spec = parse_job(text, ["baseline.1.epochs=1", "space.layers.0=3", "baseline.0.layers=3"])
+    assert spec.baseline == [{"epochs": 2, "layers": 3}, {"epochs": 1}]
+    assert [spec.space[name].grid for name in ("layers", "epochs")] == [[3, 2], [1, 2]]
 
 
 FULL = job(
@@ -315,6 +345,7 @@ def test_config_removes_a_samplers_rounding_error() -> None:
         (space("epochs: {low: 2, high: 7}"), 7),
         (space("epochs: [2, 5]"), 5),
         (space("cell: [lstm, gru]; epochs: {choices: [2, 5], when: {cell: gru}}"), 6),
+        (space("cell: [lstm, gru]; epochs: {low: 2, high: 5, when: {cell: gru}}"), 6),
     ],
 )
 def test_most_epochs(document: str, epochs: int) -> None:
