@@ -2,10 +2,16 @@ import gzip
 import struct
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from hashlib import md5
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from torchvision.datasets import MNIST
 
 from trainables.datasets import (
     SOURCES,
@@ -41,6 +47,27 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that a server on this machine offers to torchvision."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+    yield folder
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def test_sources_cost_no_heavy_import() -> None:
@@ -165,6 +192,31 @@ def test_a_failed_download_leaves_nothing_behind(offline: None, tmp_path: Path) 
 
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["MNIST"]
+
+
+def test_a_download_that_breaks_off_is_taken_up_again(
+    mnist_5k: SequenceDataset, mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_mnist(mnist_5k, tmp_path / "whole")
+    packed = {
+        f"{path.name}.gz": gzip.compress(path.read_bytes(), compresslevel=1)
+        for path in sorted((tmp_path / "whole").iterdir(), reverse=True)
+    }
+    sums = [(name, md5(data, usedforsecurity=False).hexdigest()) for name, data in packed.items()]
+    monkeypatch.setattr(MNIST, "resources", sums)
+    first, *rest = packed
+    (mirror / first).write_bytes(packed[first])
+    for name in rest:
+        (mirror / name).write_bytes(packed[name][:50])
+
+    with pytest.raises(DatasetError, match="not found or corrupted"):
+        load_dataset("mnist", validation=0.1, seed=0, data_dir=tmp_path)
+    assert list((tmp_path / "MNIST" / "raw").iterdir()) == []
+
+    for name in rest:
+        (mirror / name).write_bytes(packed[name])
+    data = load_dataset("mnist", validation=0.1, seed=0, data_dir=tmp_path)
+    assert np.array_equal(data.test.x, mnist_5k.test.x)
 
 
 def test_files_that_are_there_are_read(mnist_5k: SequenceDataset, tmp_path: Path) -> None:
