@@ -84,6 +84,10 @@ class Engine:
         self.stopping = False
         self.fault: BaseException | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle as nothing: Tune snapshots what it is given, and the snapshot is never read."""
+        return {}
+
     def run(self) -> None:
         """Run until the study is done.
 
@@ -143,6 +147,7 @@ class Engine:
                     stop=StudyStopper(self),
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=0),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 ),
             ).fit()
         finally:

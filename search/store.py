@@ -134,7 +134,7 @@ class Run(Base):
     @is_undelivered.inplace.expression
     @classmethod
     def _is_undelivered(cls) -> ColumnElement[bool]:
-        return or_(cls.delivered.is_(None), cls.delivered != cls._told())
+        return or_(cls.delivered.is_(None), cls.delivered != cls.told)
 
 
 def connect(url: str) -> Engine:
