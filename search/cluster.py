@@ -19,8 +19,9 @@ QUIET = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # Signals end a job through the study; see engine.py.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    # A worker in the middle of an epoch is not waited for when a job ends.
-    "TUNE_FORCE_TRIAL_CLEANUP_S": "1",
+    # How long a worker in the middle of an epoch may take to end. While one is over this, Tune
+    # waits for it in its loop, a second a round.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
