@@ -43,7 +43,7 @@ def objective(learning_rate: float, layers: int) -> float:
 class TrivialTrial(tune.Trainable):
     """Trains nothing; keeps the contract of `RecurrentTrial`."""
 
-    def setup(self, config: dict[str, Any], data: None) -> None:  # noqa: ARG002
+    def setup(self, config: dict[str, Any], data: None) -> None:  # type: ignore[override]  # noqa: ARG002
         """Take the parameters."""
         self.parameters = config["parameters"]
 
@@ -75,7 +75,7 @@ def gatetune(trials: int, folder: Path) -> float:
     home.create()
     store = Store.open(home.database_url)
     job_id = jobs.create(store, spec, text, {"name": "none", "fingerprint": "0" * 64})
-    driver.RecurrentTrial = TrivialTrial  # type: ignore[assignment, misc]
+    vars(driver)["RecurrentTrial"] = TrivialTrial
     progress = Progress(Console(quiet=True), job_id, "")
     one = driver.Driver(home, store, job_id, spec, None, progress)  # type: ignore[arg-type]
     began = time.perf_counter()
@@ -86,7 +86,8 @@ def gatetune(trials: int, folder: Path) -> float:
         searched = time.perf_counter() - began
         assert delivery.drain(), "MLflow did not take everything"
     took = time.perf_counter() - began
-    assert len(ran) == trials and undelivered(store, job_id) == 0
+    assert len(ran) == trials
+    assert undelivered(store, job_id) == 0
     print(f"  search {searched:.1f} s, delivery drained after {took - searched:.1f} s more")
     store.close()
     return took
@@ -139,7 +140,9 @@ def main() -> None:
     """Run both sides and print the cost a trial and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200, help="trials of Gatetune")
-    parser.add_argument("--glue-trials", type=int, default=40, help="trials of the glue, which is slow")
+    parser.add_argument(
+        "--glue-trials", type=int, default=40, help="trials of the glue, which is slow"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often each side runs")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -162,7 +165,9 @@ def main() -> None:
         table.add_row(name, f"{median:.3f}", f"{ordered[0]:.3f}", f"{ordered[-1]:.3f}")
     Console().print(table)
     ratios = sorted(t / o for o, t in zip(ours, theirs, strict=True))
-    print(f"ratio glue / Gatetune: {ratios[len(ratios) // 2]:.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})")
+    print(
+        f"ratio glue / Gatetune: {ratios[len(ratios) // 2]:.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
+    )
     print(f"{os.cpu_count()} processors, {platform.processor() or platform.machine()}")
 
 

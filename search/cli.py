@@ -25,7 +25,9 @@ FAILED = 1
 WRONG = 2
 INTERRUPTED = 130
 
-Key = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or a name for its newest job.")]
+Key = Annotated[
+    str, typer.Argument(metavar="JOB", help="A job's id, or a name for its newest job.")
+]
 Document = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="A job document.")]
 Overrides = Annotated[
     list[str],

@@ -250,18 +250,21 @@ class StudySearcher(Searcher):
         """Return a configuration, None for not yet, or FINISHED."""
         try:
             return self.engine.suggest(trial_id)
-        except Exception as error:  # noqa: BLE001 - kept, and raised after the run
+        except Exception as error:
             self.engine.guard(error)
             return Searcher.FINISHED
 
     def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False  # noqa: ARG002, FBT001, FBT002
+        self,
+        trial_id: str,
+        result: dict[str, Any] | None = None,
+        error: bool = False,  # noqa: FBT001, FBT002
     ) -> None:
         """Count an error that the scheduler was not told about."""
         if error:
             try:
                 self.engine.lose(trial_id, "the worker was lost")
-            except Exception as fault:  # noqa: BLE001
+            except Exception as fault:
                 self.engine.guard(fault)
 
     def save(self, checkpoint_path: str) -> None:
@@ -286,7 +289,7 @@ class StudyScheduler(FIFOScheduler):
         """Commit an epoch."""
         try:
             return self.engine.report(trial.trial_id, result)
-        except Exception as error:  # noqa: BLE001 - kept, and raised after the run
+        except Exception as error:
             self.engine.guard(error)
             return str(TrialScheduler.STOP)
 
@@ -294,7 +297,7 @@ class StudyScheduler(FIFOScheduler):
         """Count a failed attempt, with the worker's traceback."""
         try:
             self.engine.lose(trial.trial_id, reason_of(trial))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self.engine.guard(error)
 
 
@@ -312,7 +315,7 @@ class StudyStopper(Stopper):
         """Whether the whole run should end now."""
         try:
             self.engine.poll()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self.engine.guard(error)
         return self.engine.halted
 

@@ -29,8 +29,8 @@ class Mirror:
         self.spec = spec
         self.space = Space.of(spec)
         self.study = in_memory_study("mirror", spec.objective.direction)
-        self.storage = self.study._storage  # noqa: SLF001 - samplers read it, and we fill it
-        self.study_id = self.study._study_id  # noqa: SLF001
+        self.storage = self.study._storage
+        self.study_id = self.study._study_id
         self.ids: dict[int, int] = {}
         self.tried: set[str] = set()
 
@@ -53,7 +53,7 @@ class Mirror:
         self.tried.add(identity)
 
     def draw(self, number: int) -> FrozenTrial | None:
-        """Return a configuration for trial ``number`` that no trial has yet, or None if none is left.
+        """Return a configuration for trial ``number`` that no trial has yet; None if none is left.
 
         The seed depends on the job's seed and the number alone, so that a driver that is started
         again goes on as the first would have.
@@ -63,7 +63,7 @@ class Mirror:
             self.study.sampler = make_sampler(self.spec, seed)
             asked = self.study.ask()
             identity = self.identity(self.space.suggest(asked), {})
-            trial_id = asked._trial_id  # noqa: SLF001 - a number is no key of the storage
+            trial_id = asked._trial_id
             if identity not in self.tried:
                 self.ids[number] = trial_id
                 self.tried.add(identity)

@@ -192,8 +192,8 @@ print(model(torch.zeros(3, {data.steps}, {data.features})).argmax(1))
 ```
 
 Input: float32 [batch, {data.steps} steps, {data.features} features], values as the data set stores
-them, 0 to {data.scale:g}. Output: logits [batch, {len(data.classes)}]. `weights.safetensors` holds the
-weights alone, `config.json` what they belong to.
+them, 0 to {data.scale:g}. Output: logits [batch, {len(data.classes)}]. `weights.safetensors` holds
+the weights alone, `config.json` what they belong to.
 
 ## Data
 

@@ -127,7 +127,9 @@ class Progress:
     def ended_line(self, row: Row, study: JobStudy) -> str:
         """Return the line that a finished trial leaves in a log."""
         epochs = "1 epoch" if row.epoch == 1 else f"{row.epoch} epochs"
-        best = f"best {format_value(study.best[1])} (trial {study.best[0]:03d})" if study.best else ""
+        best = (
+            f"best {format_value(study.best[1])} (trial {study.best[0]:03d})" if study.best else ""
+        )
         return "  ".join(
             part
             for part in (

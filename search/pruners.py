@@ -1,6 +1,6 @@
 """The pruners that a job may name, and their options. A step is an epoch, the first being 1."""
 
-# ruff: noqa: PLC0415 - a document is checked without Optuna, which takes a while to import
+
 # ruff: noqa: ARG002 - each one looks at what it needs
 
 import warnings

@@ -57,7 +57,11 @@ def decide(result: Result, fingerprint: str, present: Incumbent | None) -> tuple
     """
     if result.beats_baseline is False:
         return "challenger", "it does not beat the baseline on the validation part"
-    over = "it beats the baseline on the validation part" if result.baselines else "there is no baseline"
+    over = (
+        "it beats the baseline on the validation part"
+        if result.baselines
+        else "there is no baseline"
+    )
     if present is None:
         return "champion", f"{over}, and there was no champion before"
     before = f"the present champion, version {present.version}"
@@ -71,7 +75,7 @@ def decide(result: Result, fingerprint: str, present: Incumbent | None) -> tuple
 
 
 def publish(home: Home, store: Store, job_id: str, folder: Path) -> dict[str, Any] | None:
-    """Register a job's champion, log its report, and return ``name``, ``version``, ``alias``, ``reason``.
+    """Register a job's champion, log its report, and return the model as ``show`` prints it.
 
     Doing it again finds the version that is there. Returns None where the job found nothing.
     """
@@ -141,7 +145,11 @@ def register(home: Home, parent_run_id: str, name: str, folder: Path) -> ModelVe
             input_example=example.numpy(),
             serialization_format="pt2",
             # Found by inference otherwise, in a process that imports this project for seconds.
-            pip_requirements=[f"torch=={torch_release()}", f"mlflow=={mlflow.__version__}", "numpy"],
+            pip_requirements=[
+                f"torch=={torch_release()}",
+                f"mlflow=={mlflow.__version__}",
+                "numpy",
+            ],
             registered_model_name=name,
         )
         mlflow.log_artifacts(str(folder), "champion")

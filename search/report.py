@@ -24,6 +24,11 @@ tr.chosen td { font-weight: 600; background: #eef6ee; }
 .small { color: #59636e; font-size: .9rem; }
 """
 
+HONESTY = (
+    "The choice was made on the validation part. The test part was looked at afterwards, for the "
+    "chosen configuration and the baseline alone."
+)
+
 
 def spread(values: tuple[float, ...]) -> str:
     """Return mean and standard deviation, such as ``0.9731 ± 0.0021``."""
@@ -42,7 +47,9 @@ def verdict(spec: JobSpec, result: Result) -> str:
     """Return the one sentence that a reader wants first."""
     chosen, rival = result.chosen, result.rival
     name = label(spec, chosen)
-    seeds = f"over {len(chosen.runs)} seeds" if result.confirmed else "in a single run, not confirmed"
+    seeds = (
+        f"over {len(chosen.runs)} seeds" if result.confirmed else "in a single run, not confirmed"
+    )
     found = f"{name} reached {result.metric} {spread(chosen.validation)} {seeds}"
     if rival is None:
         return f"{found}. The document names no baseline to compare with."
@@ -82,8 +89,7 @@ def markdown(job: Job, result: Result, model: dict[str, Any]) -> str:
         "",
         promotion(model),
         "",
-        "The choice was made on the validation part. The test part was looked at afterwards, for "
-        "the chosen configuration and the baseline alone.",
+        HONESTY,
         "",
         f"Job `{job.id}`, {duration(job.elapsed_s)}, seed {spec.seed}. {data_line(job)}",
     ]
@@ -137,8 +143,7 @@ def html_page(store: Store, job: Job, result: Result, model: dict[str, Any]) -> 
         f"<table><tr><th>configuration<th>validation {suffix}<th>training {suffix}"
         f"<th>test {suffix}</tr>{body}</table>"
         f"<p>{html.escape(promotion(model))}</p>"
-        "<p class=small>The choice was made on the validation part. The test part was looked at "
-        "afterwards, for the chosen configuration and the baseline alone.</p>"
+        f"<p class=small>{HONESTY}</p>"
         f"{''.join(drawn)}"
         f"<p class=small>Job {html.escape(job.id)}: {counted}; {duration(job.elapsed_s)}, "
         f"seed {spec.seed}. {html.escape(data_line(job))}</p></html>"

@@ -36,20 +36,20 @@ class Rungs:
             name = f"{derive_seed(self.spec.to_json(), *key)}"
             self.studies[key] = in_memory_study(name, self.spec.objective.direction)
         study = self.studies[key]
-        storage = study._storage  # noqa: SLF001 - pruners read it, and we fill it
-        self.places[number] = (study, storage.create_new_trial(study._study_id))  # noqa: SLF001
+        storage = study._storage
+        self.places[number] = (study, storage.create_new_trial(study._study_id))
 
     def judge(self, number: int, epoch: int, value: float) -> bool:
         """Add a value and return whether the pruner would end the trial here."""
         study, trial_id = self.places[number]
-        storage = study._storage  # noqa: SLF001
+        storage = study._storage
         storage.set_trial_intermediate_value(trial_id, epoch, value)
         return self.pruner.prune(study, storage.get_trial(trial_id))
 
     def memory(self, number: int) -> dict[str, Any]:
         """Return what the pruner remembers of a trial, to be kept beside its epoch."""
         study, trial_id = self.places[number]
-        return dict(study._storage.get_trial_system_attrs(trial_id))  # noqa: SLF001
+        return dict(study._storage.get_trial_system_attrs(trial_id))
 
     def replay(self, number: int, epoch: int, value: float, memory: Mapping[str, Any]) -> None:
         """Add a value that was judged before, with what the pruner remembered then.
@@ -57,7 +57,7 @@ class Rungs:
         Asking again would compare with trials that came later, and could decide otherwise.
         """
         study, trial_id = self.places[number]
-        storage = study._storage  # noqa: SLF001
+        storage = study._storage
         storage.set_trial_intermediate_value(trial_id, epoch, value)
         for key, remembered in memory.items():
             storage.set_trial_system_attr(trial_id, key, remembered)
@@ -66,4 +66,4 @@ class Rungs:
         """Add how a trial ended."""
         study, trial_id = self.places[number]
         values = None if value is None else [value]
-        study._storage.set_trial_state_values(trial_id, state, values)  # noqa: SLF001
+        study._storage.set_trial_state_values(trial_id, state, values)

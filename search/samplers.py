@@ -1,6 +1,6 @@
 """The samplers that a job may name, their options, and what each cannot do."""
 
-# ruff: noqa: PLC0415 - a document is checked without Optuna, which takes a while to import
+
 # ruff: noqa: ARG002 - each one looks at what it needs
 
 import warnings

@@ -89,7 +89,9 @@ def job_page(console: Console, job: dict[str, Any]) -> None:
         best = job["best"]
         value = format_value(best["value"])
         metric = job["objective"]["metric"]
-        console.print(f"  best       {metric} {value} (trial {best['trial']}) {words(best['params'])}")
+        console.print(
+            f"  best       {metric} {value} (trial {best['trial']}) {words(best['params'])}"
+        )
     if job["confirmed"]:
         comparison(console, job["confirmed"])
     if job["model"]:
@@ -158,5 +160,7 @@ def document_page(console: Console, spec: JobSpec) -> None:
         config: TrialConfig = spec.config(parameters, overrides)
         console.print(f"  baseline   {describe(config)}")
     console.print(f"  space      {', '.join(spec.space) or 'nothing is searched'}")
-    console.print(f"  budget     {spec.budget.trials} trials of up to {spec.config({}).epochs} epochs")
+    console.print(
+        f"  budget     {spec.budget.trials} trials of up to {spec.config({}).epochs} epochs"
+    )
     console.print(f"  confirm    top {spec.confirm.top} over {spec.confirm.seeds} seeds")

@@ -1,7 +1,5 @@
 """The search space of a job: which configurations there are, and how one is drawn."""
 
-# ruff: noqa: PLC0415 - a document is checked without Optuna, which takes a while to import
-
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter

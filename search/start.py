@@ -83,7 +83,9 @@ def launch(
     check_tracking(home)
     check_database(home)
     console = console or Console(quiet=True)
-    console.print(f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False)
+    console.print(
+        f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False
+    )
     from search.cluster import check_resources, cluster
 
     with cluster(home.ray_address):
@@ -122,7 +124,8 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
             raise jobs.NotPossibleError(f"job {job.id} is finished; there is nothing to resume")
         if driver_is_alive(job, time.time()):
             raise jobs.NotPossibleError(
-                f"job {job.id} is run by another driver ({job.lease_owner}); `gatetune stop` ends it"
+                f"job {job.id} is run by another driver ({job.lease_owner}); `gatetune stop` "
+                "ends it"
             )
         from search.cluster import check_resources, cluster
 
@@ -159,7 +162,9 @@ def open_existing(home: Home) -> Store:
         JobNotFoundError: nothing was ever launched there; nothing is created.
     """
     if not Store.exists(home.database_url):
-        raise jobs.JobNotFoundError(f"there are no jobs in {home.path}; `gatetune launch` makes one")
+        raise jobs.JobNotFoundError(
+            f"there are no jobs in {home.path}; `gatetune launch` makes one"
+        )
     return Store.open(home.database_url)
 
 
@@ -198,4 +203,3 @@ def check_same_data(job: Job, dataset: dict[str, Any]) -> None:
             f"job {job.id} began with data {str(began)[:12]}, but {dataset['name']} is now "
             f"{dataset['fingerprint'][:12]}; its trials would not compare"
         )
-

@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from search.lease import Lease
+from search.sections import Direction
 from search.store import Store, tune_sqlite
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -21,7 +22,9 @@ def open_storage(store: Store) -> RDBStorage:
     sqlite_store = store.engine.dialect.name == "sqlite"
     storage = RDBStorage(
         store.url,
-        engine_kwargs={"connect_args": {"timeout": 60}} if sqlite_store else {"pool_pre_ping": True},
+        engine_kwargs={"connect_args": {"timeout": 60}}
+        if sqlite_store
+        else {"pool_pre_ping": True},
     )
     if sqlite_store:
         storage.engine.dispose()  # the connections so far lack our settings
@@ -85,7 +88,7 @@ def read_trials(storage: RDBStorage, name: str) -> Sequence[optuna.trial.FrozenT
         return []
 
 
-def in_memory_study(name: str, direction: str) -> optuna.Study:
+def in_memory_study(name: str, direction: Direction) -> optuna.Study:
     """Return a study that lives in this process alone."""
     return optuna.create_study(
         storage=optuna.storages.InMemoryStorage(),

@@ -177,7 +177,9 @@ class Store:
             store.migrate()
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             store.close()
-            raise StoreError(f"cannot use the database {store.address}: {first_line(error)}") from error
+            raise StoreError(
+                f"cannot use the database {store.address}: {first_line(error)}"
+            ) from error
         return store
 
     @classmethod

@@ -175,7 +175,7 @@ class JobStudy:
         attrs = trial.user_attrs
         return LiveTrial(
             number=trial.number,
-            trial_id=trial._trial_id,  # noqa: SLF001 - the storage's key
+            trial_id=trial._trial_id,
             config=self.spec.config(trial.params, attrs.get("overrides", {})),
             seed=attrs["seed"],
             baseline="baseline" in attrs,
@@ -387,9 +387,10 @@ class JobStudy:
     def count_end(self, live: LiveTrial, how: str) -> None:
         """Count an ended trial and keep the best complete one; ties keep the earlier."""
         self.ended[live.number] = how
-        if how == "complete" and live.best is not None:
-            if self.best is None or self.better(live.best, self.best[1]):
-                self.best = (live.number, live.best)
+        if how != "complete" or live.best is None:
+            return
+        if self.best is None or self.better(live.best, self.best[1]):
+            self.best = (live.number, live.best)
 
     # -- MLflow's side of the same transactions ------------------------------------------------
 

@@ -130,9 +130,7 @@ class StudySuite:
     def test_pruned_and_diverged_trials_are_told_as_pruned(
         self, opened: Store, lease: Lease
     ) -> None:
-        study = self.reopen(
-            opened, lease, "pruner={name: successive-halving, reduction_factor: 2}"
-        )
+        study = self.reopen(opened, lease, "pruner={name: successive-halving, reduction_factor: 2}")
         self.run_trial(study, 0.9)
         self.run_trial(study, 0.1)
         live = study.ask()
