@@ -165,9 +165,8 @@ def main() -> None:
         table.add_row(name, f"{median:.3f}", f"{ordered[0]:.3f}", f"{ordered[-1]:.3f}")
     Console().print(table)
     ratios = sorted(t / o for o, t in zip(ours, theirs, strict=True))
-    print(
-        f"ratio glue / Gatetune: {ratios[len(ratios) // 2]:.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})"
-    )
+    middle = ratios[len(ratios) // 2]
+    print(f"ratio glue / Gatetune: {middle:.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})")
     print(f"{os.cpu_count()} processors, {platform.processor() or platform.machine()}")
 
 

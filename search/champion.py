@@ -79,6 +79,24 @@ class Result(BaseModel):
         pairs = zip(self.chosen.validation, self.chosen.runs, strict=True)
         return pick(pairs, key=lambda pair: pair[0])[1]
 
+    def compared(self) -> list[dict[str, Any]]:
+        """Return every candidate with its means, the chosen one first; unknown ones are null."""
+        return [
+            {
+                "trial": one.of,
+                "params": one.parameters,
+                "baseline": one.baseline,
+                "chosen": one.of == self.chosen.of,
+                "seeds": len(one.runs),
+                "validation_mean": mean(one.validation),
+                "validation_sd": sd(one.validation),
+                "train_mean": mean(one.train),
+                "test_mean": mean(one.test),
+                "test_sd": sd(one.test),
+            }
+            for one in (*self.measured, *self.others)
+        ]
+
     def summary(self) -> dict[str, Any]:
         """Return the confirmation as `show` prints it."""
         chosen, rival = self.chosen, self.rival

@@ -18,6 +18,7 @@ from search.cluster import slots
 from search.lease import LeaseLostError
 from search.spec import JobSpec
 from search.study import JobStudy, LiveTrial, Verdict
+from trainables.checkpoint import Checkpoints
 
 TRIALS_A_FIT = 1000
 """Trials after which Tune is started afresh on the same study: its driver grows by 57 to 84 MB
@@ -178,7 +179,7 @@ class Engine:
             "parameters": live.config.model_dump(),
             "seed": live.seed,
             "acknowledged": live.acknowledged,
-            "checkpoints": str(self.checkpoints / f"{live.number:06d}"),
+            "checkpoints": str(self.folder(live.number)),
             "metric": self.spec.objective.metric,
             "direction": self.spec.objective.direction,
             "cpus": self.spec.workers.cpus,
@@ -201,7 +202,20 @@ class Engine:
         if verdict is Verdict.CONTINUE:
             return str(TrialScheduler.CONTINUE)
         self.placed.pop(number, None)
+        self.tidy(number, verdict)
         return str(TrialScheduler.STOP)
+
+    def tidy(self, number: int, verdict: Verdict | None) -> None:
+        """Keep of an ended trial's files the best weights of a complete one, and nothing else."""
+        checkpoints = Checkpoints(self.folder(number))
+        if verdict is not Verdict.COMPLETE:
+            shutil.rmtree(checkpoints.folder, ignore_errors=True)
+        elif checkpoints.best.exists():
+            checkpoints.clear_epochs()
+
+    def folder(self, number: int) -> Path:
+        """Return the folder of a trial's checkpoints."""
+        return self.checkpoints / f"{number:06d}"
 
     def lose(self, ray_id: str, reason: str) -> None:
         """Count a failed attempt of a trial, unless that was done already."""
@@ -211,6 +225,8 @@ class Engine:
         live = self.study.live[number]
         self.placed.pop(number, None)
         again = self.study.fail(number, reason)
+        if not again:
+            self.tidy(number, None)
         self.observer.lost(live, reason, again=again)
 
     @property
@@ -257,7 +273,7 @@ class StudySearcher(Searcher):
     def on_trial_complete(
         self,
         trial_id: str,
-        result: dict[str, Any] | None = None,
+        result: dict[str, Any] | None = None,  # noqa: ARG002
         error: bool = False,  # noqa: FBT001, FBT002
     ) -> None:
         """Count an error that the scheduler was not told about."""
@@ -278,8 +294,14 @@ class StudyScheduler(FIFOScheduler):
     """Tune's scheduler: commits each result to the study. Never raises."""
 
     def __init__(self, engine: Engine) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.engine = engine
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ARG002
+        """Return a trial that waits for a worker; Tune's own walks over all that ever ran."""
+        return next(
+            (trial for trial in self.engine.placed.values() if trial.status == Trial.PENDING), None
+        )
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
         """Remember Tune's trial, to notice an ERROR that nobody announces."""

@@ -154,6 +154,7 @@ class Reader:
                 "mlflow_run_id": run_ids.get(best.number),
             },
             "confirmed": result.summary() if result and result.confirmed else None,
+            "compared": result.compared() if result else [],
             "model": json.loads(job.model) if job.model else None,
             "elapsed_s": elapsed(job),
             "mlflow_parent_run_id": run_ids.get(-1),

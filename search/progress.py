@@ -90,7 +90,9 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Print a line that stays."""
-        self.console.print(f"{time.strftime('%H:%M:%S')}  {text}", highlight=False, markup=False)
+        self.console.print(
+            f"{time.strftime('%H:%M:%S')}  {text}", highlight=False, markup=False, soft_wrap=True
+        )
 
     def asked(self, live: LiveTrial) -> None:
         """A trial starts, or starts again."""
@@ -108,6 +110,8 @@ class Progress:
             row.value = metrics.get(study.spec.objective.metric)
             row.seconds = time.monotonic() - row.started
             row.ending = ENDINGS.get(verdict)
+        if live.baseline:
+            self.line(epoch_line(row, metrics))
         if row.ending is not None and not self.is_live:
             self.line(self.ended_line(row, study))
 
@@ -186,6 +190,14 @@ class Progress:
             f"about {duration(self.left(study))} left",
         )
         return grid
+
+
+def epoch_line(row: Row, metrics: dict[str, float]) -> str:
+    """Return the line that each epoch of a baseline leaves: it is what the search has to beat."""
+    shown = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    values = "  ".join(f"{name} {format_value(metrics[name])}" for name in shown if name in metrics)
+    label = describe(row.live.config)
+    return f"baseline {label}  epoch {row.epoch}/{row.live.config.epochs}  {values}"
 
 
 def trial_table(title: str, rows: list[Row], metric: str) -> Table:

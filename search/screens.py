@@ -92,8 +92,8 @@ def job_page(console: Console, job: dict[str, Any]) -> None:
         console.print(
             f"  best       {metric} {value} (trial {best['trial']}) {words(best['params'])}"
         )
-    if job["confirmed"]:
-        comparison(console, job["confirmed"])
+    if job["compared"]:
+        comparison(console, job)
     if job["model"]:
         model = job["model"]
         console.print(
@@ -104,23 +104,35 @@ def job_page(console: Console, job: dict[str, Any]) -> None:
         console.print(f"  [yellow]{job['undelivered']} records wait for MLflow[/]")
 
 
-def comparison(console: Console, confirmed: dict[str, Any]) -> None:
-    """Print the winner beside the baseline."""
-    suffix = confirmed["metric"].removeprefix("val_")
-    shown = table("", f"validation {suffix}", f"test {suffix}", "configuration")
-    for name, prefix, params in (
-        ("winner", "", confirmed["params"]),
-        ("baseline", "baseline_", confirmed["baseline_params"]),
-    ):
-        if params is not None:
-            shown.add_row(
-                name,
-                pair(confirmed[f"{prefix}validation_mean"], confirmed[f"{prefix}validation_sd"]),
-                pair(confirmed[f"{prefix}test_mean"], confirmed[f"{prefix}test_sd"]),
-                words(params),
-            )
+def comparison(console: Console, job: dict[str, Any]) -> None:
+    """Print the winner beside the baseline, and what else was confirmed."""
+    suffix = job["objective"]["metric"].removeprefix("val_")
+    shown = table(
+        "", f"validation {suffix}", f"training {suffix}", f"test {suffix}", "configuration"
+    )
+    for one in job["compared"]:
+        roles = [
+            name
+            for name, holds in (("winner", one["chosen"]), ("baseline", one["baseline"]))
+            if holds
+        ]
+        shown.add_row(
+            ", ".join(roles) or "also confirmed",
+            pair(one["validation_mean"], one["validation_sd"]),
+            format_value(one["train_mean"]),
+            pair(one["test_mean"], one["test_sd"]),
+            words(one["params"]),
+        )
     console.print(shown)
+    confirmed = job["confirmed"]
+    if confirmed is None:
+        console.print("  one run each, not confirmed over several seeds")
+        return
     console.print(f"  mean ± standard deviation over {confirmed['seeds']} seeds")
+    if confirmed["beats_baseline"] is not None:
+        word = "beats" if confirmed["beats_baseline"] else "does not clearly beat"
+        gain = abs(confirmed["validation_mean"] - confirmed["baseline_validation_mean"])
+        console.print(f"  the winner {word} the baseline: {gain:.4f} apart on the validation part")
 
 
 def pair(mean: float | None, deviation: float | None) -> str:
