@@ -32,12 +32,15 @@ class ClusterError(RuntimeError):
 
 
 @contextmanager
-def cluster(address: str | None, cpus: int | None = None) -> Iterator[None]:
+def cluster(
+    address: str | None, *, cpus: int | None = None, gpus: int | None = None
+) -> Iterator[None]:
     """Join the Ray at ``address``, or run a local one for as long as the block lasts.
 
     Args:
         address: a Ray address; None for a local Ray.
         cpus: logical processors of a local Ray; None for all of this machine.
+        gpus: the same for its GPUs.
 
     Raises:
         ClusterError: there is no Ray at the address.
@@ -49,6 +52,7 @@ def cluster(address: str | None, cpus: int | None = None) -> Iterator[None]:
         ray.init(
             address=address or "local",
             num_cpus=None if address else cpus,
+            num_gpus=None if address else gpus,
             include_dashboard=None if address else False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,

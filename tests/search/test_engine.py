@@ -1,0 +1,210 @@
+"""Ray Tune over a study, with workers that do what workers must survive."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from optuna.trial import TrialState
+from ray import tune
+
+from search.cluster import ClusterError, check_resources, cluster, slots
+from search.engine import Engine, Interrupted
+from search.lease import Lease
+from search.spec import JobSpec
+from search.store import Store
+from search.study import JobStudy, LiveTrial, Verdict
+from tests.search.conftest import make_spec
+
+
+class Scripted(tune.Trainable):
+    """Reports one made-up epoch after another; `data` scripts what goes wrong."""
+
+    def setup(self, config: dict[str, Any], data: dict[str, str]) -> None:  # type: ignore[override]
+        self.script = data
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.settings = new_config
+        self.epoch = new_config["acknowledged"]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        self.epoch += 1
+        number = self.settings["number"]
+        marker = Path(self.script["folder"]) / f"died-{number}"
+        if self.script.get("die") == str(number) and not marker.exists():
+            marker.touch()
+            os._exit(1)
+        if self.script.get("raise") == str(number):
+            raise ValueError(f"trial {number} cannot be trained")
+        gpus = [str(gpu) for gpu in ray.get_gpu_ids()]
+        (Path(self.script["folder"]) / f"gpu-{number}").write_text(",".join(gpus))
+        last = self.epoch == self.settings["parameters"]["epochs"]
+        value = 0.5 + number / 100 + self.epoch / 1000
+        return {
+            "epoch": self.epoch,
+            "metrics": {"val_accuracy": value, "val_loss": 1 - value},
+            "outcome": "complete" if last else "running",
+        }
+
+
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+class Recorder:
+    """Keeps what the engine tells."""
+
+    def __init__(self) -> None:
+        self.losses: list[tuple[int, str, bool]] = []
+        self.epochs = 0
+
+    def asked(self, live: LiveTrial) -> None:
+        pass
+
+    def reported(self, live: LiveTrial, metrics: dict[str, float], verdict: Verdict) -> None:
+        self.epochs += 1
+
+    def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
+        self.losses.append((live.number, reason, again))
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    with cluster(None, cpus=2, gpus=1):
+        yield
+
+
+Make = Callable[..., tuple[Engine, JobStudy, Recorder]]
+
+
+@pytest.fixture
+def make(
+    local_ray: None,
+    store: Store,
+    owned: Callable[[Store, JobSpec], Lease],
+    tmp_path: Path,
+) -> Iterator[Make]:
+    studies: list[JobStudy] = []
+    leases: list[Lease] = []
+
+    def build(
+        *overrides: str, should_stop: Callable[[], bool] = lambda: False, **script: str
+    ) -> tuple[Engine, JobStudy, Recorder]:
+        spec = make_spec("training.epochs=2", *overrides)
+        leases[:] = leases or [owned(store, spec)]
+        study = JobStudy(
+            store,
+            leases[0],
+            spec,
+            name=leases[0].job_id,
+            fixed=[],
+            trials=spec.budget.trials,
+            searching=True,
+        )
+        studies.append(study)
+        recorder = Recorder()
+        engine = Engine(
+            study,
+            trainable=Scripted,
+            data={"folder": str(tmp_path)} | script,
+            checkpoints=tmp_path / "checkpoints",
+            observer=recorder,
+            should_stop=should_stop,
+            elapsed_s=lambda: 0.0,
+        )
+        return engine, study, recorder
+
+    yield build
+    for study in studies:
+        study.shut()
+
+
+def states(study: JobStudy) -> list[TrialState]:
+    return [t.state for t in study.storage.optuna.get_all_trials(study.study_id)]
+
+
+def test_runs_the_whole_budget(make: Make) -> None:
+    engine, study, recorder = make()
+    engine.run()
+    assert states(study) == [TrialState.COMPLETE] * 6
+    assert recorder.epochs == 12
+    assert study.best == (5, 0.552)
+
+
+def test_a_dead_worker_costs_an_attempt_and_no_trial(make: Make) -> None:
+    engine, study, recorder = make("budget.trials=3", die="1")
+    engine.run()
+    assert states(study) == [TrialState.COMPLETE] * 3
+    assert [(number, again) for number, _, again in recorder.losses] == [(1, True)]
+
+
+def test_a_trial_that_always_raises_is_failed_with_its_traceback(make: Make) -> None:
+    engine, study, recorder = make("budget.trials=3", **{"raise": "1"})
+    engine.run()
+    assert states(study) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    assert [again for _, _, again in recorder.losses] == [True, True, False]
+    trial = study.storage.optuna.get_all_trials(study.study_id)[1]
+    assert "ValueError: trial 1 cannot be trained" in trial.user_attrs["reason"]
+
+
+def test_a_stopped_run_is_finished_by_the_next(make: Make) -> None:
+    engine, study, recorder = make()
+    engine.should_stop = lambda: recorder.epochs >= 3
+    with pytest.raises(Interrupted):
+        engine.run()
+    assert not study.live
+    assert TrialState.RUNNING not in states(study)
+    again, resumed, _ = make()
+    again.run()
+    assert states(resumed) == [TrialState.COMPLETE] * 6
+
+
+def test_an_error_in_a_callback_ends_the_run_and_is_raised(make: Make) -> None:
+    engine, study, recorder = make()
+
+    def broken(live: LiveTrial, metrics: dict[str, float], verdict: Verdict) -> None:
+        raise OSError("the disk is full")
+
+    recorder.reported = broken  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="the disk is full"):
+        engine.run()
+    assert TrialState.RUNNING not in states(study)
+
+
+def test_spent_hours_end_the_search(make: Make) -> None:
+    engine, study, recorder = make("budget.hours=1.0")
+    engine.elapsed_s = lambda: 3601.0 if recorder.epochs else 0.0
+    engine.run()
+    assert study.closed == "hours"
+    assert len(states(study)) < 6
+    assert set(study.ended.values()) <= {"complete", "budget"}
+
+
+def test_half_a_gpu_a_trial_shares_one(make: Make, tmp_path: Path) -> None:
+    engine, _, _ = make("budget.trials=2", "workers.gpus=0.5")
+    engine.run()
+    assert [(tmp_path / f"gpu-{n}").read_text() for n in (0, 1)] == ["0", "0"]
+
+
+def test_more_gpus_than_there_are_is_refused(local_ray: None) -> None:
+    with pytest.raises(ClusterError, match=r"workers.gpus: a trial asks for 2 GPU, .* has 1 GPU"):
+        check_resources(make_spec("workers.gpus=2"))
+
+
+def test_slots_follow_cluster_and_document(local_ray: None) -> None:
+    assert slots(make_spec()) == 2
+    assert slots(make_spec("workers.cpus=2")) == 1
+    assert slots(make_spec("workers.gpus=1")) == 1
+    assert slots(make_spec("workers.concurrent=7")) == 7
+
+
+def test_an_address_where_no_ray_is_says_so() -> None:
+    with (
+        pytest.raises(ClusterError, match="no Ray answers at RAY_ADDRESS=127.0.0.1:1"),
+        cluster("127.0.0.1:1"),
+    ):
+        pass
