@@ -1,14 +1,16 @@
 """The champion in MLflow's model registry, and the report on the parent run."""
 
 import json
-import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
+from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -25,6 +27,16 @@ from search.tracking import JOB_TAG, Tracking
 FINGERPRINT_TAG = "gatetune.fingerprint"
 METRIC_TAG = "gatetune.metric"
 VALIDATION_TAG = "gatetune.validation"
+ALIAS_TAG = "gatetune.alias"
+REASON_TAG = "gatetune.reason"
+
+MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""What MLflow answers where the name or the alias is not there."""
+
+ABOUT = (
+    "Winners of the jobs called {name}. `champion` beat its baseline and the champion before it on "
+    "the same data; `challenger` did not."
+)
 
 
 @dataclass(frozen=True)
@@ -79,33 +91,20 @@ def publish(home: Home, store: Store, job_id: str, folder: Path) -> dict[str, An
 
     Doing it again finds the version that is there. Returns None where the job found nothing.
     """
-    quiet()
     with store.session() as session:
         job = session.get_one(Job, job_id)
         parent = session.get_one(Run, (job_id, PARENT))
     if job.result is None or parent.run_id is None:
         return None
     result = Result.model_validate_json(job.result)
-    fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
     tracking = Tracking(home, job_id, job.name)
-    version = registered(tracking, job)
+    versions = tracking.client.search_model_versions(f"name = '{job.name}'")
+    version = next((one for one in versions if one.tags.get(JOB_TAG) == job.id), None)
     if version is None:
-        present = incumbent(tracking, job.name)
-        alias, reason = decide(result, fingerprint, present)
-        version = register(home, parent.run_id, job.name, folder / "champion")
-        tags = {
-            FINGERPRINT_TAG: fingerprint,
-            METRIC_TAG: result.metric,
-            VALIDATION_TAG: json.dumps(result.chosen.validation),
-            "gatetune.alias": alias,
-            "gatetune.reason": reason,
-            JOB_TAG: job_id,
-        }
-        for key, value in tags.items():
-            tracking.client.set_model_version_tag(job.name, version.version, key, value)
+        version = register(home, tracking, parent.run_id, job, result, folder / "champion")
+    alias, reason = version.tags[ALIAS_TAG], version.tags[REASON_TAG]
+    if all(int(version.version) >= int(one.version) for one in versions):
         tracking.client.set_registered_model_alias(job.name, alias, version.version)
-    else:
-        alias, reason = version.tags["gatetune.alias"], version.tags["gatetune.reason"]
     model = {
         "name": job.name, "version": str(version.version), "alias": alias, "reason": reason
     }  # fmt: skip
@@ -113,22 +112,52 @@ def publish(home: Home, store: Store, job_id: str, folder: Path) -> dict[str, An
     return model
 
 
-def registered(tracking: Tracking, job: Job) -> ModelVersion | None:
-    """Return the version that this job registered before, if any."""
-    found = tracking.client.search_model_versions(f"name = '{job.name}'")
-    return next((version for version in found if version.tags.get(JOB_TAG) == job.id), None)
-
-
 def incumbent(tracking: Tracking, name: str) -> Incumbent | None:
     """Return the present champion of a name, if there is one."""
     try:
         return Incumbent.of(tracking.client.get_model_version_by_alias(name, "champion"))
-    except MlflowException:
-        return None
+    except MlflowException as error:
+        if error.error_code in MISSING:
+            return None
+        raise
 
 
-def register(home: Home, parent_run_id: str, name: str, folder: Path) -> ModelVersion:
-    """Log the model of a champion's folder to the parent run and register it."""
+def register(  # noqa: PLR0913 - what a version is made of
+    home: Home, tracking: Tracking, run_id: str, job: Job, result: Result, folder: Path
+) -> ModelVersion:
+    """Make a version of the champion, whose tags say what it is and what was decided about it."""
+    fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
+    alias, reason = decide(result, fingerprint, incumbent(tracking, job.name))
+    model_id = log_model(home, run_id, folder)
+    create_name(tracking, job.name)
+    return tracking.client.create_model_version(
+        job.name,
+        f"models:/{model_id}",
+        run_id=run_id,
+        model_id=model_id,
+        description=(folder / "README.md").read_text(encoding="utf-8"),
+        tags={
+            JOB_TAG: job.id,
+            FINGERPRINT_TAG: fingerprint,
+            METRIC_TAG: result.metric,
+            VALIDATION_TAG: json.dumps(result.chosen.validation),
+            ALIAS_TAG: alias,
+            REASON_TAG: reason,
+        },
+    )
+
+
+def create_name(tracking: Tracking, name: str) -> None:
+    """Make the registered model ``name`` unless it is there."""
+    try:
+        tracking.client.create_registered_model(name, description=ABOUT.format(name=name))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def log_model(home: Home, run_id: str, folder: Path) -> str:
+    """Log the model and the files of a champion's folder to a run; return the model's id."""
     model, example = load_champion(folder)
     outputs = model(example).detach().numpy()
     signature = ModelSignature(
@@ -137,7 +166,7 @@ def register(home: Home, parent_run_id: str, name: str, folder: Path) -> ModelVe
     )
     mlflow.set_tracking_uri(home.tracking_uri)
     mlflow.set_registry_uri(home.tracking_uri)
-    with mlflow.start_run(run_id=parent_run_id):
+    with quiet(), mlflow.start_run(run_id=run_id):
         logged = mlflow.pytorch.log_model(
             model,
             name="model",
@@ -150,11 +179,9 @@ def register(home: Home, parent_run_id: str, name: str, folder: Path) -> ModelVe
                 f"mlflow=={mlflow.__version__}",
                 "numpy",
             ],
-            registered_model_name=name,
         )
         mlflow.log_artifacts(str(folder), "champion")
-    client = mlflow.MlflowClient(home.tracking_uri, home.tracking_uri)
-    return client.get_model_version(name, str(logged.registered_model_version))
+    return str(logged.model_id)
 
 
 def torch_release() -> str:
@@ -172,10 +199,21 @@ def log_report(  # noqa: PLR0913 - what a report is made of
     tracking.client.set_tag(run_id, "mlflow.note.content", text)
     tracking.client.log_text(run_id, text, "report.md")
     tracking.client.log_text(run_id, html_page(store, job, result, model), "report.html")
-    finals = {"champion_validation": result.chosen.validation, "champion_test": result.chosen.test}
-    for name, values in finals.items():
-        if values:
-            tracking.client.log_metric(run_id, name, sum(values) / len(values))
+    # A time of its own makes a repeat the same metric.
+    tracking.log_metrics(run_id, finals(result, time_ms=int(job.created_at * 1000)))
+
+
+def finals(result: Result, *, time_ms: int) -> list[Metric]:
+    """Return the means that were compared, as metrics of the parent run."""
+    name = result.metric.removeprefix("val_")
+    sides = {"champion": result.chosen, "baseline": result.rival}
+    return [
+        Metric(f"{side}_{part}_{name}", sum(values) / len(values), time_ms, 0)
+        for side, one in sides.items()
+        if one is not None
+        for part, values in (("val", one.validation), ("test", one.test))
+        if values
+    ]
 
 
 def deliver_rest(home: Home, store: Store, job_id: str) -> None:
@@ -188,9 +226,12 @@ def deliver_rest(home: Home, store: Store, job_id: str) -> None:
         pass
 
 
-def quiet() -> None:
-    """Keep MLflow's progress bars and hints out of a person's terminal."""
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep out of a person's terminal what MLflow says while all is well."""
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module="mlflow")
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    with warnings.catch_warnings():
+        # As in trainables/export.py; MLflow exports the model itself.
+        warnings.filterwarnings("ignore", r"The tensor attributes .*_flat_weights", UserWarning)
+        yield

@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -20,6 +21,8 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid #d1d9e0; }
 th:first-child, td:first-child { text-align: left; }
+td:not(:first-child) { white-space: nowrap; }
+code { background: #f0f2f4; padding: .1rem .3rem; border-radius: .3rem; font-size: .9em; }
 tr.chosen td { font-weight: 600; background: #eef6ee; }
 .small { color: #59636e; font-size: .9rem; }
 """
@@ -38,19 +41,19 @@ def spread(values: tuple[float, ...]) -> str:
 
 
 def label(spec: JobSpec, one: Candidate) -> str:
-    """Return a candidate's configuration in words."""
-    text = describe(spec.config(one.parameters))
-    return f"{text} (baseline)" if one.baseline else text
+    """Return a candidate's configuration in words, with what only its document's entry sets."""
+    told = {"cell", "hidden_size", "layers", "learning_rate", "dropout", "bidirectional"}
+    others = [f"{key} {value}" for key, value in one.parameters.items() if key not in told]
+    return " ".join([describe(spec.config(one.parameters)), *others])
 
 
 def verdict(spec: JobSpec, result: Result) -> str:
     """Return the one sentence that a reader wants first."""
     chosen, rival = result.chosen, result.rival
-    name = label(spec, chosen)
     seeds = (
         f"over {len(chosen.runs)} seeds" if result.confirmed else "in a single run, not confirmed"
     )
-    found = f"{name} reached {result.metric} {spread(chosen.validation)} {seeds}"
+    found = f"{label(spec, chosen)} reached {part(result)} {spread(chosen.validation)} {seeds}"
     if rival is None:
         return f"{found}. The document names no baseline to compare with."
     if rival.of == chosen.of:
@@ -59,11 +62,16 @@ def verdict(spec: JobSpec, result: Result) -> str:
     return f"{found} and {word} the baseline, {label(spec, rival)}, at {spread(rival.validation)}."
 
 
+def part(result: Result) -> str:
+    """Return the objective in words, such as ``validation accuracy``."""
+    return result.metric.replace("val_", "validation ", 1)
+
+
 def rows(spec: JobSpec, result: Result) -> list[tuple[str, str, str, str, bool]]:
     """Return a row a candidate: label, validation, train, test, whether chosen."""
     return [
         (
-            label(spec, one),
+            f"{label(spec, one)}{' (baseline)' if one.baseline else ''}",
             spread(one.validation),
             spread(one.train) if one.train else "–",
             spread(one.test) if one.test else "not looked at",
@@ -78,7 +86,7 @@ def markdown(job: Job, result: Result, model: dict[str, Any]) -> str:
     spec = JobSpec.from_json(job.document)
     suffix = result.metric.removeprefix("val_")
     lines = [
-        f"## {verdict(spec, result)}",
+        f"**{verdict(spec, result)}**",
         "",
         f"| configuration | validation {suffix} | training {suffix} | test {suffix} |",
         "| --- | --- | --- | --- |",
@@ -121,9 +129,17 @@ def html_page(store: Store, job: Job, result: Result, model: dict[str, Any]) -> 
     try:
         study = optuna.load_study(study_name=job.id, storage=storage)
         ends = Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
-        pictures = [history(study, result.metric), curves(study, result.metric)]
+        named = {
+            one.of: f"{label(spec, one)}{' (baseline)' if one.baseline else ''}"
+            for one in result.measured
+        }
+        pictures = [history(study, result.metric), curves(study, result.metric, named)]
         drawn = [
-            picture.to_html(full_html=False, include_plotlyjs="inline" if first else False)
+            picture.to_html(
+                full_html=False,
+                include_plotlyjs="inline" if first else False,
+                config={"displayModeBar": False, "responsive": True},
+            )
             for first, picture in zip((True, False), pictures, strict=True)
         ]
     finally:
@@ -142,9 +158,14 @@ def html_page(store: Store, job: Job, result: Result, model: dict[str, Any]) -> 
         f"<p><strong>{html.escape(verdict(spec, result))}</strong></p>"
         f"<table><tr><th>configuration<th>validation {suffix}<th>training {suffix}"
         f"<th>test {suffix}</tr>{body}</table>"
-        f"<p>{html.escape(promotion(model))}</p>"
+        f"<p>{prose(promotion(model))}</p>"
         f"<p class=small>{HONESTY}</p>"
         f"{''.join(drawn)}"
         f"<p class=small>Job {html.escape(job.id)}: {counted}; {duration(job.elapsed_s)}, "
-        f"seed {spec.seed}. {html.escape(data_line(job))}</p></html>"
+        f"seed {spec.seed}. {prose(data_line(job))}</p></html>"
     )
+
+
+def prose(text: str) -> str:
+    """Return Markdown of this module's own as HTML: backticks mean code."""
+    return re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(text))

@@ -1,6 +1,7 @@
 """MLflow, as Gatetune writes to it: every call may be repeated and leaves the same result."""
 
 import getpass
+import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -17,12 +18,18 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 
 from search.home import Home
+from search.store import PARENT
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)
 
 JOB_TAG = "gatetune.job"
 STUDY_TAG = "gatetune.study"
 TRIAL_TAG = "gatetune.trial"
 OUTCOMES = ("pruned", "diverged", "budget", "interrupted", "failed")
 """Tags that say why a run did not finish."""
+
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Makes MLflow's UI show training runs; it opens on pages for language models otherwise."""
 
 BATCH = 1000
 """Metrics that MLflow takes in one request."""
@@ -62,7 +69,7 @@ class Tracking:
         if found is None:
             location = (home.artifacts / name).as_uri() if home.embedded_tracking else None
             try:
-                return str(self.client.create_experiment(name, artifact_location=location))
+                return str(self.client.create_experiment(name, location, KIND))
             except MlflowException:
                 # Another job of this name may have created it a moment ago.
                 found = self.client.get_experiment_by_name(name)
@@ -77,7 +84,7 @@ class Tracking:
         kept: dict[RunKey, str] = {}
         for run in self.runs():
             tags = run.data.tags
-            key = (tags[STUDY_TAG], int(tags[TRIAL_TAG]))
+            key = (tags[STUDY_TAG], int(tags.get(TRIAL_TAG, PARENT)))
             if key in kept:
                 self.client.delete_run(run.info.run_id)
             else:
@@ -107,7 +114,7 @@ class Tracking:
         tags = {
             JOB_TAG: self.job_id,
             STUDY_TAG: study,
-            TRIAL_TAG: str(trial),
+            **({TRIAL_TAG: str(trial)} if trial != PARENT else {}),
             "mlflow.user": getpass.getuser(),
             "mlflow.source.name": "gatetune",
             "mlflow.source.type": "JOB",
