@@ -1,0 +1,173 @@
+"""Whole jobs, from the command to the files, in processes that are killed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+from typer.testing import CliRunner
+
+from search.cli import app
+
+TINY = """
+name: tiny
+data: {source: digits, validation: 0.2}
+space:
+  cell: [lstm, gru]
+  hidden_size: {low: 4, high: 16, step: 4}
+  learning_rate: {low: 1.0e-3, high: 1.0e-1, log: true}
+baseline:
+  - {cell: lstm, hidden_size: 4, learning_rate: 0.001, schedule: constant}
+pruner: {name: successive-halving, min_resource: 2}
+training: {epochs: 4, layers: 1}
+budget: {trials: 8}
+workers: {concurrent: 1}
+confirm: {top: 1, seeds: 2}
+"""
+
+
+@pytest.fixture
+def document(tmp_path: Path, home: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY, encoding="utf-8")
+    return path
+
+
+def start(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "search", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+
+
+def read_until(process: "subprocess.Popen[str]", pattern: str) -> str:
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"ended before {pattern!r}:\n{''.join(seen)}")
+
+
+def ask(*arguments: str) -> Any:
+    """Return what a reading command prints."""
+    done = CliRunner().invoke(app, [*arguments, "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def run(*arguments: str) -> Any:
+    """Return what a command prints that trains, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "search", *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def assert_whole(shown: dict[str, Any], home: Path) -> None:
+    """Check what must hold after any sequence of crashes, once the job has finished."""
+    assert shown["status"] == "finished"
+    assert shown["undelivered"] == 0
+    rows = ask("trials", shown["id"])
+    searched = [row for row in rows if row["study"] == shown["id"]]
+    assert [row["trial"] for row in searched] == list(range(8))
+    client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tiny")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+    doubled = Counter((r.data.tags["gatetune.study"], r.data.tags["gatetune.trial"]) for r in runs)
+    assert set(doubled.values()) == {1}
+    assert len(runs) == len(rows) + 1
+    for row in rows:
+        history = client.get_metric_history(row["mlflow_run_id"], "val_accuracy")
+        assert [metric.step for metric in history] == list(range(1, row["epochs"] + 1))
+
+
+def test_killed_and_interrupted_jobs_are_finished(document: Path, home: Path) -> None:
+    killed = start("launch", str(document))
+    read_until(killed, r"trial 003 .* after")
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    job_id = ask("jobs")[0]["id"]
+    assert ask("show", job_id)["status"] == "stopped"
+
+    interrupted = start("resume", job_id)
+    read_until(interrupted, r"trial 005 .* after")
+    interrupted.send_signal(signal.SIGTERM)
+    interrupted.communicate()
+    assert interrupted.returncode == 130
+    shown = ask("show", job_id)
+    assert (shown["status"], shown["trials"]["running"]) == ("stopped", 0)
+
+    assert_whole(run("resume", job_id), home)
+
+
+def test_stop_ends_a_job_from_another_process(document: Path, home: Path) -> None:
+    running = start("launch", str(document), "--set", "budget.trials=1000")
+    line = read_until(running, r"^job ")
+    read_until(running, r"trial 001 .* after")
+    stopped = ask("stop", line.split()[1])
+    running.communicate()
+    assert (stopped["status"], running.returncode) == ("stopped", 130)
+    assert stopped["trials"]["waiting"] == 1
+
+
+def test_the_same_document_gives_the_same_trials(document: Path, home: Path) -> None:
+    kept = ("trial", "state", "value", "best_epoch_value", "epochs", "params")
+    results = []
+    for _ in range(2):
+        shown = run("launch", str(document), "--set", "budget.trials=5")
+        results.append([[row[key] for key in kept] for row in ask("trials", shown["id"])])
+    assert results[0] == results[1]
+
+
+FETCHED = """
+import sys, torch
+assert not any(name.startswith(("search", "trainables")) for name in sys.modules)
+model = torch.export.load(sys.argv[1] + "/model.pt2").module()
+print(tuple(model(torch.rand(7, 8, 8)).shape))
+"""
+
+
+def test_a_fetched_model_needs_torch_alone(document: Path, home: Path, tmp_path: Path) -> None:
+    shown = run("launch", str(document), "--set", "budget.trials=2", "--set", "confirm.top=0")
+    assert shown["confirmed"] is None
+    assert shown["model"]["name"] == "tiny"
+    folder = tmp_path / "best"
+    fetched = ask("fetch", shown["id"], "--to", str(folder))
+    assert sorted(fetched["files"]) == sorted(p.name for p in folder.iterdir())
+    loaded = subprocess.run(
+        [sys.executable, "-I", "-c", FETCHED, str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout.strip() == "(7, 10)"
+
+
+def test_search_launch_runs_a_job_from_python(document: Path, home: Path) -> None:
+    code = (
+        "import sys, search\n"
+        "shown = search.launch(sys.argv[1], ['budget.trials=1', 'confirm.top=0'])\n"
+        "print(shown['status'], shown['trials']['complete'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(document)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "finished 1"
