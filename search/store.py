@@ -1,6 +1,7 @@
 """Our own tables beside Optuna's, and the one context manager that opens a session on them."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -152,10 +153,24 @@ def tune_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        use_wal(cursor)
         # A commit survives a killed process; the last ones may be lost when power fails.
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.close()
+
+
+def use_wal(cursor: sqlite3.Cursor, patience_s: float = 10.0) -> None:
+    """Switch a file to WAL; SQLite itself does not wait where others do the same just now."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class Store:
@@ -180,6 +195,9 @@ class Store:
             raise StoreError(
                 f"cannot use the database {store.address}: {first_line(error)}"
             ) from error
+        except StoreError:
+            store.close()
+            raise
         return store
 
     @classmethod
@@ -206,9 +224,19 @@ class Store:
             raise StoreError(f"database {self.address}: {first_line(error)}") from error
 
     def migrate(self) -> None:
-        """Create or upgrade our tables; does nothing when they are current."""
-        if self.revision() == HEAD:
+        """Create or upgrade our tables; does nothing when they are current.
+
+        Raises:
+            StoreError: they are of a newer version than this program.
+        """
+        revision = self.revision()
+        if revision == HEAD:
             return
+        if revision is not None and revision > HEAD:
+            raise StoreError(
+                f"cannot use the database {self.address}: it is of a newer version ({revision}) "
+                f"than this program ({HEAD})"
+            )
         # Alembic takes half a second to import, which every command would pay.
         from alembic import command
         from alembic.config import Config
@@ -216,9 +244,11 @@ class Store:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self.engine.begin() as connection:
+            # Two first starts at once would create the tables twice.
             if self.engine.dialect.name == "postgresql":
-                # Two first starts at once would create the tables twice.
                 connection.execute(text("SELECT pg_advisory_xact_lock(726254)"))
+            else:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from search.lease import Lease
 from search.spec import JobSpec, parse_job
 from search.store import Job, Store
+from search.study import JobStudy, LiveTrial, Proposal
 
 DOCUMENT = """
 name: tiny
@@ -40,6 +41,36 @@ def add_job(store: Store, spec: JobSpec, job_id: str = "tiny-0001") -> str:
             )
         )
     return job_id
+
+
+def open_study(store: Store, lease: Lease, spec: JobSpec) -> JobStudy:
+    return JobStudy(
+        store,
+        lease,
+        spec,
+        name=lease.job_id,
+        fixed=[
+            Proposal(parameters, overrides, attrs={"baseline": True})
+            for parameters, overrides in spec.baselines()
+        ],
+        trials=spec.budget.trials,
+        searching=True,
+    )
+
+
+def asked(study: JobStudy) -> LiveTrial:
+    live = study.ask()
+    assert live is not None
+    return live
+
+
+def train(study: JobStudy, *values: float) -> LiveTrial:
+    """Let the next trial report a value an epoch, its last one at the end."""
+    live = asked(study)
+    for epoch, value in enumerate(values, start=1):
+        metrics = {"val_accuracy": value, "val_loss": 1 - value}
+        study.report(live.number, epoch, metrics, "complete" if epoch == len(values) else "running")
+    return live
 
 
 @pytest.fixture

@@ -1,0 +1,156 @@
+"""Our tables, on every database that they may live in."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text, update
+
+import search.migrations
+from search.store import HEAD, VERSION_TABLE, Base, Job, JournalRow, Run, Store, StoreError
+from search.store import undelivered as count_undelivered
+from tests.conftest import free_port
+from tests.search.conftest import add_job, make_spec
+
+
+def test_head_is_the_newest_script() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(search.migrations.__file__).parent))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+class StoreSuite:
+    """Inherit and override `url`."""
+
+    @pytest.fixture
+    def url(self) -> str:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def opened(self, url: str) -> Iterator[Store]:
+        store = Store.open(url)
+        yield store
+        store.close()
+
+    def test_migrations_make_the_tables_of_the_models(self, opened: Store) -> None:
+        with opened.engine.connect() as connection:
+            context = MigrationContext.configure(
+                connection, opts={"version_table": VERSION_TABLE, "compare_type": True}
+            )
+            assert compare_metadata(context, Base.metadata) == []
+
+    def test_opening_again_changes_nothing(self, opened: Store) -> None:
+        add_job(opened, make_spec())
+        again = Store.open(opened.url)
+        assert again.revision() == HEAD
+        with again.session() as session:
+            assert session.get_one(Job, "tiny-0001").elapsed_s == 0.0
+        again.close()
+
+    def test_first_starts_at_once_make_the_tables_once(self, url: str) -> None:
+        starts = 4
+        barrier = threading.Barrier(starts)
+
+        def start(_: int) -> str | None:
+            barrier.wait()
+            store = Store.open(url)
+            revision = store.revision()
+            store.close()
+            return revision
+
+        with ThreadPoolExecutor(starts) as pool:
+            assert list(pool.map(start, range(starts))) == [HEAD] * starts
+
+    def test_a_newer_database_is_refused(self, opened: Store) -> None:
+        with opened.engine.begin() as connection:
+            connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))  # noqa: S608
+        with pytest.raises(StoreError, match=r"cannot use the database .* newer .*9999"):
+            Store.open(opened.url)
+
+    def test_a_session_that_raises_writes_nothing(self, opened: Store) -> None:
+        add_job(opened, make_spec())
+
+        def write() -> None:
+            with opened.session() as session:
+                session.execute(update(Job).values(message="half-way"))
+                raise KeyError("stop")
+
+        with pytest.raises(KeyError, match="stop"):
+            write()
+        with opened.session() as session:
+            assert session.get_one(Job, "tiny-0001").message is None
+
+    def test_undelivered_counts_epochs_and_statuses(self, opened: Store) -> None:
+        job_id = add_job(opened, make_spec())
+        with opened.session() as session:
+            for trial, known in enumerate(("RUNNING/", "FINISHED/", None)):
+                run = Run(study=job_id, trial=trial, job_id=job_id, name="", parameters="{}",
+                          status="FINISHED", started_ms=0, delivered=known)  # fmt: skip
+                epoch = JournalRow(study=job_id, trial=trial, epoch=1, job_id=job_id, time_ms=0,
+                                   metrics="{}", verdict="continue", pruner="{}",
+                                   delivered=trial > 0)  # fmt: skip
+                session.add_all([run, epoch])
+        assert count_undelivered(opened, job_id) == 2 + 1
+        assert count_undelivered(opened, "other") == 0
+
+
+class TestOnSQLite(StoreSuite):
+    @pytest.fixture
+    def url(self, sqlite_url: str) -> str:
+        return sqlite_url
+
+
+class TestOnPostgreSQL(StoreSuite):
+    @pytest.fixture
+    def url(self, postgres_url: str) -> str:
+        return postgres_url
+
+
+def test_an_unreachable_server_is_named_without_its_password() -> None:
+    url = f"postgresql+psycopg://me:secret@127.0.0.1:{free_port()}/search"
+    with pytest.raises(StoreError, match=r"cannot use the database .*me:\*\*\*@127") as caught:
+        Store.open(url)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "gatetune.db").write_text("not a database" * 100)
+    with pytest.raises(StoreError, match="file is not a database"):
+        Store.open(f"sqlite:///{tmp_path / 'gatetune.db'}")
+
+
+def test_a_database_that_goes_away_is_named(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.execute(text("DROP TABLE jobs"))
+    with pytest.raises(StoreError, match=r"database sqlite:///.*gatetune\.db: .*no such table"):
+        add_job(store, make_spec())
+
+
+def test_looking_for_a_sqlite_file_does_not_make_one(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'gatetune.db'}"
+    assert not Store.exists(url)
+    assert list(tmp_path.iterdir()) == []
+    Store.open(url).close()
+    assert Store.exists(url)
+    assert Store.exists("postgresql+psycopg://anywhere/search")
+
+
+def test_sqlite_lets_readers_and_the_writer_work_at_once(store: Store) -> None:
+    with store.engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 1
+
+
+def test_a_run_is_undelivered_until_mlflow_knows_status_and_tag() -> None:
+    run = Run(status="KILLED", tag="pruned", delivered="KILLED/")
+    assert run.is_undelivered
+    run.delivered = run.told
+    assert run.told == "KILLED/pruned"
+    assert not run.is_undelivered
