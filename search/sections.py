@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from search.faults import Section, nearest, number, show
 from trainables.datasets import SOURCES
 
-Metric = Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss"]
+Metric = Literal["val_accuracy", "val_loss"]
 Direction = Literal["maximize", "minimize"]
 
 
