@@ -39,8 +39,9 @@ class Home:
         """
         given = os.environ.get("GATETUNE_HOME")
         path = Path(given).expanduser().resolve() if given else find_home(Path.cwd())
-        if path.exists() and not path.is_dir():
-            raise SettingsError(f"GATETUNE_HOME must be a folder, but {path} is a file")
+        for folder in (path, *path.parents):
+            if folder.is_file():
+                raise SettingsError(f"GATETUNE_HOME must be a folder, but {folder} is a file")
         return cls(
             path=path,
             database_url=database_url(

@@ -1,0 +1,82 @@
+import pytest
+from optuna.trial import TrialState
+
+from search.mirror import Mirror
+from search.spec import JobSpec
+from tests.search.conftest import make_spec
+from trainables.config import Parameters
+
+SMALL = "space={cell: [lstm, gru], hidden_size: [8, 16]}"
+
+
+def drawn(mirror: Mirror, *numbers: int) -> list[Parameters]:
+    trials = [mirror.draw(number) for number in numbers]
+    return [trial.params for trial in trials if trial is not None]
+
+
+def test_a_draw_depends_on_seed_and_number_alone() -> None:
+    spec = make_spec("sampler=random")
+    first, second, third = drawn(Mirror(spec), 0, 1, 2)
+    assert drawn(Mirror(spec), 2, 0) == [third, first]
+    assert drawn(Mirror(make_spec("sampler=random", "seed=1")), 0) != [first]
+    assert second not in (first, third)
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "qmc", "grid"])
+def test_a_small_space_is_drawn_whole_and_without_doubles(sampler: str) -> None:
+    mirror = Mirror(make_spec(SMALL, f"sampler={sampler}"))
+    found = drawn(mirror, 0, 1, 2, 3)
+    assert sorted((p["cell"], p["hidden_size"]) for p in found) == [
+        ("gru", 8), ("gru", 16), ("lstm", 8), ("lstm", 16),
+    ]  # fmt: skip
+    assert mirror.draw(4) is None
+
+
+def test_a_configuration_that_was_fixed_is_not_drawn_again() -> None:
+    mirror = Mirror(make_spec(SMALL))
+    fixed: Parameters = {"cell": "gru", "hidden_size": 8}
+    mirror.add(0, mirror.frozen(fixed), mirror.identity(fixed, {}))
+    assert fixed not in drawn(mirror, 1, 2, 3)
+    assert mirror.draw(4) is None
+
+
+def test_what_differs_in_other_settings_alone_may_be_drawn() -> None:
+    mirror = Mirror(make_spec(SMALL))
+    fixed: Parameters = {"cell": "gru", "hidden_size": 8}
+    overrides: Parameters = {"batch_size": 32}
+    mirror.add(0, mirror.frozen(fixed), mirror.identity(fixed, overrides))
+    assert fixed in drawn(mirror, 1, 2, 3, 4)
+
+
+def test_parameters_that_count_for_nothing_make_no_new_trial() -> None:
+    dropout = "space={layers: [1, 2], dropout: {low: 0.0, high: 0.2, step: 0.1, when: {layers: 2}}}"
+    mirror = Mirror(make_spec(dropout, "training={epochs: 4}"))
+    found = drawn(mirror, *range(4))
+    assert {"layers": 1} in found
+    assert mirror.draw(4) is None
+
+
+def taught(spec: JobSpec, *, best: str) -> list[str]:
+    """Return the cells of 20 trials after 12, one cell being far better than the other."""
+    mirror = Mirror(spec)
+    cells = []
+    for number in range(32):
+        trial = mirror.draw(number)
+        assert trial is not None
+        cells.append(trial.params["cell"])
+        value = 0.9 if cells[-1] == best else 0.1
+        mirror.report(number, 1, value)
+        mirror.finish(number, TrialState.COMPLETE, value)
+    return cells[12:]
+
+
+@pytest.mark.parametrize("best", ["lstm", "gru"])
+def test_the_sampler_learns_from_reports_and_ends(best: str) -> None:
+    assert taught(make_spec("sampler=tpe"), best=best).count(best) >= 14
+
+
+def test_what_samplers_remember_is_taken_over() -> None:
+    spec = make_spec()
+    mirror = Mirror(spec)
+    mirror.restore_attrs({"sampler:note": [1, 2]})
+    assert mirror.attrs() == {"sampler:note": [1, 2]}
