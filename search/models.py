@@ -171,17 +171,17 @@ def card(result: Result, spec: JobSpec, job_id: str, data: SequenceDataset) -> s
     seeds = len(result.chosen.runs)
     runs = f"the best of {seeds} seeds on validation data" if seeds > 1 else "a single run"
     rows = "\n".join(f"| {key.replace('_', ' ')} | {value:.4f} |" for key, value in numbers.items())
+    classes = ", ".join(data.classes)
     return f"""# {spec.name}: {describe(chosen)}
 
-A {chosen.cell.upper()} with {chosen.layers} layers of {chosen.hidden_size} units that tells
-{len(data.classes)} classes apart: {", ".join(data.classes)}.
+{article(chosen)} of {chosen.hidden_size} units that tells {len(data.classes)} classes apart: {classes}.
 
 | this model | |
 | --- | --- |
 {rows}
 
-The weights are {runs}; `metrics.json` has mean and standard deviation over the seeds and the
-baseline's. The test part chose nothing.
+The weights are {runs}; `metrics.json` has mean and standard deviation over the seeds, \
+and the baseline's. The test part chose nothing.
 
 ## Use
 
@@ -191,12 +191,19 @@ model = torch.export.load("model.pt2").module()
 print(model(torch.zeros(3, {data.steps}, {data.features})).argmax(1))
 ```
 
-Input: float32 [batch, {data.steps} steps, {data.features} features], values as the data set stores
-them, 0 to {data.scale:g}. Output: logits [batch, {len(data.classes)}]. `weights.safetensors` holds
-the weights alone, `config.json` what they belong to.
+Input: float32 [batch, {data.steps} steps, {data.features} features], values as the data set \
+stores them, 0 to {data.scale:g}. Output: logits [batch, {len(data.classes)}]. \
+`weights.safetensors` holds the weights alone, `config.json` what they belong to.
 
 ## Data
 
-`{data.name}`, fingerprint `{data.fingerprint}`: {len(data.train.y)} training,
+`{data.name}`, fingerprint `{data.fingerprint}`: {len(data.train.y)} training, \
 {len(data.validation.y)} validation and {len(data.test.y)} test sequences. Job `{job_id}`.
 """
+
+
+def article(config: TrialConfig) -> str:
+    """Return what a network is, such as ``An LSTM with 2 layers``."""
+    cell = "An LSTM" if config.cell == "lstm" else "A GRU"
+    ways = "bidirectional " if config.bidirectional else ""
+    return f"{cell} with {config.layers} {ways}layer{'s' if config.layers > 1 else ''}"

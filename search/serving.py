@@ -1,10 +1,13 @@
 """MLflow's server over the state of one installation, on loopback."""
 
 import errno
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -14,6 +17,12 @@ HOST = "127.0.0.1"
 PORTS_TRIED = 20
 START_S = 90.0
 """How long the server may take to answer; its first start migrates the database."""
+
+PATIENCE_S = 5.0
+"""How long the server may take to end before it is killed."""
+
+SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""Without them the server keeps worker processes for language models."""
 
 
 class ServingError(RuntimeError):
@@ -50,7 +59,7 @@ def command(home: Home, port: int) -> list[str]:
 
 
 def serve(home: Home, first_port: int) -> int:
-    """Run the server until it ends or Ctrl-C; return the exit code."""
+    """Run the server until it ends, Ctrl-C or SIGTERM; return the exit code."""
     if not home.embedded_tracking:
         print(f"MLflow is served already, at {home.tracking_uri}", flush=True)  # noqa: T201
         return 0
@@ -61,9 +70,16 @@ def serve(home: Home, first_port: int) -> int:
     port = free_port(first_port)
     log = home.path / "logs" / "mlflow-server.log"
     log.parent.mkdir(exist_ok=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with log.open("a") as stream:
         server = subprocess.Popen(  # noqa: S603 - our own command line
-            command(home, port), stdout=stream, stderr=subprocess.STDOUT
+            command(home, port),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=os.environ | SETTINGS,
+            # A group of its own, which ends as one: the server has processes of its own.
+            start_new_session=True,
         )
     try:
         await_answer(server, f"http://{HOST}:{port}/health", str(log))
@@ -72,8 +88,16 @@ def serve(home: Home, first_port: int) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        server.terminate()
-        server.wait()
+        end(server)
+
+
+def end(server: "subprocess.Popen[bytes]") -> None:
+    """End a server and the processes that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(PATIENCE_S)
 
 
 def await_answer(server: "subprocess.Popen[bytes]", url: str, log: str) -> None:
