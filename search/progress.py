@@ -110,7 +110,8 @@ class Progress:
             row.value = metrics.get(study.spec.objective.metric)
             row.seconds = time.monotonic() - row.started
             row.ending = ENDINGS.get(verdict)
-        if live.baseline:
+        if study.searching and study.trials <= len(study.fixed):
+            # Nothing is searched: a person wants to watch these trials learn, as in a notebook.
             self.line(epoch_line(row, metrics))
         if row.ending is not None and not self.is_live:
             self.line(self.ended_line(row, study))
@@ -131,22 +132,27 @@ class Progress:
     def ended_line(self, row: Row, study: JobStudy) -> str:
         """Return the line that a finished trial leaves in a log."""
         epochs = "1 epoch" if row.epoch == 1 else f"{row.epoch} epochs"
-        best = (
-            f"best {format_value(study.best[1])} (trial {study.best[0]:03d})" if study.best else ""
-        )
         return "  ".join(
-            part
-            for part in (
+            (
                 f"trial {row.live.number:03d}",
                 f"{describe(row.live.config):<32}",
                 f"{row.ending} after {epochs}",
                 f"{study.spec.objective.metric} {format_value(row.best)}",
-                best,
+                f"best {self.best(study)}",
                 f"{len(study.ended)}/{study.trials}",
                 f"about {duration(self.left(study))} left",
             )
-            if part
         )
+
+    def best(self, study: JobStudy) -> str:
+        """Return the best value so far and its trial, running trials included."""
+        seen = [(row.best, row.live.number) for row in self.rows.values() if row.best is not None]
+        if study.best is not None:
+            seen.append((study.best[1], study.best[0]))
+        if not seen:
+            return "–"
+        value, number = (max if study.direction == "maximize" else min)(seen)
+        return f"{format_value(value)} (trial {number:03d})"
 
     def left(self, study: JobStudy) -> float | None:
         """Return the seconds that the stage will still take, at the pace of this start so far."""
@@ -177,15 +183,13 @@ class Progress:
     def head(self, study: JobStudy) -> RenderableType:
         """Return stage, bar, best value and time left on one line."""
         grid = Table.grid(padding=(0, 2))
-        best = format_value(study.best[1]) if study.best else "–"
-        where = f" (trial {study.best[0]:03d})" if study.best else ""
         epochs = sum(row.epoch for row in self.rows.values())
         grid.add_row(
             Text(self.stage_name, style="bold cyan"),
             ProgressBar(total=study.trials, completed=len(study.ended), width=24),
             f"{len(study.ended)}/{study.trials} trials",
             f"{epochs} epochs",
-            Text(f"best {study.spec.objective.metric} {best}{where}", style="bold green"),
+            Text(f"best {study.spec.objective.metric} {self.best(study)}", style="bold green"),
             f"{duration(time.monotonic() - self.began)} so far, "
             f"about {duration(self.left(study))} left",
         )
@@ -193,11 +197,11 @@ class Progress:
 
 
 def epoch_line(row: Row, metrics: dict[str, float]) -> str:
-    """Return the line that each epoch of a baseline leaves: it is what the search has to beat."""
+    """Return the line that an epoch leaves where nothing is searched."""
     shown = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
     values = "  ".join(f"{name} {format_value(metrics[name])}" for name in shown if name in metrics)
     label = describe(row.live.config)
-    return f"baseline {label}  epoch {row.epoch}/{row.live.config.epochs}  {values}"
+    return f"{label}  epoch {row.epoch}/{row.live.config.epochs}  {values}"
 
 
 def trial_table(title: str, rows: list[Row], metric: str) -> Table:

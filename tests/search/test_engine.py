@@ -204,7 +204,7 @@ def test_slots_follow_cluster_and_document(local_ray: None) -> None:
 
 def test_an_address_where_no_ray_is_says_so() -> None:
     with (
-        pytest.raises(ClusterError, match="no Ray answers at RAY_ADDRESS=127.0.0.1:1"),
+        pytest.raises(ClusterError, match=r"no Ray answers at RAY_ADDRESS=127\.0\.0\.1:1"),
         cluster("127.0.0.1:1"),
     ):
         pass
