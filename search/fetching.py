@@ -30,8 +30,9 @@ def fetch_model(store: Store, home: Home, key: str, to: Path) -> list[str]:
             f"job {job.id} is {live_status(job)} and has no champion yet; "
             f"`gatetune resume {job.id}` finishes it"
         )
-    if to.exists() and not to.is_dir():
-        raise NotPossibleError(f"--to must name a folder, but {to} is a file")
+    for part in (to, *to.parents):
+        if part.is_file():
+            raise NotPossibleError(f"--to must name a folder, but {part} is a file")
     foreign = sorted(p.name for p in to.iterdir() if p.name not in FILES) if to.exists() else []
     if foreign:
         raise NotPossibleError(f"--to must name a new or empty folder, but {to} holds {foreign[0]}")

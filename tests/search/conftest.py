@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from search.champion import Candidate, Result
 from search.lease import Lease
 from search.spec import JobSpec, parse_job
 from search.store import Job, Store
@@ -71,6 +72,34 @@ def train(study: JobStudy, *values: float) -> LiveTrial:
         metrics = {"val_accuracy": value, "val_loss": 1 - value}
         study.report(live.number, epoch, metrics, "complete" if epoch == len(values) else "running")
     return live
+
+
+def finish_job(store: Store, job_id: str) -> Result:
+    """Write what a driver writes at the end of a job that was confirmed over two seeds."""
+    winner = Candidate(
+        of=1,
+        parameters={"cell": "gru", "hidden_size": 16, "learning_rate": 0.01},
+        baseline=False,
+        runs=(0, 2),
+        validation=(0.90, 0.92),
+        test=(0.88, 0.90),
+    )
+    rival = winner.model_copy(update={"of": 0, "baseline": True, "runs": (1, 3)})
+    rival = rival.model_copy(update={"validation": (0.80, 0.82), "test": (0.78, 0.80)})
+    result = Result(
+        metric="val_accuracy",
+        direction="maximize",
+        study=f"{job_id}/confirm",
+        confirmed=True,
+        chosen=winner,
+        baselines=(rival,),
+    )
+    with store.session() as session:
+        job = session.get_one(Job, job_id)
+        job.status, job.result, job.elapsed_s = "finished", result.model_dump_json(), 187.0
+        job.model = '{"name": "tiny", "version": "1", "alias": "champion", "reason": "it won"}'
+        job.lease_owner = None
+    return result
 
 
 @pytest.fixture

@@ -1,0 +1,120 @@
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from search.home import Home
+from search.jobs import JobNotFoundError, NotPossibleError, find
+from search.start import (
+    TrackingUnreachableError,
+    as_launched,
+    check_database,
+    check_same_data,
+    check_tracking,
+    describe_data,
+    load_data,
+    open_existing,
+)
+from search.store import Store, StoreError
+from tests.conftest import free_port
+from tests.search.conftest import add_job, make_spec
+
+
+class Health(BaseHTTPRequestHandler):
+    """Answers as MLflow's server does where there is one, else 404."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/mlflow/health" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Health) as made:
+        thread = threading.Thread(target=made.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{made.server_port}"
+        made.shutdown()
+        thread.join()
+
+
+def tracked(monkeypatch: pytest.MonkeyPatch, uri: str) -> Home:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return Home.from_environment()
+
+
+def test_a_server_that_answers_will_do(
+    home: Path, monkeypatch: pytest.MonkeyPatch, server: str
+) -> None:
+    check_tracking(tracked(monkeypatch, f"{server}/mlflow"))
+    check_tracking(tracked(monkeypatch, f"{server}/mlflow/"))
+    with pytest.raises(TrackingUnreachableError, match="404"):
+        check_tracking(tracked(monkeypatch, server))
+
+
+def test_a_port_where_nothing_listens(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(TrackingUnreachableError, match=f"answers at MLFLOW_TRACKING_URI={uri}: "):
+        check_tracking(tracked(monkeypatch, uri))
+
+
+@pytest.mark.parametrize("uri", ["databricks", "file:///runs", "/runs", "postgresql://db/x"])
+def test_a_scheme_that_cannot_be_used(
+    home: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    with pytest.raises(TrackingUnreachableError, match=f"must start with http.*, but got '{uri}'"):
+        check_tracking(tracked(monkeypatch, uri))
+
+
+def test_a_file_needs_no_server(home: Path) -> None:
+    check_tracking(Home.from_environment())
+    check_database(Home.from_environment())
+    assert not home.exists()
+
+
+def test_a_database_server_that_does_not_answer(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATETUNE_DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/search")
+    with pytest.raises(StoreError, match=r"cannot use the database postgresql\+psycopg://127"):
+        check_database(Home.from_environment())
+
+
+def test_the_document_is_kept_as_it_was_written_with_what_replaced_it(tmp_path: Path) -> None:
+    document = tmp_path / "job.yaml"
+    document.write_text("# mine – ä\nname: tiny\n\n\n", encoding="utf-8")
+    assert as_launched(document, []) == "# mine – ä\nname: tiny\n"
+    assert as_launched(document, ["seed=1", "name=b"]) == (
+        "# mine – ä\nname: tiny\n# --set seed=1\n# --set name=b\n"
+    )
+
+
+def test_other_data_than_the_job_began_with_is_refused(store: Store) -> None:
+    job = find(store, add_job(store, make_spec()))
+    check_same_data(job, {"name": "digits", "fingerprint": "00"})
+    with pytest.raises(
+        NotPossibleError, match="began with data 00, but digits is now 0123456789ab;"
+    ):
+        check_same_data(job, {"name": "digits", "fingerprint": "0123456789abcdef"})
+
+
+def test_the_same_document_loads_the_same_data(home: Path) -> None:
+    first, again, other = (
+        describe_data(load_data(make_spec(f"seed={seed}"), Home.from_environment()))
+        for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first["fingerprint"] != other["fingerprint"]
+    assert (first["steps"], first["features"], len(first["classes"])) == (8, 8, 10)
+    assert first["train"] + first["validation"] + first["test"] == 1797
+
+
+def test_where_nothing_was_launched_nothing_is_created(home: Path) -> None:
+    with pytest.raises(JobNotFoundError, match=f"there are no jobs in {home}; `gatetune launch`"):
+        open_existing(Home.from_environment())
+    assert not home.exists()
