@@ -174,7 +174,8 @@ def card(result: Result, spec: JobSpec, job_id: str, data: SequenceDataset) -> s
     classes = ", ".join(data.classes)
     return f"""# {spec.name}: {describe(chosen)}
 
-{article(chosen)} of {chosen.hidden_size} units that tells {len(data.classes)} classes apart: {classes}.
+{article(chosen)} of {chosen.hidden_size} units that tells {len(data.classes)} classes apart: \
+{classes}.
 
 | this model | |
 | --- | --- |

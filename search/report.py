@@ -40,11 +40,19 @@ def spread(values: tuple[float, ...]) -> str:
     return f"{format_value(mean(values))}{tail}"
 
 
+TOLD = {"cell", "hidden_size", "layers", "learning_rate", "dropout", "bidirectional"}
+"""What `describe` says already."""
+
+
 def label(spec: JobSpec, one: Candidate) -> str:
-    """Return a candidate's configuration in words, with what only its document's entry sets."""
-    told = {"cell", "hidden_size", "layers", "learning_rate", "dropout", "bidirectional"}
-    others = [f"{key} {value}" for key, value in one.parameters.items() if key not in told]
-    return " ".join([describe(spec.config(one.parameters)), *others])
+    """Return a candidate's configuration in words, with what differs from the job's training."""
+    config, usual = spec.config(one.parameters), spec.config({})
+    others = [
+        f"{key} {value}"
+        for key, value in one.parameters.items()
+        if key not in TOLD and value != getattr(usual, key)
+    ]
+    return ", ".join([describe(config), *others])
 
 
 def verdict(spec: JobSpec, result: Result) -> str:
