@@ -61,7 +61,7 @@ class Progress:
         return self.console.is_terminal
 
     def __enter__(self) -> "Progress":
-        self.console.print(f"job {self.job_id}   state: {self.home}", highlight=False)
+        self.console.print(f"job {self.job_id}   state: {self.home}", highlight=False, markup=False)
         if self.is_live:
             self.display.start()
         return self
@@ -151,7 +151,8 @@ class Progress:
             seen.append((study.best[1], study.best[0]))
         if not seen:
             return "–"
-        value, number = (max if study.direction == "maximize" else min)(seen)
+        sign = -1.0 if study.direction == "maximize" else 1.0
+        value, number = min(seen, key=lambda one: (sign * one[0], one[1]))  # ties keep the earlier
         return f"{format_value(value)} (trial {number:03d})"
 
     def left(self, study: JobStudy) -> float | None:

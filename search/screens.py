@@ -5,6 +5,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from search.labels import describe, duration, format_value
@@ -21,10 +22,10 @@ STATUS_STYLE = {
 
 
 def table(*columns: str) -> Table:
-    """Return a plain table whose first column is left-aligned and the others fit their content."""
+    """Return a plain table whose first two columns stay whole; the others may fold."""
     made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for column in columns:
-        made.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        made.add_column(column, overflow="fold", no_wrap=place < 2)
     return made
 
 
@@ -78,7 +79,7 @@ def job_page(console: Console, job: dict[str, Any]) -> None:
     """Print one job: state, best trial, confirmation, model."""
     console.print(f"[bold]{job['id']}[/]  {status(job)}  {duration(job['elapsed_s'])}")
     if job["message"]:
-        console.print(f"  {job['message']}")
+        console.print(f"  {escape(job['message'])}")
     counts = ", ".join(
         f"{number} {state}"
         for state, number in job["trials"].items()
@@ -160,7 +161,7 @@ def trial_list(console: Console, job_id: str, listed: list[dict[str, Any]]) -> N
             row["state"] + (" (baseline)" if row["baseline"] else ""),
             str(row["epochs"]),
             format_value(row["best_epoch_value"]),
-            words(row["params"]) + (f"  {row['reason']}" if row["reason"] else ""),
+            words(row["params"]) + (f"  {escape(row['reason'])}" if row["reason"] else ""),
         )
     console.print(shown)
 

@@ -1,0 +1,141 @@
+import io
+from collections.abc import Callable, Iterator
+
+import pytest
+from rich.console import Console
+
+from search import screens
+from search.jobs import Reader, find
+from search.lease import Lease
+from search.spec import JobSpec
+from search.store import Store
+from search.study import JobStudy
+from tests.search.conftest import finish_job, make_spec, open_study, train
+
+BASELINE = "baseline=[{cell: gru, hidden_size: 8, learning_rate: 0.01}]"
+TRACEBACK = "Traceback:\nKeyError: batch[index] [/bold]"
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=160, highlight=False)
+
+
+@pytest.fixture
+def study(store: Store, owned: Callable[[Store, JobSpec], Lease]) -> Iterator[JobStudy]:
+    spec = make_spec(BASELINE)
+    made = open_study(store, owned(store, spec), spec)
+    yield made
+    made.shut()
+
+
+@pytest.fixture
+def reader(store: Store) -> Iterator[Reader]:
+    made = Reader(store)
+    yield made
+    made.close()
+
+
+def printed(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def lines(console: Console) -> list[str]:
+    """Return the lines with their spaces made one."""
+    return [" ".join(line.split()) for line in printed(console).splitlines() if line.strip()]
+
+
+def test_no_jobs_yet(console: Console) -> None:
+    screens.job_list(console, [])
+    assert printed(console) == "no jobs yet; `gatetune launch JOB.yaml` starts one\n"
+
+
+def test_the_list_of_jobs(console: Console, store: Store, study: JobStudy, reader: Reader) -> None:
+    train(study, 0.75)
+    train(study)
+    screens.job_list(console, reader.jobs())
+    finish_job(store, "tiny-0001")
+    screens.job_list(console, reader.jobs())
+    before, after = (line for line in lines(console) if line.startswith("tiny-0001"))
+    assert before.startswith("tiny-0001 running 1/6 0.7500 – – 0 s")
+    assert after.startswith("tiny-0001 finished 1/6 0.7500 0.9100 tiny@champion 3:07 min")
+
+
+def test_a_list_keeps_ids_whole_in_a_narrow_terminal(
+    store: Store, study: JobStudy, reader: Reader
+) -> None:
+    finish_job(store, "tiny-0001")
+    narrow = Console(file=io.StringIO(), width=60)
+    screens.job_list(narrow, reader.jobs())
+    assert "tiny-0001" in printed(narrow)
+    assert "finished" in printed(narrow)
+
+
+def test_the_page_of_a_running_job(
+    console: Console, store: Store, study: JobStudy, reader: Reader
+) -> None:
+    train(study, 0.75)
+    train(study)
+    screens.job_page(console, reader.show(find(store, "tiny")))
+    assert lines(console) == [
+        "tiny-0001 running 0 s",
+        "trials 1/6: 1 complete, 1 running",
+        "best val_accuracy 0.7500 (trial 0) cell=gru hidden_size=8 learning_rate=0.01",
+        "4 records wait for MLflow",
+    ]
+
+
+def test_the_page_of_a_finished_job_says_what_to_do_next(
+    console: Console, store: Store, study: JobStudy, reader: Reader
+) -> None:
+    finish_job(store, "tiny-0001")
+    screens.outcome(console, reader.show(find(store, "tiny")))
+    shown = lines(console)
+    winner = "winner 0.9100 ± 0.0141 – 0.8900 ± 0.0141 cell=gru hidden_size=16 learning_rate=0.01"
+    assert winner in shown
+    assert any(line.startswith("baseline 0.8100 ± 0.0141 – 0.7900 ± 0.0141") for line in shown)
+    assert "mean ± standard deviation over 2 seeds" in shown
+    assert "model models:/tiny@champion version 1: it won" in shown
+    assert "fetch the model gatetune fetch tiny-0001 --to best-model" in shown
+
+
+def test_a_job_that_is_not_finished_has_nothing_to_fetch(
+    console: Console, store: Store, study: JobStudy, reader: Reader
+) -> None:
+    job = find(store, "tiny")
+    job.status, job.message = "failed", "no [/green] trial of space[cell] completed"
+    screens.outcome(console, reader.show(job))
+    assert "no [/green] trial of space[cell] completed" in lines(console)
+    assert "fetch" not in printed(console)
+
+
+def test_the_list_of_trials(
+    console: Console, store: Store, study: JobStudy, reader: Reader
+) -> None:
+    train(study, 0.70, 0.75)
+    while study.fail(train(study).number, TRACEBACK):
+        pass
+    screens.trial_list(console, "tiny-0001", reader.trials(find(store, "tiny")))
+    shown = lines(console)
+    assert "000 complete (baseline) 2 0.7500 cell=gru hidden_size=8 learning_rate=0.01" in shown
+    assert any(line.startswith("001 failed 0 –") for line in shown)
+    assert any(line.endswith("KeyError: batch[index] [/bold]") for line in shown)
+
+
+def test_trials_of_the_confirmation_say_so(console: Console) -> None:
+    row = {"study": "tiny-0001/confirm", "trial": 3, "state": "complete", "epochs": 4,
+           "best_epoch_value": 0.5, "baseline": False, "params": {}, "reason": None}  # fmt: skip
+    screens.trial_list(console, "tiny-0001", [row])
+    assert "confirm 003 complete 4 0.5000" in lines(console)
+
+
+def test_the_page_of_a_document(console: Console) -> None:
+    screens.document_page(console, make_spec(BASELINE))
+    assert lines(console) == [
+        "valid job tiny on digits",
+        "baseline GRU 8x1 lr 0.01",
+        "space cell, hidden_size, learning_rate",
+        "budget 6 trials of up to 4 epochs",
+        "confirm top 3 over 5 seeds",
+    ]
