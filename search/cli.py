@@ -151,8 +151,12 @@ def jobs(as_json: AsJson = False) -> None:  # noqa: FBT002
     """List the jobs, newest first."""
     from search.screens import job_list
 
-    with reading() as reader:
-        listed = reader.jobs()
+    listed: list[dict[str, Any]] = []
+    with one_message():
+        launched = store.Store.exists(home.Home.from_environment().database_url)
+    if launched:
+        with reading() as reader:
+            listed = reader.jobs()
     if as_json:
         print_json(listed)
     else:
@@ -223,10 +227,13 @@ def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="First port to try.")] = 5000,
 ) -> None:
     """Serve the MLflow UI of this installation on this machine, until Ctrl-C."""
-    from search.serving import serve
+    from search.serving import ServingError, serve
 
     with one_message():
-        sys.exit(serve(home.Home.from_environment(), port))
+        try:
+            sys.exit(serve(home.Home.from_environment(), port))
+        except ServingError as error:
+            fail(str(error), FAILED)
 
 
 def main() -> None:

@@ -1,0 +1,317 @@
+"""The commands: help for each one, one message for each fault, JSON for programs."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from search.cli import app, fail
+from search.fetching import FILES, champion_folder
+from search.home import Home
+from search.lease import Lease
+from search.store import Store
+from tests.conftest import free_port
+from tests.search.conftest import DOCUMENT, add_job, finish_job, make_spec
+
+COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A valid document, in the folder from which the commands are called."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.yaml").write_text(DOCUMENT)
+    return tmp_path / "job.yaml"
+
+
+@pytest.fixture
+def finished(home: Path) -> Path:
+    """An installation with a finished job and its champion."""
+    found = Home.from_environment()
+    found.create()
+    opened = Store.open(found.database_url)
+    add_job(opened, make_spec())
+    finish_job(opened, "tiny-0001")
+    opened.close()
+    champion_folder(found, "tiny-0001").mkdir(parents=True)
+    for name in FILES:
+        (champion_folder(found, "tiny-0001") / name).write_text(name)
+    return home
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def refused(result: Result, *parts: str) -> None:
+    """Check that a request was called wrong in one message and nothing else."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr.startswith("gatetune: ")
+    assert result.stderr.count("gatetune: ") == 1
+    assert "Traceback" not in result.stderr
+    for part in parts:
+        assert part in result.stderr
+
+
+class TestHelp:
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_every_command_has_an_example(self, command: str) -> None:
+        result = call(command, "--help")
+        assert result.exit_code == 0
+        assert f"Example: gatetune {command}" in result.stdout
+
+    def test_there_is_one_for_all(self) -> None:
+        result = call("--help")
+        assert result.exit_code == 0
+        assert [name for name in COMMANDS if f" {name} " not in result.stdout] == []
+
+    def test_it_runs_as_a_module(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "search", "--help"], capture_output=True, text=True, check=True
+        )
+        assert "launch" in done.stdout
+        assert done.stderr == ""
+
+    def test_commands_start_without_the_heavy_libraries(self) -> None:
+        script = (
+            "import sys, search.cli; heavy = {'torch', 'ray', 'mlflow', 'optuna', 'pandas'};"
+            "print(sorted(heavy & sys.modules.keys()))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=False
+        )
+        assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+DOCUMENT_FAULTS = [
+    ("pruner.nam=median", "pruner.nam: unknown option of none; did you mean name?"),
+    ("sampler=tpee", "did you mean tpe?"),
+    ("data.source=digit", "did you mean digits?"),
+    ("space.hidden_size.low=128", "hidden_size"),
+    ("budget.trials=0", "budget.trials: must be at least 1, but got 0"),
+    ("name=Has Blanks", "name: must be 1 to 64"),
+    ("objective.metric=accuracy", "objective.metric: must be one of"),
+    ("workers.concurrent=0", "workers.concurrent: must be auto or"),
+    ("budget.target=2", "budget.target: an accuracy must be above 0"),
+    ("seed", "seed"),
+    ("budgett.trials=3", "did you mean budget?"),
+]
+
+
+@pytest.mark.parametrize("command", ["check", "launch"])
+class TestDocuments:
+    @pytest.mark.parametrize(("setting", "fault"), DOCUMENT_FAULTS)
+    def test_a_fault(
+        self, home: Path, document: Path, command: str, setting: str, fault: str
+    ) -> None:
+        refused(call(command, "job.yaml", "--set", setting), fault)
+        assert not home.exists()
+
+    @pytest.mark.parametrize(
+        ("text", "fault"),
+        [
+            (b"data: {source: digits}\nspaec: {}\n", "spaec: unknown key; did you mean space?"),
+            (b"data: {source: [}\n", "line 1"),
+            (b"- a list\n", "mapping"),
+            (b"", "mapping"),
+            (b"\xff\xfe\x00", "text"),
+            (b"name: tiny\n", "data: is required"),
+        ],
+    )
+    def test_a_broken_file(
+        self, home: Path, document: Path, command: str, text: bytes, fault: str
+    ) -> None:
+        document.write_bytes(text)
+        refused(call(command, "job.yaml"), fault)
+        assert not home.exists()
+
+    def test_a_missing_file(self, home: Path, document: Path, command: str) -> None:
+        refused(call(command, "jobb.yaml"), "jobb.yaml")
+        assert not home.exists()
+
+    def test_a_folder(self, home: Path, document: Path, command: str) -> None:
+        refused(call(command, str(document.parent)), str(document.parent))
+        assert not home.exists()
+
+    def test_two_faults_are_told_together(self, home: Path, document: Path, command: str) -> None:
+        result = call(command, "job.yaml", "--set", "seed=-1", "--set", "sampler=x")
+        refused(result, "2 faults", "seed: must be at least 0", "sampler.x: unknown sampler")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "fault"),
+    [
+        (
+            "GATETUNE_DATABASE_URL",
+            "postgresql://me:secret@127.0.0.1:{port}/x",
+            "cannot use the data",
+        ),
+        ("GATETUNE_DATABASE_URL", "mysql://db/x", "must start with sqlite:/// or postgresql://"),
+        ("MLFLOW_TRACKING_URI", "http://127.0.0.1:{port}", "no MLflow server answers"),
+        ("MLFLOW_TRACKING_URI", "databricks", "MLFLOW_TRACKING_URI must start with"),
+        ("GATETUNE_CHECKPOINTS", "s3://bucket/x", "GATETUNE_CHECKPOINTS must be a folder"),
+        ("GATETUNE_HOME", "{document}/inside", "GATETUNE_HOME must be a folder"),
+    ],
+)
+def test_launch_into_an_installation_that_cannot_be_used(
+    home: Path,
+    document: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    value: str,
+    fault: str,
+) -> None:
+    monkeypatch.setenv(setting, value.format(port=free_port(), document=document))
+    result = CliRunner().invoke(app, ["launch", "job.yaml"])
+    refused(result, fault)
+    assert "secret" not in result.stderr
+    assert not home.exists()
+
+
+def test_a_gpu_where_there_is_none(home: Path, document: Path) -> None:
+    """A real local Ray says what it has; one that has no GPU cannot place such a trial."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "search",
+            "launch",
+            "job.yaml",
+            "--json",
+            "--set",
+            "workers.gpus=64",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=document.parent,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "gatetune: workers.gpus: a trial asks for 64 GPU, but the cluster has" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not home.exists()
+
+
+READERS = [
+    ["resume", "tiny"],
+    ["stop", "tiny"],
+    ["show", "tiny"],
+    ["trials", "tiny"],
+    ["fetch", "tiny", "--to", "model"],
+]
+
+
+@pytest.mark.parametrize("arguments", READERS, ids=lambda one: one[0])
+class TestUnknownJobs:
+    def test_where_nothing_was_launched(
+        self, home: Path, document: Path, arguments: list[str]
+    ) -> None:
+        refused(call(*arguments), f"there are no jobs in {home}")
+        assert not home.exists()
+
+    def test_among_others(self, finished: Path, document: Path, arguments: list[str]) -> None:
+        command, _, *rest = arguments
+        refused(call(command, "tinny", *rest), "no job is called 'tinny'", "tiny-0001")
+        assert not (document.parent / "model").exists()
+
+    def test_an_unreachable_database(
+        self, home: Path, document: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+    ) -> None:
+        monkeypatch.setenv("GATETUNE_DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/x")
+        refused(call(*arguments), "cannot use the database postgresql+psycopg://127.0.0.1")
+        assert not home.exists()
+
+
+class TestFinishedJob:
+    def test_it_cannot_be_resumed_or_stopped(self, finished: Path) -> None:
+        refused(call("resume", "tiny"), "job tiny-0001 is finished; there is nothing to resume")
+        refused(call("stop", "tiny"), "job tiny-0001 is finished, so there is nothing to stop")
+
+    def test_its_model_is_fetched(self, finished: Path, document: Path) -> None:
+        result = call("fetch", "tiny", "--to", "model", "--json")
+        assert json.loads(result.stdout) == {"folder": "model", "files": list(FILES)}
+        assert sorted(path.name for path in (document.parent / "model").iterdir()) == sorted(FILES)
+        assert call("fetch", "tiny", "--to", "model").stdout.startswith("model/: model.pt2, ")
+
+    def test_its_model_goes_into_no_folder_with_other_files(
+        self, finished: Path, document: Path
+    ) -> None:
+        (document.parent / "mine").mkdir()
+        (document.parent / "mine" / "thesis.tex").write_text("mine")
+        refused(call("fetch", "tiny", "--to", "mine"), "but mine holds thesis.tex")
+        assert len(list((document.parent / "mine").iterdir())) == 1
+
+    def test_it_is_shown_and_listed(self, finished: Path) -> None:
+        shown = json.loads(call("show", "tiny", "--json").stdout)
+        assert (shown["id"], shown["status"]) == ("tiny-0001", "finished")
+        assert json.loads(call("jobs", "--json").stdout) == [shown]
+        assert json.loads(call("trials", "tiny", "--json").stdout) == []
+        assert call("show", "tiny").stdout.startswith("tiny-0001  finished  3:07 min")
+        assert "tiny-0001" in call("jobs").stdout
+        assert "best epoch" in call("trials", "tiny").stdout
+
+
+def test_a_job_that_another_driver_runs_cannot_be_resumed(
+    home: Path, owned: Callable[..., Lease]
+) -> None:
+    found = Home.from_environment()
+    found.create()
+    opened = Store.open(found.database_url)
+    owned(opened, make_spec())
+    refused(call("resume", "tiny"), "job tiny-0001 is run by another driver", "`gatetune stop`")
+    opened.close()
+
+
+def test_no_jobs_are_an_empty_list(home: Path) -> None:
+    result = call("jobs", "--json")
+    assert (result.exit_code, json.loads(result.stdout)) == (0, [])
+    assert "no jobs yet" in call("jobs").stdout
+    assert not home.exists()
+
+
+def test_check_prints_the_document_with_every_default(home: Path, document: Path) -> None:
+    result = call("check", "job.yaml", "--set", "seed=7", "--json")
+    assert result.exit_code == 0
+    assert result.stdout == json.dumps(json.loads(make_spec("seed=7").to_json()), indent=2) + "\n"
+    assert call("check", "job.yaml").stdout.startswith("valid  job tiny on digits\n")
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["lanch"], ["launch"], ["show"], ["fetch", "tiny"], ["jobs", "--jsn"]]
+)
+def test_a_wrong_command_line(home: Path, arguments: list[str]) -> None:
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Usage: " in result.stderr
+    assert not home.exists()
+
+
+def test_up_needs_a_free_port(home: Path) -> None:
+    with socket.socket() as taken:
+        with contextlib.suppress(OSError):  # it is taken already
+            taken.bind(("127.0.0.1", 65535))
+        result = call("up", "--port", "65535")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("gatetune: no free port among 65535 to ")
+
+
+def test_a_file_that_is_no_database(home: Path) -> None:
+    home.mkdir()
+    (home / "gatetune.db").write_text("not a database" * 100)
+    refused(call("jobs"), "cannot use the database sqlite:///", "file is not a database")
+
+
+def test_a_message_ends_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^1$"):
+        fail("the lease is lost", 1)
+    assert capsys.readouterr().err == "gatetune: the lease is lost\n"
