@@ -230,8 +230,9 @@ def deliver_rest(home: Home, store: Store, job_id: str) -> None:
 def quiet() -> Iterator[None]:
     """Keep out of a person's terminal what MLflow says while all is well."""
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     with warnings.catch_warnings():
         # As in trainables/export.py; MLflow exports the model itself.
         warnings.filterwarnings("ignore", r"The tensor attributes .*_flat_weights", UserWarning)
+        # MLflow about its own modules, when they are first imported.
+        warnings.filterwarnings("ignore", r".*Any type hint is inferred as AnyType", UserWarning)
         yield
