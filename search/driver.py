@@ -35,7 +35,10 @@ class JobFailedError(RuntimeError):
 
 
 class Stop:
-    """Whether this process was told to stop; the second Ctrl-C ends it at once."""
+    """Whether this process was told to stop; the second Ctrl-C ends it at once.
+
+    A terminal that is closed sends SIGHUP, which ends a job as cleanly as SIGTERM.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -49,8 +52,9 @@ class Stop:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM while the block runs."""
-        before = {n: signal.signal(n, self.handle) for n in (signal.SIGINT, signal.SIGTERM)}
+        """Take the signals while the block runs."""
+        taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self.handle) for number in taken}
         try:
             yield
         finally:

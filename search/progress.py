@@ -182,19 +182,17 @@ class Progress:
             )
 
     def head(self, study: JobStudy) -> RenderableType:
-        """Return stage, bar, best value and time left on one line."""
+        """Return stage, bar, counts and time left on one line, the best value on the next."""
         grid = Table.grid(padding=(0, 2))
         epochs = sum(row.epoch for row in self.rows.values())
         grid.add_row(
             Text(self.stage_name, style="bold cyan"),
             ProgressBar(total=study.trials, completed=len(study.ended), width=24),
-            f"{len(study.ended)}/{study.trials} trials",
-            f"{epochs} epochs",
-            Text(f"best {study.spec.objective.metric} {self.best(study)}", style="bold green"),
-            f"{duration(time.monotonic() - self.began)} so far, "
-            f"about {duration(self.left(study))} left",
+            f"{len(study.ended)}/{study.trials} trials, {epochs} epochs",
+            f"{duration(time.monotonic() - self.began)}, about {duration(self.left(study))} left",
         )
-        return grid
+        best = Text(f"best {study.spec.objective.metric} {self.best(study)}", style="bold green")
+        return Group(grid, best)
 
 
 def epoch_line(row: Row, metrics: dict[str, float]) -> str:
