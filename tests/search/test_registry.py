@@ -1,0 +1,228 @@
+"""The champion: who becomes it, and the model as strangers load it."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from mlflow.exceptions import MlflowException
+
+from search.champion import Candidate, Result
+from search.home import Home
+from search.models import measure, save_champion
+from search.registry import Incumbent, decide, deliver_rest, publish
+from search.registry import incumbent as present_champion
+from search.spec import JobSpec
+from search.storage import open_storage
+from search.store import PARENT, Job, Run, Store
+from search.tracking import Tracking
+from tests.search.conftest import add_job, make_spec
+from tests.search.installations import installed
+from trainables.cells import RecurrentClassifier
+from trainables.checkpoint import Checkpoints
+from trainables.datasets import SequenceDataset, load_dataset
+
+JOB = "tiny-0001"
+PARAMETERS = {"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}
+
+
+def candidate(of: int, *validation: float, baseline: bool = False) -> Candidate:
+    return Candidate(
+        of=of, parameters=PARAMETERS, baseline=baseline, runs=tuple(range(len(validation))),
+        validation=validation,
+    )  # fmt: skip
+
+
+def result(chosen: Candidate, *baselines: Candidate, metric: str = "val_accuracy") -> Result:
+    return Result(
+        metric=metric,
+        direction="minimize" if metric == "val_loss" else "maximize",
+        study=f"{JOB}/confirm",
+        confirmed=True,
+        chosen=chosen,
+        baselines=baselines,
+    )
+
+
+def incumbent(*validation: float, data: str = "00", metric: str = "val_accuracy") -> Incumbent:
+    return Incumbent("3", "tiny-0000", data, metric, validation)
+
+
+GOOD = result(candidate(2, 0.90, 0.92), candidate(0, 0.80, 0.82, baseline=True))
+
+
+@pytest.mark.parametrize(
+    ("found", "present", "alias", "reason"),
+    [
+        (GOOD, None, "champion", "beats the baseline .* no champion before"),
+        (result(candidate(2, 0.9)), None, "champion", "there is no baseline, and there was no"),
+        (GOOD, incumbent(0.85, 0.86), "champion", "and the present champion, version 3, on the sa"),
+        (GOOD, incumbent(0.91, 0.92), "challenger", "does not beat the present champion, vers"),
+        (GOOD, incumbent(0.90, 0.92), "challenger", "does not beat the present champion"),
+        (GOOD, incumbent(0.1, 0.1, data="11"), "challenger", "other data or another split"),
+        (GOOD, incumbent(0.1, metric="val_loss"), "challenger", "by val_loss, not val_accuracy"),
+        (
+            result(candidate(2, 0.81, 0.83), candidate(0, 0.80, 0.84, baseline=True)),
+            None,
+            "challenger",
+            "does not beat the baseline",
+        ),
+        (
+            result(candidate(2, 0.3), candidate(0, 0.4, baseline=True), metric="val_loss"),
+            incumbent(0.35, metric="val_loss"),
+            "champion",
+            "beats the baseline",
+        ),
+    ],
+)
+def test_who_becomes_champion(
+    found: Result, present: Incumbent | None, alias: str, reason: str
+) -> None:
+    given, why = decide(found, "00", present)
+    assert given == alias
+    assert re.search(reason, why)
+
+
+@pytest.fixture(scope="module")
+def digits() -> SequenceDataset:
+    return load_dataset("digits", validation=0.2, seed=0, data_dir=Path())
+
+
+@pytest.fixture
+def installation(home: Path) -> Home:
+    return installed()
+
+
+@pytest.fixture
+def store(installation: Home) -> Iterator[Store]:
+    opened = Store.open(installation.database_url)
+    yield opened
+    opened.close()
+
+
+def finish_job(
+    home: Home, store: Store, digits: SequenceDataset, found: Result, job_id: str = JOB
+) -> Path:
+    """Leave a job as its driver does before it publishes: delivered, measured, saved."""
+    spec = make_spec()
+    add_job(store, spec, job_id)
+    with store.session() as session:
+        session.get_one(Job, job_id).dataset = json.dumps(described(digits))
+        session.add(
+            Run(study=job_id, trial=PARENT, job_id=job_id, name=job_id, parameters="{}",
+                status="RUNNING", started_ms=1000)
+        )  # fmt: skip
+    storage = open_storage(store)
+    study = optuna.create_study(study_name=job_id, storage=storage, direction="maximize")
+    study.add_trials(
+        optuna.trial.create_trial(value=value, intermediate_values={1: value / 2, 2: value})
+        for value in (0.8, 0.7, 0.9)
+    )
+    storage.engine.dispose()
+    folder = home.checkpoints / job_id
+    for run in found.chosen.runs:
+        write_weights(spec, digits, folder / "confirm" / f"{run:06d}")
+    measured = measure(found, spec, digits, folder)
+    save_champion(measured, spec, job_id, digits, folder)
+    with store.session() as session:
+        session.get_one(Job, job_id).result = measured.model_dump_json()
+    deliver_rest(home, store, job_id)
+    return folder
+
+
+def described(data: SequenceDataset) -> dict[str, Any]:
+    return {
+        "name": data.name, "fingerprint": data.fingerprint, "train": len(data.train.y),
+        "validation": len(data.validation.y), "test": len(data.test.y), "steps": data.steps,
+        "features": data.features, "classes": list(data.classes),
+    }  # fmt: skip
+
+
+def write_weights(spec: JobSpec, data: SequenceDataset, folder: Path) -> None:
+    network = RecurrentClassifier(
+        spec.config(PARAMETERS), steps=data.steps, features=data.features, classes=10
+    )
+    Checkpoints(folder).write_best(network.state_dict(), epoch=1, value=0.9)
+
+
+STRANGER = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"search", "trainables"}:
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Blocked())
+import mlflow, numpy
+mlflow.set_tracking_uri(sys.argv[1])
+model = mlflow.pyfunc.load_model("models:/tiny@champion")
+print([model.predict(numpy.zeros((n, 8, 8), "float32")).shape for n in (1, 3, 7)])
+"""
+
+
+def test_the_champion_answers_where_this_project_is_not_installed(
+    installation: Home, store: Store, digits: SequenceDataset, tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Publishing twice registers once, prints nothing, and repeats no metric."""
+    folder = finish_job(installation, store, digits, GOOD)
+    published = [publish(installation, store, JOB, folder) for _ in range(2)]
+    assert capfd.readouterr() == ("", "")
+    assert published[0] == published[1]
+    assert published[0] is not None
+    assert (published[0]["version"], published[0]["alias"]) == ("1", "champion")
+    tracking = Tracking(installation, JOB, "tiny")
+    (version,) = tracking.client.search_model_versions("name = 'tiny'")
+    assert "GRU" in str(version.description)
+    run = next(iter(tracking.runs()))
+    history = tracking.client.get_metric_history(run.info.run_id, "champion_val_accuracy")
+    assert [metric.value for metric in history] == [pytest.approx(0.91)]
+    assert "beats the baseline" in run.data.tags["mlflow.note.content"]
+    names = {one.path for one in tracking.client.list_artifacts(run.info.run_id)}
+    assert names >= {"report.html", "report.md", "job.yaml", "packages.txt", "champion"}
+    answer = subprocess.run(
+        [sys.executable, "-I", "-W", "ignore", "-c", STRANGER, installation.tracking_uri],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.stdout.strip() == "[(1, 10), (3, 10), (7, 10)]", answer.stderr
+
+
+def test_a_better_job_takes_the_alias_over_and_a_repeat_of_the_old_one_does_not(
+    installation: Home, store: Store, digits: SequenceDataset
+) -> None:
+    first = finish_job(installation, store, digits, GOOD)
+    publish(installation, store, JOB, first)
+    better = result(candidate(2, 0.96, 0.97), candidate(0, 0.80, 0.82, baseline=True))
+    second = finish_job(installation, store, digits, better, "tiny-0002")
+    taken = publish(installation, store, "tiny-0002", second)
+    publish(installation, store, JOB, first)
+    assert taken is not None
+    assert (taken["version"], taken["alias"]) == ("2", "champion")
+    client = Tracking(installation, JOB, "tiny").client
+    assert int(client.get_model_version_by_alias("tiny", "champion").version) == 2
+
+
+def test_a_job_without_a_result_registers_nothing(installation: Home, store: Store) -> None:
+    add_job(store, make_spec(), JOB)
+    with store.session() as session:
+        session.add(
+            Run(study=JOB, trial=PARENT, job_id=JOB, name=JOB, parameters="{}", status="RUNNING",
+                started_ms=1000)
+        )  # fmt: skip
+    assert publish(installation, store, JOB, installation.checkpoints / JOB) is None
+    tracking = Tracking(installation, JOB, "tiny")
+    with pytest.raises(MlflowException, match="Registered Model with name=tiny not found"):
+        tracking.client.get_registered_model("tiny")
+
+
+def test_no_incumbent_without_the_name_or_without_the_alias(installation: Home) -> None:
+    tracking = Tracking(installation, JOB, "tiny")
+    assert present_champion(tracking, "tiny") is None
+    tracking.client.create_registered_model("tiny")
+    assert present_champion(tracking, "tiny") is None
