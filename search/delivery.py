@@ -89,10 +89,15 @@ class Delivery:
         return len(rows) + len(ended)
 
     def ensure_run(self, run: Run) -> None:
-        """Create the MLflow run of a trial unless it exists."""
+        """Create the MLflow run of a trial unless it exists, and describe the parent's."""
+        if (run.study, run.trial) not in self.known:
+            self.create_run(run)
+        if run.trial == PARENT and run.delivered is None:
+            self.describe_parent(self.known[(run.study, run.trial)])
+
+    def create_run(self, run: Run) -> None:
+        """Create the MLflow run of a trial."""
         key = (run.study, run.trial)
-        if key in self.known:
-            return
         new = NewRun(
             key=key,
             name=run.name,
@@ -107,11 +112,9 @@ class Delivery:
             # The request may have gone through all the same: look before the next try.
             self.known = {}
             raise
-        if run.trial == PARENT:
-            self.describe_parent(self.known[key])
 
     def describe_parent(self, run_id: str) -> None:
-        """Attach what the job was made of: document, packages, commit, data."""
+        """Attach what the job was made of: document, packages, commit, data; may be repeated."""
         with self.store.session() as session:
             job = session.get_one(Job, self.job_id)
         client = self.tracking.client

@@ -19,7 +19,7 @@ from search.home import Home
 from search.serving import HOST, SETTINGS, await_answer, command, end
 from search.store import PARENT, JournalRow, Run, Store, undelivered
 from search.study import MLFLOW_STATUS, Verdict
-from search.tracking import Tracking
+from search.tracking import NewRun, Tracking
 from tests.conftest import free_port
 from tests.search.conftest import add_job, make_spec
 from tests.search.installations import installed
@@ -202,15 +202,18 @@ def test_an_interrupted_run_goes_on_and_finishes(
     assert (run.info.status, run.info.end_time) == ("FINISHED", 9900)
 
 
-def test_the_parent_tells_what_the_job_was_made_of(
+def test_a_parent_that_was_only_created_is_told_what_the_job_was_made_of(
     installation: Home, store: Store, delivery: Delivery
 ) -> None:
-    everything(delivery)
+    new = NewRun((JOB, PARENT), JOB, 1000, {}, None, {})
+    delivery.tracking.create(new)  # and here the process died
+    everything(connected(installation, store))
     run = in_mlflow(installation)[PARENT]
     uri = run.info.artifact_uri
     assert "name: tiny" in mlflow.artifacts.load_text(f"{uri}/job.yaml")
     assert "torch==" in mlflow.artifacts.load_text(f"{uri}/packages.txt")
-    assert run.inputs.dataset_inputs[0].dataset.name == "digits"
+    assert run.inputs is not None
+    assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["digits"]
 
 
 class Away:

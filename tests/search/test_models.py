@@ -12,10 +12,11 @@ from search.models import best_weights, load_champion, measure, save_champion
 from tests.search.conftest import make_spec
 from trainables.cells import RecurrentClassifier
 from trainables.checkpoint import Checkpoints
+from trainables.config import Parameters
 from trainables.datasets import SequenceDataset, load_dataset
 
 SPEC = make_spec()
-PARAMETERS = {"cell": "lstm", "hidden_size": 8, "learning_rate": 0.01}
+PARAMETERS: Parameters = {"cell": "lstm", "hidden_size": 8, "learning_rate": 0.01}
 RESULT = Result(
     metric="val_accuracy", direction="maximize", study="tiny-0001/confirm", confirmed=True,
     chosen=Candidate(

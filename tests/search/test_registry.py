@@ -25,10 +25,11 @@ from tests.search.conftest import add_job, make_spec
 from tests.search.installations import installed
 from trainables.cells import RecurrentClassifier
 from trainables.checkpoint import Checkpoints
+from trainables.config import Parameters
 from trainables.datasets import SequenceDataset, load_dataset
 
 JOB = "tiny-0001"
-PARAMETERS = {"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}
+PARAMETERS: Parameters = {"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}
 
 
 def candidate(of: int, *validation: float, baseline: bool = False) -> Candidate:

@@ -68,7 +68,9 @@ def test_the_data_set_is_an_input_with_its_digest(tracking: Tracking) -> None:
     run_id = tracking.create(new_run(PARENT))
     for _ in range(2):
         tracking.log_dataset(run_id, {"name": "digits", "fingerprint": "ab" * 32}, profile="{}")
-    (entry,) = tracking.client.get_run(run_id).inputs.dataset_inputs
+    inputs = tracking.client.get_run(run_id).inputs
+    assert inputs is not None
+    (entry,) = inputs.dataset_inputs
     assert (entry.dataset.name, entry.dataset.digest) == ("digits", "ab" * 8)
     assert entry.tags[0].value == "training"
 
