@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,20 +18,16 @@ from sqlalchemy import update
 from search.champion import Result, choose, replicates
 from search.engine import Engine, Interrupted
 from search.home import Home
-from search.lease import Lease
+from search.lease import Lease, LeaseLostError
 from search.progress import Progress
 from search.spec import JobSpec
-from search.store import PARENT, Job, Run, Store, undelivered
+from search.store import PARENT, Job, Run, Store, first_line, undelivered
 from search.study import JobStudy, Proposal
 from trainables.datasets import SequenceDataset
 from trainables.trial import RecurrentTrial
 
 CHECK_S = 1.0
 """How often a driver looks whether it was asked to stop, and writes how long it has run."""
-
-
-class JobFailedError(RuntimeError):
-    """The job could not be done; the message says why and what to do."""
 
 
 class Stop:
@@ -149,18 +145,34 @@ class Driver:
             delivery = DeliveryProcess(self.home, self.job_id)
             try:
                 status, message = self.work(lease)
-            except BaseException:
+            except BaseException as error:
                 delivery.abandon()
+                if not isinstance(error, LeaseLostError):
+                    self.end("failed", first_line(error))
                 raise
             self.progress.stage("delivering to MLflow")
             arrived = delivery.drain()
             if status == "finished":
-                self.publish(arrived=arrived)
+                arrived = arrived and self.reaches_mlflow(self.publish)
             self.end(status, message)
             self.tell_parent(status)
-            if arrived:
-                self.deliver_rest()
+            if not (arrived and self.reaches_mlflow(self.deliver_rest)):
+                self.progress.line(
+                    f"MLflow did not answer: {undelivered(self.store, self.job_id)} records wait "
+                    f"in the journal; `gatetune resume {self.job_id}` delivers them"
+                )
             return status
+
+    @staticmethod
+    def reaches_mlflow(step: Callable[[], None]) -> bool:
+        """Do a step in MLflow that may be done again later; return whether MLflow answered."""
+        from search.delivery import TROUBLE
+
+        try:
+            step()
+        except TROUBLE:
+            return False
+        return True
 
     def work(self, lease: Lease) -> tuple[str, str | None]:
         """Search, confirm and choose; return the status and the message that the job ends with."""
@@ -229,15 +241,8 @@ class Driver:
         save_champion(result, self.spec, self.job_id, self.data, self.folder)
         self.set(result=result.model_dump_json())
 
-    def publish(self, *, arrived: bool) -> None:
+    def publish(self) -> None:
         """Register the champion and give the parent run its report."""
-        if not arrived:
-            waiting = undelivered(self.store, self.job_id)
-            self.progress.line(
-                f"MLflow did not answer: {waiting} records wait in the journal, and the model is "
-                f"not registered; `gatetune resume {self.job_id}` does both"
-            )
-            return
         from search.registry import publish
 
         self.progress.stage("registering the model")

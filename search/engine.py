@@ -24,6 +24,11 @@ TRIALS_A_FIT = 1000
 """Trials after which Tune is started afresh on the same study: its driver grows by 57 to 84 MB
 for 1,000 trials that it keeps, and starting costs seconds."""
 
+RAMP_S = 1.0
+"""How long running trials must last before another worker is started beside them. Tune gives a
+worker that becomes free to a trial that waits for a new one, and kills the new one on its way: for
+trials shorter than a worker's start that would go on for ever."""
+
 POLL_S = 0.25
 """How often the loop looks at the cluster's size and at the outside world."""
 
@@ -81,6 +86,9 @@ class Engine:
         self.placed: dict[int, Trial] = {}
         self.asked = 0
         self.slots = 1
+        self.workers: set[int] = set()
+        """Process ids of the workers that have reported in this fit."""
+        self.started: dict[int, float] = {}
         self.next_poll = 0.0
         self.stopping = False
         self.fault: BaseException | None = None
@@ -124,6 +132,7 @@ class Engine:
         self.asked = 0
         self.numbers.clear()
         self.placed.clear()
+        self.workers.clear()
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(self.slots, 16))
         workers = self.spec.workers
         trainable = tune.with_resources(
@@ -162,15 +171,26 @@ class Engine:
             return Searcher.FINISHED
         if self.asked >= TRIALS_A_FIT:
             return None if self.study.live else Searcher.FINISHED
-        if len(self.study.live) >= self.slots:
+        if not self.has_room():
             return None
         live = self.study.ask()
         if live is None:
             return Searcher.FINISHED if self.study.done else None
         self.asked += 1
         self.numbers[ray_id] = live.number
+        self.started[live.number] = time.monotonic()
         self.observer.asked(live)
         return self.config(live)
+
+    def has_room(self) -> bool:
+        """Whether another trial may start: on a worker that is free, or on one worth starting."""
+        live = len(self.study.live)
+        if live >= self.slots:
+            return False
+        if not self.workers or live < len(self.workers):
+            return True
+        now = time.monotonic()
+        return all(now - self.started[number] >= RAMP_S for number in self.study.live)
 
     def config(self, live: LiveTrial) -> dict[str, Any]:
         """Return what the worker needs to train a trial."""
@@ -191,6 +211,7 @@ class Engine:
         """Commit an epoch and return Tune's word for what follows."""
         number = self.numbers[ray_id]
         live = self.study.live[number]
+        self.workers.add(result["pid"])
         prefix = "metrics/"
         metrics = {
             key.removeprefix(prefix): float(value)
@@ -224,6 +245,7 @@ class Engine:
             return
         live = self.study.live[number]
         self.placed.pop(number, None)
+        self.workers.clear()  # one of them is gone; those that live will report
         again = self.study.fail(number, reason)
         if not again:
             self.tidy(number, None)

@@ -19,10 +19,10 @@ def describe(config: TrialConfig) -> str:
 
 def run_name(number: int, config: TrialConfig, attrs: Mapping[str, Any]) -> str:
     """Return the name of a trial's MLflow run; equal widths sort by number."""
-    prefix = f"{number:03d} {describe(config)}"
-    if "replicate" in attrs:
-        return f"confirm {prefix} seed {attrs['replicate']}"
-    return f"{prefix} (baseline)" if "baseline" in attrs else prefix
+    name = f"{number:03d} {describe(config)}"
+    if "baseline" in attrs:
+        name += " (baseline)"
+    return f"confirm {name} seed {attrs['replicate']}" if "replicate" in attrs else name
 
 
 def format_value(value: float | None) -> str:

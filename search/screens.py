@@ -108,23 +108,17 @@ def job_page(console: Console, job: dict[str, Any]) -> None:
 def comparison(console: Console, job: dict[str, Any]) -> None:
     """Print the winner beside the baseline, and what else was confirmed."""
     suffix = job["objective"]["metric"].removeprefix("val_")
-    shown = table(
-        "", f"validation {suffix}", f"training {suffix}", f"test {suffix}", "configuration"
-    )
+    shown = table("", f"validation {suffix}", f"training {suffix}", f"test {suffix}")
     for one in job["compared"]:
-        roles = [
-            name
-            for name, holds in (("winner", one["chosen"]), ("baseline", one["baseline"]))
-            if holds
-        ]
         shown.add_row(
-            ", ".join(roles) or "also confirmed",
+            role(one),
             pair(one["validation_mean"], one["validation_sd"]),
             format_value(one["train_mean"]),
             pair(one["test_mean"], one["test_sd"]),
-            words(one["params"]),
         )
     console.print(shown)
+    for one in job["compared"]:
+        console.print(f"  {role(one)}: {words(one['params'])}")
     confirmed = job["confirmed"]
     if confirmed is None:
         console.print("  one run each, not confirmed over several seeds")
@@ -134,6 +128,13 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
         word = "beats" if confirmed["beats_baseline"] else "does not clearly beat"
         gain = abs(confirmed["validation_mean"] - confirmed["baseline_validation_mean"])
         console.print(f"  the winner {word} the baseline: {gain:.4f} apart on the validation part")
+
+
+def role(one: dict[str, Any]) -> str:
+    """Return what a candidate was in the comparison."""
+    if one["chosen"]:
+        return "winner (a baseline)" if one["baseline"] else "winner"
+    return "baseline" if one["baseline"] else "also confirmed"
 
 
 def pair(mean: float | None, deviation: float | None) -> str:

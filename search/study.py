@@ -112,6 +112,8 @@ class JobStudy:
         self.study_id = study_id(self.storage.optuna, name, self.direction)
         self.mirror = Mirror(spec)
         self.rungs = Rungs(spec)
+        self.sampler_attrs: dict[str, Any] = {}
+        """What samplers remember in the study itself, as the database has it."""
         self.live: dict[int, LiveTrial] = {}
         self.waiting: list[LiveTrial] = []
         self.ended: dict[int, str] = {}
@@ -129,7 +131,8 @@ class JobStudy:
         A trial whose last epoch ended it, but whose end was not written, is ended now.
         """
         storage = self.storage.optuna
-        self.mirror.restore_attrs(storage.get_study_system_attrs(self.study_id))
+        self.sampler_attrs = dict(storage.get_study_system_attrs(self.study_id))
+        self.mirror.restore_attrs(self.sampler_attrs)
         with store.session() as session:
             rows = session.scalars(
                 select(JournalRow)
@@ -249,10 +252,10 @@ class JobStudy:
         live = self.as_live(trial)
         with self.storage.along(self.new_run(live, trial)) as optuna:
             live.trial_id = optuna.create_new_trial(self.study_id, trial)
-        known = self.storage.optuna.get_study_system_attrs(self.study_id)
         for key, value in self.mirror.attrs().items():
-            if known.get(key) != value:
+            if self.sampler_attrs.get(key) != value:
                 self.storage.optuna.set_study_system_attr(self.study_id, key, value)
+                self.sampler_attrs[key] = value
         self.rungs.add(number, live.config)
         self.live[number] = live
         self.count += 1
