@@ -11,6 +11,7 @@ import contextlib
 import io
 import os
 import platform
+import statistics
 import tempfile
 import time
 import warnings
@@ -160,13 +161,11 @@ def main() -> None:
                 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     table = Table("", "s a trial, median", "min", "max")
     for name, costs in (("Gatetune", ours), ("glue", theirs)):
-        ordered = sorted(costs)
-        median = ordered[len(ordered) // 2]
-        table.add_row(name, f"{median:.3f}", f"{ordered[0]:.3f}", f"{ordered[-1]:.3f}")
+        table.add_row(name, *(f"{f(costs):.3f}" for f in (statistics.median, min, max)))
     Console().print(table)
-    ratios = sorted(t / o for o, t in zip(ours, theirs, strict=True))
-    middle = ratios[len(ratios) // 2]
-    print(f"ratio glue / Gatetune: {middle:.1f} ({ratios[0]:.1f} to {ratios[-1]:.1f})")
+    ratios = [t / o for o, t in zip(ours, theirs, strict=True)]
+    middle = statistics.median(ratios)
+    print(f"ratio glue / Gatetune: {middle:.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
     print(f"{os.cpu_count()} processors, {platform.processor() or platform.machine()}")
 
 
