@@ -2,23 +2,23 @@
 
 import json
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Executable, select, update
+from sqlalchemy import Executable, select
 
 from search.labels import run_name
 from search.lease import Lease
 from search.mirror import Mirror
+from search.outbox import Outbox
 from search.rungs import Rungs
 from search.seeding import derive_seed
 from search.spec import JobSpec
 from search.storage import FencedStorage, study_id
-from search.store import PARENT, JournalRow, Run, Store
+from search.store import PARENT, JournalRow, Store
 from trainables.config import Parameters, TrialConfig
 
 ATTEMPTS = 3
@@ -98,17 +98,15 @@ class JobStudy:
         fixed: Sequence[Proposal],
         trials: int,
         searching: bool,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self.spec = spec
         self.name = name
-        self.job_id = lease.job_id
         self.fixed = fixed
         self.trials = trials
         self.searching = searching
-        self.clock = clock
         self.direction = spec.objective.direction
         self.storage = FencedStorage(store, lease)
+        self.outbox = Outbox(self.storage, name, lease.job_id)
         self.study_id = study_id(self.storage.optuna, name, self.direction)
         self.mirror = Mirror(spec)
         self.rungs = Rungs(spec)
@@ -228,7 +226,7 @@ class JobStudy:
     def take_waiting(self) -> LiveTrial:
         """Set the first requeued trial running again."""
         live = self.waiting.pop(0)
-        with self.storage.along(self.set_run(live, "RUNNING")) as optuna:
+        with self.storage.along(self.outbox.status(live.number, "RUNNING")) as optuna:
             optuna.set_trial_state_values(live.trial_id, TrialState.RUNNING)
         self.live[live.number] = live
         return live
@@ -250,7 +248,9 @@ class JobStudy:
         """Write a new trial whole, in one transaction with its MLflow run's row."""
         trial.number = number
         live = self.as_live(trial)
-        with self.storage.along(self.new_run(live, trial)) as optuna:
+        name = run_name(number, live.config, trial.user_attrs)
+        run = self.outbox.new_run(number, name, live.config.model_dump() | {"seed": live.seed})
+        with self.storage.along(run) as optuna:
             live.trial_id = optuna.create_new_trial(self.study_id, trial)
         for key, value in self.mirror.attrs().items():
             if self.sampler_attrs.get(key) != value:
@@ -281,18 +281,8 @@ class JobStudy:
         diverged = outcome == "diverged"
         value = math.nan if diverged else metrics[self.spec.objective.metric]
         verdict = self.judge(live, epoch, value, outcome)
-        row = self.storage.insert_once(
-            JournalRow,
-            study=self.name,
-            trial=number,
-            epoch=epoch,
-            job_id=self.job_id,
-            time_ms=self.now_ms(),
-            metrics=json.dumps(metrics),
-            verdict=verdict.value,
-            pruner=json.dumps(self.rungs.memory(number)),
-            delivered=False,
-        )
+        memory = self.rungs.memory(number)
+        row = self.outbox.epoch(number, epoch, metrics, verdict=verdict.value, pruner=memory)
         with self.storage.along(row) as optuna:
             optuna.set_trial_intermediate_value(live.trial_id, epoch, value)
         self.mirror.report(number, epoch, value)
@@ -339,7 +329,7 @@ class JobStudy:
             live,
             TrialState.COMPLETE if complete else TrialState.PRUNED,
             live.best if complete else None,
-            self.set_run(live, MLFLOW_STATUS[verdict], tag),
+            self.outbox.status(live.number, MLFLOW_STATUS[verdict], tag),
         )
         self.count_end(live, verdict.value)
         if complete and live.best is not None and self.reaches_target(live.best):
@@ -354,7 +344,7 @@ class JobStudy:
             self.requeue(number)
             return True
         self.storage.optuna.set_trial_user_attr(live.trial_id, "reason", reason[-2000:])
-        statement = self.set_run(live, "FAILED", "failed", reason)
+        statement = self.outbox.status(number, "FAILED", "failed", reason)
         self.finish(live, TrialState.FAIL, None, statement)
         self.count_end(live, "failed")
         return False
@@ -362,7 +352,8 @@ class JobStudy:
     def requeue(self, number: int) -> None:
         """Put a running trial back: it is taken first, with the same number and parameters."""
         live = self.live.pop(number)
-        with self.storage.along(self.set_run(live, "KILLED", "interrupted")) as optuna:
+        run = self.outbox.status(number, "KILLED", "interrupted")
+        with self.storage.along(run) as optuna:
             optuna.set_trial_state_values(live.trial_id, TrialState.WAITING)
         self.waiting.append(live)
         self.waiting.sort(key=lambda waiting: waiting.number)
@@ -381,7 +372,13 @@ class JobStudy:
     ) -> None:
         """Write a trial's final state, everywhere."""
         values = None if value is None else [value]
-        with self.storage.along(run, *self.progress_of_job(value)) as optuna:
+        statements = [run]
+        if self.searching:
+            known = [v for v in (self.best and self.best[1], value) if v is not None]
+            best = (max if self.direction == "maximize" else min)(known, default=None)
+            ended = len(self.ended) + 1
+            statements.append(self.outbox.job_step(ended, self.spec.objective.metric, best))
+        with self.storage.along(*statements) as optuna:
             optuna.set_trial_state_values(live.trial_id, state, values)
         self.mirror.finish(live.number, state, value)
         self.rungs.finish(live.number, state, value)
@@ -394,61 +391,6 @@ class JobStudy:
             return
         if self.best is None or self.better(live.best, self.best[1]):
             self.best = (live.number, live.best)
-
-    # -- MLflow's side of the same transactions ------------------------------------------------
-
-    def new_run(self, live: LiveTrial, trial: FrozenTrial) -> Executable:
-        """Return the statement that asks for a trial's MLflow run."""
-        parameters = live.config.model_dump() | {"seed": live.seed}
-        return self.storage.insert_once(
-            Run,
-            study=self.name,
-            trial=live.number,
-            job_id=self.job_id,
-            name=run_name(live.number, live.config, trial.user_attrs),
-            parameters=json.dumps(parameters),
-            status="RUNNING",
-            started_ms=self.now_ms(),
-        )
-
-    def set_run(
-        self, live: LiveTrial, status: str, tag: str | None = None, reason: str | None = None
-    ) -> Executable:
-        """Return the statement that sets what a trial's MLflow run should show."""
-        ended = None if status == "RUNNING" else self.now_ms()
-        return (
-            update(Run)
-            .where(Run.study == self.name, Run.trial == live.number)
-            .values(status=status, tag=tag, reason=reason, ended_ms=ended)
-        )
-
-    def progress_of_job(self, value: float | None) -> list[Executable]:
-        """Return the parent run's next step: the best value so far over the trials that ended."""
-        if not self.searching:
-            return []
-        values = [v for v in (self.best and self.best[1], value) if v is not None]
-        metrics = {"trials_ended": float(len(self.ended) + 1)}
-        if values:
-            pick = max if self.direction == "maximize" else min
-            metrics[f"best_{self.spec.objective.metric}"] = pick(values)
-        return [
-            self.storage.insert_once(
-                JournalRow,
-                study=self.name,
-                trial=PARENT,
-                epoch=len(self.ended) + 1,
-                job_id=self.job_id,
-                time_ms=self.now_ms(),
-                metrics=json.dumps(metrics),
-                verdict=Verdict.CONTINUE.value,
-                pruner="{}",
-                delivered=False,
-            )
-        ]
-
-    def now_ms(self) -> int:
-        """Return the time in milliseconds since 1970, MLflow's unit."""
-        return int(self.clock() * 1000)
 
     def shut(self) -> None:
         """Close the database connections."""

@@ -127,7 +127,7 @@ def test_stop_ends_a_job_from_another_process(document: Path, home: Path) -> Non
     stopped = ask("stop", line.split()[1])
     running.communicate()
     assert (stopped["status"], running.returncode) == ("stopped", 130)
-    assert stopped["trials"]["waiting"] == 1
+    assert stopped["trials"]["running"] == 0
 
 
 def test_the_same_document_gives_the_same_trials(document: Path, home: Path) -> None:

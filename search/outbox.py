@@ -1,0 +1,86 @@
+"""What MLflow shall be told, as statements that the study's own transactions carry."""
+
+import json
+import time
+from typing import Any
+
+from sqlalchemy import Executable, update
+
+from search.storage import FencedStorage
+from search.store import PARENT, JournalRow, Run
+
+
+class Outbox:
+    """Makes the rows of one study that the delivery process takes to MLflow.
+
+    Args:
+        storage: whose transactions carry the statements.
+        study: the study's name.
+        job_id: the job, under whose parent run its best value so far is told.
+    """
+
+    def __init__(self, storage: FencedStorage, study: str, job_id: str) -> None:
+        self.storage = storage
+        self.study = study
+        self.job_id = job_id
+
+    def epoch(
+        self,
+        trial: int,
+        epoch: int,
+        metrics: dict[str, float],
+        *,
+        verdict: str = "continue",
+        pruner: dict[str, Any] | None = None,
+    ) -> Executable:
+        """Return the statement that writes an epoch, unless it is written already."""
+        return self.storage.insert_once(
+            JournalRow,
+            study=self.study,
+            trial=trial,
+            epoch=epoch,
+            job_id=self.job_id,
+            time_ms=now_ms(),
+            metrics=json.dumps(metrics),
+            verdict=verdict,
+            pruner=json.dumps(pruner or {}),
+            delivered=False,
+        )
+
+    def new_run(self, trial: int, name: str, parameters: dict[str, Any]) -> Executable:
+        """Return the statement that asks for a trial's run."""
+        return self.storage.insert_once(
+            Run,
+            study=self.study,
+            trial=trial,
+            job_id=self.job_id,
+            name=name,
+            parameters=json.dumps(parameters),
+            status="RUNNING",
+            started_ms=now_ms(),
+        )
+
+    def status(
+        self, trial: int, status: str, tag: str | None = None, reason: str | None = None
+    ) -> Executable:
+        """Return the statement that sets what a trial's run should show."""
+        return (
+            update(Run)
+            .where(Run.study == self.study, Run.trial == trial)
+            .values(
+                status=status,
+                tag=tag,
+                reason=reason,
+                ended_ms=None if status == "RUNNING" else now_ms(),
+            )
+        )
+
+    def job_step(self, ended: int, metric: str, best: float | None) -> Executable:
+        """Return the statement that writes the parent run's step after so many ended trials."""
+        known = {} if best is None else {f"best_{metric}": best}
+        return self.epoch(PARENT, ended, {"trials_ended": float(ended), **known})
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970, MLflow's unit."""
+    return int(time.time() * 1000)
