@@ -65,7 +65,7 @@ class DeliveryProcess:
         self.home = home
         self.job_id = job_id
         self.log = home.path / "logs" / f"{job_id}-delivery.log"
-        self.log.parent.mkdir(exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         self.process = self.start()
 
     def start(self) -> "subprocess.Popen[str]":
