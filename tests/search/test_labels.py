@@ -23,7 +23,7 @@ def test_names_of_runs_sort_by_number_and_say_what_they_are() -> None:
     assert run_name(7, GRU, {}) == "007 GRU 96x2 lr 0.0043"
     assert run_name(0, GRU, {"baseline": True}) == "000 GRU 96x2 lr 0.0043 (baseline)"
     replicate = run_name(12, GRU, {"replicate": 1, "of": 3, "baseline": True})
-    assert replicate == "confirm 012 GRU 96x2 lr 0.0043 seed 1"
+    assert replicate == "confirm 012 GRU 96x2 lr 0.0043 (baseline) seed 1"
 
 
 @pytest.mark.parametrize(

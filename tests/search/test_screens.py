@@ -92,8 +92,8 @@ def test_the_page_of_a_finished_job_says_what_to_do_next(
     finish_job(store, "tiny-0001")
     screens.outcome(console, reader.show(find(store, "tiny")))
     shown = lines(console)
-    winner = "winner 0.9100 ± 0.0141 – 0.8900 ± 0.0141 cell=gru hidden_size=16 learning_rate=0.01"
-    assert winner in shown
+    assert "winner 0.9100 ± 0.0141 – 0.8900 ± 0.0141" in shown
+    assert "winner: cell=gru hidden_size=16 learning_rate=0.01" in shown
     assert any(line.startswith("baseline 0.8100 ± 0.0141 – 0.7900 ± 0.0141") for line in shown)
     assert "mean ± standard deviation over 2 seeds" in shown
     assert "model models:/tiny@champion version 1: it won" in shown
