@@ -151,7 +151,8 @@ def test_a_trial_that_always_raises_is_failed_with_its_traceback(make: Make) -> 
     assert "ValueError: trial 1 cannot be trained" in trial.user_attrs["reason"]
 
 
-def test_a_stopped_run_is_finished_by_the_next(make: Make) -> None:
+def test_a_stopped_run_is_finished_by_the_next(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.engine.POLL_S", 0.0)  # the trials are shorter than a pause
     engine, study, recorder = make()
     engine.should_stop = lambda: recorder.epochs >= 3
     with pytest.raises(Interrupted):
@@ -175,7 +176,8 @@ def test_an_error_in_a_callback_ends_the_run_and_is_raised(make: Make) -> None:
     assert TrialState.RUNNING not in states(study)
 
 
-def test_spent_hours_end_the_search(make: Make) -> None:
+def test_spent_hours_end_the_search(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.engine.POLL_S", 0.0)
     engine, study, recorder = make("budget.hours=1.0")
     engine.elapsed_s = lambda: 3601.0 if recorder.epochs else 0.0
     engine.run()
