@@ -2,6 +2,8 @@
 
 import logging
 import os
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -49,6 +51,9 @@ def cluster(
     for name in ("ray.tune", "ray.train", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        if address is not None and (found := re.fullmatch(r"([^/:]+):(\d+)", address)):
+            # Ray itself takes more than a minute to give up.
+            socket.create_connection((found[1], int(found[2])), timeout=5).close()
         ray.init(
             address=address or "local",
             num_cpus=None if address else cpus,
@@ -57,7 +62,7 @@ def cluster(
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
     try:
         yield
