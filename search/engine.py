@@ -109,8 +109,7 @@ class Engine:
             self.halt_if_needed()
             self.fit()
             self.halt_if_needed()
-            for number in list(self.study.live):
-                self.study.requeue(number)
+            self.requeue_all()
 
     def halt_if_needed(self) -> None:
         """End the run if a callback failed or a stop was asked for."""

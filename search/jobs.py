@@ -17,6 +17,7 @@ from search.lease import driver_is_alive
 from search.spec import JobSpec
 from search.storage import open_storage, read_trials
 from search.store import Job, JournalRow, Run, Store, undelivered
+from search.study import state_of
 
 
 class JobNotFoundError(LookupError):
@@ -194,13 +195,6 @@ class Reader:
         """Close the connections that were opened here."""
         if self.optuna is not None:
             self.optuna.engine.dispose()
-
-
-def state_of(trial: FrozenTrial) -> str:
-    """Return complete, pruned, diverged, budget, failed, running or waiting."""
-    if trial.state is TrialState.PRUNED:
-        return next((a for a in ("diverged", "budget") if a in trial.user_attrs), "pruned")
-    return "failed" if trial.state is TrialState.FAIL else trial.state.name.lower()
 
 
 def counts(trials: list[FrozenTrial]) -> dict[str, int]:

@@ -160,7 +160,7 @@ class JobStudy:
             self.note(live, row.epoch, value)
         if finished:
             self.rungs.finish(trial.number, state, trial.value)
-            self.count_end(live, self.how_it_ended(trial))
+            self.count_end(live, state_of(trial))
             return
         self.live[trial.number] = live
         last = Verdict(epochs[-1].verdict) if epochs else Verdict.CONTINUE
@@ -182,13 +182,6 @@ class JobStudy:
             baseline="baseline" in attrs,
             attempts=attrs.get("attempts", 0),
         )
-
-    @staticmethod
-    def how_it_ended(trial: FrozenTrial) -> str:
-        """Return complete, pruned, diverged, budget or failed."""
-        if trial.state is TrialState.PRUNED:
-            return next((a for a in ("diverged", "budget") if a in trial.user_attrs), "pruned")
-        return {TrialState.COMPLETE: "complete", TrialState.FAIL: "failed"}[trial.state]
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -395,3 +388,10 @@ class JobStudy:
     def shut(self) -> None:
         """Close the database connections."""
         self.storage.close()
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """Return complete, pruned, diverged, budget, failed, running or waiting."""
+    if trial.state is TrialState.PRUNED:
+        return next((a for a in ("diverged", "budget") if a in trial.user_attrs), "pruned")
+    return "failed" if trial.state is TrialState.FAIL else trial.state.name.lower()
