@@ -25,7 +25,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 VERSION_TABLE = "gatetune_alembic_version"
-HEAD = "0001"
+HEAD = "0002"
 """Newest revision of our migrations; a test holds it against the scripts."""
 
 PARENT = -1
@@ -71,6 +71,12 @@ class Job(Base):
     """JSON of the candidates that were compared; see `search.champion.Result`."""
     model: Mapped[str | None]
     """JSON, as `show` prints it."""
+    closed: Mapped[str | None]
+    """Why the search ended before its budget of trials: hours, target, exhausted or failing."""
+    mlflow_away_since: Mapped[float | None]
+    """When MLflow stopped answering the delivery; None while it answers."""
+    mlflow_error: Mapped[str | None]
+    """What it, or the way to it, said last."""
 
 
 class JournalRow(Base):
@@ -111,6 +117,8 @@ class Run(Base):
     """Why a run did not finish: pruned, diverged, budget, interrupted or failed."""
     reason: Mapped[str | None]
     """Traceback or sentence behind a failure."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    """Workers that the trial has lost."""
     started_ms: Mapped[int] = mapped_column(BigInteger)
     ended_ms: Mapped[int | None] = mapped_column(BigInteger)
     run_id: Mapped[str | None]
