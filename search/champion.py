@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from search.seeding import derive_seed
 from search.spec import JobSpec
-from search.study import Proposal
+from search.trial import Proposal
 from trainables.config import Parameters
 
 

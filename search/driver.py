@@ -1,104 +1,45 @@
-"""The process that runs one job: search, confirmation, champion; and what starts and stops it."""
+"""The process that runs one job: search, confirmation, champion, delivery."""
 
+import errno
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 from optuna.trial import FrozenTrial
 from sqlalchemy import update
 
 from search.champion import Result, choose, replicates
-from search.engine import Engine, Interrupted
+from search.courier import Courier
+from search.engine import Engine, Interrupted, UnworkableError
 from search.home import Home
 from search.lease import Lease, LeaseLostError
 from search.progress import Progress
+from search.retention import delete, unreferenced_of_job
+from search.signals import Stop
 from search.spec import JobSpec
+from search.storage import DATABASE_AWAY
 from search.store import PARENT, Job, Run, Store, first_line, undelivered
-from search.study import JobStudy, Proposal
+from search.study import JobStudy
+from search.trial import Proposal, last_line
+from trainables.checkpoint import DamagedError
 from trainables.datasets import SequenceDataset
 from trainables.trial import RecurrentTrial
 
 CHECK_S = 1.0
 """How often a driver looks whether it was asked to stop, and writes how long it has run."""
 
+DATABASE_PATIENCE_S = 300.0
+"""How long a driver waits for a database that went away."""
 
-class Stop:
-    """Whether this process was told to stop; the second Ctrl-C ends it at once.
+TRIES = 5
+"""Times that a step is done again whose failure looks like a database that went away."""
 
-    A terminal that is closed sends SIGHUP, which ends a job as cleanly as SIGTERM.
-    """
+Outcome = tuple[str, str | None]
+"""The status that a job ends with, and why in a sentence."""
 
-    def __init__(self) -> None:
-        self.requested = False
-
-    def handle(self, number: int, _frame: FrameType | None) -> None:
-        """Take a signal."""
-        if self.requested and number == signal.SIGINT:
-            # Everything is in the database already, and Ray's processes die with this one.
-            os._exit(130)
-        self.requested = True
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """Take the signals while the block runs."""
-        taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, self.handle) for number in taken}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-class DeliveryProcess:
-    """The delivery of one job, as a process that outlives no driver."""
-
-    def __init__(self, home: Home, job_id: str) -> None:
-        self.home = home
-        self.job_id = job_id
-        self.log = home.path / "logs" / f"{job_id}-delivery.log"
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.process = self.start()
-
-    def start(self) -> "subprocess.Popen[str]":
-        """Start the process, in a session of its own so that Ctrl-C does not reach it."""
-        with self.log.open("a") as log:
-            return subprocess.Popen(  # noqa: S603 - our own command line
-                [sys.executable, "-m", "search.delivery", self.job_id],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-                env=os.environ
-                | {
-                    "GATETUNE_HOME": str(self.home.path),
-                    "GATETUNE_DATABASE_URL": self.home.database_url,
-                    "MLFLOW_TRACKING_URI": self.home.tracking_uri,
-                },
-            )
-
-    def drain(self) -> bool:
-        """Let the process deliver what is left and end; return whether everything arrived."""
-        if self.process.poll() is not None:
-            self.process = self.start()
-        self.process.communicate("drain\n")
-        if self.log.exists() and not self.log.stat().st_size:
-            self.log.unlink()
-        return self.process.returncode == 0
-
-    def abandon(self) -> None:
-        """Let the process end at once; the journal keeps what it had not delivered."""
-        if self.process.poll() is None:
-            self.process.communicate()
+T = TypeVar("T")
 
 
 class Driver:
@@ -109,7 +50,7 @@ class Driver:
         store: its database.
         job_id: the job, which this process must be able to lease.
         spec: its document.
-        data: its data set.
+        data: its data set; None for a job whose champion is chosen, which only needs delivery.
         progress: who is told.
     """
 
@@ -119,7 +60,7 @@ class Driver:
         store: Store,
         job_id: str,
         spec: JobSpec,
-        data: SequenceDataset,
+        data: SequenceDataset | None,
         progress: Progress,
     ) -> None:
         self.home = home
@@ -128,10 +69,13 @@ class Driver:
         self.spec = spec
         self.data = data
         self.progress = progress
+        self.lease = Lease(store, job_id)
         self.stop = Stop()
+        self.courier: Courier | None = None
         self.began = time.time()
         self.elapsed_before = 0.0
         self.next_check = 0.0
+        self.mlflow_away = False
 
     def run(self) -> str:
         """Run the job and return the status that it ended with: finished, stopped or failed.
@@ -139,54 +83,76 @@ class Driver:
         Raises:
             LeaseHeldError: another driver runs the job.
             LeaseLostError: another driver took the job over; nothing more was written.
+            DatabaseAwayError: the database stayed away; `resume` goes on.
         """
-        with Lease(self.store, self.job_id) as lease, self.stop.on_signals():
+        with self.lease, self.stop.on_signals():
             self.begin()
-            delivery = DeliveryProcess(self.home, self.job_id)
+            self.courier = Courier(self.home, self.job_id, self.lease.owner)
             try:
-                status, message = self.work(lease)
+                status, message = self.work()
+                return self.conclude(self.courier, status, message)
             except BaseException as error:
-                delivery.abandon()
-                if not isinstance(error, LeaseLostError):
+                self.courier.abandon()
+                if not isinstance(error, (LeaseLostError, *DATABASE_AWAY)):
                     self.end("failed", first_line(error))
                 raise
-            self.progress.stage("delivering to MLflow")
-            arrived = delivery.drain()
-            if status == "finished":
-                arrived = arrived and self.reaches_mlflow(self.publish)
-            self.end(status, message)
-            self.tell_parent(status)
-            if not (arrived and self.reaches_mlflow(self.deliver_rest)):
-                self.progress.line(
-                    f"MLflow did not answer: {undelivered(self.store, self.job_id)} records wait "
-                    f"in the journal; `gatetune resume {self.job_id}` delivers them"
-                )
-            return status
 
-    @staticmethod
-    def reaches_mlflow(step: Callable[[], None]) -> bool:
-        """Do a step in MLflow that may be done again later; return whether MLflow answered."""
-        from search.delivery import TROUBLE
-
+    def work(self) -> Outcome:
+        """Search, confirm and choose, unless that is done; return how the job ends."""
+        if self.data is None:
+            return "finished", self.message()
         try:
-            step()
-        except TROUBLE:
-            return False
-        return True
-
-    def work(self, lease: Lease) -> tuple[str, str | None]:
-        """Search, confirm and choose; return the status and the message that the job ends with."""
-        try:
-            searched = self.run_study(lease, "searching", self.job_id, self.baselines())
-            confirmed = self.confirm(lease, searched)
+            return self.choose(self.data)
         except Interrupted:
             return "stopped", f"interrupted; `gatetune resume {self.job_id}` goes on"
+        except (UnworkableError, DamagedError) as error:
+            return "failed", f"{error}; `gatetune resume {self.job_id}` goes on"
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                raise
+            return "failed", (
+                f"the disk of {error.filename or self.folder} is full; nothing is lost: make room, "
+                f"and `gatetune resume {self.job_id}` goes on"
+            )
+
+    def choose(self, data: SequenceDataset) -> Outcome:
+        """Search, confirm and choose."""
+        searched = self.run_study("searching", self.job_id, self.baselines(), data)
+        again = replicates(searched, self.spec) if self.spec.confirm.top else []
+        confirmed = (
+            self.run_study("confirming", f"{self.job_id}/confirm", again, data) if again else []
+        )
         result = choose(self.spec, self.job_id, searched, confirmed)
         if result is None:
-            return "failed", "no trial completed; `gatetune trials` shows how each one ended"
+            reasons = [t.user_attrs["reason"] for t in searched if "reason" in t.user_attrs]
+            why = f"; the last one failed with: {last_line(reasons[-1])}" if reasons else ""
+            return "failed", f"no trial completed{why}; `gatetune trials` shows how each one ended"
         self.progress.stage("measuring and exporting the winner")
-        self.save(result)
-        return "finished", self.why_it_ended(searched)
+        self.halt_if_asked()
+        self.save(result, data)
+        delete(unreferenced_of_job(self.folder, self.spec, searched, confirmed, chosen=True))
+        self.halt_if_asked()
+        return "finished", self.patiently(self.message)
+
+    def conclude(self, courier: Courier, status: str, message: str | None) -> str:
+        """Deliver what is left, and write how the job ended; its own status comes last.
+
+        A driver that dies on the way leaves a job that the next one concludes.
+        """
+        self.progress.stage("delivering to MLflow")
+        missing = None if courier.drain() else "MLflow does not answer"
+        if status == "finished" and missing is None:
+            missing = self.reach_mlflow(self.publish)
+        self.patiently(lambda: self.tell_parent(status))
+        if missing is None:
+            missing = self.reach_mlflow(self.deliver_rest)
+        self.patiently(lambda: self.end(status, message))
+        if missing is not None:
+            self.progress.line(
+                f"{missing}: {undelivered(self.store, self.job_id)} records wait in the journal; "
+                f"the next `gatetune up` or `gatetune doctor {self.job_id} --repair` delivers them"
+            )
+        return status
 
     def baselines(self) -> list[Proposal]:
         """Return the trials that come first."""
@@ -196,13 +162,22 @@ class Driver:
         ]
 
     def run_study(
-        self, lease: Lease, stage: str, name: str, fixed: list[Proposal]
+        self, stage: str, name: str, fixed: list[Proposal], data: SequenceDataset
     ) -> list[FrozenTrial]:
-        """Run a study to its end and return its trials."""
+        """Run a study to its end and return its trials.
+
+        Where the database went away, the study is read again and goes on from there.
+        """
+        return self.patiently(lambda: self.go_on_with(stage, name, fixed, data))
+
+    def go_on_with(
+        self, stage: str, name: str, fixed: list[Proposal], data: SequenceDataset
+    ) -> list[FrozenTrial]:
+        """Run a study from where the database says that it stands."""
         searching = name == self.job_id
         study = JobStudy(
             self.store,
-            lease,
+            self.lease,
             self.spec,
             name=name,
             fixed=fixed,
@@ -214,61 +189,109 @@ class Driver:
             Engine(
                 study,
                 trainable=RecurrentTrial,
-                data=self.data,
+                data=data,
                 checkpoints=self.folder / ("search" if searching else "confirm"),
+                scratch=self.scratch,
                 observer=self.progress,
                 should_stop=self.should_stop,
                 elapsed_s=self.elapsed_s,
             ).run()
             if study.closed is not None:
                 self.progress.line(CLOSED[study.closed])
+                self.set(closed=study.closed)
             return study.storage.optuna.get_all_trials(study.study_id)
         finally:
             study.shut()
 
-    def confirm(self, lease: Lease, searched: list[FrozenTrial]) -> list[FrozenTrial]:
-        """Run the finalists over several seeds; nothing where the document asks for none."""
-        again = replicates(searched, self.spec) if self.spec.confirm.top else []
-        if not again:
-            return []
-        return self.run_study(lease, "confirming", f"{self.job_id}/confirm", again)
-
-    def save(self, result: Result) -> None:
+    def save(self, result: Result, data: SequenceDataset) -> None:
         """Measure the result on the test part and write the champion's files."""
         from search.models import measure, save_champion  # torch takes seconds to import
 
-        result = measure(result, self.spec, self.data, self.folder)
-        save_champion(result, self.spec, self.job_id, self.data, self.folder)
-        self.set(result=result.model_dump_json())
+        result = measure(result, self.spec, data, self.folder)
+        save_champion(result, self.spec, self.job_id, data, self.folder)
+        self.patiently(lambda: self.set(result=result.model_dump_json()))
 
     def publish(self) -> None:
         """Register the champion and give the parent run its report."""
         from search.registry import publish
 
         self.progress.stage("registering the model")
-        self.set(model=json.dumps(publish(self.home, self.store, self.job_id, self.folder)))
+        model = publish(self.home, self.store, self.job_id)
+        self.patiently(lambda: self.set(model=json.dumps(model)))
 
-    def why_it_ended(self, searched: list[FrozenTrial]) -> str | None:
-        """Return why fewer trials ran than the budget allowed, if so."""
-        if len(searched) >= self.spec.budget.trials:
-            return None
-        return f"ended after {len(searched)} of {self.spec.budget.trials} trials"
+    def deliver_rest(self) -> None:
+        """Deliver what was written after the drain: the parent's status."""
+        from search.handover import deliver_rest
 
-    # -- the job's row -------------------------------------------------------------------------
+        deliver_rest(self.home, self.store, self.job_id, self.lease.owner)
+
+    @staticmethod
+    def reach_mlflow(step: Callable[[], None]) -> str | None:
+        """Do a step in MLflow that may be done again later; return why it could not be done."""
+        from search.handover import TROUBLE
+
+        try:
+            step()
+        except TROUBLE as error:
+            return f"MLflow does not answer ({first_line(error)})"
+        return None
+
+    def patiently(self, step: Callable[[], T]) -> T:
+        """Do a step that may be repeated; where the database went away, wait and do it again.
+
+        Raises:
+            DatabaseAwayError: it stayed away.
+        """
+        for left in reversed(range(TRIES)):
+            try:
+                return step()
+            except DATABASE_AWAY as error:
+                if not left:
+                    raise
+                self.await_database(error)
+        raise AssertionError
+
+    def await_database(self, error: BaseException) -> None:
+        """Wait until the database answers, while the lease is still ours."""
+        self.progress.line(f"the database does not answer, waiting: {first_line(error)}")
+        deadline = time.monotonic() + DATABASE_PATIENCE_S
+        while True:
+            self.store.engine.dispose()
+            try:
+                with self.lease.session():
+                    self.progress.line("the database answers again")
+                    return
+            except DATABASE_AWAY:
+                if self.stop.requested or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+
+    # -- the job's row and folders -------------------------------------------------------------
 
     @property
     def folder(self) -> Path:
         """Folder of the job's checkpoints and champion."""
         return self.home.checkpoints / self.job_id
 
+    @property
+    def scratch(self) -> Path:
+        """Folder that only a running driver needs."""
+        return self.home.path / "scratch" / self.job_id
+
     def set(self, **values: Any) -> None:
         """Change the job's row."""
-        with self.store.session() as session:
+        with self.lease.session() as session:
             session.execute(update(Job).where(Job.id == self.job_id).values(**values))
+
+    def message(self) -> str | None:
+        """Return why the search ended before its budget of trials was spent, if so."""
+        with self.store.session() as session:
+            closed = session.get_one(Job, self.job_id).closed
+        return None if closed is None else CLOSED[closed]
 
     def begin(self) -> None:
         """Mark the job as running, and its parent run too."""
-        with self.store.session() as session:
+        with self.lease.session() as session:
             job = session.get_one(Job, self.job_id)
             self.elapsed_before = job.elapsed_s
             job.status, job.message, job.stop_requested = "running", None, False
@@ -301,33 +324,52 @@ class Driver:
             "stopped": ("KILLED", "interrupted"),
             "failed": ("FAILED", "failed"),
         }[status]
-        with self.store.session() as session:
+        with self.lease.session() as session:
             session.execute(
                 update(Run)
                 .where(Run.study == self.job_id, Run.trial == PARENT)
                 .values(status=shown, tag=tag, ended_ms=int(time.time() * 1000))
             )
 
-    def deliver_rest(self) -> None:
-        """Deliver what was written after the drain: the parent's status."""
-        from search.registry import deliver_rest
-
-        deliver_rest(self.home, self.store, self.job_id)
-
     def elapsed_s(self) -> float:
         """Return the seconds that all drivers of this job have run."""
         return self.elapsed_before + time.time() - self.began
 
+    def halt_if_asked(self) -> None:
+        """End between two stages if a stop was asked for."""
+        self.next_check = 0.0
+        if self.patiently(self.should_stop):
+            raise Interrupted
+
     def should_stop(self) -> bool:
-        """Whether a signal or `gatetune stop` asked for an end."""
+        """Whether a signal or `gatetune stop` asked for an end.
+
+        Raises:
+            LeaseLostError: another driver owns the job, so this one ends.
+        """
         now = time.monotonic()
         if now >= self.next_check:
             self.next_check = now + CHECK_S
-            with self.store.session() as session:
+            with self.lease.session() as session:
                 job = session.get_one(Job, self.job_id)
                 job.elapsed_s = self.elapsed_s()
                 self.stop.requested = self.stop.requested or job.stop_requested
+                away = job.mlflow_error if job.mlflow_away_since else None
+            self.look_after_delivery(away)
         return self.stop.requested
+
+    def look_after_delivery(self, away: str | None) -> None:
+        """Keep the delivery process running, and say when MLflow goes away or comes back."""
+        if self.courier is not None:
+            self.courier.keep()
+        if (away is not None) == self.mlflow_away:
+            return
+        self.mlflow_away = away is not None
+        self.progress.line(
+            "MLflow answers again, what waited is being delivered"
+            if away is None
+            else f"MLflow does not answer, metrics wait in the journal, training goes on: {away}"
+        )
 
 
 CLOSED = {

@@ -2,22 +2,24 @@
 
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
-from ray.tune.stopper import Stopper
 
 from search.cluster import slots
 from search.lease import LeaseLostError
+from search.retention import complete, delete, top, unreferenced
 from search.spec import JobSpec
-from search.study import JobStudy, LiveTrial, Verdict
+from search.study import JobStudy
+from search.trial import LiveTrial, Loss, Verdict, last_line, loss_of
+from search.tuning import StudyScheduler, StudySearcher, StudyStopper
 from trainables.checkpoint import Checkpoints
 
 TRIALS_A_FIT = 1000
@@ -32,6 +34,10 @@ trials shorter than a worker's start that would go on for ever."""
 POLL_S = 0.25
 """How often the loop looks at the cluster's size and at the outside world."""
 
+GRACE_S = 60.0
+"""How long a worker may be silent beyond the limit of an epoch, in which it starts and reports.
+A worker that hangs ends itself at the limit; one that is frozen or cut off cannot."""
+
 
 class Observer(Protocol):
     """Who wants to know what happens, in the driver's thread; must be quick and not raise."""
@@ -45,9 +51,16 @@ class Observer(Protocol):
     def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
         """A trial lost its worker or raised; it will be tried `again`, or is failed."""
 
+    def damaged(self, live: LiveTrial, what: str) -> None:
+        """A checkpoint of a trial could not be used."""
+
 
 class Interrupted(Exception):  # noqa: N818 - a normal outcome, not an error
     """The job was asked to stop; its running trials wait in the study."""
+
+
+class UnworkableError(RuntimeError):
+    """Going on would only fail trials; the message says what to mend. Nothing is lost."""
 
 
 class Engine:
@@ -58,6 +71,7 @@ class Engine:
         trainable: the Tune class that trains; its contract is that of `RecurrentTrial`.
         data: handed to the trainable's `setup`; placed in Ray's object store once a fit.
         checkpoints: folder for the study's trials.
+        scratch: folder for what Tune writes and nobody reads; removed in the end.
         observer: told about every event.
         should_stop: asked a few times a second; may raise to end the job.
         elapsed_s: seconds that the job has run, for `budget.hours`.
@@ -70,6 +84,7 @@ class Engine:
         trainable: type[tune.Trainable],
         data: Any,
         checkpoints: Path,
+        scratch: Path,
         observer: Observer,
         should_stop: Callable[[], bool],
         elapsed_s: Callable[[], float],
@@ -79,6 +94,7 @@ class Engine:
         self.trainable = trainable
         self.data = data
         self.checkpoints = checkpoints
+        self.scratch = scratch
         self.observer = observer
         self.should_stop = should_stop
         self.elapsed_s = elapsed_s
@@ -89,6 +105,8 @@ class Engine:
         self.workers: set[int] = set()
         """Process ids of the workers that have reported in this fit."""
         self.started: dict[int, float] = {}
+        self.heard: dict[int, float] = {}
+        """When each live trial was started or last reported."""
         self.next_poll = 0.0
         self.stopping = False
         self.fault: BaseException | None = None
@@ -102,14 +120,23 @@ class Engine:
 
         Raises:
             Interrupted: `should_stop` said so; what ran waits in the study.
+            UnworkableError: the disk is full, or trial after trial fails.
             LeaseLostError: another driver owns the job.
         """
+        self.sweep()
         self.poll()
         while not self.study.done:
             self.halt_if_needed()
             self.fit()
             self.halt_if_needed()
             self.requeue_all()
+
+    def sweep(self) -> None:
+        """Delete what earlier drivers of the study left and nobody needs."""
+        self.study.outranked()
+        trials = self.study.storage.optuna.get_all_trials(self.study.study_id, deepcopy=False)
+        kept = top(trials, self.spec) if self.study.searching else complete(trials)
+        delete(unreferenced(self.checkpoints, trials, kept))
 
     def halt_if_needed(self) -> None:
         """End the run if a callback failed or a stop was asked for."""
@@ -138,7 +165,8 @@ class Engine:
             tune.with_parameters(self.trainable, data=self.data),
             {"CPU": workers.cpus, "GPU": workers.gpus},
         )
-        scratch = tempfile.mkdtemp(prefix="gatetune-tune-")
+        shutil.rmtree(self.scratch, ignore_errors=True)  # of a driver that was killed
+        self.scratch.mkdir(parents=True)
         try:
             tune.Tuner(
                 trainable,
@@ -152,7 +180,7 @@ class Engine:
                 ),
                 run_config=tune.RunConfig(
                     name="tune",
-                    storage_path=scratch,
+                    storage_path=str(self.scratch),
                     stop=StudyStopper(self),
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=0),
@@ -160,7 +188,7 @@ class Engine:
                 ),
             ).fit()
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     # -- what Tune's callbacks do --------------------------------------------------------------
 
@@ -177,7 +205,7 @@ class Engine:
             return Searcher.FINISHED if self.study.done else None
         self.asked += 1
         self.numbers[ray_id] = live.number
-        self.started[live.number] = time.monotonic()
+        self.heard[live.number] = self.started[live.number] = time.monotonic()
         self.observer.asked(live)
         return self.config(live)
 
@@ -211,6 +239,10 @@ class Engine:
         number = self.numbers[ray_id]
         live = self.study.live[number]
         self.workers.add(result["pid"])
+        self.heard[number] = time.monotonic()
+        for what in result["damaged"]:
+            self.study.note_damage(number, what)
+            self.observer.damaged(live, what)
         prefix = "metrics/"
         metrics = {
             key.removeprefix(prefix): float(value)
@@ -226,12 +258,14 @@ class Engine:
         return str(TrialScheduler.STOP)
 
     def tidy(self, number: int, verdict: Verdict | None) -> None:
-        """Keep of an ended trial's files the best weights of a complete one, and nothing else."""
+        """Keep of an ended trial's files the best weights of a top one, and nothing else."""
         checkpoints = Checkpoints(self.folder(number))
         if verdict is not Verdict.COMPLETE:
             shutil.rmtree(checkpoints.folder, ignore_errors=True)
         elif checkpoints.best.exists():
             checkpoints.clear_epochs()
+        for outranked in self.study.outranked():
+            shutil.rmtree(self.folder(outranked), ignore_errors=True)
 
     def folder(self, number: int) -> Path:
         """Return the folder of a trial's checkpoints."""
@@ -249,6 +283,15 @@ class Engine:
         if not again:
             self.tidy(number, None)
         self.observer.lost(live, reason, again=again)
+        if loss_of(reason) is Loss.DISK:
+            raise UnworkableError(
+                f"the disk of {self.checkpoints} is full; no trial is lost: make room, and resume"
+            )
+        if self.study.is_failing:
+            raise UnworkableError(
+                f"{self.study.failures} trials in a row failed without finishing an epoch, the "
+                f"last one (trial {number}) with: {last_line(reason)}"
+            )
 
     @property
     def halted(self) -> bool:
@@ -266,106 +309,23 @@ class Engine:
         hours = self.spec.budget.hours if self.study.searching else None
         if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_closed:
             self.study.close("hours")
+        self.end_frozen(now)
         # Tune sets a trial to ERROR without telling anyone when a worker cannot be reset.
         for trial in list(self.placed.values()):
             if trial.status == Trial.ERROR:
                 self.lose(trial.trial_id, "Ray could not reset the worker for this trial")
 
+    def end_frozen(self, now: float) -> None:
+        """Kill workers that have been silent for too long; Tune then tells of their loss."""
+        limit = self.spec.workers.epoch_limit_s + GRACE_S
+        for number, trial in self.placed.items():
+            actor = trial.temporary_state.ray_actor
+            if actor is None:
+                self.heard[number] = now  # it waits for its place, which may take long
+            elif now - self.heard.get(number, now) > limit:
+                self.heard[number] = now
+                ray.kill(actor)
+
     def guard(self, error: BaseException) -> None:
         """Keep a callback's error for the end of the run: Tune would log and forget it."""
         self.fault = self.fault or error
-
-
-class StudySearcher(Searcher):
-    """Tune's searcher: asks the study. Never raises."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()
-        self.engine = engine
-
-    def suggest(self, trial_id: str) -> Any:
-        """Return a configuration, None for not yet, or FINISHED."""
-        try:
-            return self.engine.suggest(trial_id)
-        except Exception as error:
-            self.engine.guard(error)
-            return Searcher.FINISHED
-
-    def on_trial_complete(
-        self,
-        trial_id: str,
-        result: dict[str, Any] | None = None,  # noqa: ARG002
-        error: bool = False,  # noqa: FBT001, FBT002
-    ) -> None:
-        """Count an error that the scheduler was not told about."""
-        if error:
-            try:
-                self.engine.lose(trial_id, "the worker was lost")
-            except Exception as fault:
-                self.engine.guard(fault)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Save nothing: the study is the state."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Restore nothing: the study is the state."""
-
-
-class StudyScheduler(FIFOScheduler):
-    """Tune's scheduler: commits each result to the study. Never raises."""
-
-    def __init__(self, engine: Engine) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.engine = engine
-
-    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ARG002
-        """Return a trial that waits for a worker; Tune's own walks over all that ever ran."""
-        return next(
-            (trial for trial in self.engine.placed.values() if trial.status == Trial.PENDING), None
-        )
-
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
-        """Remember Tune's trial, to notice an ERROR that nobody announces."""
-        self.engine.placed[self.engine.numbers[trial.trial_id]] = trial
-
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
-        """Commit an epoch."""
-        try:
-            return self.engine.report(trial.trial_id, result)
-        except Exception as error:
-            self.engine.guard(error)
-            return str(TrialScheduler.STOP)
-
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
-        """Count a failed attempt, with the worker's traceback."""
-        try:
-            self.engine.lose(trial.trial_id, reason_of(trial))
-        except Exception as error:
-            self.engine.guard(error)
-
-
-class StudyStopper(Stopper):
-    """Ends Tune's loop when the engine is halted; Tune asks it in each round."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002
-        """Stop no single trial: that is the scheduler's verdict."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Whether the whole run should end now."""
-        try:
-            self.engine.poll()
-        except Exception as error:
-            self.engine.guard(error)
-        return self.engine.halted
-
-
-def reason_of(trial: Trial) -> str:
-    """Return the text of what ended a trial, a traceback where the worker left one."""
-    path = trial.error_file
-    if path is None or not Path(path).exists():
-        return "the worker was lost"
-    return Path(path).read_text(encoding="utf-8", errors="replace").strip()

@@ -16,6 +16,11 @@ def champion_folder(home: Home, job_id: str) -> Path:
     return home.checkpoints / job_id / "champion"
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a champion's folder has all of its files."""
+    return all((folder / name).exists() for name in FILES)
+
+
 def fetch_model(store: Store, home: Home, key: str, to: Path) -> list[str]:
     """Copy a job's champion into the folder ``to`` and return the names of its files.
 
@@ -25,7 +30,7 @@ def fetch_model(store: Store, home: Home, key: str, to: Path) -> list[str]:
     """
     job = find(store, key)
     folder = champion_folder(home, job.id)
-    if job.result is None or not all((folder / name).exists() for name in FILES):
+    if job.result is None or not is_whole(folder):
         raise NotPossibleError(
             f"job {job.id} is {live_status(job)} and has no champion yet; "
             f"`gatetune resume {job.id}` finishes it"

@@ -17,7 +17,7 @@ from search.lease import driver_is_alive
 from search.spec import JobSpec
 from search.storage import open_storage, read_trials
 from search.store import Job, JournalRow, Run, Store, undelivered
-from search.study import state_of
+from search.trial import state_of
 
 
 class JobNotFoundError(LookupError):
@@ -174,17 +174,20 @@ class Reader:
                 )
             for trial in self.trials_of(study):
                 run = runs.get(trial.number)
+                state = state_of(trial)
                 rows.append(
                     {
                         "study": study,
                         "trial": trial.number,
-                        "state": state_of(trial),
+                        "state": state,
                         "value": trial.value if trial.state is TrialState.COMPLETE else None,
                         "best_epoch_value": best_epoch(trial, spec.objective.direction),
                         "epochs": epochs[trial.number],
                         "baseline": "baseline" in trial.user_attrs,
-                        "attempts": trial.user_attrs.get("attempts", 0),
-                        "reason": trial.user_attrs.get("reason"),
+                        "attempts": len(trial.user_attrs.get("lost_after", [])),
+                        "reason": trial.user_attrs.get("reason")
+                        if state in {"failed", "running", "waiting"}
+                        else None,
                         "params": parameters_of(trial),
                         "mlflow_run_id": run.run_id if run else None,
                     }

@@ -5,12 +5,14 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, or_, update
+from sqlalchemy.orm import Session
 
 from search.store import Job, Store, StoreError
 
@@ -29,24 +31,32 @@ class LeaseHeldError(RuntimeError):
 def identity() -> str:
     """Return a name for this process that tells whether it is still alive on this host."""
     pid = os.getpid()
-    return f"{socket.gethostname()}:{pid}:{birth(pid)}:{secrets.token_hex(4)}"
+    return f"{place()}:{pid}:{birth(pid)}:{secrets.token_hex(4)}"
+
+
+def place() -> str:
+    """Return where process numbers mean the same: host, since its last boot, and container."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+    namespace = Path("/proc/self/ns/pid").stat().st_ino
+    return f"{socket.gethostname()}/{boot}/{namespace}"
 
 
 def birth(pid: int) -> str:
-    """Return when a process started, in the kernel's own ticks, or '' where it is gone.
+    """Return when a process started, in the kernel's own ticks, or '' where it has ended.
 
     Process numbers are used again; together with its birth a number names one process.
     """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
+    return "" if fields[0] in "ZX" else fields[19]  # ended, but not yet fetched by its parent
 
 
 def is_dead(owner: str) -> bool:
-    """Whether ``owner`` was a process of this host that has ended."""
-    host, pid, born, _ = owner.rsplit(":", 3)
-    return host == socket.gethostname() and birth(int(pid)) != born
+    """Whether ``owner`` was a process of this place that has ended."""
+    where, pid, born, _ = owner.rsplit(":", 3)
+    return where == place() and birth(int(pid)) != born
 
 
 class Lease:
@@ -111,20 +121,32 @@ class Lease:
             self.lost.set()
             raise LeaseLostError(f"job {self.job_id} was taken over by another driver")
 
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Yield a session whose commit only the lease's owner can make.
+
+        Raises:
+            LeaseLostError: another driver took the job; nothing was written.
+            StoreError: the database went away.
+        """
+        with self.store.session() as session:
+            self.check(session.connection())
+            yield session
+
     def keep(self) -> None:
         """Renew the lease until it is released or lost; the body of the thread."""
         while not self.released.wait(DURATION_S / 6):
             try:
-                with self.store.session() as session:
-                    self.check(session.connection())
+                with self.session():
+                    pass
             except LeaseLostError:
                 return
             except StoreError:
                 continue  # the database is away; the next commit of the driver will say so
 
     def release(self) -> None:
-        """Give the lease back, if it is still ours."""
-        with self.store.session() as session:
+        """Give the lease back, if it is still ours; where the database is away, it lapses."""
+        with suppress(StoreError), self.store.session() as session:
             session.execute(
                 update(Job)
                 .where(Job.id == self.job_id, Job.lease_owner == self.owner)

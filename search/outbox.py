@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Executable, update
 
 from search.storage import FencedStorage
-from search.store import PARENT, JournalRow, Run
+from search.store import PARENT, JournalRow, Run, StoreError
+from search.trial import LiveTrial, Verdict
 
 
 class Outbox:
@@ -61,16 +62,17 @@ class Outbox:
         )
 
     def status(
-        self, trial: int, status: str, tag: str | None = None, reason: str | None = None
+        self, live: LiveTrial, status: str, tag: str | None = None, reason: str | None = None
     ) -> Executable:
         """Return the statement that sets what a trial's run should show."""
         return (
             update(Run)
-            .where(Run.study == self.study, Run.trial == trial)
+            .where(Run.study == self.study, Run.trial == live.number)
             .values(
                 status=status,
                 tag=tag,
                 reason=reason,
+                attempts=len(live.lost_after),
                 ended_ms=None if status == "RUNNING" else now_ms(),
             )
         )
@@ -84,3 +86,19 @@ class Outbox:
 def now_ms() -> int:
     """Return the time in milliseconds since 1970, MLflow's unit."""
     return int(time.time() * 1000)
+
+
+def read_epoch(row: JournalRow) -> tuple[dict[str, float], Verdict, dict[str, Any]]:
+    """Return an epoch's metrics, what followed from it, and what the pruner remembers.
+
+    Raises:
+        StoreError: the row is not what was written.
+    """
+    try:
+        metrics = {key: float(value) for key, value in json.loads(row.metrics).items()}
+        return metrics, Verdict(row.verdict), dict(json.loads(row.pruner))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"the journal's row of epoch {row.epoch} of trial {row.trial} of {row.study} is "
+            f"damaged ({error}); `gatetune doctor {row.job_id}` says what else is"
+        ) from error

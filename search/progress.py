@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search.labels import describe, duration, format_value
-from search.study import JobStudy, LiveTrial, Verdict
+from search.study import JobStudy
+from search.trial import LiveTrial, Verdict, last_line
 
 BEST_SHOWN = 5
 """Ended trials in the live table."""
@@ -118,14 +119,19 @@ class Progress:
 
     def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
         """A trial lost its worker or raised."""
-        last = reason.strip().splitlines()[-1] if reason.strip() else "no reason known"
-        what = f"attempt {live.attempts} ended, it is tried again" if again else "failed"
+        what = "lost its worker, it is tried again" if again else "failed"
+        if again and live.alone:
+            what += " alone"
         with self.lock:
             row = self.rows[live.number]
             row.ending = None if again else "failed"
             if again:
                 del self.rows[live.number]
-        self.line(f"trial {live.number:03d}  {what}: {last[:200]}")
+        self.line(f"trial {live.number:03d}  {what}: {last_line(reason)[:200]}")
+
+    def damaged(self, live: LiveTrial, what: str) -> None:
+        """A checkpoint of a trial could not be used."""
+        self.line(f"trial {live.number:03d}  goes on from an earlier epoch: {what}")
 
     # -- pictures ------------------------------------------------------------------------------
 

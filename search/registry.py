@@ -17,7 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from search.champion import Result, beats
-from search.delivery import Delivery
+from search.fetching import champion_folder
 from search.home import Home
 from search.models import load_champion
 from search.report import html_page, markdown
@@ -86,10 +86,10 @@ def decide(result: Result, fingerprint: str, present: Incumbent | None) -> tuple
     return "challenger", f"it does not beat {before}, on the same data"
 
 
-def publish(home: Home, store: Store, job_id: str, folder: Path) -> dict[str, Any] | None:
+def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
     """Register a job's champion, log its report, and return the model as ``show`` prints it.
 
-    Doing it again finds the version that is there. Returns None where the job found nothing.
+    Doing it again finds what is there. Returns None where the job found nothing.
     """
     with store.session() as session:
         job = session.get_one(Job, job_id)
@@ -99,9 +99,17 @@ def publish(home: Home, store: Store, job_id: str, folder: Path) -> dict[str, An
     result = Result.model_validate_json(job.result)
     tracking = Tracking(home, job_id, job.name)
     versions = tracking.client.search_model_versions(f"name = '{job.name}'")
-    version = next((one for one in versions if one.tags.get(JOB_TAG) == job.id), None)
-    if version is None:
-        version = register(home, tracking, parent.run_id, job, result, folder / "champion")
+    ours = sorted(
+        (one for one in versions if one.tags.get(JOB_TAG) == job.id), key=lambda v: int(v.version)
+    )
+    for double in ours[1:]:  # of a request that was repeated
+        tracking.client.delete_model_version(job.name, double.version)
+    version = (
+        ours[0]
+        if ours
+        else register(home, tracking, parent.run_id, job, result, champion_folder(home, job.id))
+    )
+    delete_half_models(tracking, parent.run_id, keep=version.model_id)
     alias, reason = version.tags[ALIAS_TAG], version.tags[REASON_TAG]
     if all(int(version.version) >= int(one.version) for one in versions):
         tracking.client.set_registered_model_alias(job.name, alias, version.version)
@@ -110,6 +118,16 @@ def publish(home: Home, store: Store, job_id: str, folder: Path) -> dict[str, An
     }  # fmt: skip
     log_report(tracking, parent.run_id, store, job, result, model)
     return model
+
+
+def delete_half_models(tracking: Tracking, run_id: str, keep: str | None) -> None:
+    """Delete the models of a run that attempts which were cut short left behind."""
+    found = tracking.client.search_logged_models(
+        [tracking.experiment_id], filter_string=f"source_run_id = '{run_id}'"
+    )
+    for model in found:
+        if model.model_id != keep:
+            tracking.client.delete_logged_model(model.model_id)
 
 
 def incumbent(tracking: Tracking, name: str) -> Incumbent | None:
@@ -214,16 +232,6 @@ def finals(result: Result, *, time_ms: int) -> list[Metric]:
         for part, values in (("val", one.validation), ("test", one.test))
         if values
     ]
-
-
-def deliver_rest(home: Home, store: Store, job_id: str) -> None:
-    """Deliver in this process what a drained delivery process no longer could."""
-    with store.session() as session:
-        name = session.get_one(Job, job_id).name
-    delivery = Delivery(store, job_id, Tracking(home, job_id, name))
-    delivery.start()
-    while delivery.deliver():
-        pass
 
 
 @contextmanager

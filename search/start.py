@@ -11,6 +11,7 @@ import requests
 from rich.console import Console
 
 from search import jobs
+from search.fetching import champion_folder, is_whole
 from search.home import Home
 from search.lease import driver_is_alive
 from search.spec import JobSpec, read_job
@@ -127,9 +128,11 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
                 f"job {job.id} is run by another driver ({job.lease_owner}); `gatetune stop` "
                 "ends it"
             )
+        spec = JobSpec.from_json(job.document)
+        if job.result is not None and is_whole(champion_folder(home, job.id)):
+            return drive(home, store, job.id, spec, None, console)
         from search.cluster import check_resources, cluster
 
-        spec = JobSpec.from_json(job.document)
         with cluster(home.ray_address):
             check_resources(spec)
             data = load_data(spec, home)

@@ -5,16 +5,21 @@ from contextlib import contextmanager
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import Executable, event
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from search.lease import Lease
 from search.sections import Direction
-from search.store import Store, tune_sqlite
+from search.store import DatabaseAwayError, Store, tune_sqlite
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+DATABASE_AWAY = (DatabaseAwayError, StorageInternalError, OperationalError, InterfaceError)
+"""What we, Optuna and SQLAlchemy raise while the database does not answer."""
 
 
 def open_storage(store: Store) -> RDBStorage:

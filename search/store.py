@@ -13,6 +13,8 @@ from sqlalchemy import (
     Engine,
     ForeignKey,
     Index,
+    String,
+    cast,
     create_engine,
     event,
     func,
@@ -20,7 +22,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -34,6 +36,10 @@ PARENT = -1
 
 class StoreError(RuntimeError):
     """The database cannot be reached or used; the message says what was tried."""
+
+
+class DatabaseAwayError(StoreError):
+    """The database does not answer; what was being written may be written again later."""
 
 
 class Base(DeclarativeBase):
@@ -72,7 +78,7 @@ class Job(Base):
     model: Mapped[str | None]
     """JSON, as `show` prints it."""
     closed: Mapped[str | None]
-    """Why the search ended before its budget of trials: hours, target, exhausted or failing."""
+    """Why the search ended before its budget of trials: hours, target or exhausted."""
     mlflow_away_since: Mapped[float | None]
     """When MLflow stopped answering the delivery; None while it answers."""
     mlflow_error: Mapped[str | None]
@@ -127,13 +133,14 @@ class Run(Base):
 
     @hybrid_property
     def told(self) -> str:
-        """Status and tag in one, to compare with what was delivered."""
-        return f"{self.status}/{self.tag or ''}"
+        """Status, tag and attempts in one, to compare with what was delivered."""
+        return f"{self.status}/{self.tag or ''}/{self.attempts}"
 
     @told.inplace.expression
     @classmethod
     def _told(cls) -> ColumnElement[str]:
-        return cls.status + "/" + func.coalesce(cls.tag, "")
+        tag = func.coalesce(cls.tag, "")
+        return cls.status + "/" + tag + "/" + cast(cls.attempts, String)
 
     @hybrid_property
     def is_undelivered(self) -> bool:
@@ -223,13 +230,13 @@ class Store:
         """Yield a session; commit at the end, roll back on any exception.
 
         Raises:
-            StoreError: the database went away.
+            DatabaseAwayError: the database went away.
         """
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 yield session
-        except OperationalError as error:
-            raise StoreError(f"database {self.address}: {first_line(error)}") from error
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseAwayError(f"database {self.address}: {first_line(error)}") from error
 
     def migrate(self) -> None:
         """Create or upgrade our tables; does nothing when they are current.

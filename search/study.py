@@ -1,10 +1,8 @@
 """The one truth of a job: which trials exist, what they reported and how they ended."""
 
-import json
 import math
+from bisect import insort
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -13,63 +11,16 @@ from sqlalchemy import Executable, select
 from search.labels import run_name
 from search.lease import Lease
 from search.mirror import Mirror
-from search.outbox import Outbox
+from search.outbox import Outbox, read_epoch
 from search.rungs import Rungs
 from search.seeding import derive_seed
 from search.spec import JobSpec
 from search.storage import FencedStorage, study_id
 from search.store import PARENT, JournalRow, Store
-from trainables.config import Parameters, TrialConfig
+from search.trial import MLFLOW_STATUS, LiveTrial, Loss, Proposal, Verdict, loss_of, state_of
 
-ATTEMPTS = 3
-"""Times that a trial may lose its worker or raise before it is failed."""
-
-
-class Verdict(StrEnum):
-    """What follows from an epoch. All but CONTINUE end the trial."""
-
-    CONTINUE = "continue"
-    COMPLETE = "complete"
-    DIVERGED = "diverged"
-    PRUNED = "pruned"
-    BUDGET = "budget"
-
-
-MLFLOW_STATUS = {
-    Verdict.COMPLETE: "FINISHED",
-    Verdict.DIVERGED: "FAILED",
-    Verdict.PRUNED: "KILLED",
-    Verdict.BUDGET: "KILLED",
-}
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A trial that is fixed beforehand: a baseline, or a replicate of the confirmation."""
-
-    parameters: Parameters
-    """Values for the space's parameters."""
-    overrides: Parameters
-    """Other settings that differ from the job's training."""
-    seed: int | None = None
-    """Training seed; derived from the trial's number where None."""
-    attrs: dict[str, Any] = field(default_factory=dict)
-    """What the study should remember about it, such as `baseline`."""
-
-
-@dataclass
-class LiveTrial:
-    """A trial that is being trained."""
-
-    number: int
-    trial_id: int
-    config: TrialConfig
-    seed: int
-    baseline: bool
-    acknowledged: int = 0
-    """Epochs that the study has committed."""
-    attempts: int = 0
-    best: float | None = None
+FAILURES = 5
+"""Failed trials in a row, none with an epoch, after which a job stops: its fault is not theirs."""
 
 
 class JobStudy:
@@ -117,6 +68,11 @@ class JobStudy:
         self.ended: dict[int, str] = {}
         self.count = 0
         self.best: tuple[int, float] | None = None
+        self.top: list[tuple[float, int]] = []
+        """Complete trials whose weights are kept, worst first; replicates are not among them."""
+        self.dropped: list[int] = []
+        self.failures = 0
+        """Trials that failed since one last reported an epoch to this driver."""
         self.closed: str | None = None
         """Why no further trial will start although the budget of trials is not spent."""
         self.load(store)
@@ -154,18 +110,19 @@ class JobStudy:
             open_trial.intermediate_values = dict(trial.intermediate_values)
         self.mirror.add(trial.number, open_trial, live.config.model_dump_json())
         self.rungs.add(trial.number, live.config)
+        verdict = Verdict.CONTINUE
         for row in epochs:
-            value = json.loads(row.metrics).get(self.spec.objective.metric, math.nan)
-            self.rungs.replay(trial.number, row.epoch, value, json.loads(row.pruner))
+            metrics, verdict, memory = read_epoch(row)
+            value = metrics.get(self.spec.objective.metric, math.nan)
+            self.rungs.replay(trial.number, row.epoch, value, memory)
             self.note(live, row.epoch, value)
         if finished:
             self.rungs.finish(trial.number, state, trial.value)
             self.count_end(live, state_of(trial))
             return
         self.live[trial.number] = live
-        last = Verdict(epochs[-1].verdict) if epochs else Verdict.CONTINUE
-        if last is not Verdict.CONTINUE:
-            self.end(live, last)
+        if verdict is not Verdict.CONTINUE:
+            self.end(live, verdict)
         elif state is TrialState.RUNNING:
             self.requeue(live.number)
         else:
@@ -180,7 +137,8 @@ class JobStudy:
             config=self.spec.config(trial.params, attrs.get("overrides", {})),
             seed=attrs["seed"],
             baseline="baseline" in attrs,
-            attempts=attrs.get("attempts", 0),
+            lost_after=list(attrs.get("lost_after", [])),
+            alone=attrs.get("alone", False),
         )
 
     # -- asking --------------------------------------------------------------------------------
@@ -198,10 +156,19 @@ class JobStudy:
     def ask(self) -> LiveTrial | None:
         """Return the next trial to train, or None while there is none.
 
-        Requeued trials come first, then the fixed ones, then fresh ones from the sampler.
+        Requeued trials come first, then the fixed ones, then fresh ones from the sampler, and at
+        last, one at a time, those that must run alone.
         """
-        if self.waiting:
-            return self.take_waiting()
+        if any(live.alone for live in self.live.values()):
+            return None
+        waiting = next((live for live in self.waiting if not live.alone), None)
+        trial = self.take(waiting) if waiting else self.ask_new()
+        if trial is None and self.waiting and not self.live:
+            return self.take(self.waiting[0])
+        return trial
+
+    def ask_new(self) -> LiveTrial | None:
+        """Return a trial that did not exist before, or None where the budget is spent."""
         if self.is_closed or self.count >= self.trials:
             return None
         number = self.count
@@ -216,11 +183,11 @@ class JobStudy:
             trial.user_attrs = {"seed": derive_seed(self.spec.seed, "trial", number)}
         return self.write(number, trial)
 
-    def take_waiting(self) -> LiveTrial:
-        """Set the first requeued trial running again."""
-        live = self.waiting.pop(0)
-        with self.storage.along(self.outbox.status(live.number, "RUNNING")) as optuna:
+    def take(self, live: LiveTrial) -> LiveTrial:
+        """Set a requeued trial running again."""
+        with self.storage.along(self.outbox.status(live, "RUNNING")) as optuna:
             optuna.set_trial_state_values(live.trial_id, TrialState.RUNNING)
+        self.waiting.remove(live)
         self.live[live.number] = live
         return live
 
@@ -280,6 +247,7 @@ class JobStudy:
             optuna.set_trial_intermediate_value(live.trial_id, epoch, value)
         self.mirror.report(number, epoch, value)
         self.note(live, epoch, value)
+        self.failures = 0
         if verdict is not Verdict.CONTINUE:
             self.end(live, verdict)
         return verdict
@@ -322,32 +290,50 @@ class JobStudy:
             live,
             TrialState.COMPLETE if complete else TrialState.PRUNED,
             live.best if complete else None,
-            self.outbox.status(live.number, MLFLOW_STATUS[verdict], tag),
+            self.outbox.status(live, MLFLOW_STATUS[verdict], tag),
         )
         self.count_end(live, verdict.value)
         if complete and live.best is not None and self.reaches_target(live.best):
             self.close("target")
 
     def fail(self, number: int, reason: str) -> bool:
-        """Count a lost worker or an error; return whether the trial will be tried again."""
+        """Count a lost worker or an error; return whether the trial will be tried again.
+
+        A full disk is no fault of the trial, and costs it no attempt.
+        """
         live = self.live[number]
-        live.attempts += 1
-        self.storage.optuna.set_trial_user_attr(live.trial_id, "attempts", live.attempts)
-        if live.attempts < ATTEMPTS:
+        loss = loss_of(reason)
+        again = loss is Loss.DISK or live.lose(loss)
+        remember = self.storage.optuna.set_trial_user_attr
+        remember(live.trial_id, "lost_after", live.lost_after)
+        remember(live.trial_id, "reason", reason[-2000:])
+        if live.alone:
+            remember(live.trial_id, "alone", value=True)
+        if again:
             self.requeue(number)
             return True
-        self.storage.optuna.set_trial_user_attr(live.trial_id, "reason", reason[-2000:])
-        statement = self.outbox.status(number, "FAILED", "failed", reason)
+        statement = self.outbox.status(live, "FAILED", "failed", reason)
         self.finish(live, TrialState.FAIL, None, statement)
         self.count_end(live, "failed")
+        self.failures += 1
         return False
+
+    def note_damage(self, number: int, what: str) -> None:
+        """Remember a checkpoint of a trial that could not be used."""
+        self.storage.optuna.set_trial_user_attr(self.live[number].trial_id, "damaged", what)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether so many trials failed in a row that going on would only fail more."""
+        return self.failures >= FAILURES
 
     def requeue(self, number: int) -> None:
         """Put a running trial back: it is taken first, with the same number and parameters."""
-        live = self.live.pop(number)
-        run = self.outbox.status(number, "KILLED", "interrupted")
+        live = self.live[number]
+        run = self.outbox.status(live, "KILLED", "interrupted")
         with self.storage.along(run) as optuna:
             optuna.set_trial_state_values(live.trial_id, TrialState.WAITING)
+        del self.live[number]
         self.waiting.append(live)
         self.waiting.sort(key=lambda waiting: waiting.number)
 
@@ -384,14 +370,17 @@ class JobStudy:
             return
         if self.best is None or self.better(live.best, self.best[1]):
             self.best = (live.number, live.best)
+        if self.searching and not live.baseline:
+            sign = 1.0 if self.direction == "maximize" else -1.0
+            insort(self.top, (sign * live.best, -live.number))
+            if len(self.top) > max(1, self.spec.confirm.top):
+                self.dropped.append(-self.top.pop(0)[1])
+
+    def outranked(self) -> list[int]:
+        """Return, once, the complete trials whose weights nobody needs since better ones came."""
+        dropped, self.dropped = self.dropped, []
+        return dropped
 
     def shut(self) -> None:
         """Close the database connections."""
         self.storage.close()
-
-
-def state_of(trial: FrozenTrial) -> str:
-    """Return complete, pruned, diverged, budget, failed, running or waiting."""
-    if trial.state is TrialState.PRUNED:
-        return next((a for a in ("diverged", "budget") if a in trial.user_attrs), "pruned")
-    return "failed" if trial.state is TrialState.FAIL else trial.state.name.lower()

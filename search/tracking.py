@@ -26,6 +26,7 @@ logging.getLogger("mlflow").setLevel(logging.WARNING)
 JOB_TAG = "gatetune.job"
 STUDY_TAG = "gatetune.study"
 TRIAL_TAG = "gatetune.trial"
+LOST_TAG = "gatetune.workers_lost"
 OUTCOMES = ("pruned", "diverged", "budget", "interrupted", "failed")
 """Tags that say why a run did not finish."""
 
@@ -46,9 +47,35 @@ class NewRun:
     key: RunKey
     name: str
     started_ms: int
-    parameters: dict[str, Any]
     parent_id: str | None
-    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run stands."""
+
+    name: str
+    """MLflow's: RUNNING, FINISHED, KILLED or FAILED."""
+    outcome: str | None
+    """One of `OUTCOMES`."""
+    attempts: int
+    """Workers that the trial lost."""
+    ended_ms: int | None
+
+    def fits(self, run: Run) -> bool:
+        """Whether MLflow shows a run like this."""
+        outcomes = {tag for tag in OUTCOMES if tag in run.data.tags}
+        return (
+            run.info.status == self.name
+            and outcomes == ({self.outcome} if self.outcome else set())
+            and run.data.tags.get(LOST_TAG, "0") == str(self.attempts)
+        )
+
+
+def key_of(run: Run) -> RunKey:
+    """Return whose run it is."""
+    tags = run.data.tags
+    return tags.get(STUDY_TAG, ""), int(tags.get(TRIAL_TAG, PARENT))
 
 
 class Tracking:
@@ -80,17 +107,12 @@ class Tracking:
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def existing(self) -> dict[RunKey, str]:
-        """Return the job's runs; of runs that a repeated request doubled, keep the oldest."""
-        kept: dict[RunKey, str] = {}
+    def existing(self) -> dict[RunKey, list[Run]]:
+        """Return the job's runs, oldest first; a repeated request may have made a second one."""
+        found: dict[RunKey, list[Run]] = {}
         for run in self.runs():
-            tags = run.data.tags
-            key = (tags[STUDY_TAG], int(tags.get(TRIAL_TAG, PARENT)))
-            if key in kept:
-                self.client.delete_run(run.info.run_id)
-            else:
-                kept[key] = run.info.run_id
-        return kept
+            found.setdefault(key_of(run), []).append(run)
+        return found
 
     def runs(self) -> Iterable[Run]:
         """Yield the job's runs, oldest first."""
@@ -110,7 +132,7 @@ class Tracking:
                 return
 
     def create(self, new: NewRun) -> str:
-        """Create a run with its parameters and return its id."""
+        """Create a run and return its id."""
         study, trial = new.key
         tags = {
             JOB_TAG: self.job_id,
@@ -120,14 +142,17 @@ class Tracking:
             "mlflow.source.name": "gatetune",
             "mlflow.source.type": "JOB",
             **({"mlflow.parentRunId": new.parent_id} if new.parent_id else {}),
-            **new.tags,
         }
         run = self.client.create_run(
             self.experiment_id, start_time=new.started_ms, tags=tags, run_name=new.name
         )
-        parameters = [Param(key, str(value)) for key, value in new.parameters.items()]
-        self.client.log_batch(run.info.run_id, params=parameters)
         return str(run.info.run_id)
+
+    def log_parameters(self, run_id: str, parameters: dict[str, Any]) -> None:
+        """Set a run's parameters, which MLflow never changes afterwards."""
+        self.client.log_batch(
+            run_id, params=[Param(key, str(value)) for key, value in parameters.items()]
+        )
 
     def log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
         """Send metrics, as many requests as MLflow's limit makes necessary."""
@@ -146,17 +171,25 @@ class Tracking:
         context = InputTag("mlflow.data.context", "training")
         self.client.log_inputs(run_id, [DatasetInput(entity, [context])])
 
-    def set_status(
-        self, run_id: str, status: str, outcome: str | None, ended_ms: int | None
-    ) -> None:
-        """Set a run's status and say by a tag why it did not finish."""
-        if outcome is not None:
-            self.client.log_batch(run_id, tags=[RunTag(outcome, "true")])
-        if status == "RUNNING":
+    def set_status(self, run_id: str, status: Status, *, again: bool) -> None:
+        """Set a run's status; tags say why it did not finish, and what it took.
+
+        Args:
+            run_id: the run.
+            status: what it should show.
+            again: whether it may have ended before, and still say why.
+        """
+        if again:
             self.clear_outcome(run_id)
-            self.client.update_run(run_id, status=status)
+        tags = [RunTag(status.outcome, "true")] if status.outcome else []
+        if status.attempts:
+            tags.append(RunTag(LOST_TAG, str(status.attempts)))
+        if tags:
+            self.client.log_batch(run_id, tags=tags)
+        if status.name == "RUNNING":
+            self.client.update_run(run_id, status=status.name)
         else:
-            self.client.set_terminated(run_id, status=status, end_time=ended_ms)
+            self.client.set_terminated(run_id, status=status.name, end_time=status.ended_ms)
 
     def clear_outcome(self, run_id: str) -> None:
         """Take back what an earlier end of the run said."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from trainables.checkpoint import Checkpoints
+from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset
 from trainables.device import pick_device
@@ -24,11 +24,13 @@ class Report:
         epoch: counted from 1.
         metrics: what `Trainer.run_epoch` returned, or what is known of a diverged epoch.
         outcome: whether more epochs follow, and why not.
+        damaged: what was wrong with checkpoints that could not be used, a sentence each.
     """
 
     epoch: int
     metrics: dict[str, float]
     outcome: Outcome
+    damaged: tuple[str, ...] = ()
 
 
 class Attempt:
@@ -48,6 +50,7 @@ class Attempt:
         self.checkpoints = Checkpoints(Path(config["checkpoints"]))
         self.reported = min(int(config["acknowledged"]), self.settings.epochs - 1)
         self.trainer: Trainer | None = None
+        self.damaged: list[str] = []
         self.ended = False
 
     def next_report(self) -> Report:
@@ -72,17 +75,27 @@ class Attempt:
                 report = replace(report, epoch=epoch)
         self.reported = epoch
         self.ended = report.outcome != "running"
+        report = replace(report, damaged=tuple(self.damaged))
+        self.damaged.clear()
         return report
 
     def stored(self, epoch: int) -> Report | None:
         """Return an epoch that an earlier attempt finished but the study does not know."""
-        state = self.checkpoints.read(epoch)
+        state = self.read(epoch)
         if state is None:
             return None
         report = Report(epoch, state["metrics"], state["outcome"])
         if report.outcome == "complete":
             self.finish(state["trainer"])
         return report
+
+    def read(self, epoch: int) -> dict[str, Any] | None:
+        """Return the state after an epoch; a damaged one is as good as none, and is reported."""
+        try:
+            return self.checkpoints.read(epoch)
+        except DamagedError as damage:
+            self.damaged.append(str(damage))
+            return None
 
     def train(self) -> Report:
         """Train one epoch and write its checkpoint."""
@@ -130,7 +143,7 @@ class Attempt:
             direction=self.config["direction"],
         )
         for epoch in reversed(self.checkpoints.epochs()):
-            state = self.checkpoints.read(epoch) if epoch <= self.reported else None
+            state = self.read(epoch) if epoch <= self.reported else None
             if state is not None and state["trainer"] is not None:
                 trainer.load_state(state["trainer"])
                 break

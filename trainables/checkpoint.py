@@ -1,22 +1,33 @@
 """What a trial keeps on disk: the state after its newest epochs, and its best weights."""
 
+import hashlib
+import io
 import os
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load, save
 from torch import Tensor
 
 KEPT = 2
 """Epochs on disk: the one that the study has acknowledged, and the one on its way there."""
 
+DIGEST_BYTES = hashlib.sha256().digest_size
+"""Length of the checksum with which an epoch's file begins; `torch.load` reads what follows."""
+
+
+class DamagedError(RuntimeError):
+    """A checkpoint's file is there, but not as it was written; the message names it."""
+
 
 class Checkpoints:
     """The folder of one trial. A file in it is whole: it appears under its name when complete.
+
+    Disks lie all the same, so every file carries a checksum (SHA-256) of its content.
 
     Args:
         folder: of this trial alone; made at the first write.
@@ -26,20 +37,40 @@ class Checkpoints:
         self.folder = folder
 
     def write(self, epoch: int, state: dict[str, Any]) -> None:
-        """Write the state after an epoch, of plain types and tensors; keep the two newest."""
+        """Write the state after an epoch, of plain types and tensors; keep the two newest.
+
+        Raises:
+            OSError: the disk is full or cannot be written; the older epochs are still there.
+        """
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
         with self.replacing(self.path(epoch)) as file:
-            torch.save(state, file)
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
+            file.write(buffer.getbuffer())
         for old in self.epochs()[:-KEPT]:
             if old != epoch:
                 self.path(old).unlink(missing_ok=True)
 
     def read(self, epoch: int) -> dict[str, Any] | None:
-        """Return the state after an epoch, on the CPU; None if there is none or it is damaged."""
+        """Return the state after an epoch, on the CPU, or None if there is none.
+
+        Raises:
+            DamagedError: the file is not what was written.
+        """
+        path = self.path(epoch)
         try:
-            state = torch.load(self.path(epoch), map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError):
+            content = memoryview(path.read_bytes())
+        except FileNotFoundError:
             return None
-        return state if isinstance(state, dict) else None
+        except OSError as error:
+            raise DamagedError(f"{path} cannot be read: {error.strerror}") from error
+        digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+        if hashlib.sha256(payload).digest() != digest:
+            raise DamagedError(f"{path} does not match its checksum")
+        state: dict[str, Any] = torch.load(
+            io.BytesIO(payload), map_location="cpu", weights_only=True
+        )
+        return state
 
     def latest(self) -> int:
         """Return the newest epoch that has a file, 0 if none has."""
@@ -61,17 +92,27 @@ class Checkpoints:
 
     def write_best(self, weights: dict[str, Tensor], *, epoch: int, value: float) -> None:
         """Write ``best.safetensors``: the weights of the best epoch, which epoch, and its value."""
-        metadata = {"epoch": str(epoch), "value": repr(value)}
+        about = {"epoch": str(epoch), "value": repr(value), "sha256": checksum(weights)}
         with self.replacing(self.best) as file:
-            file.write(save(weights, metadata))
+            file.write(save(weights, about))
 
     def read_best(self) -> dict[str, Tensor]:
         """Return the best epoch's weights.
 
         Raises:
             FileNotFoundError: the trial has not completed.
+            DamagedError: the file is not what was written.
         """
-        return load_file(self.best)
+        content = self.best.read_bytes()
+        try:
+            weights = load(content)
+            with safe_open(self.best, framework="pt") as file:
+                known = file.metadata()["sha256"]
+        except (SafetensorError, KeyError, TypeError) as error:
+            raise DamagedError(f"{self.best} cannot be read: {error}") from error
+        if checksum(weights) != known:
+            raise DamagedError(f"{self.best} does not match its checksum")
+        return weights
 
     @property
     def best(self) -> Path:
@@ -101,3 +142,8 @@ class Checkpoints:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def checksum(weights: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of named tensors, in hexadecimal."""
+    return hashlib.sha256(save(weights)).hexdigest()

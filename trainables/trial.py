@@ -1,5 +1,6 @@
 """The Ray Tune trainable: one worker that trains trial after trial."""
 
+import dataclasses
 from typing import Any
 
 from ray import tune
@@ -37,14 +38,14 @@ class RecurrentTrial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """Return the next epoch that the study does not know: epoch, metrics and outcome.
+        """Return the next epoch that the study does not know: the fields of a `Report`.
 
         ``done`` is never set: what follows from an epoch is the study's verdict.
         """
         if self.attempt is None:
             raise RuntimeError("the trial has ended; reset_config takes the next one")
         report = self.attempt.next_report()
-        return {"epoch": report.epoch, "metrics": report.metrics, "outcome": report.outcome}
+        return dataclasses.asdict(report)
 
     def cleanup(self) -> None:
         """Drop the trial at hand."""

@@ -1,0 +1,267 @@
+"""What one job hands over to MLflow; every step may be repeated and changes nothing then."""
+
+import json
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import distributions
+from typing import Any
+
+import requests
+from mlflow.entities import Metric
+from mlflow.entities import Run as MlflowRun
+from mlflow.exceptions import MlflowException
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from search.home import Home
+from search.lease import LeaseLostError
+from search.outbox import read_epoch
+from search.store import PARENT, Job, JournalRow, Run, Store, StoreError
+from search.tracking import NewRun, RunKey, Status, Tracking
+
+logger = logging.getLogger("gatetune.delivery")
+
+ROWS = 2000
+"""Journal rows taken at once; bounds memory."""
+
+TROUBLE = (MlflowException, requests.RequestException, OSError)
+"""What MLflow's client raises when the server is away."""
+
+
+@dataclass
+class Delivery:
+    """Carries what one job has to say to MLflow, on behalf of the lease's owner.
+
+    The run of a trial is the one whose id stands in our database: it is written there before
+    anything is sent, so that of two runs, which a repeated request may make, one stays empty.
+
+    Raises from every method: `LeaseLostError` once another driver owns the job.
+    """
+
+    store: Store
+    job_id: str
+    owner: str
+    tracking: Tracking
+    known: dict[RunKey, str] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Learn which runs MLflow has, and make database and MLflow agree on them.
+
+        Where MLflow lost a run, or a person deleted it, all of its trial is delivered again.
+        """
+        existing = self.tracking.existing()
+        with self.session() as session:
+            rows = session.scalars(select(Run).where(Run.job_id == self.job_id)).all()
+            for row in rows:
+                key = (row.study, row.trial)
+                ids = [run.info.run_id for run in existing.get(key, [])]
+                if row.run_id is not None and row.run_id not in ids:
+                    self.forget(session, row)
+                row.run_id = row.run_id or next(iter(ids), None)
+                if row.run_id is not None:
+                    self.known[key] = row.run_id
+        self.delete_doubles(existing)
+
+    def delete_doubles(self, existing: dict[RunKey, list[MlflowRun]]) -> int:
+        """Delete the runs of a trial that are not the one in our database; return how many."""
+        doubles = [
+            run.info.run_id
+            for key, runs in existing.items()
+            for run in runs
+            if key in self.known and run.info.run_id != self.known[key]
+        ]
+        for run_id in doubles:
+            self.tracking.client.delete_run(run_id)
+        return len(doubles)
+
+    @staticmethod
+    def forget(session: Session, row: Run) -> None:
+        """Note that MLflow has nothing of a trial."""
+        row.run_id = row.delivered = None
+        session.execute(
+            update(JournalRow)
+            .where(JournalRow.study == row.study, JournalRow.trial == row.trial)
+            .values(delivered=False)
+        )
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Yield a session that can only commit while our driver owns the job."""
+        with self.store.session() as session:
+            ours = update(Job).where(Job.id == self.job_id, Job.lease_owner == self.owner)
+            done: Any = session.execute(ours.values(lease_owner=self.owner))
+            if done.rowcount != 1:
+                raise LeaseLostError(f"job {self.job_id} was taken over by another driver")
+            yield session
+
+    def deliver(self) -> int:
+        """Deliver one batch; return how many rows it held.
+
+        Statuses are read before the journal, and a trial's status is written after its last
+        epoch, so a status that is delivered here never overtakes a metric.
+        """
+        with self.store.session() as session:
+            runs = session.scalars(
+                select(Run)
+                .where(Run.job_id == self.job_id, Run.is_undelivered)
+                .order_by(Run.trial, Run.study)
+                .limit(ROWS)
+            ).all()
+            rows = session.scalars(
+                select(JournalRow)
+                .where(JournalRow.job_id == self.job_id, JournalRow.delivered.is_(False))
+                .order_by(JournalRow.time_ms)
+                .limit(ROWS)
+            ).all()
+        if not runs and not rows:
+            return 0
+        with self.session():
+            pass  # nothing is sent for a job that is another's
+        for run in runs:
+            self.ensure_run(run)
+        sent: list[JournalRow] = []
+        by_run: dict[RunKey, list[Metric]] = {}
+        for row in rows:
+            key = (row.study, row.trial)
+            if key in self.known and (metrics := metrics_of(row)) is not None:
+                by_run.setdefault(key, []).extend(metrics)
+                sent.append(row)
+        for key, metrics in by_run.items():
+            self.tracking.log_metrics(self.known[key], metrics)
+        ended = [] if len(rows) == ROWS else list(runs)
+        for run in ended:
+            self.tell_status(run, again=run.delivered is not None)
+        self.mark(sent, ended)
+        return len(sent) + len(ended)
+
+    def verify(self) -> int:
+        """Look at MLflow's runs once all is delivered; mend and return what is not as told.
+
+        A request that was given up may be carried out all the same, later than the next one.
+        """
+        existing = self.tracking.existing()
+        with self.session() as session:
+            rows = session.scalars(
+                select(Run).where(Run.job_id == self.job_id, ~Run.is_undelivered)
+            ).all()
+        mended = self.delete_doubles(existing)
+        for row in rows:
+            key = (row.study, row.trial)
+            shown = next(
+                (r for r in existing.get(key, []) if r.info.run_id == self.known.get(key)), None
+            )
+            if shown is not None and not status_of(row).fits(shown):
+                self.tell_status(row, again=True)
+                mended += 1
+        return mended
+
+    def ensure_run(self, run: Run) -> None:
+        """Create the MLflow run of a trial unless it exists, and say what it was made of."""
+        key = (run.study, run.trial)
+        if key not in self.known:
+            self.create_run(run)
+        if run.delivered is None:
+            self.tracking.log_parameters(self.known[key], json.loads(run.parameters))
+            if run.trial == PARENT:
+                self.describe_parent(self.known[key])
+
+    def create_run(self, run: Run) -> None:
+        """Create the MLflow run of a trial, and write down that it is the one."""
+        key = (run.study, run.trial)
+        new = NewRun(
+            key=key,
+            name=run.name,
+            started_ms=run.started_ms,
+            parent_id=None if run.trial == PARENT else self.known[(self.job_id, PARENT)],
+        )
+        run_id = self.tracking.create(new)
+        with self.session() as session:
+            session.get_one(Run, key).run_id = run_id
+        self.known[key] = run_id
+
+    def describe_parent(self, run_id: str) -> None:
+        """Attach what the job was made of: document, packages, commit, data; may be repeated."""
+        with self.store.session() as session:
+            job = session.get_one(Job, self.job_id)
+        client = self.tracking.client
+        client.log_text(run_id, job.source, "job.yaml")
+        client.log_text(run_id, packages(), "packages.txt")
+        if job.commit:
+            client.set_tag(run_id, "mlflow.source.git.commit", job.commit)
+            client.log_text(run_id, job.commit + "\n", "commit.txt")
+        if job.dataset:
+            self.tracking.log_dataset(run_id, json.loads(job.dataset), profile=job.dataset)
+
+    def tell_status(self, run: Run, *, again: bool) -> None:
+        """Give MLflow a run's status, and the reason where it failed."""
+        run_id = self.known[(run.study, run.trial)]
+        if run.delivered is None and run.status == "RUNNING":
+            return  # a new run is running
+        if run.reason:
+            self.tracking.client.log_text(run_id, run.reason, "traceback.txt")
+        self.tracking.set_status(run_id, status_of(run), again=again)
+
+    def mark(self, rows: list[JournalRow], runs: list[Run]) -> None:
+        """Remember what MLflow has."""
+        with self.session() as session:
+            if rows:
+                session.execute(
+                    update(JournalRow),
+                    [
+                        {"study": r.study, "trial": r.trial, "epoch": r.epoch, "delivered": True}
+                        for r in rows
+                    ],
+                )
+            if runs:
+                session.execute(
+                    update(Run),
+                    [
+                        {
+                            "study": r.study,
+                            "trial": r.trial,
+                            "delivered": r.told,
+                        }
+                        for r in runs
+                    ],
+                )
+
+
+def status_of(run: Run) -> Status:
+    """Return how MLflow should show a run."""
+    return Status(run.status, run.tag, run.attempts, run.ended_ms)
+
+
+def metrics_of(row: JournalRow) -> list[Metric] | None:
+    """Return an epoch's metrics with its own timestamp, so that a repeat is the same.
+
+    None where the row is damaged: it waits, and `gatetune doctor` names it.
+    """
+    try:
+        metrics, _, _ = read_epoch(row)
+    except StoreError as error:
+        logger.warning("%s", error)
+        return None
+    return [
+        Metric(name, value, row.time_ms, row.epoch)
+        for name, value in metrics.items()
+        if not math.isinf(value)
+    ]
+
+
+def packages() -> str:
+    """Return the installed packages, one ``name==version`` a line."""
+    names = {f"{d.metadata['Name']}=={d.version}" for d in distributions()}
+    return "\n".join(sorted(names, key=str.lower)) + "\n"
+
+
+def deliver_rest(home: Home, store: Store, job_id: str, owner: str) -> None:
+    """Deliver in this process what a job still has to say."""
+    with store.session() as session:
+        name = session.get_one(Job, job_id).name
+    delivery = Delivery(store, job_id, owner, Tracking(home, job_id, name))
+    delivery.start()
+    while delivery.deliver() or delivery.verify():
+        pass

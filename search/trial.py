@@ -1,0 +1,107 @@
+"""A trial in the hands of a driver: what fixes it, how it is tried, how it ends."""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from trainables.config import Parameters, TrialConfig
+
+ATTEMPTS = 3
+"""Workers that a trial may lose in a row without finishing an epoch before it is failed."""
+
+
+class Verdict(StrEnum):
+    """What follows from an epoch. All but CONTINUE end the trial."""
+
+    CONTINUE = "continue"
+    COMPLETE = "complete"
+    DIVERGED = "diverged"
+    PRUNED = "pruned"
+    BUDGET = "budget"
+
+
+MLFLOW_STATUS = {
+    Verdict.COMPLETE: "FINISHED",
+    Verdict.DIVERGED: "FAILED",
+    Verdict.PRUNED: "KILLED",
+    Verdict.BUDGET: "KILLED",
+}
+
+
+class Loss(StrEnum):
+    """Why an attempt at a trial ended without a result."""
+
+    MEMORY = "memory"
+    DISK = "disk"
+    OTHER = "other"
+
+
+SIGNS = {
+    # Of Python, NumPy, torch on CPU and GPU, and Ray's own watch over a node's memory.
+    Loss.MEMORY: r"\w*(?:OutOfMemory|Memory)Error\b|DefaultCPUAllocator|std::bad_alloc",
+    Loss.DISK: r"No space left on device|Disk quota exceeded",
+}
+
+
+def loss_of(reason: str) -> Loss:
+    """Return what kind of loss a traceback or message tells of."""
+    return next((loss for loss, sign in SIGNS.items() if re.search(sign, reason)), Loss.OTHER)
+
+
+def last_line(reason: str) -> str:
+    """Return the last line of a traceback, which says what happened."""
+    return (reason.strip().splitlines() or ["no reason is known"])[-1].strip()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial that is fixed beforehand: a baseline, or a replicate of the confirmation."""
+
+    parameters: Parameters
+    """Values for the space's parameters."""
+    overrides: Parameters
+    """Other settings that differ from the job's training."""
+    seed: int | None = None
+    """Training seed; derived from the trial's number where None."""
+    attrs: dict[str, Any] = field(default_factory=dict)
+    """What the study should remember about it, such as `baseline`."""
+
+
+@dataclass
+class LiveTrial:
+    """A trial that is being trained, or waits to be."""
+
+    number: int
+    trial_id: int
+    config: TrialConfig
+    seed: int
+    baseline: bool
+    acknowledged: int = 0
+    """Epochs that the study has committed."""
+    lost_after: list[int] = field(default_factory=list)
+    """Epochs that were acknowledged when an attempt was lost, one entry an attempt."""
+    alone: bool = False
+    """Whether it runs only while nothing else does, since memory was short beside others."""
+    best: float | None = None
+
+    def lose(self, loss: Loss) -> bool:
+        """Count a lost attempt and return whether there is hope in another.
+
+        Out of memory gets one more attempt alone. Anything else gets three without progress, the
+        last of them alone: a worker that the kernel killed for its memory cannot say so.
+        """
+        hopeless = loss is Loss.MEMORY and self.alone
+        self.lost_after.append(self.acknowledged)
+        in_a_row = self.lost_after.count(self.acknowledged)
+        self.alone = self.alone or loss is Loss.MEMORY or in_a_row == ATTEMPTS - 1
+        return not hopeless and in_a_row < ATTEMPTS
+
+
+def state_of(trial: FrozenTrial) -> str:
+    """Return complete, pruned, diverged, budget, failed, running or waiting."""
+    if trial.state is TrialState.PRUNED:
+        return next((a for a in ("diverged", "budget") if a in trial.user_attrs), "pruned")
+    return "failed" if trial.state is TrialState.FAIL else trial.state.name.lower()

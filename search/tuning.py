@@ -1,0 +1,107 @@
+"""The three hooks by which Ray Tune asks a study: each passes on and never raises."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.stopper import Stopper
+
+if TYPE_CHECKING:
+    from search.engine import Engine
+
+
+class StudySearcher(Searcher):
+    """Tune's searcher: asks the study. Never raises."""
+
+    def __init__(self, engine: "Engine") -> None:
+        super().__init__()
+        self.engine = engine
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return a configuration, None for not yet, or FINISHED."""
+        try:
+            return self.engine.suggest(trial_id)
+        except Exception as error:
+            self.engine.guard(error)
+            return Searcher.FINISHED
+
+    def on_trial_complete(
+        self,
+        trial_id: str,
+        result: dict[str, Any] | None = None,  # noqa: ARG002
+        error: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        """Count an error that the scheduler was not told about."""
+        if error:
+            try:
+                self.engine.lose(trial_id, "the worker was lost")
+            except Exception as fault:
+                self.engine.guard(fault)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: the study is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing: the study is the state."""
+
+
+class StudyScheduler(FIFOScheduler):
+    """Tune's scheduler: commits each result to the study. Never raises."""
+
+    def __init__(self, engine: "Engine") -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.engine = engine
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ARG002
+        """Return a trial that waits for a worker; Tune's own walks over all that ever ran."""
+        return next(
+            (trial for trial in self.engine.placed.values() if trial.status == Trial.PENDING), None
+        )
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+        """Remember Tune's trial, to notice an ERROR that nobody announces."""
+        self.engine.placed[self.engine.numbers[trial.trial_id]] = trial
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
+        """Commit an epoch."""
+        try:
+            return self.engine.report(trial.trial_id, result)
+        except Exception as error:
+            self.engine.guard(error)
+            return str(TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+        """Count a failed attempt, with the worker's traceback."""
+        try:
+            self.engine.lose(trial.trial_id, reason_of(trial))
+        except Exception as error:
+            self.engine.guard(error)
+
+
+class StudyStopper(Stopper):
+    """Ends Tune's loop when the engine is halted; Tune asks it in each round."""
+
+    def __init__(self, engine: "Engine") -> None:
+        self.engine = engine
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:  # noqa: ARG002
+        """Stop no single trial: that is the scheduler's verdict."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the whole run should end now."""
+        try:
+            self.engine.poll()
+        except Exception as error:
+            self.engine.guard(error)
+        return self.engine.halted
+
+
+def reason_of(trial: Trial) -> str:
+    """Return the text of what ended a trial, a traceback where the worker left one."""
+    path = trial.error_file
+    if path is None or not Path(path).exists():
+        return "the worker was lost"
+    return Path(path).read_text(encoding="utf-8", errors="replace").strip()
