@@ -57,15 +57,15 @@ class TrivialTrial(tune.Trainable):
         """Report one epoch."""
         value = objective(self.parameters["learning_rate"], self.parameters["layers"])
         metrics = {"val_accuracy": value, "val_loss": 1 - value, "train_loss": 1 - value}
-        return {"epoch": 1, "metrics": metrics, "outcome": "complete"}
+        return {"epoch": 1, "metrics": metrics, "outcome": "complete", "damaged": ()}
 
 
 def gatetune(trials: int, folder: Path) -> float:
     """Return the seconds that Gatetune needs for the trials, delivery to MLflow included."""
     os.environ["GATETUNE_HOME"] = str(folder)
     from search import driver, jobs
+    from search.courier import Courier
     from search.home import Home
-    from search.lease import Lease
     from search.progress import Progress
     from search.spec import parse_job
     from search.store import Store, undelivered
@@ -78,14 +78,14 @@ def gatetune(trials: int, folder: Path) -> float:
     job_id = jobs.create(store, spec, text, {"name": "none", "fingerprint": "0" * 64})
     vars(driver)["RecurrentTrial"] = TrivialTrial
     progress = Progress(Console(quiet=True), job_id, "")
-    one = driver.Driver(home, store, job_id, spec, None, progress)  # type: ignore[arg-type]
+    one = driver.Driver(home, store, job_id, spec, None, progress)
     began = time.perf_counter()
-    with Lease(store, job_id) as lease:
+    with one.lease:
         one.begin()
-        delivery = driver.DeliveryProcess(home, job_id)
-        ran = one.run_study(lease, "searching", job_id, [])
+        courier = Courier(home, job_id, one.lease.owner)
+        ran = one.run_study("searching", job_id, [], None)  # type: ignore[arg-type]
         searched = time.perf_counter() - began
-        assert delivery.drain(), "MLflow did not take everything"
+        assert courier.drain(), "MLflow did not take everything"
     took = time.perf_counter() - began
     assert len(ran) == trials
     assert undelivered(store, job_id) == 0

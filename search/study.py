@@ -98,6 +98,8 @@ class JobStudy:
             journal.setdefault(row.trial, []).append(row)
         for trial in storage.get_all_trials(self.study_id):
             self.load_trial(trial, journal.get(trial.number, []))
+        if self.best is not None and self.reaches_target(self.best[1]):
+            self.close("target")
 
     def load_trial(self, trial: FrozenTrial, epochs: Sequence[JournalRow]) -> None:
         """Take one trial of the database into the mirror, the rungs and the counts."""

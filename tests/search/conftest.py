@@ -9,7 +9,8 @@ from search.champion import Candidate, Result
 from search.lease import Lease
 from search.spec import JobSpec, parse_job
 from search.store import Job, Store
-from search.study import JobStudy, LiveTrial, Proposal
+from search.study import JobStudy
+from search.trial import LiveTrial, Proposal
 
 DOCUMENT = """
 name: tiny

@@ -14,17 +14,20 @@ import pytest
 from mlflow.exceptions import MlflowException
 from sqlalchemy import update
 
-from search.delivery import Delivery, Orders, run
+from search.delivery import Orders, Rounds
+from search.handover import Delivery
 from search.home import Home
+from search.lease import LeaseLostError
 from search.serving import HOST, SETTINGS, await_answer, command, end
-from search.store import PARENT, JournalRow, Run, Store, undelivered
-from search.study import MLFLOW_STATUS, Verdict
+from search.store import PARENT, Job, JournalRow, Run, Store, undelivered
 from search.tracking import NewRun, Tracking
+from search.trial import MLFLOW_STATUS, Verdict
 from tests.conftest import free_port
 from tests.search.conftest import add_job, make_spec
 from tests.search.installations import installed
 
 JOB = "tiny-0001"
+OWNER = "elsewhere:1:2:ab"
 
 
 @pytest.fixture
@@ -36,6 +39,7 @@ def installation(home: Path) -> Home:
 def store(installation: Home) -> Iterator[Store]:
     opened = Store.open(installation.database_url)
     add_job(opened, make_spec(), JOB)
+    owned_by(opened, OWNER)
     add_run(opened, PARENT)
     yield opened
     opened.close()
@@ -47,9 +51,18 @@ def delivery(installation: Home, store: Store) -> Delivery:
 
 
 def connected(home: Home, store: Store) -> Delivery:
-    made = Delivery(store, JOB, Tracking(home, JOB, "tiny"))
+    made = Delivery(store, JOB, OWNER, Tracking(home, JOB, "tiny"))
     made.start()
     return made
+
+
+def owned_by(store: Store, owner: str) -> None:
+    with store.session() as session:
+        session.execute(update(Job).values(lease_owner=owner, lease_until=9e9))
+
+
+def run(store: Store, connect: Callable[[], Delivery], orders: str) -> bool:
+    return Rounds(store, JOB, connect, Orders(io.StringIO(orders).readline)).run()
 
 
 def add_run(store: Store, trial: int, *values: float, **columns: Any) -> None:
@@ -186,6 +199,78 @@ def test_a_failure_has_its_traceback_as_an_artifact(
     )
 
 
+def test_a_run_that_went_on_before_its_interruption_was_told_shows_none(
+    installation: Home, store: Store, delivery: Delivery
+) -> None:
+    add_run(store, 0, 0.5, status="KILLED", tag="interrupted", ended_ms=9000)
+    everything(delivery)
+    change(store, 0, status="FINISHED", tag=None, ended_ms=9900, attempts=1)
+    everything(delivery)
+    run = in_mlflow(installation)[0]
+    assert run.info.status == "FINISHED"
+    assert "interrupted" not in run.data.tags
+    assert run.data.tags["gatetune.workers_lost"] == "1"
+
+
+def test_of_doubled_runs_the_one_that_was_written_down_stays(
+    installation: Home, store: Store, delivery: Delivery
+) -> None:
+    delivery.tracking.create(NewRun((JOB, 0), "of a repeated request", 1, None))
+    add_run(store, 0, 0.5, status="FINISHED", ended_ms=9000)
+    everything(delivery)
+    assert len(list(delivery.tracking.runs())) == 3
+    assert delivery.verify() == 1
+    assert history(installation, 0) == [(1, 0.5, 2001)]
+
+
+def test_a_status_that_a_late_request_changed_is_told_again(
+    installation: Home, store: Store, delivery: Delivery
+) -> None:
+    add_run(store, 0, 0.5, status="FINISHED", ended_ms=9000)
+    everything(delivery)
+    assert delivery.verify() == 0
+    run_id = in_mlflow(installation)[0].info.run_id
+    delivery.tracking.client.update_run(run_id, status="RUNNING")
+    delivery.tracking.client.set_tag(run_id, "interrupted", "true")
+    assert delivery.verify() == 1
+    assert delivery.verify() == 0
+    run = in_mlflow(installation)[0]
+    assert (run.info.status, run.info.end_time) == ("FINISHED", 9000)
+
+
+def test_a_run_that_somebody_deleted_is_delivered_again_whole(
+    installation: Home, store: Store, delivery: Delivery
+) -> None:
+    add_run(store, 0, 0.5, 0.7, status="FINISHED", ended_ms=9000)
+    everything(delivery)
+    delivery.tracking.client.delete_run(in_mlflow(installation)[0].info.run_id)
+    everything(connected(installation, store))
+    assert history(installation, 0) == [(1, 0.5, 2001), (2, 0.7, 2002)]
+    assert in_mlflow(installation)[0].data.params == {"layers": "1"}
+
+
+def test_once_another_driver_owns_the_job_nothing_is_sent(
+    installation: Home, store: Store, delivery: Delivery
+) -> None:
+    everything(delivery)
+    add_run(store, 0, 0.5)
+    owned_by(store, "elsewhere:2:2:cd")
+    with pytest.raises(LeaseLostError):
+        delivery.deliver()
+    assert set(in_mlflow(installation)) == {PARENT}
+
+
+def test_a_damaged_row_waits_and_holds_nothing_up(
+    installation: Home, store: Store, delivery: Delivery
+) -> None:
+    add_run(store, 0, 0.5, 0.7, status="FINISHED", ended_ms=9000)
+    with store.session() as session:
+        session.get_one(JournalRow, (JOB, 0, 1)).metrics = '{"val_accuracy":'
+    everything(delivery)
+    assert history(installation, 0) == [(2, 0.7, 2002)]
+    assert undelivered(store, JOB) == 1
+
+
 def test_an_interrupted_run_goes_on_and_finishes(
     installation: Home, store: Store, delivery: Delivery
 ) -> None:
@@ -205,7 +290,7 @@ def test_an_interrupted_run_goes_on_and_finishes(
 def test_a_parent_that_was_only_created_is_told_what_the_job_was_made_of(
     installation: Home, store: Store, delivery: Delivery
 ) -> None:
-    new = NewRun((JOB, PARENT), JOB, 1000, {}, None, {})
+    new = NewRun((JOB, PARENT), JOB, 1000, None)
     delivery.tracking.create(new)  # and here the process died
     everything(connected(installation, store))
     run = in_mlflow(installation)[PARENT]
@@ -231,8 +316,7 @@ class Away:
 
 def test_a_drain_delivers_all_and_ends(installation: Home, store: Store) -> None:
     add_run(store, 0, 0.5)
-    orders = Orders(io.StringIO("drain\n").readline)
-    assert run(lambda: connected(installation, store), orders)
+    assert run(store, lambda: connected(installation, store), "drain\n")
     assert history(installation, 0) == [(1, 0.5, 2001)]
     assert undelivered(store, JOB) == 0
 
@@ -240,8 +324,10 @@ def test_a_drain_delivers_all_and_ends(installation: Home, store: Store) -> None
 def test_while_mlflow_is_away_rows_wait_and_later_arrive(installation: Home, store: Store) -> None:
     add_run(store, 0, 0.5)
     away = Away(lambda: connected(installation, store), back=2)
-    assert run(away, Orders(io.StringIO("drain\n").readline))
+    assert run(store, away, "drain\n")
     assert away.tries == 2
+    with store.session() as session:
+        assert session.get_one(Job, JOB).mlflow_away_since is None
     assert history(installation, 0) == [(1, 0.5, 2001)]
 
 
@@ -251,7 +337,11 @@ def test_a_drain_gives_up_on_an_mlflow_that_stays_away(
     monkeypatch.setattr("search.delivery.PATIENCE_S", 0.0)
     add_run(store, 0, 0.5)
     away = Away(lambda: pytest.fail("never back"), back=99)
-    assert not run(away, Orders(io.StringIO("drain\n").readline))
+    assert not run(store, away, "drain\n")
+    with store.session() as session:
+        job = session.get_one(Job, JOB)
+    assert job.mlflow_away_since is not None
+    assert "connection refused" in (job.mlflow_error or "")
     assert undelivered(store, JOB) == 3
 
 
@@ -260,7 +350,7 @@ def test_the_end_of_standard_input_ends_it_with_the_rest_waiting(store: Store) -
     orders = Orders(io.StringIO("").readline)
     orders.wait(10)
     assert orders.abandoned
-    assert not run(lambda: pytest.fail("nothing is to be delivered"), orders)
+    assert not Rounds(store, JOB, lambda: pytest.fail("nothing is to be delivered"), orders).run()
     assert undelivered(store, JOB) == 3
 
 
@@ -283,7 +373,7 @@ def test_the_process_delivers_over_http_and_prints_nothing(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{HOST}:{port}")
         for _ in range(2):
             done = subprocess.run(
-                [sys.executable, "-m", "search.delivery", JOB],
+                [sys.executable, "-m", "search.delivery", JOB, OWNER],
                 input="drain\n",
                 capture_output=True,
                 text=True,

@@ -1,6 +1,8 @@
 """Ray Tune over a study, with workers that do what workers must survive."""
 
+import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,15 +10,16 @@ from typing import Any
 
 import pytest
 import ray
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray import tune
 
 from search.cluster import ClusterError, check_resources, cluster, slots
-from search.engine import Engine, Interrupted
+from search.engine import Engine, Interrupted, UnworkableError
 from search.lease import Lease
 from search.spec import JobSpec
 from search.store import Store
-from search.study import JobStudy, LiveTrial, Verdict
+from search.study import JobStudy
+from search.trial import LiveTrial, Verdict
 from tests.search.conftest import make_spec
 
 
@@ -39,7 +42,13 @@ class Scripted(tune.Trainable):
         if self.script.get("die") == str(number) and not marker.exists():
             marker.touch()
             os._exit(1)
-        if self.script.get("raise") == str(number):
+        if self.script.get("freeze") == str(number) and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if self.script.get("full") == str(number) and not marker.exists():
+            marker.touch()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self.script.get("raise") in {str(number), "all"}:
             raise ValueError(f"trial {number} cannot be trained")
         gpus = [str(gpu) for gpu in ray.get_gpu_ids()]
         (Path(self.script["folder"]) / f"gpu-{number}").write_text(",".join(gpus))
@@ -49,6 +58,7 @@ class Scripted(tune.Trainable):
             "epoch": self.epoch,
             "metrics": {"val_accuracy": value, "val_loss": 1 - value},
             "outcome": "complete" if last else "running",
+            "damaged": ("epoch-000001.pt is damaged",) if self.script.get("damage") else (),
         }
 
 
@@ -70,6 +80,9 @@ class Recorder:
 
     def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
         self.losses.append((live.number, reason, again))
+
+    def damaged(self, live: LiveTrial, what: str) -> None:
+        self.losses.append((live.number, what, True))
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +125,7 @@ def make(
             trainable=Scripted,
             data={"folder": str(tmp_path)} | script,
             checkpoints=tmp_path / "checkpoints",
+            scratch=tmp_path / "scratch",
             observer=recorder,
             should_stop=should_stop,
             elapsed_s=lambda: 0.0,
@@ -123,8 +137,12 @@ def make(
         study.shut()
 
 
+def trials(study: JobStudy) -> list[FrozenTrial]:
+    return study.storage.optuna.get_all_trials(study.study_id)
+
+
 def states(study: JobStudy) -> list[TrialState]:
-    return [t.state for t in study.storage.optuna.get_all_trials(study.study_id)]
+    return [trial.state for trial in trials(study)]
 
 
 def test_runs_the_whole_budget(make: Make) -> None:
@@ -140,6 +158,42 @@ def test_a_dead_worker_costs_an_attempt_and_no_trial(make: Make) -> None:
     engine.run()
     assert states(study) == [TrialState.COMPLETE] * 3
     assert [(number, again) for number, _, again in recorder.losses] == [(1, True)]
+
+
+def test_a_frozen_worker_is_ended_and_its_trial_goes_on(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.engine.GRACE_S", 0.0)
+    engine, study, recorder = make("budget.trials=3", "workers.epoch_limit_s=10", freeze="1")
+    engine.run()
+    assert states(study) == [TrialState.COMPLETE] * 3
+    assert [(number, again) for number, _, again in recorder.losses] == [(1, True)]
+
+
+def test_a_full_disk_ends_the_run_and_loses_nothing(make: Make) -> None:
+    engine, _, _ = make("budget.trials=3", full="1")
+    with pytest.raises(UnworkableError, match=r"the disk of .*checkpoints is full; no trial is"):
+        engine.run()
+    again, resumed, _ = make("budget.trials=3", full="1")
+    again.run()
+    assert states(resumed) == [TrialState.COMPLETE] * 3
+    assert [t.user_attrs["lost_after"] for t in trials(resumed) if t.number == 1] == [[]]
+
+
+def test_a_job_whose_every_trial_fails_ends_early_and_says_why(make: Make) -> None:
+    engine, study, _ = make("budget.trials=20", "workers.concurrent=1", **{"raise": "all"})
+    with pytest.raises(
+        UnworkableError, match=r"5 trials in a row failed .*: ValueError: trial \d+ cannot be"
+    ):
+        engine.run()
+    assert TrialState.RUNNING not in states(study)
+
+
+def test_a_damaged_checkpoint_is_told_and_remembered(make: Make) -> None:
+    engine, study, recorder = make("budget.trials=1", "training.epochs=1", damage="yes")
+    engine.run()
+    assert recorder.losses == [(0, "epoch-000001.pt is damaged", True)]
+    assert trials(study)[0].user_attrs["damaged"] == "epoch-000001.pt is damaged"
 
 
 def test_a_trial_that_always_raises_is_failed_with_its_traceback(make: Make) -> None:

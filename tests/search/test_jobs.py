@@ -164,8 +164,8 @@ class TestShow:
             if ending == "diverged":
                 study.report(live.number, 1, {"train_loss": float("nan")}, "diverged")
             elif ending == "fail":
-                while study.fail(live.number, "out of memory"):
-                    train(study)
+                live.lost_after = [0, 0]
+                study.fail(live.number, "poison")
             elif ending == "requeue":
                 waiting = live
         study.requeue(waiting.number)

@@ -9,7 +9,8 @@ from search.lease import Lease
 from search.progress import Progress
 from search.spec import JobSpec
 from search.store import Store
-from search.study import JobStudy, LiveTrial, Verdict
+from search.study import JobStudy
+from search.trial import LiveTrial, Verdict
 from tests.search.conftest import asked, make_spec, open_study
 
 SPEC = make_spec("baseline=[{cell: gru, hidden_size: 8, learning_rate: 0.01}]")
@@ -105,17 +106,26 @@ def test_a_second_start_says_how_far_the_first_came(study: JobStudy) -> None:
 def test_a_lost_trial_names_the_last_line_of_its_reason(study: JobStudy) -> None:
     progress = make_progress(terminal=False)
     progress.stage("searching", study)
-    for again in (True, True, False):
-        live = start(progress, study)
-        assert study.fail(live.number, "Traceback\nMemoryError: [no] room") is again
+    live = start(progress, study)
+    for again in (True, False):
+        progress.asked(live)
+        live.alone = again
         progress.lost(live, "Traceback\nMemoryError: [no] room\n", again=again)
     assert words(printed(progress)).splitlines()[1:] == [
-        "trial 000 attempt 1 ended, it is tried again: MemoryError: [no] room",
-        "trial 000 attempt 2 ended, it is tried again: MemoryError: [no] room",
+        "trial 000 lost its worker, it is tried again alone: MemoryError: [no] room",
         "trial 000 failed: MemoryError: [no] room",
     ]
     progress.lost(start(progress, study), "\n", again=True)
-    assert printed(progress).endswith("no reason known\n")
+    assert printed(progress).endswith("no reason is known\n")
+
+
+def test_a_damaged_checkpoint_is_told(study: JobStudy) -> None:
+    progress = make_progress(terminal=False)
+    progress.stage("searching", study)
+    progress.damaged(start(progress, study), "epoch-000002.pt does not match its checksum")
+    assert words(printed(progress)).splitlines()[1:] == [
+        "trial 000 goes on from an earlier epoch: epoch-000002.pt does not match its checksum"
+    ]
 
 
 def test_the_live_table_has_running_and_best_trials(study: JobStudy) -> None:

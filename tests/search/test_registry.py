@@ -13,9 +13,11 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from search.champion import Candidate, Result
+from search.handover import deliver_rest
 from search.home import Home
+from search.lease import Lease
 from search.models import measure, save_champion
-from search.registry import Incumbent, decide, deliver_rest, publish
+from search.registry import Incumbent, decide, publish
 from search.registry import incumbent as present_champion
 from search.spec import JobSpec
 from search.storage import open_storage
@@ -132,7 +134,8 @@ def finish_job(
     save_champion(measured, spec, job_id, digits, folder)
     with store.session() as session:
         session.get_one(Job, job_id).result = measured.model_dump_json()
-    deliver_rest(home, store, job_id)
+    with Lease(store, job_id) as lease:
+        deliver_rest(home, store, job_id, lease.owner)
     return folder
 
 
@@ -172,8 +175,8 @@ def test_the_champion_answers_where_this_project_is_not_installed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """Publishing twice registers once, prints nothing, and repeats no metric."""
-    folder = finish_job(installation, store, digits, GOOD)
-    published = [publish(installation, store, JOB, folder) for _ in range(2)]
+    finish_job(installation, store, digits, GOOD)
+    published = [publish(installation, store, JOB) for _ in range(2)]
     assert capfd.readouterr() == ("", "")
     assert published[0] == published[1]
     assert published[0] is not None
@@ -197,12 +200,12 @@ def test_the_champion_answers_where_this_project_is_not_installed(
 def test_a_better_job_takes_the_alias_over_and_a_repeat_of_the_old_one_does_not(
     installation: Home, store: Store, digits: SequenceDataset
 ) -> None:
-    first = finish_job(installation, store, digits, GOOD)
-    publish(installation, store, JOB, first)
+    finish_job(installation, store, digits, GOOD)
+    publish(installation, store, JOB)
     better = result(candidate(2, 0.96, 0.97), candidate(0, 0.80, 0.82, baseline=True))
-    second = finish_job(installation, store, digits, better, "tiny-0002")
-    taken = publish(installation, store, "tiny-0002", second)
-    publish(installation, store, JOB, first)
+    finish_job(installation, store, digits, better, "tiny-0002")
+    taken = publish(installation, store, "tiny-0002")
+    publish(installation, store, JOB)
     assert taken is not None
     assert (taken["version"], taken["alias"]) == ("2", "champion")
     client = Tracking(installation, JOB, "tiny").client
@@ -216,7 +219,7 @@ def test_a_job_without_a_result_registers_nothing(installation: Home, store: Sto
             Run(study=JOB, trial=PARENT, job_id=JOB, name=JOB, parameters="{}", status="RUNNING",
                 started_ms=1000)
         )  # fmt: skip
-    assert publish(installation, store, JOB, installation.checkpoints / JOB) is None
+    assert publish(installation, store, JOB) is None
     tracking = Tracking(installation, JOB, "tiny")
     with pytest.raises(MlflowException, match="Registered Model with name=tiny not found"):
         tracking.client.get_registered_model("tiny")

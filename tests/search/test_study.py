@@ -10,8 +10,9 @@ from sqlalchemy import select
 
 from search.lease import Lease, LeaseLostError
 from search.spec import JobSpec
-from search.store import PARENT, JournalRow, Run, Store
-from search.study import JobStudy, Proposal, Verdict
+from search.store import PARENT, JournalRow, Run, Store, StoreError
+from search.study import JobStudy
+from search.trial import Proposal, Verdict
 from tests.search.conftest import make_spec
 
 BASELINE = Proposal({"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}, {"batch_size": 32},
@@ -148,18 +149,78 @@ class StudySuite:
         ]
         study.shut()
 
-    def test_three_lost_attempts_fail_a_trial(self, study: JobStudy, opened: Store) -> None:
+    def test_three_lost_attempts_in_a_row_fail_a_trial(self, opened: Store, lease: Lease) -> None:
+        study = self.reopen(opened, lease, "budget.trials=1")
         for again in (True, True, False):
             live = study.ask()
             assert live is not None
-            assert live.number == 0
-            assert study.fail(0, "Traceback: out of memory") is again
+            assert study.fail(0, "Traceback: it is poison") is again
         assert study.ended == {0: "failed"}
         trial = study.storage.optuna.get_all_trials(study.study_id)[0]
         assert trial.state is TrialState.FAIL
-        assert trial.user_attrs["reason"] == "Traceback: out of memory"
+        assert trial.user_attrs["reason"] == "Traceback: it is poison"
         with opened.session() as session:
-            assert session.get_one(Run, (study.name, 0)).status == "FAILED"
+            run = session.get_one(Run, (study.name, 0))
+        assert (run.status, run.attempts) == ("FAILED", 3)
+        study.shut()
+
+    def test_out_of_memory_is_tried_alone_after_all_others_and_over_restarts(
+        self, opened: Store, lease: Lease
+    ) -> None:
+        study = self.reopen(opened, lease, "budget.trials=2")
+        assert study.ask() is not None
+        assert study.fail(0, "torch.OutOfMemoryError: CUDA out of memory")
+        other = study.ask()
+        assert (other and other.number) == 1
+        assert study.ask() is None  # it waits for the other to end
+        study.shut()
+        again = self.reopen(opened, lease, "budget.trials=2")
+        assert self.run_trial(again, 0.5) == 1
+        alone = again.ask()
+        assert (alone and alone.number) == 0
+        assert not again.fail(0, "MemoryError")
+        assert again.ended == {1: "complete", 0: "failed"}
+        again.shut()
+
+    def test_a_full_disk_costs_no_attempt(self, study: JobStudy) -> None:
+        for _ in range(4):
+            live = study.ask()
+            assert (live and live.number) == 0
+            assert study.fail(0, "OSError: [Errno 28] No space left on device")
+
+    def test_failure_after_failure_is_noticed_and_an_epoch_ends_it(
+        self, opened: Store, lease: Lease
+    ) -> None:
+        study = self.reopen(opened, lease, "budget.trials=20")
+
+        def fail_one() -> None:
+            live = study.ask()
+            assert live is not None
+            live.lost_after = [0, 0]
+            assert not study.fail(live.number, "ImportError")
+
+        for _ in range(4):
+            fail_one()
+        self.run_trial(study, 0.5)
+        for failing in (False, False, False, False, True):
+            fail_one()
+            assert study.is_failing is failing
+        study.shut()
+
+    def test_a_damaged_row_is_named(self, study: JobStudy, opened: Store, lease: Lease) -> None:
+        self.run_trial(study, 0.6)
+        with opened.session() as session:
+            session.get_one(JournalRow, (study.name, 0, 2)).metrics = "[0.6]"
+        with pytest.raises(StoreError, match="row of epoch 2 of trial 0 of tiny-0001 is damaged"):
+            self.reopen(opened, lease)
+
+    def test_outranked_trials_are_named_once(self, opened: Store, lease: Lease) -> None:
+        study = self.reopen(opened, lease, "confirm.top=2", fixed=(BASELINE,))
+        for value in (0.1, 0.5, 0.7, 0.6, 0.7):
+            self.run_trial(study, value)
+        assert study.outranked() == [1, 3]
+        assert study.outranked() == []
+        study.shut()
 
     def test_baselines_come_first_and_are_never_pruned(self, opened: Store, lease: Lease) -> None:
         study = self.reopen(
@@ -186,6 +247,9 @@ class StudySuite:
         assert study.ended == {1: "complete", 0: "budget"}
         assert study.done
         study.shut()
+        again = self.reopen(opened, lease, "budget.target=0.8")
+        assert again.done
+        again.shut()
 
     def test_spent_hours_end_what_waits(self, study: JobStudy) -> None:
         live = study.ask()

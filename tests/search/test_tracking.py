@@ -7,7 +7,7 @@ from mlflow.entities import Metric
 
 from search.home import Home
 from search.store import PARENT
-from search.tracking import BATCH, NewRun, Tracking
+from search.tracking import BATCH, NewRun, RunKey, Status, Tracking
 from tests.search.installations import installed
 
 
@@ -17,7 +17,7 @@ def tracking(home: Path) -> Tracking:
 
 
 def new_run(trial: int, *, started_ms: int = 1000, parent_id: str | None = None) -> NewRun:
-    return NewRun(("tiny-0001", trial), f"run {trial}", started_ms, {"layers": 2}, parent_id, {})
+    return NewRun(("tiny-0001", trial), f"run {trial}", started_ms, parent_id)
 
 
 def test_an_experiment_is_made_once_and_shows_training_runs(tracking: Tracking) -> None:
@@ -33,21 +33,30 @@ def test_an_experiment_deleted_by_a_person_comes_back(tracking: Tracking) -> Non
     assert again.client.get_experiment(tracking.experiment_id).lifecycle_stage == "active"
 
 
+def ids(tracking: Tracking) -> dict[RunKey, list[str]]:
+    return {key: [r.info.run_id for r in runs] for key, runs in tracking.existing().items()}
+
+
 def test_a_child_is_found_under_its_parent_and_number(tracking: Tracking) -> None:
     parent = tracking.create(new_run(PARENT))
     child = tracking.create(new_run(3, parent_id=parent))
-    assert tracking.existing() == {("tiny-0001", PARENT): parent, ("tiny-0001", 3): child}
+    assert ids(tracking) == {("tiny-0001", PARENT): [parent], ("tiny-0001", 3): [child]}
     run = tracking.client.get_run(child)
     assert run.data.tags["mlflow.parentRunId"] == parent
-    assert run.data.params == {"layers": "2"}
     assert run.info.run_name == "run 3"
 
 
-def test_of_doubled_runs_the_oldest_stays(tracking: Tracking) -> None:
+def test_doubled_runs_are_told_oldest_first(tracking: Tracking) -> None:
     late = tracking.create(new_run(0, started_ms=2000))
     early = tracking.create(new_run(0, started_ms=1000))
-    assert tracking.existing() == {("tiny-0001", 0): early}
-    assert tracking.client.get_run(late).info.lifecycle_stage == "deleted"
+    assert ids(tracking) == {("tiny-0001", 0): [early, late]}
+
+
+def test_parameters_may_be_set_again(tracking: Tracking) -> None:
+    run_id = tracking.create(new_run(0))
+    for _ in range(2):
+        tracking.log_parameters(run_id, {"layers": 2})
+    assert tracking.client.get_run(run_id).data.params == {"layers": "2"}
 
 
 def test_runs_of_other_jobs_are_left_alone(tracking: Tracking) -> None:
@@ -77,11 +86,14 @@ def test_the_data_set_is_an_input_with_its_digest(tracking: Tracking) -> None:
 
 def test_a_run_that_goes_on_loses_the_tag_of_its_end(tracking: Tracking) -> None:
     run_id = tracking.create(new_run(0))
-    tracking.set_status(run_id, "KILLED", "interrupted", ended_ms=5000)
+    interrupted = Status("KILLED", "interrupted", attempts=1, ended_ms=5000)
+    tracking.set_status(run_id, interrupted, again=False)
     run = tracking.client.get_run(run_id)
+    assert interrupted.fits(run)
+    assert run.data.tags["gatetune.workers_lost"] == "1"
     assert (run.info.status, run.info.end_time) == ("KILLED", 5000)
     assert run.data.tags["interrupted"] == "true"
-    tracking.set_status(run_id, "RUNNING", None, ended_ms=None)
+    tracking.set_status(run_id, Status("RUNNING", None, 1, None), again=True)
     run = tracking.client.get_run(run_id)
     assert run.info.status == "RUNNING"
     assert "interrupted" not in run.data.tags

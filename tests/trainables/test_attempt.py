@@ -99,9 +99,12 @@ def test_lost_epochs_are_trained_again_in_silence(
     for epoch in lost:
         folder.path(epoch).write_bytes(b"damaged")
 
-    report = attempt(trial_config, digits, acknowledged=2).next_report()
+    again = attempt(trial_config, digits, acknowledged=2)
+    report = again.next_report()
 
     assert numbers(report) == numbers(undisturbed[2])
+    named = zip(reversed(lost), report.damaged, strict=True)
+    assert all(f"epoch-{epoch:06d}.pt" in what for epoch, what in named)
 
 
 def test_a_crash_between_the_last_epoch_and_the_best_weights(
