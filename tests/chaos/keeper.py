@@ -1,0 +1,187 @@
+"""What a supervisor would do: start a job's driver, and another one where it has ended."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from search.store import Job, Store, StoreError, undelivered
+from tests.chaos.world import World
+from tests.processes import Process, processes, tree
+
+DOCUMENT = Path(__file__).with_name("digits.yaml")
+
+STAGES = {
+    "starting": "",
+    "searching": r"^\S+  searching",
+    "confirming": r"^\S+  confirming",
+    "measuring": r"^\S+  measuring",
+    "delivering": r"^\S+  delivering",
+    "registering": r"^\S+  registering",
+}
+"""Stages of a driver in their order, and the line with which its log says that one began."""
+
+UNPROVOKED = 3
+"""Drivers in a row that may end without a fault before the job counts as stuck."""
+
+
+class Stuck(Exception):  # noqa: N818 - a finding about the job, not an error of the harness
+    """The job does not go on by itself; the message says what was seen."""
+
+
+class Driver:
+    """One process of `gatetune launch` or `gatetune resume`."""
+
+    def __init__(self, world: World, number: int, arguments: list[str]) -> None:
+        self.began = time.monotonic()
+        self.log = world.folder / f"driver-{number:02d}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "search", *arguments, "--json"],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=world.environment,
+                start_new_session=True,
+                cwd=world.folder,
+            )
+        self.stage = "starting"
+        self.stage_began = self.began
+
+    def look(self) -> None:
+        """Learn from the log which stage the driver has reached."""
+        text = self.log.read_text()
+        reached = [s for s, line in STAGES.items() if re.search(line, text, re.MULTILINE)]
+        if reached[-1] != self.stage:
+            self.stage, self.stage_began = reached[-1], time.monotonic()
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def has_passed(self, stage: str) -> bool:
+        """Whether it has reached a later stage."""
+        self.look()
+        return self.stage != stage
+
+    def await_end(self, seconds: float) -> None:
+        """Wait until it has ended, or so long."""
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(seconds)
+
+    @property
+    def tail(self) -> str:
+        """The end of the log."""
+        return "\n".join(self.log.read_text().splitlines()[-25:])
+
+    def family(self) -> list[Process]:
+        """The driver's process and all that it started, itself first."""
+        known = {process.pid: process for process in processes()}
+        return [known[pid] for pid in tree(self.process.pid) if pid in known]
+
+    def delivery(self) -> list[Process]:
+        """Its delivery process."""
+        return [p for p in self.family() if "-m search.delivery" in p.title]
+
+    def ray(self) -> list[Process]:
+        """All processes of its Ray."""
+        children = self.family()[1:]
+        return [p for p in children if "/ray/" in p.title or p.title.startswith("ray::")]
+
+    def workers(self) -> list[Process]:
+        """Ray's processes that train, or are about to."""
+        return [p for p in self.ray() if p.title.startswith("ray::")]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the driver's own process."""
+        self.process.send_signal(number)
+
+
+class Keeper:
+    """Keeps one job of a world running until it is finished."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.store: Store | None = None
+        self.drivers: list[Driver] = []
+        self.job_id: str | None = None
+        self.unprovoked = 0
+        self.provoked = False
+
+    @property
+    def driver(self) -> Driver:
+        """The newest driver."""
+        return self.drivers[-1]
+
+    def start(self) -> Driver:
+        """Start a driver: of a new job where there is none yet, else one that goes on with it."""
+        self.find_job()
+        arguments = ["resume", self.job_id] if self.job_id else ["launch", str(DOCUMENT)]
+        self.drivers.append(Driver(self.world, len(self.drivers), arguments))
+        return self.driver
+
+    def tend(self) -> None:
+        """Start another driver where the last one has ended.
+
+        Raises:
+            Stuck: several ended, one after the other, without a fault.
+        """
+        if not self.driver.ended:
+            self.driver.look()
+            return
+        self.unprovoked = 0 if self.provoked else self.unprovoked + 1
+        self.provoked = False
+        if self.unprovoked >= UNPROVOKED:
+            raise Stuck(
+                f"{UNPROVOKED} drivers in a row ended without a fault, the last one with code "
+                f"{self.driver.process.returncode}:\n{self.driver.tail}"
+            )
+        self.start()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last driver has ended and left nothing to do, as `resume` sees it."""
+        if not self.driver.ended or self.driver.process.returncode != 0:
+            return False
+        self.find_job()
+        with self.open().session() as session:
+            job = session.get_one(Job, self.job_id)
+        done = job.status == "finished" and job.model is not None
+        return done and not undelivered(self.open(), self.job_id)
+
+    def lease_until(self) -> float:
+        """When the job's lease runs out."""
+        with self.open().session() as session:
+            return session.get_one(Job, self.job_id).lease_until
+
+    def ask(self, command: str) -> Any:
+        """Return what a reading command prints of the job."""
+        assert self.job_id is not None
+        done = subprocess.run(
+            [sys.executable, "-m", "search", command, self.job_id, "--json"],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=self.world.environment,
+        )
+        return json.loads(done.stdout)
+
+    def open(self) -> Store:
+        """The world's database, read only by the harness."""
+        self.store = self.store or Store(self.world.database_url)
+        return self.store
+
+    def find_job(self) -> None:
+        """Learn the id of the world's job, once it is written."""
+        if self.job_id is not None or not Store.exists(self.world.database_url):
+            return
+        # The database is away, or its tables are being made.
+        with suppress(SQLAlchemyError, StoreError), self.open().session() as session:
+            self.job_id = session.scalar(select(Job.id))

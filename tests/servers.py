@@ -1,0 +1,74 @@
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from tests.processes import tree
+
+
+def free_port() -> int:
+    """A free port below those that the kernel gives out, so that a server finds it free again."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 30_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+class Postgres:
+    """A PostgreSQL server for tests alone, which can be killed and started again.
+
+    A `durable` one survives that, as a real one would; the others are faster.
+    """
+
+    def __init__(self, *, durable: bool) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        assert found, "the tests need PostgreSQL's server: apt-get install postgresql"
+        self.binaries = found[-1]
+        self.durable = durable
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="gatetune-postgres-"))
+        self.data = self.folder / "data"
+        # The server refuses to run as root.
+        self.as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        if self.as_user:
+            account = pwd.getpwnam("postgres")
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
+        self.run("initdb", "-D", str(self.data), "-U", "gatetune", "-A", "trust", "--no-sync")
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://gatetune@127.0.0.1:{self.port}/postgres"
+
+    def run(self, program: str, *arguments: str) -> None:
+        command = [*self.as_user, str(self.binaries / program), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        fsync = "on" if self.durable else "off"
+        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync={fsync}"
+        log = str(self.folder / "log")
+        self.run("pg_ctl", "-D", str(self.data), "-o", options, "-l", log, "-w", "start")
+
+    def kill(self) -> None:
+        """End all of its processes at once, as a crash would."""
+        for pid in tree(int((self.data / "postmaster.pid").read_text().split()[0])):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Stop it where it runs, and delete all that it has written."""
+        with suppress(subprocess.CalledProcessError):
+            self.run("pg_ctl", "-D", str(self.data), "-m", "immediate", "stop")
+        shutil.rmtree(self.folder)
