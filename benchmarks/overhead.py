@@ -66,6 +66,7 @@ def gatetune(trials: int, folder: Path) -> float:
     from search import driver, jobs
     from search.courier import Courier
     from search.home import Home
+    from search.lease import Lease
     from search.progress import Progress
     from search.spec import parse_job
     from search.store import Store, undelivered
@@ -78,7 +79,7 @@ def gatetune(trials: int, folder: Path) -> float:
     job_id = jobs.create(store, spec, text, {"name": "none", "fingerprint": "0" * 64})
     vars(driver)["RecurrentTrial"] = TrivialTrial
     progress = Progress(Console(quiet=True), job_id, "")
-    one = driver.Driver(home, store, job_id, spec, None, progress)
+    one = driver.Driver(home, store, Lease(store, job_id), spec, None, progress)
     began = time.perf_counter()
     with one.lease:
         one.begin()

@@ -45,6 +45,8 @@ def one_message() -> Iterator[None]:
 
     try:
         yield
+    except (LeaseLostError, store.DatabaseAwayError) as error:
+        fail(str(error), FAILED)
     except (
         spec.SpecError,
         home.SettingsError,
@@ -55,8 +57,6 @@ def one_message() -> Iterator[None]:
         LeaseHeldError,
     ) as error:
         fail(str(error), WRONG)
-    except LeaseLostError as error:
-        fail(str(error), FAILED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

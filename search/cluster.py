@@ -29,6 +29,12 @@ QUIET = {
 }
 
 
+LOCAL = {
+    # A local Ray that died does not come back: its driver ends, and `resume` goes on.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+}
+
+
 class ClusterError(RuntimeError):
     """Ray cannot be reached, or has not what the document asks for."""
 
@@ -47,7 +53,7 @@ def cluster(
     Raises:
         ClusterError: there is no Ray at the address.
     """
-    os.environ.update(QUIET)
+    os.environ.update(QUIET if address else QUIET | LOCAL)
     for name in ("ray.tune", "ray.train", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:

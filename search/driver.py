@@ -20,7 +20,15 @@ from search.retention import delete, unreferenced_of_job
 from search.signals import Stop
 from search.spec import JobSpec
 from search.storage import DATABASE_AWAY
-from search.store import PARENT, Job, Run, Store, first_line, undelivered
+from search.store import (
+    PARENT,
+    DatabaseAwayError,
+    Job,
+    Run,
+    Store,
+    first_line,
+    undelivered,
+)
 from search.study import JobStudy
 from search.trial import Proposal, last_line
 from trainables.checkpoint import DamagedError
@@ -48,7 +56,7 @@ class Driver:
     Args:
         home: the installation.
         store: its database.
-        job_id: the job, which this process must be able to lease.
+        lease: this process's ownership of the job, which whoever took it gives back.
         spec: its document.
         data: its data set; None for a job whose champion is chosen, which only needs delivery.
         progress: who is told.
@@ -58,18 +66,18 @@ class Driver:
         self,
         home: Home,
         store: Store,
-        job_id: str,
+        lease: Lease,
         spec: JobSpec,
         data: SequenceDataset | None,
         progress: Progress,
     ) -> None:
         self.home = home
         self.store = store
-        self.job_id = job_id
+        self.lease = lease
+        self.job_id = lease.job_id
         self.spec = spec
         self.data = data
         self.progress = progress
-        self.lease = Lease(store, job_id)
         self.stop = Stop()
         self.courier: Courier | None = None
         self.began = time.time()
@@ -81,11 +89,10 @@ class Driver:
         """Run the job and return the status that it ended with: finished, stopped or failed.
 
         Raises:
-            LeaseHeldError: another driver runs the job.
             LeaseLostError: another driver took the job over; nothing more was written.
             DatabaseAwayError: the database stayed away; `resume` goes on.
         """
-        with self.lease, self.stop.on_signals():
+        with self.stop.on_signals():
             self.begin()
             self.courier = Courier(self.home, self.job_id, self.lease.owner)
             try:
@@ -247,7 +254,7 @@ class Driver:
                 return step()
             except DATABASE_AWAY as error:
                 if not left:
-                    raise
+                    raise DatabaseAwayError(first_line(error)) from error
                 self.await_database(error)
         raise AssertionError
 
@@ -261,9 +268,12 @@ class Driver:
                 with self.lease.session():
                     self.progress.line("the database answers again")
                     return
-            except DATABASE_AWAY:
+            except DATABASE_AWAY as again:
                 if self.stop.requested or time.monotonic() > deadline:
-                    raise
+                    raise DatabaseAwayError(
+                        f"the database does not answer ({first_line(again)}); nothing is lost, "
+                        f"`gatetune resume {self.job_id}` goes on"
+                    ) from again
                 time.sleep(0.5)
 
     # -- the job's row and folders -------------------------------------------------------------

@@ -59,6 +59,15 @@ def is_dead(owner: str) -> bool:
     return where == place() and birth(int(pid)) != born
 
 
+def described(owner: str | None, left_s: float) -> str:
+    """Return who holds a lease and for how long it holds without being renewed, for a message."""
+    if owner is None:
+        return ""
+    where, pid, *_ = owner.rsplit(":", 3)
+    host = where.split("/")[0]
+    return f" (process {pid} on {host}, whose lease holds for {max(0.0, left_s):.0f} s more)"
+
+
 class Lease:
     """Ownership of one job by this process, renewed by a thread while the ``with`` block runs.
 
@@ -94,7 +103,8 @@ class Lease:
         """Take the lease in one conditional update, so that of two drivers one wins."""
         now = self.clock()
         with self.store.session() as session:
-            holder = session.get_one(Job, self.job_id).lease_owner
+            job = session.get_one(Job, self.job_id)
+            holder, until = job.lease_owner, job.lease_until
             free = or_(Job.lease_owner.is_(None), Job.lease_until < now)
             if holder is not None and is_dead(holder):
                 free = or_(free, Job.lease_owner == holder)
@@ -104,7 +114,10 @@ class Lease:
                 .values(lease_owner=self.owner, lease_until=now + DURATION_S)
             )
             if taken.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an update
-                raise LeaseHeldError(f"job {self.job_id} is run by another driver ({holder})")
+                raise LeaseHeldError(
+                    f"job {self.job_id} is run by another driver{described(holder, until - now)}; "
+                    f"`gatetune stop {self.job_id}` ends it"
+                )
 
     def check(self, connection: Connection) -> None:
         """Renew the lease inside the caller's transaction, which only its owner can commit.

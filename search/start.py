@@ -13,7 +13,7 @@ from rich.console import Console
 from search import jobs
 from search.fetching import champion_folder, is_whole
 from search.home import Home
-from search.lease import driver_is_alive
+from search.lease import Lease
 from search.spec import JobSpec, read_job
 from search.store import Job, Store, first_line, undelivered
 
@@ -96,7 +96,8 @@ def launch(
         store = Store.open(home.database_url)
         try:
             job_id = jobs.create(store, spec, source, describe_data(data))
-            return drive(home, store, job_id, spec, data, console)
+            with Lease(store, job_id) as lease:
+                return drive(home, store, lease, spec, data, console)
         finally:
             store.close()
 
@@ -113,7 +114,8 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
 
     Raises:
         JobNotFoundError: there is no such job.
-        NotPossibleError: it is finished, or another driver runs it.
+        NotPossibleError: it is finished.
+        LeaseHeldError: another driver runs it.
     """
     home = Home.from_environment()
     store = open_existing(home)
@@ -123,37 +125,39 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
         complete = job.status == "finished" and job.model and not undelivered(store, job.id)
         if complete:
             raise jobs.NotPossibleError(f"job {job.id} is finished; there is nothing to resume")
-        if driver_is_alive(job, time.time()):
-            raise jobs.NotPossibleError(
-                f"job {job.id} is run by another driver ({job.lease_owner}); `gatetune stop` "
-                "ends it"
-            )
-        spec = JobSpec.from_json(job.document)
-        if job.result is not None and is_whole(champion_folder(home, job.id)):
-            return drive(home, store, job.id, spec, None, console)
-        from search.cluster import check_resources, cluster
-
-        with cluster(home.ray_address):
-            check_resources(spec)
-            data = load_data(spec, home)
-            check_same_data(job, describe_data(data))
-            return drive(home, store, job.id, spec, data, console)
+        # Taken before Ray starts: of several resumes all but one end here, at once.
+        with Lease(store, job.id) as lease:
+            return go_on(home, store, lease, job, console)
     finally:
         store.close()
 
 
+def go_on(home: Home, store: Store, lease: Lease, job: Job, console: Console) -> dict[str, Any]:
+    """Run the driver of a job that exists, without Ray where only its delivery is left."""
+    spec = JobSpec.from_json(job.document)
+    if job.result is not None and is_whole(champion_folder(home, job.id)):
+        return drive(home, store, lease, spec, None, console)
+    from search.cluster import check_resources, cluster
+
+    with cluster(home.ray_address):
+        check_resources(spec)
+        data = load_data(spec, home)
+        check_same_data(job, describe_data(data))
+        return drive(home, store, lease, spec, data, console)
+
+
 def drive(  # noqa: PLR0913 - what a driver is made of
-    home: Home, store: Store, job_id: str, spec: JobSpec, data: Any, console: Console
+    home: Home, store: Store, lease: Lease, spec: JobSpec, data: Any, console: Console
 ) -> dict[str, Any]:
     """Run a job's driver and return what ``show`` says then."""
     from search.driver import Driver
     from search.progress import Progress
 
-    with Progress(console, job_id, str(home.path)) as progress:
-        Driver(home, store, job_id, spec, data, progress).run()
+    with Progress(console, lease.job_id, str(home.path)) as progress:
+        Driver(home, store, lease, spec, data, progress).run()
     reader = jobs.Reader(store)
     try:
-        return reader.show(jobs.find(store, job_id))
+        return reader.show(jobs.find(store, lease.job_id))
     finally:
         reader.close()
 

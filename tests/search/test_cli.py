@@ -16,8 +16,8 @@ from search.fetching import FILES, champion_folder
 from search.home import Home
 from search.lease import Lease
 from search.store import Store
-from tests.conftest import free_port
 from tests.search.conftest import DOCUMENT, add_job, finish_job, make_spec
+from tests.servers import free_port
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)  # type: ignore[union-attr]
 
@@ -266,7 +266,7 @@ def test_a_job_that_another_driver_runs_cannot_be_resumed(
     found.create()
     opened = Store.open(found.database_url)
     owned(opened, make_spec())
-    refused(call("resume", "tiny"), "job tiny-0001 is run by another driver", "`gatetune stop`")
+    refused(call("resume", "tiny"), "job tiny-0001 is run by another driver", "`gatetune stop")
     opened.close()
 
 

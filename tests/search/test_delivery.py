@@ -22,9 +22,9 @@ from search.serving import HOST, SETTINGS, await_answer, command, end
 from search.store import PARENT, Job, JournalRow, Run, Store, undelivered
 from search.tracking import NewRun, Tracking
 from search.trial import MLFLOW_STATUS, Verdict
-from tests.conftest import free_port
 from tests.search.conftest import add_job, make_spec
 from tests.search.installations import installed
+from tests.servers import free_port
 
 JOB = "tiny-0001"
 OWNER = "elsewhere:1:2:ab"

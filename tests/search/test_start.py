@@ -18,8 +18,8 @@ from search.start import (
     open_existing,
 )
 from search.store import Store, StoreError
-from tests.conftest import free_port
 from tests.search.conftest import add_job, make_spec
+from tests.servers import free_port
 
 
 class Health(BaseHTTPRequestHandler):

@@ -15,8 +15,8 @@ from sqlalchemy import text, update
 import search.migrations
 from search.store import HEAD, VERSION_TABLE, Base, Job, JournalRow, Run, Store, StoreError
 from search.store import undelivered as count_undelivered
-from tests.conftest import free_port
 from tests.search.conftest import add_job, make_spec
+from tests.servers import free_port
 
 
 def test_head_is_the_newest_script() -> None:
@@ -89,7 +89,7 @@ class StoreSuite:
     def test_undelivered_counts_epochs_and_statuses(self, opened: Store) -> None:
         job_id = add_job(opened, make_spec())
         with opened.session() as session:
-            for trial, known in enumerate(("RUNNING/", "FINISHED/", None)):
+            for trial, known in enumerate(("RUNNING//0", "FINISHED//0", None)):
                 run = Run(study=job_id, trial=trial, job_id=job_id, name="", parameters="{}",
                           status="FINISHED", started_ms=0, delivered=known)  # fmt: skip
                 epoch = JournalRow(study=job_id, trial=trial, epoch=1, job_id=job_id, time_ms=0,
@@ -145,12 +145,12 @@ def test_looking_for_a_sqlite_file_does_not_make_one(tmp_path: Path) -> None:
 def test_sqlite_lets_readers_and_the_writer_work_at_once(store: Store) -> None:
     with store.engine.connect() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
-        assert connection.execute(text("PRAGMA synchronous")).scalar() == 1
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
 
 
 def test_a_run_is_undelivered_until_mlflow_knows_status_and_tag() -> None:
-    run = Run(status="KILLED", tag="pruned", delivered="KILLED/")
+    run = Run(status="KILLED", tag="pruned", attempts=1, delivered="KILLED//1")
     assert run.is_undelivered
     run.delivered = run.told
-    assert run.told == "KILLED/pruned"
+    assert run.told == "KILLED/pruned/1"
     assert not run.is_undelivered
