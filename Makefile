@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: install search test lint docs bench lock
+.PHONY: install search test chaos lint docs bench lock
 
 install: $(READY)
 
@@ -21,6 +21,12 @@ test: lint
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+# Real jobs that meet random faults; SEED= repeats a run, DATABASE= keeps to sqlite or postgresql.
+FAULTS ?= 100
+chaos: $(READY)
+	$(BIN)/python -m tests.chaos --faults $(FAULTS) \
+		$(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE))
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -6,10 +6,11 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.processes import tree
+from tests.processes import Process, send_all, tree
 
 
 def free_port() -> int:
@@ -57,15 +58,20 @@ class Postgres:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         fsync = "on" if self.durable else "off"
-        options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync={fsync}"
+        options = f"-p {self.port} -k '' -c listen_addresses=127.0.0.1 -c fsync={fsync}"
         log = str(self.folder / "log")
         self.run("pg_ctl", "-D", str(self.data), "-o", options, "-l", log, "-w", "start")
 
     def kill(self) -> None:
         """End all of its processes at once, as a crash would."""
-        for pid in tree(int((self.data / "postmaster.pid").read_text().split()[0])):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        lock = self.data / "postmaster.pid"
+        family = [p for pid in tree(int(lock.read_text().split()[0])) if (p := Process.read(pid))]
+        send_all(family, signal.SIGKILL)
+        while any(process.is_alive for process in family):
+            time.sleep(0.01)
+        # Where nobody fetches an ended process, as in some containers, the server would take it
+        # for alive and refuse to start.
+        lock.unlink()
 
     def remove(self) -> None:
         """Stop it where it runs, and delete all that it has written."""

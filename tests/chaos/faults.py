@@ -164,7 +164,7 @@ def postgres_killed(scene: Scene) -> Iterator[None]:
     scene.world.postgres.start()
 
 
-@fault("disk-full", "disk", (1.0, 3.0), resumable=False)
+@fault("disk-full", "disk", (1.0, 3.0), weight=0.7, resumable=False)
 def disk_full(scene: Scene) -> Iterator[None]:
     path = scene.world.checkpoints / "ballast"
     fill(path)
@@ -182,7 +182,7 @@ def fill(path: os.PathLike[str]) -> None:
             return
 
 
-@fault("machine-rebooted", "everything", alone=True)
+@fault("machine-rebooted", "everything", weight=0.6, alone=True)
 def machine_rebooted(scene: Scene) -> Iterator[None]:
     world = scene.world
     send_all(world.processes(), signal.SIGKILL)

@@ -19,15 +19,18 @@ from tests.processes import Process, processes, tree
 
 DOCUMENT = Path(__file__).with_name("digits.yaml")
 
-STAGES = {
+STAGES: dict[str, str | None] = {
     "starting": "",
     "searching": r"^\S+  searching",
+    "training": None,
     "confirming": r"^\S+  confirming",
     "measuring": r"^\S+  measuring",
     "delivering": r"^\S+  delivering",
     "registering": r"^\S+  registering",
 }
-"""Stages of a driver in their order, and the line with which its log says that one began."""
+"""Stages of a driver in their order, and the line with which its log says that one began.
+
+A search trains from its first epoch on, which is seen in the database."""
 
 UNPROVOKED = 3
 """Drivers in a row that may end without a fault before the job counts as stuck."""
@@ -52,15 +55,20 @@ class Driver:
                 start_new_session=True,
                 cwd=world.folder,
             )
+        self.trained = False
+        """Whether an epoch was seen in the database that this driver wrote."""
         self.stage = "starting"
         self.stage_began = self.began
 
     def look(self) -> None:
         """Learn from the log which stage the driver has reached."""
         text = self.log.read_text()
-        reached = [s for s, line in STAGES.items() if re.search(line, text, re.MULTILINE)]
-        if reached[-1] != self.stage:
-            self.stage, self.stage_began = reached[-1], time.monotonic()
+        reached = [
+            s for s, line in STAGES.items() if line is not None and re.search(line, text, re.M)
+        ]
+        stage = "training" if reached[-1] == "searching" and self.trained else reached[-1]
+        if stage != self.stage:
+            self.stage, self.stage_began = stage, time.monotonic()
 
     @property
     def ended(self) -> bool:
@@ -96,8 +104,9 @@ class Driver:
         return [p for p in children if "/ray/" in p.title or p.title.startswith("ray::")]
 
     def workers(self) -> list[Process]:
-        """Ray's processes that train, or are about to."""
-        return [p for p in self.ray() if p.title.startswith("ray::")]
+        """Ray's processes that train; where there are none, those that might come to."""
+        found = [p for p in self.ray() if p.title.startswith("ray::")]
+        return [p for p in found if "Train" in p.title] or found
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the driver's own process."""
@@ -153,6 +162,7 @@ class Keeper:
         self.find_job()
         with self.open().session() as session:
             job = session.get_one(Job, self.job_id)
+        assert self.job_id is not None
         done = job.status == "finished" and job.model is not None
         return done and not undelivered(self.open(), self.job_id)
 

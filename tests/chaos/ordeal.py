@@ -23,6 +23,9 @@ WAIT_S = 10.0
 
 POLL_S = 0.05
 
+LOOK_S = 0.3
+"""How often the database is read."""
+
 Say = Callable[[str], None]
 
 
@@ -55,6 +58,7 @@ class Ordeal:
         self.scene = Scene(self.world, self.keeper, Random(0))  # noqa: S311 - not for secrets
         self.left = list(self.planned)
         self.last = time.monotonic()
+        self.next_look = 0.0
 
     def run(self) -> None:
         """Run the job to its end and examine what is left."""
@@ -79,6 +83,8 @@ class Ordeal:
             self.mend(one)
         if all(one.fault.resumable for one in self.active):
             self.keeper.tend()
+        if time.monotonic() > self.next_look:
+            self.look()
         if self.left:
             self.strike(self.left[0])
         elif time.monotonic() - self.last > PATIENCE_S:
@@ -97,10 +103,20 @@ class Ordeal:
             return
         if fault.alone:
             self.mend_all()
-        self.keeper.find_job()
-        if self.keeper.job_id is not None:
-            self.witness.look(self.keeper.open())
+        self.look()
         self.inject(planned)
+
+    def look(self) -> None:
+        """See what the study has acknowledged by now."""
+        self.next_look = time.monotonic() + LOOK_S
+        self.keeper.find_job()
+        if self.keeper.job_id is None:
+            return
+        known = len(self.witness.epochs)
+        self.witness.look(self.keeper.open())
+        driver = self.keeper.driver
+        if driver.stage == "searching" and len(self.witness.epochs) > known:
+            driver.trained = True
 
     def inject(self, planned: Planned) -> None:
         """Inject a fault, or leave it out where there is nothing to break for long."""

@@ -7,12 +7,13 @@ from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.keeper import STAGES
 from tests.chaos.world import Database
 
-A_JOB = (8, 14)
+A_JOB = (14, 20)
 """Bounds of how many faults one job meets."""
 
 MOMENTS = {
     "starting": (0.10, 8.0),
-    "searching": (0.55, 4.0),
+    "searching": (0.10, 8.0),
+    "training": (0.45, 4.0),
     "confirming": (0.12, 8.0),
     "measuring": (0.05, 3.0),
     "delivering": (0.08, 1.5),

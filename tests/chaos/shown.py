@@ -126,10 +126,9 @@ def examine_model(client: MlflowClient, experiment_id: str, record: Record) -> I
         yield Finding("other", f"{len(found)} versions of the model are registered")
         return
     version = found[0]
-    models = client.search_logged_models([experiment_id])
-    if [model.model_id for model in models] != [version.model_id]:
-        ids = [model.model_id for model in models]
-        yield Finding("other", f"the logged models are {ids}, not {version.model_id} alone")
+    models = [f"models:/{m.model_id}" for m in client.search_logged_models([experiment_id])]
+    if models != [version.source]:
+        yield Finding("other", f"the logged models are {models}, not {version.source} alone")
     chosen = Result.model_validate_json(job.result).chosen if job.result else None
     tag = tuple(json.loads(version.tags.get("gatetune.validation", "[]")))
     if chosen is None or tag != chosen.validation:
