@@ -36,13 +36,11 @@ def one_job(console: Console, seed: int, database: Database, most: int) -> Outco
     planned = drawn(seed, database, disk=world.disk_is_small)[:most]
     console.print(f"job of seed {seed} on {database}: {len(planned)} faults", highlight=False)
     ordeal = Ordeal(world, planned, say)
-    whole = False
     try:
         ordeal.run()
-        whole = not ordeal.findings
     finally:
-        world.close(keep=not whole)
-    if not whole:
+        ordeal.close()
+    if ordeal.findings:
         console.print(
             f"{len(ordeal.findings)} findings; the job's files are in {world.folder}; again with: "
             f"make chaos SEED={seed} FAULTS={len(planned)} DATABASE={database}",

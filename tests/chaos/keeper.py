@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -104,9 +105,8 @@ class Driver:
         return [p for p in children if "/ray/" in p.title or p.title.startswith("ray::")]
 
     def workers(self) -> list[Process]:
-        """Ray's processes that train; where there are none, those that might come to."""
-        found = [p for p in self.ray() if p.title.startswith("ray::")]
-        return [p for p in found if "Train" in p.title] or found
+        """Ray's processes that train, or are about to."""
+        return [p for p in self.ray() if re.match(r"ray::(IDLE|\w*Train)", p.title)]
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to the driver's own process."""
@@ -116,8 +116,10 @@ class Driver:
 class Keeper:
     """Keeps one job of a world running until it is finished."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, settings: Sequence[str] = ()) -> None:
         self.world = world
+        self.settings = settings
+        """What the job has other than its document, as KEY=VALUE."""
         self.store: Store | None = None
         self.drivers: list[Driver] = []
         self.job_id: str | None = None
@@ -132,9 +134,14 @@ class Keeper:
     def start(self) -> Driver:
         """Start a driver: of a new job where there is none yet, else one that goes on with it."""
         self.find_job()
-        arguments = ["resume", self.job_id] if self.job_id else ["launch", str(DOCUMENT)]
+        arguments = ["resume", self.job_id] if self.job_id else self.launch
         self.drivers.append(Driver(self.world, len(self.drivers), arguments))
         return self.driver
+
+    @property
+    def launch(self) -> list[str]:
+        """The command of the first driver."""
+        return ["launch", str(DOCUMENT), *(f"--set={setting}" for setting in self.settings)]
 
     def tend(self) -> None:
         """Start another driver where the last one has ended.
@@ -171,17 +178,28 @@ class Keeper:
         with self.open().session() as session:
             return session.get_one(Job, self.job_id).lease_until
 
-    def ask(self, command: str) -> Any:
-        """Return what a reading command prints of the job."""
+    def ask(self, *command: str) -> Any:
+        """Return what a command prints of the job."""
         assert self.job_id is not None
         done = subprocess.run(
-            [sys.executable, "-m", "search", command, self.job_id, "--json"],
+            [sys.executable, "-m", "search", *command, self.job_id, "--json"],
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
             env=self.world.environment,
         )
-        return json.loads(done.stdout)
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            raise Stuck(f"`gatetune {' '.join(command)}` says:\n{done.stderr}") from None
+
+    def close(self) -> None:
+        """End every driver, and the connections to the database."""
+        for driver in self.drivers:
+            driver.send(signal.SIGKILL)
+            driver.process.wait()
+        if self.store is not None:
+            self.store.close()
 
     def open(self) -> Store:
         """The world's database, read only by the harness."""

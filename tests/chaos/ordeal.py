@@ -2,11 +2,12 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from random import Random
 
+from tests.chaos.diagnosis import examine_by_doctor
 from tests.chaos.faults import Fault, NotNow, Scene
 from tests.chaos.finding import Finding
 from tests.chaos.invariant import examine
@@ -48,12 +49,14 @@ class Ordeal:
     world: World
     planned: list[Planned]
     say: Say
+    settings: Sequence[str] = ()
+    """What the job has other than the document, as KEY=VALUE."""
     injected: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     active: list[Active] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.keeper = Keeper(self.world)
+        self.keeper = Keeper(self.world, self.settings)
         self.witness = Witness()
         self.scene = Scene(self.world, self.keeper, Random(0))  # noqa: S311 - not for secrets
         self.left = list(self.planned)
@@ -76,6 +79,12 @@ class Ordeal:
         self.findings += [Finding("other", complaint) for complaint in self.scene.complaints]
         if self.keeper.job_id is not None:
             self.findings += examine(self.world, self.keeper, self.witness)
+            self.findings += examine_by_doctor(self.keeper)
+
+    def close(self) -> None:
+        """End all that runs; what there is to look at is kept where something was found."""
+        self.keeper.close()
+        self.world.close(keep=bool(self.findings))
 
     def round(self) -> None:
         """Look at everything once."""
