@@ -33,6 +33,7 @@ Overrides = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the document."),
 ]
+Repair = Annotated[bool, typer.Option("--repair", help="Mend what can be mended, look again.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
@@ -220,6 +221,27 @@ def check(document: Document, overrides: Overrides = [], as_json: AsJson = False
         print_json(json.loads(job.to_json()))
     else:
         document_page(Console(highlight=False), job)
+
+
+@app.command(epilog="Example: `gatetune doctor mnist-5k-7f3a --repair`")
+def doctor(
+    key: Annotated[
+        str | None,
+        typer.Argument(metavar="[JOB]", help="A job's id or name; all jobs without it."),
+    ] = None,
+    repair: Repair = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Check that study, journal, MLflow and files of a job agree. Exit code 0 only if all do."""
+    from search.doctor.screen import page, run
+
+    with one_message():
+        report = run(home.Home.from_environment(), key, repair=repair, quiet=as_json)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        page(Console(highlight=False), report, repair=repair)
+    sys.exit(0 if report.agree else FAILED)
 
 
 @app.command(epilog="Example: `gatetune up --port 5000`")

@@ -1,0 +1,142 @@
+"""The champion: the one that the study says, and its folder whole."""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from search.champion import Candidate, choose
+from search.doctor.finding import Finding
+from search.doctor.record import UNREADABLE, Record, brief, read_object
+from search.doctor.steps import RestoreChampion, Step
+from search.fetching import FILES, champion_folder
+from search.home import Home
+from search.spec import JobSpec
+
+SUBJECT = "champion"
+
+
+def examine_champion(home: Home, record: Record, *, copied: bool) -> Iterator[Finding]:
+    """Yield where result, study and the champion's files differ.
+
+    Args:
+        home: the installation.
+        record: the job.
+        copied: whether the parent run in MLflow has the champion's files.
+    """
+    if record.job.result is not None and record.result is None:
+        yield Finding("result-damaged", SUBJECT, "the result in the job's row cannot be read")
+        return
+    if record.result is None:
+        if record.is_finished:
+            yield Finding("result-missing", SUBJECT, "the job is finished, but has no result")
+        return
+    yield from examine_choice(record)
+    yield from examine_folder(
+        champion_folder(home, record.job.id), record, RestoreChampion() if copied else None
+    )
+
+
+def examine_choice(record: Record) -> Iterator[Finding]:
+    """The study leads to the same choice again."""
+    result = record.result
+    try:
+        again = choose(record.spec, record.job.id, record.searched, record.confirmed)
+    except (*UNREADABLE, RuntimeError) as error:
+        yield Finding(
+            "champion-unknown", SUBJECT, f"the study does not lead to a choice: {brief(error)}"
+        )
+        return
+    found = None if again is None else again.chosen
+    if result is not None and choice(found) != choice(result.chosen):
+        yield Finding(
+            "champion-differs",
+            SUBJECT,
+            f"the job's result is {words(result.chosen)}, but the study says {words(found)}; "
+            "weights of others are not kept",
+        )
+
+
+def choice(one: Candidate | None) -> tuple[Any, ...] | None:
+    """Return what makes a candidate the same; test results are none of the study's."""
+    return None if one is None else (one.of, one.runs, one.validation, one.parameters)
+
+
+def words(one: Candidate | None) -> str:
+    """Return a candidate for a message."""
+    if one is None:
+        return "none"
+    return f"trial {one.of} (runs {list(one.runs)}, validation {list(one.validation)})"
+
+
+def examine_folder(folder: Path, record: Record, step: Step | None) -> Iterator[Finding]:
+    """Every file of the champion is there, can be read, and is the result's."""
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        yield Finding("champion-incomplete", SUBJECT, f"{folder} lacks {', '.join(missing)}", step)
+    for name in FILES:
+        if name not in missing and (fault := fault_of(folder / name, record)) is not None:
+            yield Finding("champion-damaged", f"{SUBJECT}'s {name}", f"{fault}", step)
+
+
+def fault_of(path: Path, record: Record) -> str | None:
+    """Return what is wrong with one of the champion's files."""
+    try:
+        if path.suffix == ".json":
+            return fault_of_json(path, record)
+        if path.suffix == ".pt2":
+            with zipfile.ZipFile(path) as archive:
+                broken = archive.testzip()
+            return None if broken is None else f"{path} is damaged at {broken}"
+        if path.suffix == ".safetensors":
+            return fault_of_weights(path)
+    except (OSError, zipfile.BadZipFile, *UNREADABLE) as error:
+        return f"{path} cannot be read: {brief(error)}"
+    return None if path.stat().st_size else f"{path} is empty"
+
+
+def fault_of_weights(path: Path) -> str | None:
+    """Return what is wrong with a file of weights."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return None if list(file.keys()) else f"{path} holds no weights"
+    except SafetensorError as error:
+        return f"{path} cannot be read: {brief(error)}"
+
+
+def fault_of_json(path: Path, record: Record) -> str | None:
+    """Return what is wrong with the champion's configuration or metrics."""
+    content = read_object(path.read_text(encoding="utf-8"))
+    wanted = (configuration if path.name == "config.json" else metrics)(record)
+    if content is None:
+        return f"{path} is no JSON object"
+    for name, value in wanted.items():
+        found = content.get(name)
+        if found != value:
+            return f"{path} has {name} {found}, but the job's result {value}"
+    return None
+
+
+def configuration(record: Record) -> dict[str, Any]:
+    """Return what the champion's config.json says of the result and the data."""
+    spec: JobSpec = record.spec
+    chosen = record.result.chosen.parameters if record.result else {}
+    data = read_object(record.job.dataset) or {}
+    return {
+        "trial": spec.config(chosen).model_dump(),
+        "job": record.job.id,
+        "data": {name: data.get(name) for name in ("name", "fingerprint")},
+    }
+
+
+def metrics(record: Record) -> dict[str, Any]:
+    """Return the champion's metrics.json."""
+    from search.models import metrics as numbers  # torch takes seconds to import
+
+    if record.result is None:
+        return {}
+    found: dict[str, Any] = json.loads(json.dumps(numbers(record.result)))
+    return found

@@ -1,0 +1,71 @@
+"""What a driver that died leaves behind: its job's status, its lease, its delivery process."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from search.doctor.finding import Finding
+from search.doctor.record import Record
+from search.doctor.steps import DropLease, EndProcess, StopJob
+from search.home import Home
+from search.lease import birth, described, is_dead
+from search.store import Job
+
+
+def examine_leftovers(home: Home, record: Record, now: float) -> Iterator[Finding]:
+    """Yield what is left of drivers; the job is known to have none that lives."""
+    job = record.job
+    if job.status == "running":
+        yield Finding(
+            "driver-dead", "job", "the job says that it is running, but its driver died", StopJob()
+        )
+    elif job.status not in {"queued", "stopped", "failed", "finished"}:
+        yield Finding("status-unknown", "job", f"the job's status is {job.status!r}")
+    if job.lease_owner is not None:
+        yield Finding("lease-left", "job", lease_line(job, now), DropLease())
+    for pid, command in deliveries(home, job.id):
+        yield Finding(
+            "process-left",
+            f"process {pid}",
+            f"it delivers for a driver that is gone: {command}",
+            EndProcess(pid, birth(pid)),
+        )
+
+
+def lease_line(job: Job, now: float) -> str:
+    """Return who still holds a job's lease."""
+    owner = job.lease_owner or ""
+    try:
+        dead = is_dead(owner)
+        who = described(owner, job.lease_until - now)
+    except ValueError:
+        return f"the lease names {owner!r}, which is no driver"
+    return f"a driver that {'has ended' if dead else 'is silent'} still holds the lease{who}"
+
+
+def deliveries(home: Home, job_id: str) -> Iterator[tuple[int, str]]:
+    """Yield the delivery processes of a job of this installation on this machine."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            settings = (folder / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended, or is another person's
+        ours = f"GATETUNE_HOME={home.path}".encode() in settings
+        if ours and words[1:4] == ["-m", "search.delivery", job_id] and birth(int(folder.name)):
+            yield int(folder.name), " ".join(words).strip()
+
+
+def end_process(pid: int, born: str) -> None:
+    """Kill a process, unless its number is another's by now."""
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return  # it has ended
+    try:
+        if birth(pid) == born:
+            import signal
+
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+    finally:
+        os.close(handle)

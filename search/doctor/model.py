@@ -1,0 +1,110 @@
+"""The registered model against the job: one version, its tags, its alias."""
+
+import json
+from collections.abc import Iterator
+
+from mlflow.entities.model_registry import ModelVersion
+
+from search.doctor.finding import Finding
+from search.doctor.record import Record, read_object
+from search.doctor.shown import Shown
+from search.doctor.steps import Publish, SetAlias, SetVersionTag
+from search.registry import ALIAS_TAG, FINGERPRINT_TAG, METRIC_TAG, VALIDATION_TAG
+from search.tracking import JOB_TAG
+
+SUBJECT = "model"
+
+
+def examine_model(record: Record, shown: Shown) -> Iterator[Finding]:
+    """Yield where MLflow's registry and the job differ."""
+    job, result = record.job, record.result
+    if result is None:
+        if job.model not in {None, "null"}:
+            yield Finding(
+                "model-unexpected", SUBJECT, f"the job has no result, but a model: {job.model}"
+            )
+        return
+    if not record.is_finished:
+        return  # its driver was to register it
+    ours = sorted(
+        (one for one in shown.versions if one.tags.get(JOB_TAG) == job.id),
+        key=lambda one: int(one.version),
+    )
+    if not ours:
+        known = f", but the job says {job.model}" if record.model else ""
+        yield Finding(
+            "model-missing-in-mlflow",
+            SUBJECT,
+            f"no version of {job.name} in MLflow's registry is of this job{known}",
+            Publish(),
+        )
+        return
+    first, *doubles = ours
+    for double in doubles:
+        yield Finding(
+            "model-doubled",
+            SUBJECT,
+            f"version {double.version} of {job.name} is of this job too, after {first.version}",
+            Publish(),
+        )
+    yield from examine_version(record, first)
+    yield from examine_alias(record, shown, first)
+    if half := shown.models - {first.model_id}:
+        yield Finding(
+            "model-left-over",
+            SUBJECT,
+            f"the parent run has logged {', '.join(sorted(half))} beside the registered "
+            f"{first.model_id}",
+            Publish(),
+        )
+
+
+def examine_version(record: Record, version: ModelVersion) -> Iterator[Finding]:
+    """The version is the one in the job's row, and its tags say what the job found."""
+    job, result, tags = record.job, record.result, version.tags
+    shown = (job.name, str(version.version), tags.get(ALIAS_TAG))
+    model = record.model or {}
+    if (model.get("name"), model.get("version"), model.get("alias")) != shown:
+        yield Finding(
+            "model-differs",
+            SUBJECT,
+            f"the job's row says {job.model}, but MLflow has {shown[0]} version {shown[1]}, "
+            f"decided to be {shown[2]}",
+            Publish(),
+        )
+    if result is None:
+        return
+    wanted = {
+        METRIC_TAG: result.metric,
+        VALIDATION_TAG: json.dumps(result.chosen.validation),
+        FINGERPRINT_TAG: (read_object(job.dataset) or {}).get("fingerprint", ""),
+    }
+    for tag, value in wanted.items():
+        if tags.get(tag) != value:
+            yield Finding(
+                "model-tag-differs",
+                f"{SUBJECT} {tag}",
+                f"version {version.version} has {tags.get(tag)}, but the job's result {value}",
+                SetVersionTag(str(version.version), tag, value),
+            )
+
+
+def examine_alias(record: Record, shown: Shown, version: ModelVersion) -> Iterator[Finding]:
+    """An alias points to the newest version for which it was decided."""
+    alias = version.tags.get(ALIAS_TAG)
+    if alias not in {"champion", "challenger"}:
+        yield Finding(
+            "model-tag-differs",
+            f"{SUBJECT} {ALIAS_TAG}",
+            f"version {version.version} was decided to be {alias}, not champion or challenger",
+        )
+        return
+    newest = max(int(v.version) for v in shown.versions if v.tags.get(ALIAS_TAG) == alias)
+    found = shown.aliases.get(alias)
+    if int(version.version) == newest and found != str(version.version):
+        yield Finding(
+            "model-alias",
+            SUBJECT,
+            f"{record.job.name}@{alias} should be version {version.version}, but is {found}",
+            SetAlias(alias, str(version.version)),
+        )

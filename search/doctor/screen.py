@@ -1,0 +1,124 @@
+"""What `gatetune doctor` prints for people."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from search.doctor.examination import Examiner, JobReport, Report, every_job
+from search.doctor.finding import Finding
+from search.doctor.treatment import doctor
+from search.home import Home
+from search.jobs import find
+from search.start import open_existing
+from search.storage import open_storage
+from search.store import Store
+
+MOST = 50
+"""Findings of a job that are printed; `--json` has all."""
+
+
+def run(home: Home, key: str | None, *, repair: bool, quiet: bool) -> Report:
+    """Examine one job, or all without a ``key``, with a line that says how far the reading is.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        StoreError: the database cannot be used.
+    """
+    if key is None and not Store.exists(home.database_url):
+        return Report()
+    store = open_existing(home)
+    optuna = None
+    columns = (TextColumn("reading MLflow: {task.description}"), BarColumn(), MofNCompleteColumn())
+    shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
+    try:
+        ids = every_job(store) if key is None else [find(store, key).id]
+        optuna = open_storage(store)
+        with shown:
+            task = shown.add_task("", total=None)
+
+            def watch(job_id: str, done: int, total: int) -> None:
+                shown.update(task, description=job_id, completed=done, total=total)
+
+            examiner = Examiner(home, store, optuna, watch)
+            return doctor(examiner, ids, repair=repair, everything=key is None)
+    finally:
+        if optuna is not None:
+            optuna.engine.dispose()
+        store.close()
+
+
+def page(console: Console, report: Report, *, repair: bool) -> None:
+    """Print what was found, a line a job, and what to do about it."""
+    if not report.jobs and not report.findings:
+        console.print("no jobs yet; `gatetune launch JOB.yaml` starts one")
+        return
+    for job in report.jobs:
+        console.print(line(job))
+        print_findings(console, job.findings)
+        advise(console, job.findings, job.id, repaired=repair)
+    if report.findings:
+        console.print(f"{mark(agree=report.agree)} files of no job")
+        print_findings(console, report.findings)
+        advise(console, report.findings, "", repaired=repair)
+
+
+def mark(*, agree: bool) -> str:
+    """Return the sign of a result."""
+    return "[green]✓[/]" if agree else "[red]✗[/]"
+
+
+def line(job: JobReport) -> str:
+    """Return a job's result in one line."""
+    if job.running:
+        return f"[cyan]·[/] [bold]{job.id}[/] is running; it is examined once it has ended"
+    left = sum(not one.repaired for one in job.findings)
+    mended = len(job.findings) - left
+    examined = f"{job.trials} trials, {job.epochs} epochs, {job.runs} MLflow runs"
+    said = "all agree" if not left else f"{left} disagree" if left > 1 else "1 disagrees"
+    repaired = f", {mended} repaired" if mended else ""
+    return f"{mark(agree=job.agree)} [bold]{job.id}[/]  {job.status}  {examined}: {said}{repaired}"
+
+
+def print_findings(console: Console, findings: list[Finding]) -> None:
+    """Print findings, those that are left first."""
+    ordered = sorted(findings, key=lambda one: one.repaired)
+    for finding in ordered[:MOST]:
+        how = "[green]repaired[/]" if finding.repaired else "[red]wrong[/]   "
+        text = f"[bold]{escape(finding.subject)}[/] {finding.kind}: {escape(finding.message)}"
+        console.print(f"    {how} {text}", soft_wrap=True)
+    if len(ordered) > MOST:
+        console.print(f"    and {len(ordered) - MOST} more; `gatetune doctor --json` has all")
+
+
+def advise(console: Console, findings: list[Finding], job_id: str, *, repaired: bool) -> None:
+    """Say what to do about what is left."""
+    left = [one for one in findings if not one.repaired]
+    mendable = sum(one.step is not None for one in left)
+    if mendable and not repaired:
+        command = " ".join(["gatetune doctor", *filter(None, [job_id]), "--repair"])
+        console.print(f"    `{command}` repairs {mendable} of {len(left)}")
+    elif mendable:
+        console.print("    what could not be repaired now is said above; try again once it is gone")
+    fatal = [one for one in left if one.step is None and one.kind != "repair-failed"]
+    for kind in dict.fromkeys(one.kind for one in fatal):
+        console.print(f"    {kind}: {HOPELESS.get(kind, 'cannot be repaired from here')}")
+
+
+HOPELESS = {
+    "mlflow-unreachable": "start MLflow, or correct MLFLOW_TRACKING_URI, and ask again",
+    "trial-missing": "what a lost trial was stands nowhere else",
+    "trial-unended": "`gatetune resume` trains on",
+    "epoch-damaged": "neither the journal nor MLflow has what the study's value belongs to",
+    "epoch-missing-in-journal": "MLflow has no metrics with the study's value for it either",
+    "epoch-missing-in-study": "the study of an ended trial takes no further values",
+    "champion-differs": "the weights of another champion are no longer there",
+    "champion-incomplete": "MLflow has no copy of the champion's files",
+    "champion-damaged": "MLflow has no copy of the champion's files",
+    "weights-missing": "a complete trial is not trained again; launch the job anew",
+    "weights-damaged": "a complete trial is not trained again; launch the job anew",
+    "epoch-doubled-in-mlflow": "MLflow never deletes a metric, and the model hangs on this run",
+    "epoch-differs-in-mlflow": "MLflow never changes a metric, and the model hangs on this run",
+    "epoch-unknown-in-mlflow": "MLflow never deletes a metric, and the model hangs on this run",
+    "run-parameters-in-mlflow": "MLflow never changes a parameter, and the model hangs on this run",
+}
+"""Why a finding cannot be repaired, and what a person can do."""
