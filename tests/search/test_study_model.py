@@ -3,24 +3,29 @@
 import math
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+)
 from optuna.trial import TrialState
 from sqlalchemy import Connection, select
 
 from search.lease import Lease
 from search.outbox import read_epoch
+from search.storage import open_storage
 from search.store import PARENT, JournalRow, Run, Store
 from search.study import JobStudy
 from search.trial import MLFLOW_STATUS, LiveTrial, Verdict
 from tests.search.conftest import add_job, make_spec, open_study
 
-TRIALS = 5
+TRIALS = 4
 EPOCHS = 3
 SPEC = make_spec(
     f"budget.trials={TRIALS}",
@@ -28,6 +33,12 @@ SPEC = make_spec(
     "sampler=random",
     "pruner={name: successive-halving, reduction_factor: 2}",
 )
+
+REASONS = ("the worker was lost", "MemoryError", "[Errno 28] No space left on device")
+
+
+def metrics(value: float) -> dict[str, float]:
+    return {"val_accuracy": value, "val_loss": 1 - value}
 
 
 class CrashError(Exception):
@@ -49,19 +60,31 @@ class FragileLease(Lease):
                 raise CrashError
 
 
+@cache
+def empty_database() -> bytes:
+    """Return a database with all tables, which take most of the time to make."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gatetune.db"
+        store = Store.open(f"sqlite:///{path}")
+        open_storage(store).engine.dispose()
+        store.close()
+        return path.read_bytes()
+
+
 class StudyMachine(RuleBasedStateMachine):
     """The model: what the study acknowledged to its caller must be there ever after."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.store = Store.open(f"sqlite:///{Path(self.folder.name) / 'gatetune.db'}")
+        path = Path(self.folder.name) / "gatetune.db"
+        path.write_bytes(empty_database())
+        self.store = Store(f"sqlite:///{path}")
         self.lease = FragileLease(self.store, add_job(self.store, SPEC))
         self.lease.acquire()
         self.reported: dict[tuple[int, int], float] = {}
         self.ended: dict[int, str] = {}
         self.asked: set[int] = set()
-        self.fuse: int | None = None
         self.study: JobStudy
 
     @initialize()
@@ -69,65 +92,61 @@ class StudyMachine(RuleBasedStateMachine):
         """Open the study for the first time."""
         self.study = open_study(self.store, self.lease, SPEC)
 
-    @contextmanager
-    def perhaps_dying(self) -> Iterator[None]:
-        """Let the next driver start where this one dies, if the fuse burns down here."""
-        self.lease.fuse, self.fuse = self.fuse, None
+    @rule(
+        action=st.sampled_from(["ask", "report", "report", "report again", "lose", "requeue"]),
+        pick=st.integers(0, 3),
+        value=st.floats(0, 1),
+        diverged=st.sampled_from([False, False, False, True]),
+        reason=st.sampled_from(REASONS),
+        commits=st.sampled_from([None, None, None, 0, 1, 2]),
+    )
+    def step(  # one rule for all: hypothesis leaves whole rules out of a run
+        self,
+        action: str,
+        pick: int,
+        value: float,
+        diverged: bool,
+        reason: str,
+        commits: int | None,
+    ) -> None:
+        """Do what may happen to a study; die after so many commits of it, unless None."""
+        live = self.pick(pick)
+        self.lease.fuse = commits
         try:
-            yield
+            if live is None or action == "ask":
+                self.ask()
+            elif action == "report":
+                self.report(live, value, diverged=diverged)
+            elif action == "report again" and live.acknowledged:
+                again = self.study.report(live.number, live.acknowledged, metrics(0.1), "running")
+                assert again is Verdict.CONTINUE
+            elif action == "lose" and not self.study.fail(live.number, reason):
+                self.ended[live.number] = "failed"
+            elif action == "requeue":
+                self.study.requeue(live.number)
         except CrashError:
+            pass
+        self.lease.fuse = None
+        if commits is not None:
             self.crash()
-        finally:
-            self.lease.fuse = None
 
-    @rule()
     def ask(self) -> None:
         """Start a trial."""
-        with self.perhaps_dying():
-            live = self.study.ask()
-            if live is not None:
-                self.asked.add(live.number)
+        live = self.study.ask()
+        if live is not None:
+            self.asked.add(live.number)
 
-    @rule(pick=st.integers(0, 9), value=st.floats(0, 1), diverged=st.integers(0, 9))
-    def report(self, pick: int, value: float, diverged: int) -> None:
+    def report(self, live: LiveTrial, value: float, *, diverged: bool) -> None:
         """Report the next epoch of a live trial."""
-        if (live := self.pick(pick)) is None:
-            return
         epoch = live.acknowledged + 1
         outcome = "complete" if epoch == EPOCHS else "running"
-        outcome = "diverged" if diverged == 0 else outcome
-        with self.perhaps_dying():
-            metrics = {"val_accuracy": value, "val_loss": 1 - value}
-            verdict = self.study.report(live.number, epoch, metrics, outcome)
-            self.reported[live.number, epoch] = math.nan if outcome == "diverged" else value
-            if verdict is not Verdict.CONTINUE:
-                self.ended[live.number] = verdict.value
+        verdict = self.study.report(
+            live.number, epoch, metrics(value), "diverged" if diverged else outcome
+        )
+        self.reported[live.number, epoch] = math.nan if diverged else value
+        if verdict is not Verdict.CONTINUE:
+            self.ended[live.number] = verdict.value
 
-    @rule(pick=st.integers(0, 9))
-    def report_again(self, pick: int) -> None:
-        """Report an epoch that is known, with another value."""
-        live = self.pick(pick)
-        if live is not None and live.acknowledged:
-            metrics = {"val_accuracy": 0.123, "val_loss": 0.877}
-            again = self.study.report(live.number, live.acknowledged, metrics, "running")
-            assert again is Verdict.CONTINUE
-
-    @rule(pick=st.integers(0, 9), reason=st.sampled_from(["lost", "MemoryError", "[Errno 28] No space left on device"]))  # fmt: skip  # noqa: E501
-    def lose(self, pick: int, reason: str) -> None:
-        """Lose the worker of a live trial."""
-        if (live := self.pick(pick)) is not None:
-            with self.perhaps_dying():
-                if not self.study.fail(live.number, reason):
-                    self.ended[live.number] = "failed"
-
-    @rule(pick=st.integers(0, 9))
-    def requeue(self, pick: int) -> None:
-        """Put a live trial back."""
-        if (live := self.pick(pick)) is not None:
-            with self.perhaps_dying():
-                self.study.requeue(live.number)
-
-    @rule()
     def crash(self) -> None:
         """Start the next driver where this one died."""
         self.study.shut()
@@ -135,11 +154,6 @@ class StudyMachine(RuleBasedStateMachine):
         assert not self.study.live
         for number, how in self.study.ended.items():
             assert self.ended.setdefault(number, how) == how
-
-    @rule(commits=st.integers(0, 3))
-    def light_the_fuse(self, commits: int) -> None:
-        """Let the driver die at a commit of its next step."""
-        self.fuse = commits
 
     def pick(self, pick: int) -> LiveTrial | None:
         """Return one of the live trials."""
@@ -183,8 +197,7 @@ class StudyMachine(RuleBasedStateMachine):
                 while live.number in self.study.live:
                     epoch = live.acknowledged + 1
                     outcome = "complete" if epoch == EPOCHS else "running"
-                    metrics = {"val_accuracy": 0.5, "val_loss": 0.5}
-                    self.study.report(live.number, epoch, metrics, outcome)
+                    self.study.report(live.number, epoch, metrics(0.5), outcome)
             assert self.study.done
             trials = self.study.storage.optuna.get_all_trials(self.study.study_id)
             assert [t.number for t in trials] == list(range(TRIALS))
@@ -201,7 +214,7 @@ class StudyMachine(RuleBasedStateMachine):
 
 TestStudy = StudyMachine.TestCase
 TestStudy.settings = settings(
-    max_examples=25,
+    max_examples=20,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
