@@ -3,9 +3,11 @@
 import logging
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import ray
 
@@ -35,6 +37,10 @@ LOCAL = {
 }
 
 
+SESSIONS = Path(f"/tmp/gatetune-ray-{os.getuid()}")  # noqa: S108 - sockets need a short path
+"""Where the local Rays of this user keep their sessions, which Ray itself never deletes."""
+
+
 class ClusterError(RuntimeError):
     """Ray cannot be reached, or has not what the document asks for."""
 
@@ -56,6 +62,7 @@ def cluster(
     os.environ.update(QUIET if address else QUIET | LOCAL)
     for name in ("ray.tune", "ray.train", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    sweep_sessions()
     try:
         if address is not None and (found := re.fullmatch(r"([^/:]+):(\d+)", address)):
             # Ray itself takes more than a minute to give up.
@@ -65,6 +72,7 @@ def cluster(
             num_cpus=None if address else cpus,
             num_gpus=None if address else gpus,
             include_dashboard=None if address else False,
+            _temp_dir=None if address else str(SESSIONS),
             log_to_driver=False,
             logging_level=logging.CRITICAL,
         )
@@ -73,7 +81,18 @@ def cluster(
     try:
         yield
     finally:
+        session = ray.get_runtime_context().get_session_name()
         ray.shutdown()
+        if address is None:
+            shutil.rmtree(SESSIONS / session, ignore_errors=True)
+
+
+def sweep_sessions() -> None:
+    """Delete what the local Rays of drivers that were killed have left."""
+    for session in SESSIONS.glob("session_*_*"):
+        pid = session.name.rpartition("_")[2]
+        if not session.is_symlink() and pid.isdecimal() and not Path("/proc", pid).exists():
+            shutil.rmtree(session, ignore_errors=True)
 
 
 def check_resources(spec: JobSpec) -> None:

@@ -95,6 +95,13 @@ def elapsed(job: Job) -> float:
     return round(job.elapsed_s, 1)
 
 
+def away(job: Job) -> dict[str, Any] | None:
+    """Return since when the delivery of a running job finds no MLflow, and why; None otherwise."""
+    if live_status(job) != "running" or job.mlflow_away_since is None:
+        return None
+    return {"since": job.mlflow_away_since, "error": job.mlflow_error}
+
+
 def request_stop(store: Store, key: str) -> Job:
     """Ask the driver of a job to stop.
 
@@ -160,6 +167,7 @@ class Reader:
             "elapsed_s": elapsed(job),
             "mlflow_parent_run_id": run_ids.get(-1),
             "undelivered": undelivered(self.store, job.id),
+            "mlflow_away": away(job),
         }
 
     def trials(self, job: Job) -> list[dict[str, Any]]:

@@ -101,8 +101,21 @@ def job_page(console: Console, job: dict[str, Any]) -> None:
             f"  model      models:/{model['name']}@{model['alias']} version {model['version']}: "
             f"{model['reason']}"
         )
+    if job["mlflow_away"]:
+        gone = job["mlflow_away"]
+        console.print(
+            f"  [yellow]MLflow does not answer since {duration(time.time() - gone['since'])}, "
+            f"training goes on: {escape(gone['error'])}[/]"
+        )
     if job["undelivered"]:
-        console.print(f"  [yellow]{job['undelivered']} records wait for MLflow[/]")
+        console.print(f"  [yellow]{job['undelivered']} records wait for MLflow[/]{remedy(job)}")
+
+
+def remedy(job: dict[str, Any]) -> str:
+    """Return what a person may do about records that wait."""
+    if job["status"] == "running":
+        return ""
+    return f"; `gatetune up` or `gatetune doctor {job['id']} --repair` delivers them"
 
 
 def comparison(console: Console, job: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,13 @@ import ray
 from optuna.trial import FrozenTrial, TrialState
 from ray import tune
 
-from search.cluster import ClusterError, check_resources, cluster, slots
+from search.cluster import (
+    ClusterError,
+    check_resources,
+    cluster,
+    slots,
+    sweep_sessions,
+)
 from search.engine import Engine, Interrupted, UnworkableError
 from search.lease import Lease
 from search.spec import JobSpec
@@ -256,6 +263,22 @@ def test_slots_follow_cluster_and_document(local_ray: None) -> None:
     assert slots(make_spec("workers.cpus=2")) == 1
     assert slots(make_spec("workers.gpus=1")) == 1
     assert slots(make_spec("workers.concurrent=7")) == 7
+
+
+def test_sessions_of_dead_drivers_are_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.cluster.SESSIONS", tmp_path)
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    dead, alive = (tmp_path / f"session_today_{pid}" for pid in (ended.pid, os.getpid()))
+    for session in (dead, alive):
+        (session / "logs").mkdir(parents=True)
+    (tmp_path / f"session_latest_{ended.pid}").symlink_to(alive)
+    sweep_sessions()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == sorted(
+        (alive.name, f"session_latest_{ended.pid}")
+    )
 
 
 def test_an_address_where_no_ray_is_says_so() -> None:
