@@ -54,7 +54,7 @@ def main() -> int:
     """Run jobs; 1 if anything was lost, doubled, orphaned, missing or repaired."""
     given = arguments()
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
-    console = Console()
+    console = Console(width=max(Console().width, 96))  # of the table
     console.print(f"seed {seed}: {given.faults} faults", highlight=False)
     began = time.monotonic()
     outcomes: list[Outcome] = []

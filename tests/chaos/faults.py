@@ -120,6 +120,22 @@ def ray_killed(scene: Scene) -> Iterator[None]:
     yield
 
 
+@fault("ray-stopped", "worker", (1.0, 6.0), weight=0.5)
+def ray_stopped(scene: Scene) -> Iterator[None]:
+    found = some(scene.keeper.driver.ray(), "Ray")
+    send_all(found, signal.SIGSTOP)
+    yield
+    send_all(found, signal.SIGCONT)
+
+
+@fault("delivery-stopped", "delivery", (1.0, 6.0), weight=0.5)
+def delivery_stopped(scene: Scene) -> Iterator[None]:
+    found = some(scene.keeper.driver.delivery(), "delivery")
+    send_all(found, signal.SIGSTOP)
+    yield
+    send_all(found, signal.SIGCONT)
+
+
 @fault("delivery-killed", "delivery")
 def delivery_killed(scene: Scene) -> Iterator[None]:
     send_all(some(scene.keeper.driver.delivery(), "delivery"), signal.SIGKILL)

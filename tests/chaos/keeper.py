@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ STAGES: dict[str, str | None] = {
 """Stages of a driver in their order, and the line with which its log says that one began.
 
 A search trains from its first epoch on, which is seen in the database."""
+
+Say = Callable[[str], None]
+"""Tells whoever watches what happens."""
 
 UNPROVOKED = 3
 """Drivers in a row that may end without a fault before the job counts as stuck."""
@@ -90,6 +93,13 @@ class Driver:
         """The end of the log."""
         return "\n".join(self.log.read_text().splitlines()[-25:])
 
+    @property
+    def ending(self) -> str:
+        """How it ended, for people."""
+        code = self.process.returncode
+        how = f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
+        return how + (" and a traceback" if "Traceback" in self.log.read_text() else "")
+
     def family(self) -> list[Process]:
         """The driver's process and all that it started, itself first."""
         known = {process.pid: process for process in processes()}
@@ -116,8 +126,9 @@ class Driver:
 class Keeper:
     """Keeps one job of a world running until it is finished."""
 
-    def __init__(self, world: World, settings: Sequence[str] = ()) -> None:
+    def __init__(self, world: World, say: Say, settings: Sequence[str] = ()) -> None:
         self.world = world
+        self.say = say
         self.settings = settings
         """What the job has other than its document, as KEY=VALUE."""
         self.store: Store | None = None
@@ -152,12 +163,13 @@ class Keeper:
         if not self.driver.ended:
             self.driver.look()
             return
+        self.say(f"driver {len(self.drivers)} ended, {self.driver.ending}")
         self.unprovoked = 0 if self.provoked else self.unprovoked + 1
         self.provoked = False
         if self.unprovoked >= UNPROVOKED:
             raise Stuck(
-                f"{UNPROVOKED} drivers in a row ended without a fault, the last one with code "
-                f"{self.driver.process.returncode}:\n{self.driver.tail}"
+                f"{UNPROVOKED} drivers in a row ended without a fault, the last one "
+                f"{self.driver.ending}:\n{self.driver.tail}"
             )
         self.start()
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from random import Random
@@ -11,7 +11,7 @@ from tests.chaos.diagnosis import examine_by_doctor
 from tests.chaos.faults import Fault, NotNow, Scene
 from tests.chaos.finding import Finding
 from tests.chaos.invariant import examine
-from tests.chaos.keeper import STAGES, Keeper, Stuck
+from tests.chaos.keeper import STAGES, Keeper, Say, Stuck
 from tests.chaos.plan import Planned
 from tests.chaos.witness import Witness
 from tests.chaos.world import World
@@ -26,8 +26,6 @@ POLL_S = 0.05
 
 LOOK_S = 0.3
 """How often the database is read."""
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -56,7 +54,7 @@ class Ordeal:
     active: list[Active] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.keeper = Keeper(self.world, self.settings)
+        self.keeper = Keeper(self.world, self.say, self.settings)
         self.witness = Witness()
         self.scene = Scene(self.world, self.keeper, Random(0))  # noqa: S311 - not for secrets
         self.left = list(self.planned)
@@ -72,14 +70,15 @@ class Ordeal:
             while not self.keeper.finished:
                 self.round()
             self.say(f"finished after {len(self.keeper.drivers)} drivers")
+            self.mend_all()
+            self.world.tracking.await_answer()
+            self.findings += examine(self.world, self.keeper, self.witness)
+            self.findings += examine_by_doctor(self.keeper)
         except (Stuck, TimeoutError) as stuck:
             self.findings.append(Finding("other", f"the job was not finished: {stuck}"))
         finally:
             self.mend_all()
         self.findings += [Finding("other", complaint) for complaint in self.scene.complaints]
-        if self.keeper.job_id is not None:
-            self.findings += examine(self.world, self.keeper, self.witness)
-            self.findings += examine_by_doctor(self.keeper)
 
     def close(self) -> None:
         """End all that runs; what there is to look at is kept where something was found."""

@@ -22,6 +22,10 @@ MOMENTS = {
 """For each stage its share of the faults, and the seconds within which one comes."""
 
 
+WITH_WORKERS = ("searching", "training", "confirming")
+"""Stages in which there are workers."""
+
+
 @dataclass(frozen=True)
 class Planned:
     """A fault at its moment: so long after a stage was reached, or after the fault before it."""
@@ -49,12 +53,14 @@ def drawn(seed: int, database: Database, *, disk: bool) -> list[Planned]:
         and (disk or fault.touches != "disk")
     ]
     weights = [fault.weight for fault in possible]
-    shares = [share for share, _ in MOMENTS.values()]
     faults = random.choices(possible, weights, k=random.randint(*A_JOB))
-    return arranged(
-        [at_moment(fault, random.choices(list(MOMENTS), shares)[0], random) for fault in faults],
-        random,
-    )
+    return arranged([at_moment(one, stage_for(one, random), random) for one in faults], random)
+
+
+def stage_for(fault: Fault, random: Random) -> str:
+    """Return a random stage in which there is what the fault breaks."""
+    stages = WITH_WORKERS if fault.touches == "worker" else tuple(MOMENTS)
+    return random.choices(stages, [MOMENTS[stage][0] for stage in stages])[0]
 
 
 def at_moment(fault: Fault, stage: str, random: Random) -> Planned:

@@ -17,7 +17,7 @@ COLUMNS: dict[Kind, str] = {
     "orphaned": "runs orphaned",
     "epochs": "epochs missing",
     "repaired": "repaired by hand",
-    "other": "other findings",
+    "other": "other",
 }
 
 
