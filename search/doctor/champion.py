@@ -41,6 +41,8 @@ def examine_champion(home: Home, record: Record, *, copied: bool) -> Iterator[Fi
 def examine_choice(record: Record) -> Iterator[Finding]:
     """The study leads to the same choice again."""
     result = record.result
+    if not all(trial.state.is_finished() for trial in record.trials.values()):
+        return  # said elsewhere, and the choice is open until they have ended
     try:
         again = choose(record.spec, record.job.id, record.searched, record.confirmed)
     except (*UNREADABLE, RuntimeError) as error:
@@ -56,6 +58,11 @@ def examine_choice(record: Record) -> Iterator[Finding]:
             f"the job's result is {words(result.chosen)}, but the study says {words(found)}; "
             "weights of others are not kept",
         )
+
+
+def is_study_s(record: Record) -> bool:
+    """Whether the result is the one to which the study leads."""
+    return not list(examine_choice(record))
 
 
 def choice(one: Candidate | None) -> tuple[Any, ...] | None:

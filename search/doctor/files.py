@@ -95,7 +95,7 @@ def examine_weights(
     record: Record, study: str, checkpoints: Checkpoints, subject: str
 ) -> Iterator[Finding]:
     """The best weights of a trial that may become the champion can be read."""
-    wanted = record.result is None and (study != record.job.id or not record.spec.confirm.top)
+    wanted = record.job.result is None and (study != record.job.id or not record.spec.confirm.top)
     if not checkpoints.best.exists():
         if wanted and not checkpoints.epochs():
             yield Finding(

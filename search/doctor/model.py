@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from mlflow.entities.model_registry import ModelVersion
 
+from search.doctor.champion import is_study_s
 from search.doctor.finding import Finding
 from search.doctor.record import Record, read_object
 from search.doctor.shown import Shown
@@ -19,7 +20,7 @@ def examine_model(record: Record, shown: Shown) -> Iterator[Finding]:
     """Yield where MLflow's registry and the job differ."""
     job, result = record.job, record.result
     if result is None:
-        if job.model not in {None, "null"}:
+        if job.result is None and job.model not in {None, "null"}:
             yield Finding(
                 "model-unexpected", SUBJECT, f"the job has no result, but a model: {job.model}"
             )
@@ -85,7 +86,7 @@ def examine_version(record: Record, version: ModelVersion) -> Iterator[Finding]:
                 "model-tag-differs",
                 f"{SUBJECT} {tag}",
                 f"version {version.version} has {tags.get(tag)}, but the job's result {value}",
-                SetVersionTag(str(version.version), tag, value),
+                SetVersionTag(str(version.version), tag, value) if is_study_s(record) else None,
             )
 
 

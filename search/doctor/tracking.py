@@ -28,6 +28,12 @@ from search.tracking import LOST_TAG, OUTCOMES
 LONGEST = 6000
 """Characters that MLflow keeps of a parameter."""
 
+FOREIGN = ("system/",)
+"""How metrics begin that MLflow itself adds to a run."""
+
+FINALS = ("champion_", "baseline_")
+"""How the means of a result begin, which are unknown where it cannot be read."""
+
 PARENT_TAG = "mlflow.parentRunId"
 
 
@@ -205,8 +211,9 @@ def examine_metrics(record: Record, shown: Shown, key: Key, run: MlflowRun) -> I
             SendAgain(key),
         )
     wanted |= ends
+    foreign = FOREIGN + (FINALS if record.job.result is not None and not ends else ())
     for place, metrics in sorted(found.items()):
-        if place[1] not in suspect and not place[0].startswith("system/"):
+        if place[1] not in suspect and not place[0].startswith(foreign):
             yield from examine_metric(record, key, run, place, metrics, wanted.get(place))
 
 

@@ -124,7 +124,10 @@ def live_through(home: Home, store: Store, data: SequenceDataset) -> None:
             searching=False,
         )  # fmt: skip
         for number in range(len(proposals)):
-            train(confirmation, *(0.5 + number / 100 + epoch / 50 for epoch in range(4)))
+            train(
+                confirmation,
+                *(0.7 - number % 3 / 10 + number / 100 + epoch / 50 for epoch in range(4)),
+            )
         confirmation.shut()
         confirmed = list(read_trials(optuna, CONFIRM))
         optuna.engine.dispose()
@@ -173,7 +176,7 @@ def release(home: Home) -> None:
     """Close MLflow's connections, so that its files are whole."""
     client = Tracking(home, JOB, "tiny").client
     client._tracking_client.store.engine.dispose()
-    client._get_registry_client().store.engine.dispose()
+    client._get_registry_client().store.engine.dispose()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture

@@ -1,9 +1,36 @@
 """A job in order agrees; each way to be in disorder is named, and mended where that can be."""
 
+import pytest
+
+from search.doctor.finding import Finding
 from tests.search.doctor.conftest import Patient
+from tests.search.doctor.ills import ILLS
+
+
+def named(findings: list[Finding]) -> set[tuple[str, str]]:
+    """Return kinds and subjects; the id of an MLflow run is another each time."""
+    return {
+        (one.kind, "MLflow run" if one.subject.startswith("MLflow run") else one.subject)
+        for one in findings
+    }
 
 
 def test_a_finished_job_agrees(patient: Patient) -> None:
     report = patient.examine()
     assert report.findings == []
     assert (report.trials, report.epochs, report.runs) == (12, 39, 13)
+
+
+@pytest.mark.parametrize("name", ILLS)
+def test_a_disorder_is_named_and_mended(name: str, patient: Patient) -> None:
+    ill = ILLS[name]
+    ill.plant(patient)
+    found = patient.examine()
+    assert named(found.findings) == ill.named, found.findings
+    assert not found.agree
+    treated = patient.treat()
+    assert treated.agree == ill.curable, treated.findings
+    assert ill.named <= named(treated.findings)
+    again = patient.examine()
+    assert again.agree == ill.curable
+    assert not ill.curable or again.findings == []
