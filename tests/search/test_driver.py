@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -118,6 +119,45 @@ def test_killed_and_interrupted_jobs_are_finished(document: Path, home: Path) ->
     assert (shown["status"], shown["trials"]["running"]) == ("stopped", 0)
 
     assert_whole(run("resume", job_id), home)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_of_ten_resumes_at_once_one_runs_the_job(
+    document: Path,
+    home: Path,
+    database: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if database == "postgresql":
+        monkeypatch.setenv("GATETUNE_DATABASE_URL", request.getfixturevalue("postgres_url"))
+    killed = start("launch", str(document))
+    read_until(killed, r"trial 003 .* after")
+    killed.kill()
+    killed.communicate()
+    job_id = ask("jobs")[0]["id"]
+    resumes = [start("resume", job_id) for _ in range(10)]
+    said = [resume.communicate()[0] for resume in resumes]
+    assert sorted(resume.returncode for resume in resumes) == [0] + [2] * 9
+    refused = [text for text in said if "is run by another driver" in text]
+    assert len(refused) == 9
+    assert_whole(ask("show", job_id), home)
+
+
+def test_what_a_finished_job_still_has_to_deliver_needs_no_ray(
+    document: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when MLflow was away at the end."""
+    shown = run("launch", str(document), "--set", "budget.trials=2", "--set", "confirm.top=0")
+    with sqlite3.connect(home / "gatetune.db") as connection:
+        connection.execute("UPDATE jobs SET model = NULL")
+        connection.execute("UPDATE runs SET delivered = 'RUNNING//0' WHERE trial = -1")
+    connection.close()
+    assert ask("show", shown["id"])["undelivered"] == 1
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    again = run("resume", shown["id"])
+    assert (again["status"], again["undelivered"]) == ("finished", 0)
+    assert again["model"] == shown["model"]
 
 
 def test_stop_ends_a_job_from_another_process(document: Path, home: Path) -> None:
