@@ -18,7 +18,7 @@ from search.doctor.champion import examine_champion
 from search.doctor.epochs import examine_epochs
 from search.doctor.files import examine_files, examine_foreign
 from search.doctor.finding import Finding
-from search.doctor.leftovers import examine_leftovers
+from search.doctor.leftovers import examine_leftovers, names_driver
 from search.doctor.model import examine_model
 from search.doctor.record import UNREADABLE, Record, brief
 from search.doctor.restore import restoration
@@ -127,10 +127,8 @@ class Examiner:
         """Return whether a driver of the job lives."""
         with self.store.session() as session:
             job = session.get_one(Job, job_id)
-        alive = False
-        with suppress(ValueError):  # the owner of the lease is no driver
-            alive = driver_is_alive(job, time.time())
-        return JobReport(job_id, job.status, alive)
+        alive = names_driver(job) and driver_is_alive(job, time.time())
+        return JobReport(job_id, str(job.status), alive)
 
     def look(self, job_id: str, status: str) -> JobReport:
         """Read what there is of a job, and compare it."""

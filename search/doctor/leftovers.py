@@ -4,12 +4,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from sqlalchemy import update
+
 from search.doctor.finding import Finding
-from search.doctor.record import Record
+from search.doctor.record import UNREADABLE, Record
 from search.doctor.steps import DropLease, EndProcess, StopJob
 from search.home import Home
 from search.lease import birth, described, is_dead
-from search.store import Job
+from search.store import Job, Store
 
 
 def examine_leftovers(home: Home, record: Record, now: float) -> Iterator[Finding]:
@@ -35,12 +37,29 @@ def examine_leftovers(home: Home, record: Record, now: float) -> Iterator[Findin
 def lease_line(job: Job, now: float) -> str:
     """Return who still holds a job's lease."""
     owner = job.lease_owner or ""
-    try:
-        dead = is_dead(owner)
-        who = described(owner, job.lease_until - now)
-    except ValueError:
+    if not names_driver(job):
         return f"the lease names {owner!r}, which is no driver"
+    dead, who = is_dead(owner), described(owner, job.lease_until - now)
     return f"a driver that {'has ended' if dead else 'is silent'} still holds the lease{who}"
+
+
+def names_driver(job: Job) -> bool:
+    """Whether a job's lease can be read."""
+    try:
+        is_dead(job.lease_owner or "")
+        described(job.lease_owner, job.lease_until)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def free_lease(store: Store, job_id: str) -> None:
+    """Free a lease that cannot be read, which no driver can take or release."""
+    with store.session() as session:
+        job = session.get_one(Job, job_id)
+        if job.lease_owner is not None and not names_driver(job):
+            owned = update(Job).where(Job.id == job_id, Job.lease_owner == job.lease_owner)
+            session.execute(owned.values(lease_owner=None, lease_until=0.0))
 
 
 def deliveries(home: Home, job_id: str) -> Iterator[tuple[int, str]]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from search.doctor.examination import Examiner, JobReport, Report
 from search.doctor.finding import Finding
+from search.doctor.leftovers import free_lease
 from search.doctor.repair import IN_MLFLOW, Repairs
 from search.doctor.steps import Delete
 from search.lease import Lease, LeaseHeldError
@@ -31,13 +32,12 @@ def treat(examiner: Examiner, job_id: str) -> JobReport:
         if report.running or not steps:
             break
         try:
+            free_lease(examiner.store, job_id)
             with Lease(examiner.store, job_id) as lease:
                 repairs = Repairs(examiner.home, examiner.store, examiner.optuna, lease)
                 faults = repairs.mend(steps)
         except LeaseHeldError:
             return examiner.running(job_id)
-        except ValueError as error:  # the lease names no driver
-            faults = [f"taking the lease: {error}"]
         report = examiner.examine(job_id)
         if {identity(one): one for one in report.findings} == before:
             break

@@ -481,7 +481,7 @@ def a_lost_alias(patient: Patient) -> None:
     patient.tracking.client.delete_registered_model_alias("tiny", "champion")
 
 
-@ill(("model-doubled", "model"), ("model-alias", "model"))
+@ill(("model-doubled", "model"))
 def a_doubled_version(patient: Patient) -> None:
     client = patient.tracking.client
     first = client.get_model_version("tiny", "1")
