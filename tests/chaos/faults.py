@@ -180,7 +180,7 @@ def postgres_killed(scene: Scene) -> Iterator[None]:
     scene.world.postgres.start()
 
 
-@fault("disk-full", "disk", (1.0, 3.0), weight=0.7, resumable=False)
+@fault("disk-full", "disk", (1.5, 4.0), weight=0.7, resumable=False)
 def disk_full(scene: Scene) -> Iterator[None]:
     path = scene.world.checkpoints / "ballast"
     fill(path)

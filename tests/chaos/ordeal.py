@@ -19,7 +19,7 @@ from tests.chaos.world import World
 PATIENCE_S = 300.0
 """How long a job may go on after its last fault."""
 
-WAIT_S = 10.0
+WAIT_S = 15.0
 """How long a fault waits for what it breaks, before it is left out."""
 
 POLL_S = 0.05
@@ -60,6 +60,8 @@ class Ordeal:
         self.left = list(self.planned)
         self.last = time.monotonic()
         self.next_look = 0.0
+        self.missing_since: float | None = None
+        """Since when what the next fault breaks has not been there."""
 
     def run(self) -> None:
         """Run the job to its end and examine what is left."""
@@ -135,17 +137,23 @@ class Ordeal:
         try:
             block.__enter__()
         except NotNow as why:
-            if time.monotonic() - self.last > planned.delay_s + WAIT_S:
+            self.missing_since = self.missing_since or time.monotonic()
+            if time.monotonic() - self.missing_since > WAIT_S:
                 self.say(f"left out: {fault.name}, {why}")
-                self.left.pop(0)
+                self.next()
             return
-        self.left.pop(0)
+        self.next()
         self.keeper.provoked = True
         self.injected[fault.name] += 1
         held = f" for {planned.held_s:.1f} s" if planned.held_s else ""
         self.say(f"{fault.name}{held}, {where}")
         self.last = time.monotonic()
         self.active.append(Active(fault, block, self.last + planned.held_s))
+
+    def next(self) -> None:
+        """Go on to the next fault."""
+        self.left.pop(0)
+        self.missing_since = None
 
     def where(self) -> str:
         """Return how far the job is."""

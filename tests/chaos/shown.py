@@ -66,7 +66,7 @@ def examine_run(
     """A trial's run has its status, its parameters, its parent, and is the one that is listed."""
     trial, tags = record.trials[key], run.data.tags
     shown = (run.info.status, OUTCOMES & set(tags))
-    if shown != STATUS[state_of(trial)]:
+    if shown != STATUS.get(state_of(trial)):
         yield Finding("orphaned", f"the run of {key} shows {shown}, but is {state_of(trial)}")
     config = record.spec.config(trial.params, trial.user_attrs.get("overrides", {})).model_dump()
     parameters = {k: str(v) for k, v in (config | {"seed": trial.user_attrs["seed"]}).items()}
