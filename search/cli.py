@@ -248,14 +248,28 @@ def doctor(
 def up(
     port: Annotated[int, typer.Option(min=1, max=65535, help="First port to try.")] = 5000,
 ) -> None:
-    """Serve the MLflow UI of this installation on this machine, until Ctrl-C."""
+    """Serve the MLflow UI of this installation on this machine, until Ctrl-C.
+
+    Delivers what jobs that ended without MLflow, or whose driver died, still have to tell it.
+    """
     from search.serving import ServingError, serve
 
     with one_message():
         try:
-            sys.exit(serve(home.Home.from_environment(), port))
+            installation = home.Home.from_environment()
+            sys.exit(serve(installation, port, lambda: settle(installation)))
         except ServingError as error:
             fail(str(error), FAILED)
+
+
+def settle(installation: home.Home) -> None:
+    """Settle the jobs whose driver is gone, and say what was done."""
+    from search.doctor.screen import line
+    from search.doctor.settling import settle as settle_jobs
+
+    console = Console(highlight=False)
+    for report in settle_jobs(installation):
+        console.print(line(report), soft_wrap=True)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -58,10 +59,17 @@ def command(home: Home, port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def serve(home: Home, first_port: int) -> int:
-    """Run the server until it ends, Ctrl-C or SIGTERM; return the exit code."""
+def serve(home: Home, first_port: int, settle: Callable[[], None]) -> int:
+    """Run the server until it ends, Ctrl-C or SIGTERM; return the exit code.
+
+    Args:
+        home: the installation.
+        first_port: the first port to try.
+        settle: done once the server answers.
+    """
     if not home.embedded_tracking:
         print(f"MLflow is served already, at {home.tracking_uri}", flush=True)  # noqa: T201
+        settle()
         return 0
     from search.tracking import use_wal
 
@@ -84,6 +92,7 @@ def serve(home: Home, first_port: int) -> int:
     try:
         await_answer(server, f"http://{HOST}:{port}/health", str(log))
         print(f"MLflow UI: http://{HOST}:{port}   state: {home.path}   Ctrl-C ends it", flush=True)  # noqa: T201
+        settle()
         return server.wait()
     except KeyboardInterrupt:
         return 0

@@ -47,7 +47,7 @@ def test_a_server_elsewhere_is_named_and_none_started(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
-    assert serve(Home.from_environment(), 5000) == 0
+    assert serve(Home.from_environment(), 5000, lambda: None) == 0
     assert "http://mlflow.example:5000" in capsys.readouterr().out
     assert not home.exists()
 

@@ -1,0 +1,49 @@
+"""What `gatetune up` does for jobs whose driver is gone, without being asked."""
+
+import time
+
+from sqlalchemy import select
+
+from search.doctor.examination import Examiner, JobReport
+from search.doctor.treatment import treat
+from search.home import Home
+from search.lease import driver_is_alive
+from search.storage import open_storage
+from search.store import Job, Store, undelivered
+
+
+def settle(home: Home) -> list[JobReport]:
+    """Close what died drivers left open, deliver what waits, and return what was done.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    if not Store.exists(home.database_url):
+        return []
+    store = Store.open(home.database_url)
+    try:
+        waiting = unsettled(store)
+        if not waiting:
+            return []
+        optuna = open_storage(store)
+        try:
+            examiner = Examiner(home, store, optuna, lambda *_: None)
+            return [treat(examiner, job_id) for job_id in waiting]
+        finally:
+            optuna.engine.dispose()
+    finally:
+        store.close()
+
+
+def unsettled(store: Store) -> list[str]:
+    """Return the jobs without a driver of which MLflow does not know how they stand."""
+    with store.session() as session:
+        jobs = session.scalars(select(Job).order_by(Job.created_at)).all()
+    idle = [job for job in jobs if not driver_is_alive(job, time.time())]
+    return [
+        job.id
+        for job in idle
+        if job.status == "running"
+        or (job.status == "finished" and job.model is None)
+        or undelivered(store, job.id)
+    ]
