@@ -5,11 +5,15 @@ from dataclasses import replace
 
 from search.doctor.examination import Examiner, JobReport, Report
 from search.doctor.finding import Finding
+from search.doctor.hands import Hands
 from search.doctor.leftovers import free_lease
-from search.doctor.repair import IN_MLFLOW, Repairs
+from search.doctor.repair import OF_TRACKING, TO_DELIVER, Repairs
 from search.doctor.steps import Delete
 from search.lease import Lease, LeaseHeldError
 from search.retention import delete
+
+IN_MLFLOW = (*OF_TRACKING, *TO_DELIVER)
+"""Steps whose success only MLflow can show."""
 
 ROUNDS = 4
 """Rounds of repairs: mending a row of a run shows what MLflow has of it, and so on."""
@@ -34,8 +38,8 @@ def treat(examiner: Examiner, job_id: str) -> JobReport:
         try:
             free_lease(examiner.store, job_id)
             with Lease(examiner.store, job_id) as lease:
-                repairs = Repairs(examiner.home, examiner.store, examiner.optuna, lease)
-                faults = repairs.mend(steps)
+                hands = Hands(examiner.home, examiner.store, examiner.optuna, lease)
+                faults = Repairs(hands).make(steps)
         except LeaseHeldError:
             return examiner.running(job_id)
         report = examiner.examine(job_id)

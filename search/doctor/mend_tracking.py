@@ -1,0 +1,122 @@
+"""Repairs in MLflow, and in what our database says of it."""
+
+import json
+import os
+import shutil
+from functools import singledispatch
+
+from mlflow.exceptions import MlflowException
+from sqlalchemy import update
+
+from search.doctor import steps
+from search.doctor.hands import Hands
+from search.fetching import champion_folder, is_whole
+from search.handover import Delivery
+from search.registry import publish, quiet
+from search.store import PARENT, Job, JournalRow, Run
+from search.tracking import JOB_TAG, LOST_TAG, STUDY_TAG, TRIAL_TAG
+
+
+@singledispatch
+def mend(step: steps.Step, hands: Hands) -> None:
+    """Take one step in MLflow.
+
+    Raises:
+        LeaseLostError: a driver took the job over.
+    """
+    raise NotImplementedError(f"{type(step).__name__} of {hands.job_id}")
+
+
+@mend.register
+def _(step: steps.DeleteRun, hands: Hands) -> None:
+    hands.tracking.client.delete_run(step.run_id)
+
+
+@mend.register
+def _(step: steps.RenewRun, hands: Hands) -> None:
+    hands.tracking.client.delete_run(step.run_id)
+    with hands.lease.session() as session:
+        Delivery.forget(session, session.get_one(Run, step.key))
+
+
+@mend.register
+def _(step: steps.FindRun, hands: Hands) -> None:
+    """Where MLflow does not know the run at all, the delivery makes a new one."""
+    client = hands.tracking.client
+    try:
+        run = client.get_run(step.run_id)
+    except MlflowException:
+        return
+    if run.info.lifecycle_stage == "deleted":
+        client.restore_run(step.run_id)
+    client.set_tag(step.run_id, JOB_TAG, hands.job_id)
+    client.set_tag(step.run_id, STUDY_TAG, step.key[0])
+    if step.key[1] != PARENT:
+        client.set_tag(step.run_id, TRIAL_TAG, str(step.key[1]))
+
+
+@mend.register
+def _(step: steps.SendAgain, hands: Hands) -> None:
+    study, trial = step.key
+    row = hands.row(step.key)
+    if row.run_id is not None and row.attempts == 0:
+        tags = hands.tracking.client.get_run(row.run_id).data.tags
+        if LOST_TAG in tags:  # which is never taken back otherwise
+            hands.tracking.client.delete_tag(row.run_id, LOST_TAG)
+    with hands.lease.session() as session:
+        session.execute(
+            update(Run).where(Run.study == study, Run.trial == trial).values(delivered=None)
+        )
+        session.execute(
+            update(JournalRow)
+            .where(JournalRow.study == study, JournalRow.trial == trial)
+            .values(delivered=False)
+        )
+
+
+@mend.register
+def _(step: steps.SetTag, hands: Hands) -> None:
+    hands.tracking.client.set_tag(step.run_id, step.tag, step.value)
+
+
+@mend.register
+def _(_step: steps.Publish, hands: Hands) -> None:
+    model = publish(hands.home, hands.store, hands.job_id)
+    with hands.lease.session() as session:
+        session.execute(update(Job).where(Job.id == hands.job_id).values(model=json.dumps(model)))
+
+
+@mend.register
+def _(step: steps.SetAlias, hands: Hands) -> None:
+    hands.tracking.client.set_registered_model_alias(hands.name, step.alias, step.version)
+
+
+@mend.register
+def _(step: steps.SetVersionTag, hands: Hands) -> None:
+    hands.tracking.client.set_model_version_tag(hands.name, step.version, step.tag, step.value)
+
+
+@mend.register
+def _(_step: steps.LogChampion, hands: Hands) -> None:
+    folder = champion_folder(hands.home, hands.job_id)
+    run_id = hands.run_id((hands.job_id, PARENT))
+    if is_whole(folder):
+        with quiet():
+            hands.tracking.client.log_artifacts(run_id, str(folder), "champion")
+
+
+@mend.register
+def _(_step: steps.RestoreChampion, hands: Hands) -> None:
+    folder = champion_folder(hands.home, hands.job_id)
+    scratch = folder.with_name(f".champion.{os.getpid()}.tmp")
+    run_id = hands.run_id((hands.job_id, PARENT))
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        with quiet():
+            hands.tracking.client.download_artifacts(run_id, "champion", str(scratch))
+        fetched = scratch / "champion"
+        if is_whole(fetched):
+            shutil.rmtree(folder, ignore_errors=True)
+            fetched.replace(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
