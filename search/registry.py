@@ -109,7 +109,9 @@ def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
         if ours
         else register(home, tracking, parent.run_id, job, result, champion_folder(home, job.id))
     )
-    delete_half_models(tracking, parent.run_id, keep=version.model_id)
+    # Only the source names the logged model: the registry answers None for `model_id`.
+    kept = str(version.source).removeprefix("models:/")
+    delete_half_models(tracking, parent.run_id, keep=kept)
     alias, reason = version.tags[ALIAS_TAG], version.tags[REASON_TAG]
     if all(int(version.version) >= int(one.version) for one in versions):
         tracking.client.set_registered_model_alias(job.name, alias, version.version)
@@ -120,7 +122,7 @@ def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
     return model
 
 
-def delete_half_models(tracking: Tracking, run_id: str, keep: str | None) -> None:
+def delete_half_models(tracking: Tracking, run_id: str, keep: str) -> None:
     """Delete the models of a run that attempts which were cut short left behind."""
     found = tracking.client.search_logged_models(
         [tracking.experiment_id], filter_string=f"source_run_id = '{run_id}'"

@@ -17,7 +17,7 @@ from search.handover import deliver_rest
 from search.home import Home
 from search.lease import Lease
 from search.models import measure, save_champion
-from search.registry import Incumbent, decide, publish
+from search.registry import Incumbent, decide, log_model, publish
 from search.registry import incumbent as present_champion
 from search.spec import JobSpec
 from search.storage import open_storage
@@ -174,8 +174,11 @@ def test_the_champion_answers_where_this_project_is_not_installed(
     installation: Home, store: Store, digits: SequenceDataset, tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Publishing twice registers once, prints nothing, and repeats no metric."""
-    finish_job(installation, store, digits, GOOD)
+    """Publishing once and a half, and again, registers once and prints nothing."""
+    folder = finish_job(installation, store, digits, GOOD)
+    with store.session() as session:
+        run_id = str(session.get_one(Run, (JOB, PARENT)).run_id)
+    log_model(installation, run_id, folder / "champion")  # and there the driver was killed
     published = [publish(installation, store, JOB) for _ in range(2)]
     assert capfd.readouterr() == ("", "")
     assert published[0] == published[1]
@@ -184,6 +187,8 @@ def test_the_champion_answers_where_this_project_is_not_installed(
     tracking = Tracking(installation, JOB, "tiny")
     (version,) = tracking.client.search_model_versions("name = 'tiny'")
     assert "GRU" in str(version.description)
+    (logged,) = tracking.client.search_logged_models([tracking.experiment_id])
+    assert version.source == f"models:/{logged.model_id}"
     run = next(iter(tracking.runs()))
     history = tracking.client.get_metric_history(run.info.run_id, "champion_val_accuracy")
     assert [metric.value for metric in history] == [pytest.approx(0.91)]
