@@ -73,6 +73,12 @@ class Postgres:
         # for alive and refuse to start.
         lock.unlink()
 
+    def dump(self, path: Path) -> None:
+        """Write all that it holds to a file."""
+        with path.open("wb") as file:
+            command = [str(self.binaries / "pg_dump"), self.url.replace("+psycopg", "")]
+            subprocess.run(command, check=True, stdout=file)
+
     def remove(self) -> None:
         """Stop it where it runs, and delete all that it has written."""
         with suppress(subprocess.CalledProcessError):

@@ -40,14 +40,7 @@ def one_job(console: Console, seed: int, database: Database, most: int) -> Outco
         ordeal.run()
     finally:
         ordeal.close()
-    if ordeal.findings:
-        console.print(
-            f"{len(ordeal.findings)} findings; the job's files are in {world.folder}; again with: "
-            f"make chaos SEED={seed} FAULTS={len(planned)} DATABASE={database}",
-            style="red",
-            highlight=False,
-        )
-    return Outcome(seed, database, ordeal.injected, ordeal.findings)
+    return Outcome(seed, database, len(planned), ordeal.injected, ordeal.findings, world.folder)
 
 
 def main() -> int:

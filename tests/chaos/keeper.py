@@ -39,6 +39,9 @@ Say = Callable[[str], None]
 UNPROVOKED = 3
 """Drivers in a row that may end without a fault before the job counts as stuck."""
 
+RECOVERY_S = 20.0
+"""How long a fault may have consequences after it was mended: servers need to start."""
+
 
 class Stuck(Exception):  # noqa: N818 - a finding about the job, not an error of the harness
     """The job does not go on by itself; the message says what was seen."""
@@ -135,7 +138,8 @@ class Keeper:
         self.drivers: list[Driver] = []
         self.job_id: str | None = None
         self.unprovoked = 0
-        self.provoked = False
+        self.disturbed = time.monotonic()
+        """When a fault came or went last."""
 
     @property
     def driver(self) -> Driver:
@@ -164,8 +168,8 @@ class Keeper:
             self.driver.look()
             return
         self.say(f"driver {len(self.drivers)} ended, {self.driver.ending}")
-        self.unprovoked = 0 if self.provoked else self.unprovoked + 1
-        self.provoked = False
+        calm = self.driver.began > self.disturbed + RECOVERY_S
+        self.unprovoked = self.unprovoked + 1 if calm else 0
         if self.unprovoked >= UNPROVOKED:
             raise Stuck(
                 f"{UNPROVOKED} drivers in a row ended without a fault, the last one "
@@ -176,14 +180,16 @@ class Keeper:
     @property
     def finished(self) -> bool:
         """Whether the last driver has ended and left nothing to do, as `resume` sees it."""
-        if not self.driver.ended or self.driver.process.returncode != 0:
-            return False
         self.find_job()
-        with self.open().session() as session:
-            job = session.get_one(Job, self.job_id)
-        assert self.job_id is not None
-        done = job.status == "finished" and job.model is not None
-        return done and not undelivered(self.open(), self.job_id)
+        if not self.driver.ended or self.job_id is None:
+            return False
+        try:
+            with self.open().session() as session:
+                job = session.get_one(Job, self.job_id)
+            done = job.status == "finished" and job.model is not None
+            return done and not undelivered(self.open(), self.job_id)
+        except StoreError:
+            return False  # the database is away
 
     def lease_until(self) -> float:
         """When the job's lease runs out."""

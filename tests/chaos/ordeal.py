@@ -81,6 +81,8 @@ class Ordeal:
         finally:
             self.mend_all()
         self.findings += [Finding("other", complaint) for complaint in self.scene.complaints]
+        for finding in self.findings:
+            self.say(f"{finding.kind}: {finding.message}")
 
     def close(self) -> None:
         """End all that runs; what there is to look at is kept where something was found."""
@@ -97,7 +99,7 @@ class Ordeal:
             self.look()
         if self.left:
             self.strike(self.left[0])
-        elif time.monotonic() - self.last > PATIENCE_S:
+        if time.monotonic() - self.last > PATIENCE_S:
             raise Stuck(f"{PATIENCE_S:.0f} s after the last fault:\n{self.keeper.driver.tail}")
         time.sleep(POLL_S)
 
@@ -143,11 +145,10 @@ class Ordeal:
                 self.next()
             return
         self.next()
-        self.keeper.provoked = True
         self.injected[fault.name] += 1
         held = f" for {planned.held_s:.1f} s" if planned.held_s else ""
         self.say(f"{fault.name}{held}, {where}")
-        self.last = time.monotonic()
+        self.last = self.keeper.disturbed = time.monotonic()
         self.active.append(Active(fault, block, self.last + planned.held_s))
 
     def next(self) -> None:
@@ -165,6 +166,7 @@ class Ordeal:
         """End a fault."""
         self.active.remove(one)
         one.mend()
+        self.keeper.disturbed = time.monotonic()
 
     def mend_all(self) -> None:
         """End all faults."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -27,8 +28,19 @@ class Outcome:
 
     seed: int
     database: str
+    planned: int
     injected: Counter[str]
     findings: list[Finding]
+    folder: Path
+
+    @property
+    def again(self) -> str:
+        """Where to look, and how to see it once more."""
+        return (
+            f"job of seed {self.seed}: {len(self.findings)} findings; its files are in "
+            f"{self.folder}; again with "
+            f"`make chaos SEED={self.seed} FAULTS={self.planned} DATABASE={self.database}`"
+        )
 
     @property
     def counts(self) -> Counter[str]:
@@ -56,9 +68,8 @@ def report(console: Console, outcomes: list[Outcome], seed: int, seconds: float)
     jobs = ", ".join(f"{number} on {database}" for database, number in sorted(databases.items()))
     console.print(f"seed {seed}, jobs: {jobs}, {seconds / 60:.1f} min", highlight=False)
     for outcome in outcomes:
-        for finding in outcome.findings:
-            what = f"job of seed {outcome.seed}: {COLUMNS[finding.kind]}: {finding.message}"
-            console.print(escape(what), style="red", highlight=False)
+        if outcome.findings:
+            console.print(escape(outcome.again), style="red", highlight=False, soft_wrap=True)
 
 
 def cells(outcomes: list[Outcome]) -> list[str]:

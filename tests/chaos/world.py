@@ -74,6 +74,8 @@ class World:
         self.proxy.close()
         self.tracking.kill()
         if self.postgres:
+            if keep:
+                self.postgres.dump(self.folder / "database.sql")
             self.postgres.remove()
         if self.disk_is_small:
             if keep:
