@@ -87,6 +87,11 @@ def _(_step: steps.Publish, hands: Hands) -> None:
 
 
 @mend.register
+def _(step: steps.DeleteVersion, hands: Hands) -> None:
+    hands.tracking.client.delete_model_version(hands.name, step.version)
+
+
+@mend.register
 def _(step: steps.SetAlias, hands: Hands) -> None:
     hands.tracking.client.set_registered_model_alias(hands.name, step.alias, step.version)
 

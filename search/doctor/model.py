@@ -8,8 +8,8 @@ from mlflow.entities.model_registry import ModelVersion
 from search.doctor.champion import is_study_s
 from search.doctor.finding import Finding
 from search.doctor.record import Record, read_object
-from search.doctor.shown import Shown
-from search.doctor.steps import Publish, SetAlias, SetVersionTag
+from search.doctor.shown import Shown, model_id
+from search.doctor.steps import DeleteVersion, Publish, SetAlias, SetVersionTag
 from search.registry import ALIAS_TAG, FINGERPRINT_TAG, METRIC_TAG, VALIDATION_TAG
 from search.tracking import JOB_TAG
 
@@ -50,12 +50,20 @@ def examine_model(record: Record, shown: Shown) -> Iterator[Finding]:
         )
     yield from examine_version(record, first)
     yield from examine_alias(record, shown, first)
-    if half := shown.models - {first.model_id}:
+    if str(first.version) in shown.gone:
+        yield Finding(
+            "model-gone",
+            SUBJECT,
+            f"version {first.version} of {job.name} is registered, but its model {first.source} "
+            "is not there; a new version takes its place",
+            DeleteVersion(str(first.version)),
+        )
+    elif half := shown.models - {model_id(first)}:
         yield Finding(
             "model-left-over",
             SUBJECT,
             f"the parent run has logged {', '.join(sorted(half))} beside the registered "
-            f"{first.model_id}",
+            f"{first.source}",
             Publish(),
         )
 

@@ -26,6 +26,7 @@ FIRST: tuple[tuple[type[steps.Step], ...], ...] = (
 
 AFTERWARDS: tuple[tuple[type[steps.Step], ...], ...] = (
     (steps.RestoreChampion,),
+    (steps.DeleteVersion,),
     (steps.SetTag, steps.SetVersionTag, steps.LogChampion),
     (steps.Publish,),
     (steps.SetAlias,),
@@ -52,6 +53,7 @@ OF_TRACKING = (
     steps.SetTag,
     steps.SetVersionTag,
     steps.SetAlias,
+    steps.DeleteVersion,
     steps.Publish,
     steps.LogChampion,
     steps.RestoreChampion,

@@ -14,7 +14,7 @@ from search.doctor.steps import Key
 from search.home import Home
 from search.registry import MISSING
 from search.store import PARENT
-from search.tracking import STUDY_TAG, TRIAL_TAG, Tracking
+from search.tracking import JOB_TAG, STUDY_TAG, TRIAL_TAG, Tracking
 
 THREADS = 8
 """Histories that are read at once; one request each."""
@@ -56,6 +56,8 @@ class Shown:
     aliases: dict[str, str] = field(default_factory=dict)
     models: set[str] = field(default_factory=set)
     """Ids of the models that the parent run has logged."""
+    gone: set[str] = field(default_factory=set)
+    """Versions of the job whose model is not there, so that nobody can load them."""
 
     def run_of(self, record: Record, key: Key) -> MlflowRun | None:
         """Return the run of a trial: the one in our database; the oldest while none is there."""
@@ -94,6 +96,8 @@ def read_shown(home: Home, record: Record, watch: Watch) -> Shown:
         shown.models = {model.model_id for model in logged}
     if record.job.result is not None:
         read_versions(view, record.job.name, shown)
+        ours = [one for one in shown.versions if one.tags.get(JOB_TAG) == record.job.id]
+        shown.gone = {str(one.version) for one in ours if not is_loadable(view, one)}
     return shown
 
 
@@ -128,6 +132,27 @@ def is_deleted(view: View, run_id: str) -> bool:
         if error.error_code in MISSING:
             return False
         raise
+
+
+def model_id(version: ModelVersion) -> str | None:
+    """Return the logged model of a version; only its source names it."""
+    source = str(version.source)
+    return source.removeprefix("models:/") if source.startswith("models:/") else None
+
+
+def is_loadable(view: View, version: ModelVersion) -> bool:
+    """Whether the model of a version is there, with its files."""
+    known = model_id(version)
+    if known is None:
+        return True  # not registered by us, and somewhere else
+    try:
+        view.client.get_logged_model(known)
+        files = view.client.list_logged_model_artifacts(known)
+    except MlflowException as error:
+        if error.error_code in MISSING:
+            return False
+        raise
+    return "MLmodel" in {file.path for file in files}
 
 
 def read_histories(view: View, shown: Shown, watch: Watch) -> None:

@@ -109,6 +109,14 @@ class Publish(Step):
 
 
 @dataclass(frozen=True)
+class DeleteVersion(Step):
+    """Delete a registered version, in whose place `Publish` puts a new one."""
+
+    repair: ClassVar[Repair] = "redeliver"
+    version: str
+
+
+@dataclass(frozen=True)
 class SetAlias(Step):
     """Let an alias of the registered model point to a version."""
 

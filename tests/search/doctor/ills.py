@@ -12,6 +12,7 @@ import mlflow
 from mlflow.entities import Metric, Param
 
 from search.fetching import champion_folder
+from search.registry import log_model
 from search.store import PARENT
 from search.tracking import JOB_TAG, NewRun
 from tests.search.doctor.conftest import CONFIRM, JOB, Patient
@@ -479,6 +480,24 @@ def a_model_that_is_none(patient: Patient) -> None:
 @ill(("model-alias", "model"))
 def a_lost_alias(patient: Patient) -> None:
     patient.tracking.client.delete_registered_model_alias("tiny", "champion")
+
+
+@ill(("model-gone", "model"))
+def a_version_without_its_model(patient: Patient) -> None:
+    source = str(patient.tracking.client.get_model_version("tiny", "1").source)
+    patient.tracking.client.delete_logged_model(source.removeprefix("models:/"))
+
+
+@ill(("model-gone", "model"))
+def a_version_without_the_files_of_its_model(patient: Patient) -> None:
+    source = str(patient.tracking.client.get_model_version("tiny", "1").source)
+    models = patient.home.artifacts / "tiny" / "models"
+    shutil.rmtree(models / source.removeprefix("models:/"))
+
+
+@ill(("model-left-over", "model"), ("run-status-in-mlflow", "parent run"))
+def a_model_of_an_interrupted_publishing(patient: Patient) -> None:
+    log_model(patient.home, patient.run_id(PARENT), champion_folder(patient.home, JOB))
 
 
 @ill(("model-doubled", "model"))
