@@ -7,11 +7,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.doctor.finding import Finding
 from search.doctor.record import Record, listed, same
-from search.doctor.steps import Key, Requeue, Step
+from search.doctor.steps import Key, Requeue, RestoreEpoch
 from search.jobs import best_epoch
 from search.trial import Verdict, state_of
 
-Restore = Callable[[Key, int], Step | None]
+Restore = Callable[[Key, int], RestoreEpoch | None]
 """Returns the step that writes an epoch again, None where nothing has it."""
 
 LAST = {
@@ -52,9 +52,18 @@ def examine_damage(record: Record, key: Key, restore: Restore) -> Iterator[Findi
         yield Finding(
             "epoch-damaged",
             record.subject(key),
-            f"the journal's row of epoch {epoch} cannot be read: {damage.why}",
-            restore(key, epoch),
+            f"the journal's row of epoch {epoch} cannot be read: {damage.why}"
+            + left_of(step := restore(key, epoch)),
+            step,
         )
+
+
+def left_of(step: RestoreEpoch | None) -> str:
+    """Return what is left of an epoch, for a message."""
+    if step is None:
+        return ""
+    what = "the objective" if step.source == "the study" else "its metrics"
+    return f"; {step.source} still has {what}"
 
 
 def examine_trial(record: Record, key: Key, restore: Restore) -> Iterator[Finding]:
@@ -66,8 +75,9 @@ def examine_trial(record: Record, key: Key, restore: Restore) -> Iterator[Findin
         yield Finding(
             "epoch-missing-in-journal",
             subject,
-            f"the study has epoch {epoch} with {metric} {study[epoch]}, the journal has none",
-            restore(key, epoch),
+            f"the study has epoch {epoch} with {metric} {study[epoch]}, the journal has none"
+            + left_of(step := restore(key, epoch)),
+            step,
         )
     for epoch, found in journal.items():
         value = found.objective(metric)
@@ -175,4 +185,5 @@ def examine_steps(record: Record, restore: Restore) -> Iterator[Finding]:
                 "step-differs",
                 "parent run",
                 f"the journal's step {step} says that {told} trials had ended",
+                restore(record.parent, step),
             )

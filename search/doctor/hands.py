@@ -5,9 +5,8 @@ from functools import cached_property
 
 from optuna.storages import RDBStorage
 
-from search.delivery import VERIFICATIONS
 from search.doctor.steps import Key
-from search.handover import Delivery
+from search.handover import VERIFICATIONS, Delivery
 from search.home import Home
 from search.lease import Lease
 from search.store import Job, Run, Store

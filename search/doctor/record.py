@@ -168,6 +168,7 @@ class Record:
         elif key == self.parent:
             ended = sum(t.state.is_finished() for t in self.searched)
             found |= set(range(1, ended + 1)) - journal.keys()
+            found |= {s for s, one in journal.items() if one.metrics.get("trials_ended") != s}
         return found
 
 

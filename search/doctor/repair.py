@@ -17,7 +17,8 @@ from search.store import DatabaseAwayError, StoreError
 
 FIRST: tuple[tuple[type[steps.Step], ...], ...] = (
     (steps.EndProcess, steps.DropLease, steps.StopJob),
-    (steps.Requeue, steps.RestoreEpoch),
+    (steps.RestoreEpoch,),
+    (steps.Requeue,),
     (steps.RewriteRow,),
     (steps.DeleteRun, steps.RenewRun, steps.FindRun),
     (steps.SendAgain,),

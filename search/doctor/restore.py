@@ -1,7 +1,8 @@
-"""What the journal lost, written again from what MLflow has of it."""
+"""What the journal lost, written again from what it still says, from MLflow, or from the study."""
 
 import json
 import math
+from collections import Counter
 from itertools import chain
 
 from mlflow.entities import Metric
@@ -14,29 +15,28 @@ from search.outbox import read_epoch
 from search.store import JournalRow, StoreError
 from search.trial import Verdict, state_of
 
+Found = tuple[dict[str, float], int]
+"""An epoch's metrics, and its time in MLflow's unit."""
+
 
 def restoration(record: Record, shown: Shown | None, key: Key, epoch: int) -> RestoreEpoch | None:
-    """Return the step that writes an epoch again, None where nothing has it whole.
+    """Return the step that writes an epoch again, None where the study has none like it.
 
-    The objective must be the study's own; metrics come from the journal where they still say it,
-    else from MLflow. The verdict follows from how the study ended the trial.
+    The objective must be the study's own. The other metrics come from the journal where it still
+    has them, else from MLflow; where MLflow answers and has nothing either, the study's objective
+    is all that is left. The verdict follows from how the study ended the trial.
     """
-    kept = kept_metrics(record, key, epoch)
-    if kept is not None and is_study_s(record, key, epoch, kept[0]):
-        metrics, time_ms = kept
-    else:
-        found = metrics_in_mlflow(record, shown, key, epoch)
-        if found is None or not is_study_s(record, key, epoch, found[0]):
-            return None
-        metrics, time_ms = found
-    return RestoreEpoch(
-        key,
-        epoch,
-        time_ms,
-        json.dumps(metrics),
-        verdict_of(record, key, epoch).value,
-        kept_memory(record, key, epoch),
-    )
+    sources = {
+        "the journal": kept_metrics(record, key, epoch),
+        "MLflow": metrics_in_mlflow(record, shown, key, epoch),
+        "the study": None if shown is None else metrics_in_study(record, key, epoch),
+    }
+    for source, found in sources.items():
+        if found is not None and is_study_s(record, key, epoch, found[0]):
+            verdict, memory = verdict_of(record, key, epoch), kept_memory(record, key, epoch)
+            metrics = json.dumps(found[0])
+            return RestoreEpoch(key, epoch, found[1], metrics, verdict.value, memory, source)
+    return None
 
 
 def row_of(record: Record, key: Key, epoch: int) -> JournalRow | None:
@@ -47,7 +47,7 @@ def row_of(record: Record, key: Key, epoch: int) -> JournalRow | None:
     return None if damage is None else damage.row
 
 
-def kept_metrics(record: Record, key: Key, epoch: int) -> tuple[dict[str, float], int] | None:
+def kept_metrics(record: Record, key: Key, epoch: int) -> Found | None:
     """Return the metrics and the time that the journal still has of an epoch."""
     row = row_of(record, key, epoch)
     if row is None or not isinstance(row.time_ms, int):
@@ -71,19 +71,33 @@ def kept_memory(record: Record, key: Key, epoch: int) -> str:
     return row.pruner
 
 
-def metrics_in_mlflow(
-    record: Record, shown: Shown | None, key: Key, epoch: int
-) -> tuple[dict[str, float], int] | None:
-    """Return the metrics and the time that MLflow has of an epoch, each once."""
+def metrics_in_mlflow(record: Record, shown: Shown | None, key: Key, epoch: int) -> Found | None:
+    """Return the metrics that MLflow has of an epoch once, and the time of most of them."""
     if shown is None:
         return None
     history = shown.history(record, key)
     found: list[Metric] = [m for m in chain(*history.values()) if m.step == epoch]
-    names = {metric.key for metric in found}
-    times = {metric.timestamp for metric in found}
-    if not found or len(names) < len(found) or len(times) != 1:
+    times = Counter(metric.timestamp for metric in found)
+    names = Counter(metric.key for metric in found)
+    if not found:
         return None
-    return {metric.key: float(metric.value) for metric in found}, int(times.pop())
+    metrics = {metric.key: float(metric.value) for metric in found if names[metric.key] == 1}
+    return metrics, int(times.most_common(1)[0][0])
+
+
+def metrics_in_study(record: Record, key: Key, epoch: int) -> Found | None:
+    """Return what the study itself says of an epoch: its objective, or how many had ended."""
+    row, trial = row_of(record, key, epoch), record.trials.get(key)
+    began = record.job.created_at
+    if trial is not None and trial.datetime_start is not None:
+        began = trial.datetime_start.timestamp()
+    time_ms = row.time_ms if row and isinstance(row.time_ms, int) else int(began * 1000)
+    if key == record.parent:
+        return {"trials_ended": float(epoch)}, time_ms
+    if trial is None or epoch not in trial.intermediate_values:
+        return None
+    value = trial.intermediate_values[epoch]
+    return {} if math.isnan(value) else {record.spec.objective.metric: value}, time_ms
 
 
 def is_study_s(record: Record, key: Key, epoch: int, metrics: dict[str, float]) -> bool:

@@ -53,7 +53,7 @@ def page(console: Console, report: Report, *, repair: bool) -> None:
         console.print("no jobs yet; `gatetune launch JOB.yaml` starts one")
         return
     for job in report.jobs:
-        console.print(line(job))
+        console.print(line(job), soft_wrap=True)
         print_findings(console, job.findings)
         advise(console, job.findings, job.id, repaired=repair)
     if report.findings:
@@ -108,8 +108,8 @@ HOPELESS = {
     "mlflow-unreachable": "start MLflow, or correct MLFLOW_TRACKING_URI, and ask again",
     "trial-missing": "what a lost trial was stands nowhere else",
     "trial-unended": "`gatetune resume` trains on",
-    "epoch-damaged": "neither the journal nor MLflow has what the study's value belongs to",
-    "epoch-missing-in-journal": "MLflow has no metrics with the study's value for it either",
+    "epoch-damaged": "the study has no such epoch, or MLflow, which may have the rest, is away",
+    "epoch-missing-in-journal": "MLflow, which may have what the study does not, is away",
     "epoch-missing-in-study": "the study of an ended trial takes no further values",
     "champion-differs": "the weights of another champion are no longer there",
     "champion-incomplete": "MLflow has no copy of the champion's files",

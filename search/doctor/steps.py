@@ -144,7 +144,7 @@ class LogChampion(Step):
 
 @dataclass(frozen=True)
 class RestoreEpoch(Step):
-    """Write an epoch of the journal again, from what MLflow has of it."""
+    """Write an epoch of the journal again, from what there still is of it."""
 
     repair: ClassVar[Repair] = "restore"
     key: Key
@@ -153,6 +153,8 @@ class RestoreEpoch(Step):
     metrics: str
     verdict: str
     pruner: str
+    source: str
+    """Where the metrics come from: the journal, MLflow or the study, which has the objective."""
 
 
 @dataclass(frozen=True)

@@ -154,8 +154,8 @@ def a_lost_diverged_epoch(patient: Patient) -> None:
     delete_row(patient, 4, 2)
 
 
-@ill(("epoch-missing-in-journal", "trial 2"), ("run-missing-in-mlflow", "trial 2"), curable=False)
-def an_epoch_lost_everywhere(patient: Patient) -> None:
+@ill(("epoch-missing-in-journal", "trial 2"), ("run-missing-in-mlflow", "trial 2"))
+def an_epoch_of_which_the_study_alone_knows(patient: Patient) -> None:
     delete_row(patient, 2, 1)
     lose_run(patient, 2)
 
@@ -176,7 +176,7 @@ def a_lost_step_of_the_parent(patient: Patient) -> None:
     delete_row(patient, PARENT, 3)
 
 
-@ill(("step-differs", "parent run"), ("epoch-differs-in-mlflow", "parent run"), curable=False)
+@ill(("step-differs", "parent run"))
 def a_changed_step_of_the_parent(patient: Patient) -> None:
     change_row(patient, PARENT, 3, metrics='{"trials_ended": 7, "best_val_accuracy": 0.9}')
 

@@ -113,6 +113,30 @@ def test_what_a_killed_driver_left_is_closed_requeued_and_delivered(
     }  # fmt: skip
 
 
+@pytest.mark.usefixtures("home")
+def test_the_same_in_postgresql(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATETUNE_DATABASE_URL", postgres_url)
+    home = installed()
+    store = Store.open(home.database_url)
+    optuna = open_storage(store)
+    try:
+        die(store, home)
+        there = Examiner(home, store, optuna, lambda *_: None)
+        assert ("trial-running", "trial 1") in named(there.examine(JOB).findings)
+        with store.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "UPDATE journal SET metrics = '{' WHERE trial = 0 AND epoch = 2"
+            )
+        report = treat(there, JOB)
+        assert report.agree
+        (damaged,) = (one for one in report.findings if one.kind == "epoch-damaged")
+        assert damaged.message.endswith("; the study still has the objective")
+        assert there.examine(JOB).findings == []
+    finally:
+        optuna.engine.dispose()
+        store.close()
+
+
 @pytest.fixture
 def stopped(installation: Home, store: Store, examiner: Examiner) -> JobReport:
     die(store, installation)
