@@ -23,19 +23,22 @@ def examine_files(home: Home, record: Record) -> Iterator[Finding]:
     unneeded = unreferenced_of_job(
         folder, record.spec, record.searched, record.confirmed, chosen=chosen
     )
-    said = set()
-    for path in unneeded:
-        if not is_lost(record, path, folder):
-            said.add(path)
-            yield superfluous(path, home)
-    for path in sorted(folder.rglob("*.tmp")):
-        if said.isdisjoint({path, *path.parents}):
+    said: set[Path] = set()
+    for path in (*unneeded, *of_no_trial(record, folder), *sorted(folder.rglob("*.tmp"))):
+        if said.isdisjoint({path, *path.parents}) and not is_lost(record, path, folder):
             said.add(path)
             yield superfluous(path, home)
     scratch = home.path / "scratch" / record.job.id
     if scratch.exists():
         yield Finding("scratch-left", "files", f"a driver left {scratch}", Delete(scratch))
     yield from examine_checkpoints(record, folder)
+
+
+def of_no_trial(record: Record, folder: Path) -> Iterator[Path]:
+    """Yield what lies among the trials' folders and is none of them."""
+    for part, trials in (("search", record.searched), ("confirm", record.confirmed)):
+        known = {f"{trial.number:06d}" for trial in trials}
+        yield from (path for path in sorted((folder / part).glob("*")) if path.name not in known)
 
 
 def superfluous(path: Path, home: Home) -> Finding:

@@ -20,7 +20,7 @@ from search.trial import Verdict
 
 COLUMNS = ("study", "trial", "epoch", "job_id", "time_ms", "metrics", "verdict", "pruner")
 
-UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, ArithmeticError, RecursionError)
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
 """What reading a damaged text as what it should be may raise."""
 
 

@@ -5,6 +5,7 @@ import pytest
 from search.doctor.finding import Finding
 from tests.search.doctor.conftest import Patient
 from tests.search.doctor.ills import ILLS
+from trainables.checkpoint import Checkpoints
 
 
 def named(findings: list[Finding]) -> set[tuple[str, str]]:
@@ -34,3 +35,12 @@ def test_a_disorder_is_named_and_mended(name: str, patient: Patient) -> None:
     again = patient.examine()
     assert again.agree == ill.curable
     assert not ill.curable or again.findings == []
+
+
+def test_files_of_a_trial_that_the_study_lost_are_kept(patient: Patient) -> None:
+    """They may be all that is left of it."""
+    kept = Checkpoints(patient.folder / "search" / "000002")
+    kept.write(1, {"epoch": 1})
+    ILLS["a_lost_trial"].plant(patient)
+    assert not patient.treat().agree
+    assert kept.epochs() == [1]
