@@ -10,7 +10,7 @@ from random import Random
 from tests.chaos.diagnosis import examine_by_doctor
 from tests.chaos.faults import Fault, NotNow, Scene
 from tests.chaos.finding import Finding
-from tests.chaos.invariant import examine
+from tests.chaos.invariant import examine, examine_processes
 from tests.chaos.keeper import STAGES, Keeper, Say, Stuck
 from tests.chaos.plan import Planned
 from tests.chaos.witness import Witness
@@ -76,6 +76,7 @@ class Ordeal:
             self.world.tracking.await_answer()
             self.findings += examine(self.world, self.keeper, self.witness)
             self.findings += examine_by_doctor(self.keeper)
+            self.findings += examine_processes(self.world)
         except (Stuck, TimeoutError) as stuck:
             self.findings.append(Finding("other", f"the job was not finished: {stuck}"))
         finally:
