@@ -4,13 +4,15 @@ import logging
 import os
 import re
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray
 
+from search.lease import birth
 from search.spec import JobSpec
 
 QUIET = {
@@ -41,6 +43,10 @@ SESSIONS = Path(f"/tmp/gatetune-ray-{os.getuid()}")  # noqa: S108 - sockets need
 """Where the local Rays of this user keep their sessions, which Ray itself never deletes."""
 
 
+MARK = "GATETUNE_DRIVER"
+"""Names, in the environment of a local Ray's processes, the driver that they belong to."""
+
+
 class ClusterError(RuntimeError):
     """Ray cannot be reached, or has not what the document asks for."""
 
@@ -59,10 +65,12 @@ def cluster(
     Raises:
         ClusterError: there is no Ray at the address.
     """
-    os.environ.update(QUIET if address else QUIET | LOCAL)
+    os.environ.update(
+        QUIET if address else QUIET | LOCAL | {MARK: f"{os.getpid()}:{birth(os.getpid())}"}
+    )
     for name in ("ray.tune", "ray.train", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    sweep_sessions()
+    sweep()
     try:
         if address is not None and (found := re.fullmatch(r"([^/:]+):(\d+)", address)):
             # Ray itself takes more than a minute to give up.
@@ -87,12 +95,22 @@ def cluster(
             shutil.rmtree(SESSIONS / session, ignore_errors=True)
 
 
-def sweep_sessions() -> None:
-    """Delete what the local Rays of drivers that were killed have left."""
+def sweep() -> None:
+    """End and delete what the local Rays of drivers that were killed have left."""
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # another's process, or one that has just ended
+            if is_orphan(environment.read_bytes()):
+                os.kill(int(environment.parent.name), signal.SIGKILL)
     for session in SESSIONS.glob("session_*_*"):
         pid = session.name.rpartition("_")[2]
         if not session.is_symlink() and pid.isdecimal() and not Path("/proc", pid).exists():
             shutil.rmtree(session, ignore_errors=True)
+
+
+def is_orphan(environment: bytes) -> bool:
+    """Whether a process belongs to the local Ray of a driver that has ended."""
+    found = re.search(rb"(?:^|\0)%s=(\d+):(\d+)\0" % MARK.encode(), environment)
+    return found is not None and birth(int(found[1])) != found[2].decode()
 
 
 def check_resources(spec: JobSpec) -> None:

@@ -6,6 +6,15 @@ import sys
 
 from search.home import Home
 
+TRIES = 3
+"""Times that a drain is begun again whose process was killed from outside."""
+
+DRAIN_S = 3600.0
+"""How long a drain may take; what it gives up on, it gives up on much earlier."""
+
+END_S = 60.0
+"""How long a process may take to end: a request to MLflow may be under way."""
+
 
 class Courier:
     """The delivery of one job, as a process that outlives no driver.
@@ -50,14 +59,23 @@ class Courier:
 
     def drain(self) -> bool:
         """Let the process deliver what is left and end; return whether everything arrived."""
-        self.keep()
-        self.process.communicate("drain\n")
-        if self.process.returncode < 0:  # killed from outside while it drained
-            return self.drain()
+        for _ in range(TRIES):
+            self.keep()
+            self.finish("drain\n", DRAIN_S)
+            if self.process.returncode >= 0:  # it was not killed while it drained
+                break
         if self.log.exists() and not self.log.stat().st_size:
             self.log.unlink()
         return self.process.returncode == 0
 
     def abandon(self) -> None:
         """Let the process end at once; the journal keeps what it had not delivered."""
-        self.process.communicate()
+        self.finish(None, END_S)
+
+    def finish(self, order: str | None, patience_s: float) -> None:
+        """Give a last order and wait for the end; a process that is frozen is killed."""
+        try:
+            self.process.communicate(order, timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()

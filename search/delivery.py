@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import update
 
-from search.handover import TROUBLE, Delivery
+from search.handover import TROUBLE, VERIFICATIONS, Delivery
 from search.home import Home
 from search.lease import LeaseLostError
 from search.storage import DATABASE_AWAY
@@ -29,9 +29,6 @@ logger = logging.getLogger("gatetune.delivery")
 
 IDLE_S = 0.3
 """Pause when there is nothing to deliver."""
-
-VERIFICATIONS = 3
-"""Times that a drain looks at what MLflow shows and mends it."""
 
 PATIENCE_S = 30.0
 """How long a drain goes on trying while MLflow does not answer."""
@@ -68,6 +65,7 @@ class Rounds:
 
     store: Store
     job_id: str
+    owner: str
     connect: Callable[[], Delivery]
     orders: Orders
     delivery: Delivery | None = None
@@ -96,6 +94,7 @@ class Rounds:
             delivery.start()
             self.delivery = delivery
         if self.delivery.deliver():
+            self.orders.wait(0)  # the driver may be gone
             return False
         if not self.orders.draining:
             self.orders.wait(IDLE_S)
@@ -129,7 +128,7 @@ class Rounds:
         with suppress(*DATABASE_AWAY), self.store.session() as session:
             session.execute(
                 update(Job)
-                .where(Job.id == self.job_id)
+                .where(Job.id == self.job_id, Job.lease_owner == self.owner)
                 .values(mlflow_away_since=since, mlflow_error=error)
             )
 
@@ -148,7 +147,7 @@ def main() -> int:
             name = session.get_one(Job, job_id).name
         return Delivery(store, job_id, owner, Tracking(home, job_id, name))
 
-    rounds = Rounds(store, job_id, connect, orders)
+    rounds = Rounds(store, job_id, owner, connect, orders)
     rounds.note(None, None)  # what an earlier process found may no longer be so
     try:
         return 0 if rounds.run() else 1

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from search.progress import Progress
 from search.retention import delete, unreferenced_of_job
 from search.signals import Stop
 from search.spec import JobSpec
-from search.storage import DATABASE_AWAY
+from search.storage import DATABASE_AWAY, trials_of
 from search.store import (
     PARENT,
     DatabaseAwayError,
@@ -42,7 +43,10 @@ DATABASE_PATIENCE_S = 300.0
 """How long a driver waits for a database that went away."""
 
 TRIES = 5
-"""Times that a step is done again whose failure looks like a database that went away."""
+"""Times in a row that a step may fail soon after it began, as if the database went away."""
+
+CALM_S = 60.0
+"""How long a step must have gone well to have all of its tries again."""
 
 Outcome = tuple[str, str | None]
 """The status that a job ends with, and why in a sentence."""
@@ -101,19 +105,22 @@ class Driver:
             except BaseException as error:
                 self.courier.abandon()
                 if not isinstance(error, (LeaseLostError, *DATABASE_AWAY)):
+                    self.tell_parent("failed")
                     self.end("failed", first_line(error))
                 raise
 
     def work(self) -> Outcome:
         """Search, confirm and choose, unless that is done; return how the job ends."""
         if self.data is None:
-            return "finished", self.message()
+            return "finished", self.patiently(self.message)
         try:
             return self.choose(self.data)
         except Interrupted:
             return "stopped", f"interrupted; `gatetune resume {self.job_id}` goes on"
-        except (UnworkableError, DamagedError) as error:
+        except UnworkableError as error:
             return "failed", f"{error}; `gatetune resume {self.job_id}` goes on"
+        except DamagedError as error:
+            return "failed", f"{error}: the winner cannot be saved, the job has to be launched anew"
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise
@@ -137,7 +144,6 @@ class Driver:
         self.progress.stage("measuring and exporting the winner")
         self.halt_if_asked()
         self.save(result, data)
-        delete(unreferenced_of_job(self.folder, self.spec, searched, confirmed, chosen=True))
         self.halt_if_asked()
         return "finished", self.patiently(self.message)
 
@@ -146,20 +152,30 @@ class Driver:
 
         A driver that dies on the way leaves a job that the next one concludes.
         """
+        self.patiently(self.clear_up)
         self.progress.stage("delivering to MLflow")
-        missing = None if courier.drain() else "MLflow does not answer"
+        missing = None if courier.drain() else "not all reached MLflow"
         if status == "finished" and missing is None:
-            missing = self.reach_mlflow(self.publish)
+            missing = self.patiently(lambda: self.reach_mlflow(self.publish))
         self.patiently(lambda: self.tell_parent(status))
         if missing is None:
-            missing = self.reach_mlflow(self.deliver_rest)
+            missing = self.patiently(lambda: self.reach_mlflow(self.deliver_rest))
+        waiting = self.patiently(lambda: undelivered(self.store, self.job_id))
         self.patiently(lambda: self.end(status, message))
         if missing is not None:
             self.progress.line(
-                f"{missing}: {undelivered(self.store, self.job_id)} records wait in the journal; "
-                f"the next `gatetune up` or `gatetune doctor {self.job_id} --repair` delivers them"
+                f"{missing}: {waiting} records wait in the journal; the next `gatetune up` or "
+                f"`gatetune doctor {self.job_id} --repair` delivers them"
             )
         return status
+
+    def clear_up(self) -> None:
+        """Delete what the job needs no more, of this driver and of any that was killed."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        with self.store.session() as session:
+            chosen = session.get_one(Job, self.job_id).result is not None
+        searched, confirmed = trials_of(self.store, self.job_id)
+        delete(unreferenced_of_job(self.folder, self.spec, searched, confirmed, chosen=chosen))
 
     def baselines(self) -> list[Proposal]:
         """Return the trials that come first."""
@@ -240,7 +256,7 @@ class Driver:
         try:
             step()
         except TROUBLE as error:
-            return f"MLflow does not answer ({first_line(error)})"
+            return f"not all reached MLflow ({first_line(error)})"
         return None
 
     def patiently(self, step: Callable[[], T]) -> T:
@@ -249,14 +265,17 @@ class Driver:
         Raises:
             DatabaseAwayError: it stayed away.
         """
-        for left in reversed(range(TRIES)):
+        tries = TRIES
+        while True:
+            began = time.monotonic()
             try:
                 return step()
             except DATABASE_AWAY as error:
-                if not left:
-                    raise DatabaseAwayError(first_line(error)) from error
+                # What fails at once, over and over, is no outage; one a day is.
+                tries = tries - 1 if time.monotonic() - began < CALM_S else TRIES
+                if not tries:
+                    raise self.away(error) from error
                 self.await_database(error)
-        raise AssertionError
 
     def await_database(self, error: BaseException) -> None:
         """Wait until the database answers, while the lease is still ours."""
@@ -270,11 +289,15 @@ class Driver:
                     return
             except DATABASE_AWAY as again:
                 if self.stop.requested or time.monotonic() > deadline:
-                    raise DatabaseAwayError(
-                        f"the database does not answer ({first_line(again)}); nothing is lost, "
-                        f"`gatetune resume {self.job_id}` goes on"
-                    ) from again
+                    raise self.away(again) from again
                 time.sleep(0.5)
+
+    def away(self, error: BaseException) -> DatabaseAwayError:
+        """Return what to tell a person whose database stayed away."""
+        return DatabaseAwayError(
+            f"the database does not answer ({first_line(error)}); nothing is lost, "
+            f"`gatetune resume {self.job_id}` goes on"
+        )
 
     # -- the job's row and folders -------------------------------------------------------------
 
@@ -304,7 +327,7 @@ class Driver:
         with self.lease.session() as session:
             job = session.get_one(Job, self.job_id)
             self.elapsed_before = job.elapsed_s
-            job.status, job.message, job.stop_requested = "running", None, False
+            job.status, job.message = "running", None
             job.started_at = job.started_at or self.began
             job.ended_at = None
             parent = session.get(Run, (self.job_id, PARENT))

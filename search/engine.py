@@ -17,6 +17,7 @@ from search.cluster import slots
 from search.lease import LeaseLostError
 from search.retention import complete, delete, top, unreferenced
 from search.spec import JobSpec
+from search.storage import DATABASE_AWAY
 from search.study import JobStudy
 from search.trial import LiveTrial, Loss, Verdict, last_line, loss_of
 from search.tuning import StudyScheduler, StudySearcher, StudyStopper
@@ -127,7 +128,10 @@ class Engine:
         self.poll()
         while not self.study.done:
             self.halt_if_needed()
-            self.fit()
+            try:
+                self.fit()
+            except Exception as error:
+                self.guard(error)
             self.halt_if_needed()
             self.requeue_all()
 
@@ -141,7 +145,8 @@ class Engine:
     def halt_if_needed(self) -> None:
         """End the run if a callback failed or a stop was asked for."""
         if self.fault is not None:
-            if not isinstance(self.fault, LeaseLostError):
+            # Where the database went away, what is known here may be out of date.
+            if not isinstance(self.fault, (LeaseLostError, *DATABASE_AWAY)):
                 self.requeue_all()
             raise self.fault
         if self.stopping:
@@ -165,7 +170,6 @@ class Engine:
             tune.with_parameters(self.trainable, data=self.data),
             {"CPU": workers.cpus, "GPU": workers.gpus},
         )
-        shutil.rmtree(self.scratch, ignore_errors=True)  # of a driver that was killed
         self.scratch.mkdir(parents=True)
         try:
             tune.Tuner(

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from mlflow.entities import Metric
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
 from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from search.home import Home
@@ -27,8 +29,11 @@ logger = logging.getLogger("gatetune.delivery")
 ROWS = 2000
 """Journal rows taken at once; bounds memory."""
 
-TROUBLE = (MlflowException, requests.RequestException, OSError)
-"""What MLflow's client raises when the server is away."""
+TROUBLE = (MlflowException, requests.RequestException, OSError, SQLAlchemyError, sqlite3.Error)
+"""What MLflow raises when its server is away, or its own file cannot be used."""
+
+VERIFICATIONS = 3
+"""Times that what MLflow shows is looked at and mended before a job ends."""
 
 
 @dataclass
@@ -263,5 +268,8 @@ def deliver_rest(home: Home, store: Store, job_id: str, owner: str) -> None:
         name = session.get_one(Job, job_id).name
     delivery = Delivery(store, job_id, owner, Tracking(home, job_id, name))
     delivery.start()
-    while delivery.deliver() or delivery.verify():
-        pass
+    for _ in range(VERIFICATIONS):
+        while delivery.deliver():
+            pass
+        if not delivery.verify():
+            return

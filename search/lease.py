@@ -54,9 +54,12 @@ def birth(pid: int) -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Whether ``owner`` was a process of this place that has ended."""
-    where, pid, born, _ = owner.rsplit(":", 3)
-    return where == place() and birth(int(pid)) != born
+    """Whether ``owner`` was a process of this place that has ended, or names none at all."""
+    try:
+        where, pid, born, _ = owner.rsplit(":", 3)
+        return where == place() and birth(int(pid)) != born
+    except ValueError:
+        return True
 
 
 def described(owner: str | None, left_s: float) -> str:
@@ -111,7 +114,7 @@ class Lease:
             taken = session.execute(
                 update(Job)
                 .where(Job.id == self.job_id, free)
-                .values(lease_owner=self.owner, lease_until=now + DURATION_S)
+                .values(lease_owner=self.owner, lease_until=now + DURATION_S, stop_requested=False)
             )
             if taken.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an update
                 raise LeaseHeldError(

@@ -14,7 +14,7 @@ from torch import Tensor
 from search.champion import Candidate, Result
 from search.labels import describe
 from search.spec import JobSpec
-from trainables.checkpoint import Checkpoints
+from trainables.checkpoint import Checkpoints, DamagedError, sync_folder, write_durably
 from trainables.config import TrialConfig
 from trainables.datasets import Part, SequenceDataset
 from trainables.export import (
@@ -95,7 +95,7 @@ def best_weights(result: Result, folder: Path, run: int) -> dict[str, Tensor]:
         return checkpoints.read_best()
     state = checkpoints.read(checkpoints.latest())
     if state is None:
-        raise FileNotFoundError(f"the weights of trial {run} are missing from {checkpoints.folder}")
+        raise DamagedError(f"the weights of trial {run} are missing from {checkpoints.folder}")
     weights: dict[str, Tensor] = state["trainer"]["best_weights"]
     return weights
 
@@ -123,10 +123,12 @@ def save_champion(
     }
     write_json(scratch / "config.json", described)
     write_json(scratch / "metrics.json", metrics(result))
-    (scratch / "README.md").write_text(card(result, spec, job_id, data), encoding="utf-8")
+    write_durably(scratch / "README.md", card(result, spec, job_id, data).encode())
+    sync_folder(scratch)
     final = folder / "champion"
     shutil.rmtree(final, ignore_errors=True)
     scratch.replace(final)
+    sync_folder(folder)
 
 
 def load_champion(folder: Path) -> tuple[ExportedClassifier, Tensor]:
@@ -161,7 +163,7 @@ def metrics(result: Result) -> dict[str, Any]:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON for people and programs alike."""
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_durably(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def card(result: Result, spec: JobSpec, job_id: str, data: SequenceDataset) -> str:

@@ -97,7 +97,7 @@ def read_epoch(row: JournalRow) -> tuple[dict[str, float], Verdict, dict[str, An
     try:
         metrics = {key: float(value) for key, value in json.loads(row.metrics).items()}
         return metrics, Verdict(row.verdict), dict(json.loads(row.pruner))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise StoreError(
             f"the journal's row of epoch {row.epoch} of trial {row.trial} of {row.study} is "
             f"damaged ({error}); `gatetune doctor {row.job_id}` says what else is"

@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,28 +98,36 @@ def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
         return None
     result = Result.model_validate_json(job.result)
     tracking = Tracking(home, job_id, job.name)
-    versions = tracking.client.search_model_versions(f"name = '{job.name}'")
-    ours = sorted(
-        (one for one in versions if one.tags.get(JOB_TAG) == job.id), key=lambda v: int(v.version)
-    )
-    for double in ours[1:]:  # of a request that was repeated
+    if not versions_of(tracking, job):
+        register(home, tracking, parent.run_id, job, result, champion_folder(home, job.id))
+    version, *doubles = versions_of(tracking, job)
+    for double in doubles:  # of a request that was repeated
         tracking.client.delete_model_version(job.name, double.version)
-    version = (
-        ours[0]
-        if ours
-        else register(home, tracking, parent.run_id, job, result, champion_folder(home, job.id))
-    )
     # Only the source names the logged model: the registry answers None for `model_id`.
     kept = str(version.source).removeprefix("models:/")
     delete_half_models(tracking, parent.run_id, keep=kept)
     alias, reason = version.tags[ALIAS_TAG], version.tags[REASON_TAG]
-    if all(int(version.version) >= int(one.version) for one in versions):
+    if is_newest(version, tracking.client.search_model_versions(f"name = '{job.name}'")):
         tracking.client.set_registered_model_alias(job.name, alias, version.version)
     model = {
         "name": job.name, "version": str(version.version), "alias": alias, "reason": reason
     }  # fmt: skip
     log_report(tracking, parent.run_id, store, job, result, model)
     return model
+
+
+def versions_of(tracking: Tracking, job: Job) -> list[ModelVersion]:
+    """Return the versions that a job registered, oldest first; a repeated request makes two."""
+    versions = tracking.client.search_model_versions(f"name = '{job.name}'")
+    ours = [one for one in versions if one.tags.get(JOB_TAG) == job.id]
+    return sorted(ours, key=lambda one: int(one.version))
+
+
+def is_newest(version: ModelVersion, versions: Iterable[ModelVersion]) -> bool:
+    """Whether a version is the newest for which its alias was decided, and so bears it."""
+    alias = version.tags[ALIAS_TAG]
+    rivals = [int(one.version) for one in versions if one.tags.get(ALIAS_TAG) == alias]
+    return int(version.version) >= max(rivals)
 
 
 def delete_half_models(tracking: Tracking, run_id: str, keep: str) -> None:
@@ -144,13 +152,13 @@ def incumbent(tracking: Tracking, name: str) -> Incumbent | None:
 
 def register(  # noqa: PLR0913 - what a version is made of
     home: Home, tracking: Tracking, run_id: str, job: Job, result: Result, folder: Path
-) -> ModelVersion:
+) -> None:
     """Make a version of the champion, whose tags say what it is and what was decided about it."""
     fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
     alias, reason = decide(result, fingerprint, incumbent(tracking, job.name))
     model_id = log_model(home, run_id, folder)
     create_name(tracking, job.name)
-    return tracking.client.create_model_version(
+    tracking.client.create_model_version(
         job.name,
         f"models:/{model_id}",
         run_id=run_id,

@@ -34,12 +34,11 @@ def unreferenced(
         trials: the study's trials; those that have not ended keep all they have.
         weights: the ended trials whose best weights are kept.
     """
-    running = {t.number for t in trials if not t.state.is_finished()}
-    for path in sorted(folder.glob("*")):
-        number = int(path.name) if path.name.isdecimal() else None
-        if number in running:
+    for trial in trials:
+        path = folder / f"{trial.number:06d}"
+        if not trial.state.is_finished() or not path.exists():
             continue
-        if number in weights:
+        if trial.number in weights:
             yield from leftovers(Checkpoints(path))
         else:
             yield path

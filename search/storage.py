@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
 from sqlalchemy import Executable, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -14,7 +15,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from search.lease import Lease
 from search.sections import Direction
-from search.store import DatabaseAwayError, Store, tune_sqlite
+from search.store import DatabaseAwayError, Store, settings_of, tune_sqlite
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -25,12 +26,7 @@ DATABASE_AWAY = (DatabaseAwayError, StorageInternalError, OperationalError, Inte
 def open_storage(store: Store) -> RDBStorage:
     """Return Optuna's storage on the database of ``store``; Optuna makes and owns its tables."""
     sqlite_store = store.engine.dialect.name == "sqlite"
-    storage = RDBStorage(
-        store.url,
-        engine_kwargs={"connect_args": {"timeout": 60}}
-        if sqlite_store
-        else {"pool_pre_ping": True},
-    )
+    storage = RDBStorage(store.url, engine_kwargs=settings_of(store.url))
     if sqlite_store:
         storage.engine.dispose()  # the connections so far lack our settings
         tune_sqlite(storage.engine)
@@ -49,18 +45,28 @@ class FencedStorage:
         self.lease = lease
         self.dialect = store.engine.dialect.name
         self.pending: list[Executable] = []
+        self.committed = False
         event.listen(self.optuna.scoped_session.session_factory, "before_commit", self.join)
 
     def join(self, session: Session) -> None:
-        """Check the lease and run the statements that wait for this commit."""
+        """Check the lease and run the statements that wait for this commit.
+
+        Optuna repeats a commit that failed. Whether it went through all the same is not known, and
+        a trial that is created again is a second one: the study has to be read again instead.
+        """
         self.lease.check(session.connection())
+        if not self.pending:
+            return
+        if self.committed:
+            raise DatabaseAwayError("the database went away during a commit")
+        self.committed = True
         for statement in self.pending:
             session.execute(statement)
 
     @contextmanager
     def along(self, *statements: Executable) -> Iterator[RDBStorage]:
         """Yield Optuna's storage; the one commit made in the block carries ``statements``."""
-        self.pending = list(statements)
+        self.pending, self.committed = list(statements), False
         try:
             yield self.optuna
         finally:
@@ -85,12 +91,24 @@ def study_id(storage: RDBStorage, name: str, direction: str) -> int:
         return storage.create_new_study([optuna.study.StudyDirection[direction.upper()]], name)
 
 
-def read_trials(storage: RDBStorage, name: str) -> Sequence[optuna.trial.FrozenTrial]:
+def read_trials(storage: RDBStorage, name: str) -> Sequence[FrozenTrial]:
     """Return the trials of the study ``name`` by number; none where there is no such study."""
     try:
         return storage.get_all_trials(storage.get_study_id_from_name(name), deepcopy=False)
     except KeyError:
         return []
+
+
+def trials_of(store: Store, job_id: str) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+    """Return the trials of a job's search and of its confirmation."""
+    storage = open_storage(store)
+    try:
+        searched, confirmed = (
+            list(read_trials(storage, name)) for name in (job_id, f"{job_id}/confirm")
+        )
+    finally:
+        storage.engine.dispose()
+    return searched, confirmed
 
 
 def in_memory_study(name: str, direction: Direction) -> optuna.Study:

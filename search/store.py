@@ -133,14 +133,15 @@ class Run(Base):
 
     @hybrid_property
     def told(self) -> str:
-        """Status, tag and attempts in one, to compare with what was delivered."""
-        return f"{self.status}/{self.tag or ''}/{self.attempts}"
+        """All that a run should show in one, to compare with what was delivered."""
+        return f"{self.status}/{self.tag or ''}/{self.attempts}/{self.ended_ms or ''}"
 
     @told.inplace.expression
     @classmethod
     def _told(cls) -> ColumnElement[str]:
         tag = func.coalesce(cls.tag, "")
-        return cls.status + "/" + tag + "/" + cast(cls.attempts, String)
+        ended = func.coalesce(cast(cls.ended_ms, String), "")
+        return cls.status + "/" + tag + "/" + cast(cls.attempts, String) + "/" + ended
 
     @hybrid_property
     def is_undelivered(self) -> bool:
@@ -155,11 +156,24 @@ class Run(Base):
 
 def connect(url: str) -> Engine:
     """Return an engine for ``url`` with this project's settings; opens no connection yet."""
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": 60})
-    tune_sqlite(engine)
+    engine = create_engine(url, **settings_of(url))
+    if url.startswith("sqlite"):
+        tune_sqlite(engine)
     return engine
+
+
+def settings_of(url: str) -> dict[str, Any]:
+    """Return how to connect: no wait on a database that has fallen silent is without an end."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": 60}}
+    silence = {
+        "connect_timeout": 10,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+    return {"pool_pre_ping": True, "connect_args": silence}
 
 
 def tune_sqlite(engine: Engine) -> None:

@@ -96,13 +96,23 @@ class JobStudy:
         journal: dict[int, list[JournalRow]] = {}
         for row in rows:
             journal.setdefault(row.trial, []).append(row)
-        for trial in storage.get_all_trials(self.study_id):
-            self.load_trial(trial, journal.get(trial.number, []))
+        trials = storage.get_all_trials(self.study_id)
+        last = {t.number: self.load_trial(t, journal.get(t.number, [])) for t in trials}
+        running = {t.number for t in trials if t.state is TrialState.RUNNING}
+        # Only now is it known how many have ended before, and which was the best of them.
+        for number in sorted(self.live):
+            if last[number] is not Verdict.CONTINUE:
+                self.end(self.live[number], last[number])
+            elif number in running:
+                self.requeue(number)
+            else:
+                self.waiting.append(self.live.pop(number))
+        self.waiting.sort(key=lambda live: live.number)
         if self.best is not None and self.reaches_target(self.best[1]):
             self.close("target")
 
-    def load_trial(self, trial: FrozenTrial, epochs: Sequence[JournalRow]) -> None:
-        """Take one trial of the database into the mirror, the rungs and the counts."""
+    def load_trial(self, trial: FrozenTrial, epochs: Sequence[JournalRow]) -> Verdict:
+        """Take one trial into the mirror, the rungs and the counts; return its last verdict."""
         live = self.as_live(trial)
         self.count += 1
         state, finished = trial.state, trial.state.is_finished()
@@ -121,14 +131,9 @@ class JobStudy:
         if finished:
             self.rungs.finish(trial.number, state, trial.value)
             self.count_end(live, state_of(trial))
-            return
-        self.live[trial.number] = live
-        if verdict is not Verdict.CONTINUE:
-            self.end(live, verdict)
-        elif state is TrialState.RUNNING:
-            self.requeue(live.number)
         else:
-            self.waiting.append(self.live.pop(live.number))
+            self.live[trial.number] = live
+        return verdict
 
     def as_live(self, trial: FrozenTrial) -> LiveTrial:
         """Return the trial as its worker needs it, before any epoch."""
@@ -307,10 +312,10 @@ class JobStudy:
         loss = loss_of(reason)
         again = loss is Loss.DISK or live.lose(loss)
         remember = self.storage.optuna.set_trial_user_attr
-        remember(live.trial_id, "lost_after", live.lost_after)
-        remember(live.trial_id, "reason", reason[-2000:])
-        if live.alone:
+        if live.alone:  # before it is counted: an attempt that is not may be had again
             remember(live.trial_id, "alone", value=True)
+        remember(live.trial_id, "reason", reason[-2000:])
+        remember(live.trial_id, "lost_after", live.lost_after)
         if again:
             self.requeue(number)
             return True

@@ -33,6 +33,9 @@ OUTCOMES = ("pruned", "diverged", "budget", "interrupted", "failed")
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Makes MLflow's UI show training runs; it opens on pages for language models otherwise."""
 
+NOBODY = -2
+"""Number that stands for a trial tag which is none, as a person may have edited it."""
+
 BATCH = 1000
 """Metrics that MLflow takes in one request."""
 
@@ -67,6 +70,7 @@ class Status:
         outcomes = {tag for tag in OUTCOMES if tag in run.data.tags}
         return (
             run.info.status == self.name
+            and (self.name == "RUNNING" or run.info.end_time == self.ended_ms)
             and outcomes == ({self.outcome} if self.outcome else set())
             and run.data.tags.get(LOST_TAG, "0") == str(self.attempts)
         )
@@ -75,7 +79,8 @@ class Status:
 def key_of(run: Run) -> RunKey:
     """Return whose run it is."""
     tags = run.data.tags
-    return tags.get(STUDY_TAG, ""), int(tags.get(TRIAL_TAG, PARENT))
+    trial = tags.get(TRIAL_TAG, str(PARENT))
+    return tags.get(STUDY_TAG, ""), int(trial) if trial.lstrip("-").isdecimal() else NOBODY
 
 
 class Tracking:
@@ -192,11 +197,11 @@ class Tracking:
             self.client.set_terminated(run_id, status=status.name, end_time=status.ended_ms)
 
     def clear_outcome(self, run_id: str) -> None:
-        """Take back what an earlier end of the run said."""
+        """Take back what the run said before."""
         tags = self.client.get_run(run_id).data.tags
-        for outcome in OUTCOMES:
-            if outcome in tags:
-                self.client.delete_tag(run_id, outcome)
+        for tag in (*OUTCOMES, LOST_TAG):
+            if tag in tags:
+                self.client.delete_tag(run_id, tag)
 
 
 def use_wal(path: Path) -> None:

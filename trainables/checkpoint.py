@@ -3,10 +3,8 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -44,9 +42,8 @@ class Checkpoints:
         """
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        with self.replacing(self.path(epoch)) as file:
-            file.write(hashlib.sha256(buffer.getbuffer()).digest())
-            file.write(buffer.getbuffer())
+        payload = buffer.getvalue()
+        self.put(self.path(epoch), hashlib.sha256(payload).digest() + payload)
         for old in self.epochs()[:-KEPT]:
             if old != epoch:
                 self.path(old).unlink(missing_ok=True)
@@ -93,8 +90,7 @@ class Checkpoints:
     def write_best(self, weights: dict[str, Tensor], *, epoch: int, value: float) -> None:
         """Write ``best.safetensors``: the weights of the best epoch, which epoch, and its value."""
         about = {"epoch": str(epoch), "value": repr(value), "sha256": checksum(weights)}
-        with self.replacing(self.best) as file:
-            file.write(save(weights, about))
+        self.put(self.best, save(weights, about))
 
     def read_best(self) -> dict[str, Tensor]:
         """Return the best epoch's weights.
@@ -123,25 +119,38 @@ class Checkpoints:
         """Return the file of an epoch."""
         return self.folder / f"epoch-{epoch:06d}.pt"
 
-    @contextmanager
-    def replacing(self, path: Path) -> Iterator[IO[bytes]]:
-        """Open a file that takes the place of ``path``, durably, when the block ends well."""
+    def put(self, path: Path, content: bytes) -> None:
+        """Let a file take the place of ``path`` once it is whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
         # The process id keeps a worker that was given up for dead out of its successor's file.
         scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with scratch.open("wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
+            write_durably(scratch, content)
             scratch.replace(path)
         finally:
             scratch.unlink(missing_ok=True)
-        folder = os.open(self.folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.folder)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file so that it is on disk when this returns.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder survive a power failure."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def checksum(weights: dict[str, Tensor]) -> str:

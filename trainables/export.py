@@ -1,6 +1,7 @@
 """A trained network as others load it: raw values in, logits out, with torch alone."""
 
 import copy
+import io
 import warnings
 from pathlib import Path
 from typing import cast
@@ -8,11 +9,12 @@ from typing import cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from trainables.cells import RecurrentClassifier
+from trainables.checkpoint import write_durably
 from trainables.config import TrialConfig
 
 CHECKED_BATCHES = (1, 2, 5)
@@ -103,9 +105,11 @@ def export_program(model: ExportedClassifier, example: NDArray[np.float32]) -> E
 
 def save_pt2(program: ExportedProgram, path: Path) -> None:
     """Write a program; ``torch.export.load(path).module()`` answers without this project."""
-    torch.export.save(program, path)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)  # on a full disk it would abort the process
+    write_durably(path, buffer.getvalue())
 
 
 def save_weights(model: ExportedClassifier, path: Path) -> None:
     """Write the classifier's weights as safetensors."""
-    save_file(model.classifier.state_dict(), path)
+    write_durably(path, save(model.classifier.state_dict()))

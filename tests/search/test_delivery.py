@@ -62,7 +62,7 @@ def owned_by(store: Store, owner: str) -> None:
 
 
 def run(store: Store, connect: Callable[[], Delivery], orders: str) -> bool:
-    return Rounds(store, JOB, connect, Orders(io.StringIO(orders).readline)).run()
+    return Rounds(store, JOB, OWNER, connect, Orders(io.StringIO(orders).readline)).run()
 
 
 def add_run(store: Store, trial: int, *values: float, **columns: Any) -> None:
@@ -350,7 +350,9 @@ def test_the_end_of_standard_input_ends_it_with_the_rest_waiting(store: Store) -
     orders = Orders(io.StringIO("").readline)
     orders.wait(10)
     assert orders.abandoned
-    assert not Rounds(store, JOB, lambda: pytest.fail("nothing is to be delivered"), orders).run()
+    assert not Rounds(
+        store, JOB, OWNER, lambda: pytest.fail("nothing is to be delivered"), orders
+    ).run()
     assert undelivered(store, JOB) == 3
 
 

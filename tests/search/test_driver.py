@@ -151,7 +151,7 @@ def test_what_a_finished_job_still_has_to_deliver_needs_no_ray(
     shown = run("launch", str(document), "--set", "budget.trials=2", "--set", "confirm.top=0")
     with sqlite3.connect(home / "gatetune.db") as connection:
         connection.execute("UPDATE jobs SET model = NULL")
-        connection.execute("UPDATE runs SET delivered = 'RUNNING//0' WHERE trial = -1")
+        connection.execute("UPDATE runs SET delivered = 'RUNNING//0/' WHERE trial = -1")
     connection.close()
     assert ask("show", shown["id"])["undelivered"] == 1
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")

@@ -15,14 +15,15 @@ from optuna.trial import FrozenTrial, TrialState
 from ray import tune
 
 from search.cluster import (
+    MARK,
     ClusterError,
     check_resources,
     cluster,
     slots,
-    sweep_sessions,
+    sweep,
 )
 from search.engine import Engine, Interrupted, UnworkableError
-from search.lease import Lease
+from search.lease import Lease, birth
 from search.spec import JobSpec
 from search.store import Store
 from search.study import JobStudy
@@ -275,10 +276,27 @@ def test_sessions_of_dead_drivers_are_swept(
     for session in (dead, alive):
         (session / "logs").mkdir(parents=True)
     (tmp_path / f"session_latest_{ended.pid}").symlink_to(alive)
-    sweep_sessions()
+    sweep()
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == sorted(
         (alive.name, f"session_latest_{ended.pid}")
     )
+
+
+def test_processes_that_outlived_their_driver_are_ended() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    alive = f"{os.getpid()}:{birth(os.getpid())}"
+    ours, orphan = (
+        subprocess.Popen(["sleep", "300"], env=os.environ | {MARK: mark})
+        for mark in (alive, f"{ended.pid}:12345")
+    )
+    try:
+        sweep()
+        assert orphan.wait(10) == -signal.SIGKILL
+        assert ours.poll() is None
+    finally:
+        ours.kill()
+        ours.wait()
 
 
 def test_an_address_where_no_ray_is_says_so() -> None:

@@ -11,7 +11,7 @@ from search.champion import Candidate, Result
 from search.models import best_weights, load_champion, measure, save_champion
 from tests.search.conftest import make_spec
 from trainables.cells import RecurrentClassifier
-from trainables.checkpoint import Checkpoints
+from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import Parameters
 from trainables.datasets import SequenceDataset, load_dataset
 
@@ -86,5 +86,5 @@ def test_weights_of_a_trial_that_ended_early_come_from_its_last_checkpoint(folde
 
 
 def test_missing_weights_name_their_trial(folder: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"weights of trial 9 are missing from .*000009"):
+    with pytest.raises(DamagedError, match=r"weights of trial 9 are missing from .*000009"):
         best_weights(RESULT, folder, 9)

@@ -89,7 +89,7 @@ class StoreSuite:
     def test_undelivered_counts_epochs_and_statuses(self, opened: Store) -> None:
         job_id = add_job(opened, make_spec())
         with opened.session() as session:
-            for trial, known in enumerate(("RUNNING//0", "FINISHED//0", None)):
+            for trial, known in enumerate(("RUNNING//0/", "FINISHED//0/", None)):
                 run = Run(study=job_id, trial=trial, job_id=job_id, name="", parameters="{}",
                           status="FINISHED", started_ms=0, delivered=known)  # fmt: skip
                 epoch = JournalRow(study=job_id, trial=trial, epoch=1, job_id=job_id, time_ms=0,
@@ -149,8 +149,8 @@ def test_sqlite_lets_readers_and_the_writer_work_at_once(store: Store) -> None:
 
 
 def test_a_run_is_undelivered_until_mlflow_knows_status_and_tag() -> None:
-    run = Run(status="KILLED", tag="pruned", attempts=1, delivered="KILLED//1")
+    run = Run(status="KILLED", tag="pruned", attempts=1, ended_ms=9000, delivered="KILLED//1/9000")
     assert run.is_undelivered
     run.delivered = run.told
-    assert run.told == "KILLED/pruned/1"
+    assert run.told == "KILLED/pruned/1/9000"
     assert not run.is_undelivered

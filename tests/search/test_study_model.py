@@ -15,11 +15,13 @@ from hypothesis.stateful import (
     rule,
 )
 from optuna.trial import TrialState
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, event, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from search.lease import Lease
 from search.outbox import read_epoch
-from search.storage import open_storage
+from search.storage import DATABASE_AWAY, open_storage
 from search.store import PARENT, JournalRow, Run, Store
 from search.study import JobStudy
 from search.trial import MLFLOW_STATUS, LiveTrial, Verdict
@@ -71,6 +73,26 @@ def empty_database() -> bytes:
         return path.read_bytes()
 
 
+class FragileWire:
+    """Loses the answer to a commit that went through, as a connection that breaks does."""
+
+    def __init__(self) -> None:
+        self.fuse: int | None = None
+
+    def attach(self, study: JobStudy) -> None:
+        """Listen to the commits of a study."""
+        sessions = study.storage.optuna.scoped_session.session_factory
+        event.listen(sessions, "after_commit", self.burn)
+
+    def burn(self, _session: Session) -> None:
+        """Burn the fuse."""
+        if self.fuse is not None:
+            self.fuse -= 1
+            if self.fuse < 0:
+                self.fuse = None
+                raise OperationalError("COMMIT", {}, ConnectionError("lost"))
+
+
 class StudyMachine(RuleBasedStateMachine):
     """The model: what the study acknowledged to its caller must be there ever after."""
 
@@ -85,12 +107,18 @@ class StudyMachine(RuleBasedStateMachine):
         self.reported: dict[tuple[int, int], float] = {}
         self.ended: dict[int, str] = {}
         self.asked: set[int] = set()
+        self.wire = FragileWire()
         self.study: JobStudy
 
     @initialize()
     def start(self) -> None:
         """Open the study for the first time."""
+        self.open()
+
+    def open(self) -> None:
+        """Open the study as the next driver does."""
         self.study = open_study(self.store, self.lease, SPEC)
+        self.wire.attach(self.study)
 
     @rule(
         action=st.sampled_from(["ask", "report", "report", "report again", "lose", "requeue"]),
@@ -99,6 +127,7 @@ class StudyMachine(RuleBasedStateMachine):
         diverged=st.sampled_from([False, False, False, True]),
         reason=st.sampled_from(REASONS),
         commits=st.sampled_from([None, None, None, 0, 1, 2]),
+        answers=st.sampled_from([None, None, None, 0, 1]),
     )
     def step(  # one rule for all: hypothesis leaves whole rules out of a run
         self,
@@ -108,10 +137,14 @@ class StudyMachine(RuleBasedStateMachine):
         diverged: bool,
         reason: str,
         commits: int | None,
+        answers: int | None,
     ) -> None:
-        """Do what may happen to a study; die after so many commits of it, unless None."""
+        """Do what may happen to a study; die after so many commits of it, unless None.
+
+        Or lose the database, after so many answers to commits.
+        """
         live = self.pick(pick)
-        self.lease.fuse = commits
+        self.lease.fuse, self.wire.fuse = commits, answers
         try:
             if live is None or action == "ask":
                 self.ask()
@@ -124,10 +157,10 @@ class StudyMachine(RuleBasedStateMachine):
                 self.ended[live.number] = "failed"
             elif action == "requeue":
                 self.study.requeue(live.number)
-        except CrashError:
+        except (CrashError, *DATABASE_AWAY):
             pass
-        self.lease.fuse = None
-        if commits is not None:
+        self.lease.fuse = self.wire.fuse = None
+        if commits is not None or answers is not None:
             self.crash()
 
     def ask(self) -> None:
@@ -150,7 +183,7 @@ class StudyMachine(RuleBasedStateMachine):
     def crash(self) -> None:
         """Start the next driver where this one died."""
         self.study.shut()
-        self.study = open_study(self.store, self.lease, SPEC)
+        self.open()
         assert not self.study.live
         for number, how in self.study.ended.items():
             assert self.ended.setdefault(number, how) == how
@@ -171,6 +204,9 @@ class StudyMachine(RuleBasedStateMachine):
         assert self.asked <= {t.number for t in trials}
         with self.store.session() as session:
             rows = session.scalars(select(JournalRow).where(JournalRow.trial != PARENT)).all()
+            steps_of_job = session.scalars(
+                select(JournalRow.epoch).where(JournalRow.trial == PARENT)
+            ).all()
             runs = {run.trial: run for run in session.scalars(select(Run))}
         journal = {(row.trial, row.epoch): read_epoch(row) for row in rows}
         for key, value in self.reported.items():
@@ -181,6 +217,8 @@ class StudyMachine(RuleBasedStateMachine):
             steps = sorted(trial.intermediate_values)
             assert steps == list(range(1, epochs[trial.number] + 1))
             assert trial.number in runs
+        over = sum(trial.state.is_finished() for trial in trials)
+        assert sorted(steps_of_job) == list(range(1, over + 1))
         for number, how in self.ended.items():
             trial, run = trials[number], runs[number]
             assert trial.state.is_finished()

@@ -13,5 +13,8 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("mlflow_away_since", sa.Double))
     op.add_column("jobs", sa.Column("mlflow_error", sa.String))
     op.add_column("runs", sa.Column("attempts", sa.Integer, nullable=False, server_default="0"))
-    # What MLflow was told now ends with the attempts.
-    op.execute("UPDATE runs SET delivered = delivered || '/0' WHERE delivered IS NOT NULL")
+    # What MLflow was told now names attempts and end, too.
+    op.execute(
+        "UPDATE runs SET delivered = delivered || '/0/' || COALESCE(CAST(ended_ms AS VARCHAR), '') "
+        "WHERE delivered IS NOT NULL"
+    )
