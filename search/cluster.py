@@ -86,6 +86,8 @@ def cluster(
         )
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
+    finally:
+        os.environ.pop(MARK, None)  # what this process starts otherwise is not Ray's
     try:
         yield
     finally:
