@@ -170,6 +170,7 @@ class Engine:
             tune.with_parameters(self.trainable, data=self.data),
             {"CPU": workers.cpus, "GPU": workers.gpus},
         )
+        shutil.rmtree(self.scratch, ignore_errors=True)  # of a driver that was killed
         self.scratch.mkdir(parents=True)
         try:
             tune.Tuner(
