@@ -263,13 +263,17 @@ def up(
 
 
 def settle(installation: home.Home) -> None:
-    """Settle the jobs whose driver is gone, and say what was done."""
+    """Settle the jobs whose driver is gone, and say what was done; the server runs on anyway."""
     from search.doctor.screen import line
     from search.doctor.settling import settle as settle_jobs
+    from search.lease import LeaseLostError
 
     console = Console(highlight=False)
-    for report in settle_jobs(installation):
-        console.print(line(report), soft_wrap=True)
+    try:
+        for report in settle_jobs(installation):
+            console.print(line(report), soft_wrap=True)
+    except (store.StoreError, LeaseLostError) as error:
+        console.print(f"not every job could be settled: {error}", soft_wrap=True, markup=False)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ def settle(home: Home) -> list[JobReport]:
 
     Raises:
         StoreError: the database cannot be used.
+        LeaseLostError: a driver took a job over meanwhile.
     """
     if not Store.exists(home.database_url):
         return []
