@@ -2,6 +2,7 @@
 
 import argparse
 import secrets
+import signal
 import sys
 import time
 from itertools import count
@@ -46,6 +47,7 @@ def one_job(console: Console, seed: int, database: Database, most: int) -> Outco
 def main() -> int:
     """Run jobs; 1 if anything was lost, doubled, orphaned, missing or repaired."""
     given = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers and mounts go too
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     console = Console(width=max(Console().width, 96))  # of the table
     console.print(f"seed {seed}: {given.faults} faults", highlight=False)
