@@ -271,6 +271,7 @@ def delivery() -> Iterator[Callable[[Home], "subprocess.Popen[bytes]"]]:
         code = "import sys, time; print(1, flush=True); time.sleep(300)"
         folder = home.path / "fake"
         (folder / "search").mkdir(parents=True)
+        (folder / "search" / "__init__.py").touch()
         (folder / "search" / "delivery.py").write_text(code)
         process = subprocess.Popen(
             [sys.executable, "-m", "search.delivery", JOB, "owner"],
