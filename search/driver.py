@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 from sqlalchemy import update
 
 from search.champion import Result, choose, replicates
+from search.cluster import sweep
 from search.courier import Courier
 from search.engine import Engine, Interrupted, UnworkableError
 from search.home import Home
@@ -171,6 +172,7 @@ class Driver:
 
     def clear_up(self) -> None:
         """Delete what the job needs no more, of this driver and of any that was killed."""
+        sweep()
         shutil.rmtree(self.scratch, ignore_errors=True)
         with self.store.session() as session:
             chosen = session.get_one(Job, self.job_id).result is not None
