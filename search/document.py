@@ -1,6 +1,7 @@
 """The text of a job document and its overrides → one mapping."""
 
 import copy
+import json
 import re
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -130,3 +131,15 @@ def assign(node: Any, keys: Sequence[str], value: object, where: str) -> Any:
         node.append(None)
     node[index] = assign(node[index], rest, value, where)
     return node
+
+
+def flatten(document: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return a document as flat parameters; lists and the space's entries stay whole."""
+    flat: dict[str, str] = {}
+    for key, value in document.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and prefix == "":
+            flat |= flatten(value, f"{name}.")
+        elif value is not None and value != []:
+            flat[name] = value if isinstance(value, str) else json.dumps(value)
+    return flat

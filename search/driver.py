@@ -14,6 +14,7 @@ from sqlalchemy import update
 from search.champion import Result, choose, replicates
 from search.cluster import sweep
 from search.courier import Courier
+from search.document import flatten
 from search.engine import Engine, Interrupted, UnworkableError
 from search.home import Home
 from search.lease import Lease, LeaseLostError
@@ -32,7 +33,7 @@ from search.store import (
     undelivered,
 )
 from search.study import JobStudy
-from search.trial import Proposal, last_line
+from search.trial import SHOWN_OF_JOB, Proposal, last_line
 from trainables.checkpoint import DamagedError
 from trainables.datasets import SequenceDataset
 from trainables.trial import RecurrentTrial
@@ -354,11 +355,7 @@ class Driver:
 
     def tell_parent(self, status: str) -> None:
         """Set what the parent run should show."""
-        shown, tag = {
-            "finished": ("FINISHED", None),
-            "stopped": ("KILLED", "interrupted"),
-            "failed": ("FAILED", "failed"),
-        }[status]
+        shown, tag = SHOWN_OF_JOB[status]
         with self.lease.session() as session:
             session.execute(
                 update(Run)
@@ -412,15 +409,3 @@ CLOSED = {
     "target": "the target is reached",
     "exhausted": "every configuration of the space has been tried",
 }
-
-
-def flatten(document: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return a document as flat parameters; lists and the space's entries stay whole."""
-    flat: dict[str, str] = {}
-    for key, value in document.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and prefix == "":
-            flat |= flatten(value, f"{name}.")
-        elif value is not None and value != []:
-            flat[name] = value if isinstance(value, str) else json.dumps(value)
-    return flat

@@ -31,6 +31,14 @@ MLFLOW_STATUS = {
 }
 
 
+SHOWN_OF_JOB = {
+    "finished": ("FINISHED", None),
+    "stopped": ("KILLED", "interrupted"),
+    "failed": ("FAILED", "failed"),
+}
+"""Status and tag of a job's parent run, by the job's status."""
+
+
 class Loss(StrEnum):
     """Why an attempt at a trial ended without a result."""
 

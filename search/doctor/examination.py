@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -167,10 +167,6 @@ class Examiner:
             what = f"{brief(error)}; {waiting} records of the job wait for it"
             report.findings.append(Finding("mlflow-unreachable", "MLflow", what))
             return None
-
-    def everything(self, job_ids: Iterable[str]) -> list[JobReport]:
-        """Return what is wrong with several jobs."""
-        return [self.examine(job_id) for job_id in job_ids]
 
     def installation(self) -> list[Finding]:
         """Return what is wrong with what belongs to no job."""

@@ -11,10 +11,11 @@ from optuna.trial import FrozenTrial
 from search.doctor.finding import Finding
 from search.doctor.record import UNREADABLE, Record, read_object
 from search.doctor.steps import Key, RewriteRow
+from search.document import flatten
 from search.labels import run_name
 from search.spec import JobSpec
 from search.store import PARENT, Run
-from search.trial import MLFLOW_STATUS, Verdict, state_of
+from search.trial import MLFLOW_STATUS, SHOWN_OF_JOB, Verdict, state_of
 
 SHOWN = {
     **{verdict.value: (status, verdict.value) for verdict, status in MLFLOW_STATUS.items()},
@@ -24,13 +25,6 @@ SHOWN = {
     "running": ("RUNNING", None),
 }
 """For each state of a trial, MLflow's status of its run and the tag that says why."""
-
-SHOWN_OF_JOB = {
-    "finished": ("FINISHED", None),
-    "stopped": ("KILLED", "interrupted"),
-    "failed": ("FAILED", "failed"),
-}
-"""The same of a job and its parent run."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +166,6 @@ def rewritten(record: Record, key: Key) -> Run:
     known = record.runs.get(key)
     made = known or Run(study=key[0], trial=key[1], job_id=record.job.id)
     if key[1] == PARENT:
-        from search.driver import flatten  # Ray takes seconds to import
-
         job, told = record.job, SHOWN_OF_JOB.get(record.job.status, SHOWN["waiting"])
         made.status, made.tag = told
         made.name, made.attempts = job.id, 0
