@@ -24,7 +24,7 @@ from rich.table import Table
 from sqlalchemy import select
 
 from search.home import Home
-from search.serving import HOST, SETTINGS, await_answer, command, end
+from search.serving import HOST, await_answer, end, start
 from search.store import PARENT, JournalRow, Run, Store
 
 DOCUMENT = """
@@ -43,14 +43,7 @@ confirm: {top: 0}
 
 def serve(home: Home, port: int, log: Path) -> "subprocess.Popen[bytes]":
     """Start an MLflow server over the state of ``home``, and wait until it answers."""
-    with log.open("a") as stream:
-        server = subprocess.Popen(
-            command(home, port),
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-            env=os.environ | SETTINGS,
-        )
+    server = start(home, port, log)
     await_answer(server, f"http://{HOST}:{port}/health", str(log))
     return server
 

@@ -82,10 +82,16 @@ class Delivery:
             self.tracking.client.delete_run(run_id)
         return len(doubles)
 
+    @classmethod
+    def forget(cls, session: Session, row: Run) -> None:
+        """Note that MLflow has nothing of a trial, not even its run."""
+        row.run_id = None
+        cls.send_again(session, row)
+
     @staticmethod
-    def forget(session: Session, row: Run) -> None:
-        """Note that MLflow has nothing of a trial."""
-        row.run_id = row.delivered = None
+    def send_again(session: Session, row: Run) -> None:
+        """Let all of a trial be delivered again; what MLflow has already stays as it is."""
+        row.delivered = None
         session.execute(
             update(JournalRow)
             .where(JournalRow.study == row.study, JournalRow.trial == row.trial)
@@ -162,6 +168,15 @@ class Delivery:
                 self.tell_status(row, again=True)
                 mended += 1
         return mended
+
+    def finish(self) -> None:
+        """Deliver all there is, and look at what MLflow shows then."""
+        self.start()
+        for _ in range(VERIFICATIONS):
+            while self.deliver():
+                pass
+            if not self.verify():
+                return
 
     def ensure_run(self, run: Run) -> None:
         """Create the MLflow run of a trial unless it exists, and say what it was made of."""
@@ -266,10 +281,4 @@ def deliver_rest(home: Home, store: Store, job_id: str, owner: str) -> None:
     """Deliver in this process what a job still has to say."""
     with store.session() as session:
         name = session.get_one(Job, job_id).name
-    delivery = Delivery(store, job_id, owner, Tracking(home, job_id, name))
-    delivery.start()
-    for _ in range(VERIFICATIONS):
-        while delivery.deliver():
-            pass
-        if not delivery.verify():
-            return
+    Delivery(store, job_id, owner, Tracking(home, job_id, name)).finish()

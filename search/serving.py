@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -80,15 +81,7 @@ def serve(home: Home, first_port: int, settle: Callable[[], None]) -> int:
     log.parent.mkdir(exist_ok=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
-    with log.open("a") as stream:
-        server = subprocess.Popen(  # noqa: S603 - our own command line
-            command(home, port),
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            env=os.environ | SETTINGS,
-            # A group of its own, which ends as one: the server has processes of its own.
-            start_new_session=True,
-        )
+    server = start(home, port, log)
     try:
         await_answer(server, f"http://{HOST}:{port}/health", str(log))
         print(f"MLflow UI: http://{HOST}:{port}   state: {home.path}   Ctrl-C ends it", flush=True)  # noqa: T201
@@ -98,6 +91,19 @@ def serve(home: Home, first_port: int, settle: Callable[[], None]) -> int:
         return 0
     finally:
         end(server)
+
+
+def start(home: Home, port: int, log: Path) -> "subprocess.Popen[bytes]":
+    """Start MLflow's server over the state of ``home``; what it says is added to ``log``."""
+    with log.open("a") as stream:
+        return subprocess.Popen(  # noqa: S603 - our own command line
+            command(home, port),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=os.environ | SETTINGS,
+            # A group of its own, which ends as one: the server has processes of its own.
+            start_new_session=True,
+        )
 
 
 def end(server: "subprocess.Popen[bytes]") -> None:

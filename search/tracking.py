@@ -80,7 +80,7 @@ def key_of(run: Run) -> RunKey:
     """Return whose run it is."""
     tags = run.data.tags
     trial = tags.get(TRIAL_TAG, str(PARENT))
-    return tags.get(STUDY_TAG, ""), int(trial) if trial.lstrip("-").isdecimal() else NOBODY
+    return tags.get(STUDY_TAG, ""), int(trial) if trial.removeprefix("-").isdecimal() else NOBODY
 
 
 class Tracking:

@@ -1,6 +1,5 @@
 """Looks at jobs from all sides, and says whether all agree."""
 
-import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -8,11 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import requests
-from mlflow.exceptions import MlflowException
 from optuna.storages import RDBStorage
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from search.doctor.champion import examine_champion
 from search.doctor.epochs import examine_epochs
@@ -26,20 +22,11 @@ from search.doctor.rows import examine_rows
 from search.doctor.shown import Shown, read_shown
 from search.doctor.study import examine_study
 from search.doctor.tracking import examine_tracking
+from search.handover import TROUBLE
 from search.home import Home
 from search.lease import driver_is_alive
 from search.start import TrackingUnreachableError, check_tracking
 from search.store import Job, Store, StoreError, undelivered
-
-MLFLOW_TROUBLE = (
-    MlflowException,
-    requests.RequestException,
-    OSError,
-    SQLAlchemyError,
-    sqlite3.Error,
-    TrackingUnreachableError,
-)
-"""What reading MLflow raises where it is away or its file is damaged."""
 
 Watch = Callable[[str, int, int], None]
 """Told of a job how many of how many parts of MLflow have been read."""
@@ -160,7 +147,7 @@ class Examiner:
         try:
             check_tracking(self.home)
             return read_shown(self.home, record, partial(self.watch, record.job.id))
-        except MLFLOW_TROUBLE as error:
+        except (*TROUBLE, TrackingUnreachableError) as error:
             waiting = 0
             with suppress(StoreError):
                 waiting = undelivered(self.store, record.job.id)

@@ -13,8 +13,8 @@ from search.doctor.hands import Hands
 from search.fetching import champion_folder, is_whole
 from search.handover import Delivery
 from search.registry import publish, quiet
-from search.store import PARENT, Job, JournalRow, Run
-from search.tracking import JOB_TAG, LOST_TAG, STUDY_TAG, TRIAL_TAG
+from search.store import PARENT, Job, Run
+from search.tracking import JOB_TAG, STUDY_TAG, TRIAL_TAG
 
 
 @singledispatch
@@ -57,21 +57,8 @@ def _(step: steps.FindRun, hands: Hands) -> None:
 
 @mend.register
 def _(step: steps.SendAgain, hands: Hands) -> None:
-    study, trial = step.key
-    row = hands.row(step.key)
-    if row.run_id is not None and row.attempts == 0:
-        tags = hands.tracking.client.get_run(row.run_id).data.tags
-        if LOST_TAG in tags:  # which is never taken back otherwise
-            hands.tracking.client.delete_tag(row.run_id, LOST_TAG)
     with hands.lease.session() as session:
-        session.execute(
-            update(Run).where(Run.study == study, Run.trial == trial).values(delivered=None)
-        )
-        session.execute(
-            update(JournalRow)
-            .where(JournalRow.study == study, JournalRow.trial == trial)
-            .values(delivered=False)
-        )
+        Delivery.send_again(session, session.get_one(Run, step.key))
 
 
 @mend.register

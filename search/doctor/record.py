@@ -15,7 +15,7 @@ from search.doctor.steps import Key
 from search.outbox import read_epoch
 from search.spec import JobSpec
 from search.storage import read_trials
-from search.store import PARENT, Job, JournalRow, Run, Store, StoreError
+from search.store import PARENT, Job, JournalRow, Run, Store, StoreError, first_line
 from search.trial import Verdict
 
 COLUMNS = ("study", "trial", "epoch", "job_id", "time_ms", "metrics", "verdict", "pruner")
@@ -188,8 +188,7 @@ def same(one: float, other: float) -> bool:
 
 def brief(error: BaseException) -> str:
     """Return the first line of an error, short."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:120]
+    return first_line(error)[:120]
 
 
 def listed(numbers: "set[int] | list[int]") -> str:

@@ -1,16 +1,12 @@
 """Mends what was found of a job, under its lease, so never while a driver of it lives."""
 
-import sqlite3
 from collections.abc import Callable, Iterable
 from functools import partial
-
-import requests
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
 from search.doctor import mend_record, mend_tracking, steps
 from search.doctor.hands import Hands
 from search.doctor.record import UNREADABLE, brief
+from search.handover import TROUBLE
 from search.lease import LeaseLostError
 from search.storage import DATABASE_AWAY
 from search.store import DatabaseAwayError, StoreError
@@ -62,11 +58,7 @@ OF_TRACKING = (
 """Steps that MLflow must answer for."""
 
 FAULTS = (
-    MlflowException,
-    requests.RequestException,
-    OSError,
-    SQLAlchemyError,
-    sqlite3.Error,
+    *TROUBLE,
     StoreError,
     RuntimeError,
     *UNREADABLE,

@@ -13,8 +13,7 @@ from search.doctor.record import Record
 from search.doctor.steps import Key
 from search.home import Home
 from search.registry import MISSING
-from search.store import PARENT
-from search.tracking import JOB_TAG, STUDY_TAG, TRIAL_TAG, Tracking
+from search.tracking import JOB_TAG, Tracking, key_of
 
 THREADS = 8
 """Histories that are read at once; one request each."""
@@ -115,13 +114,6 @@ def sort_runs(view: View, record: Record, shown: Shown) -> None:
     for row in record.runs.values():
         if row.run_id is not None and row.run_id not in active and is_deleted(view, row.run_id):
             shown.deleted.add(row.run_id)
-
-
-def key_of(run: MlflowRun) -> Key:
-    """Return whose run it is, as its tags say; -2 stands for what is no trial's number."""
-    number = run.data.tags.get(TRIAL_TAG, str(PARENT))
-    valid = number.removeprefix("-").isdecimal()
-    return run.data.tags.get(STUDY_TAG, ""), int(number) if valid else -2
 
 
 def is_deleted(view: View, run_id: str) -> bool:

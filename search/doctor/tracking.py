@@ -7,7 +7,7 @@ from mlflow.entities import Run as MlflowRun
 from search.doctor.finding import Finding
 from search.doctor.metrics import examine_metrics, renewal
 from search.doctor.record import Record, read_object
-from search.doctor.shown import Shown, key_of
+from search.doctor.shown import Shown
 from search.doctor.steps import (
     DeleteRun,
     FindRun,
@@ -20,7 +20,7 @@ from search.doctor.steps import (
 )
 from search.handover import status_of
 from search.store import PARENT, Run
-from search.tracking import LOST_TAG, OUTCOMES
+from search.tracking import LOST_TAG, OUTCOMES, key_of
 
 LONGEST = 6000
 """Characters that MLflow keeps of a parameter."""

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from search.delivery import Orders, Rounds
 from search.handover import Delivery
 from search.home import Home
 from search.lease import LeaseLostError
-from search.serving import HOST, SETTINGS, await_answer, command, end
+from search.serving import HOST, await_answer, end, start
 from search.store import PARENT, Job, JournalRow, Run, Store, undelivered
 from search.tracking import NewRun, Tracking
 from search.trial import MLFLOW_STATUS, Verdict
@@ -362,14 +361,7 @@ def test_the_process_delivers_over_http_and_prints_nothing(
     """A real server, a real process, and an epoch whose delivery was not noted."""
     add_run(store, 0, 0.5, 0.7, status="FINISHED", ended_ms=9000)
     port = free_port()
-    with (tmp_path / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            command(installation, port),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env=os.environ | SETTINGS,
-        )
+    server = start(installation, port, tmp_path / "server.log")
     try:
         await_answer(server, f"http://{HOST}:{port}/health", "server.log")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{HOST}:{port}")
