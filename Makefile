@@ -39,5 +39,5 @@ docs: $(READY)
 
 lock:
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-annotate --no-emit-index-url --upgrade \
+		--generate-hashes --no-annotate --no-emit-index-url --no-strip-extras --upgrade \
 		--custom-compile-command "make lock" --output-file requirements.lock
