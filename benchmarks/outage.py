@@ -25,7 +25,8 @@ from sqlalchemy import select
 
 from search.home import Home
 from search.serving import HOST, await_answer, end, start
-from search.store import PARENT, JournalRow, Run, Store
+from search.store import Store
+from search.tables import PARENT, JournalRow, Run
 
 DOCUMENT = """
 name: outage

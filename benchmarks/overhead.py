@@ -82,7 +82,7 @@ def gatetune(trials: int, folder: Path) -> float:
     one = driver.Driver(home, store, Lease(store, job_id), spec, None, progress)
     began = time.perf_counter()
     with one.lease:
-        one.begin()
+        one.row.begin()
         courier = Courier(home, job_id, one.lease.owner)
         ran = one.run_study("searching", job_id, [], None)  # type: ignore[arg-type]
         searched = time.perf_counter() - began

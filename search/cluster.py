@@ -51,6 +51,10 @@ class ClusterError(RuntimeError):
     """Ray cannot be reached, or has not what the document asks for."""
 
 
+class ResourcesError(ClusterError):
+    """The cluster has no node on which a trial of the document would fit."""
+
+
 @contextmanager
 def cluster(
     address: str | None, *, cpus: int | None = None, gpus: int | None = None
@@ -119,7 +123,7 @@ def check_resources(spec: JobSpec) -> None:
     """Refuse a job whose trials the cluster can never place.
 
     Raises:
-        ClusterError: says what a trial asks for and what the cluster has.
+        ResourcesError: says what a trial asks for and what the cluster has.
     """
     total = ray.cluster_resources()
     wanted = {"CPU": spec.workers.cpus, "GPU": spec.workers.gpus}
@@ -127,7 +131,7 @@ def check_resources(spec: JobSpec) -> None:
         largest = max((node["Resources"].get(kind, 0.0) for node in ray.nodes()), default=0.0)
         if amount > largest:
             key = f"workers.{kind.lower()}s"
-            raise ClusterError(
+            raise ResourcesError(
                 f"{key}: a trial asks for {amount:g} {kind}, but the cluster has "
                 f"{total.get(kind, 0.0):g} {kind} in all and {largest:g} on its largest node"
             )

@@ -22,7 +22,8 @@ from search.handover import TROUBLE, VERIFICATIONS, Delivery
 from search.home import Home
 from search.lease import LeaseLostError
 from search.storage import DATABASE_AWAY
-from search.store import Job, Store, first_line
+from search.store import Store, first_line
+from search.tables import Job
 from search.tracking import Tracking
 
 logger = logging.getLogger("gatetune.delivery")

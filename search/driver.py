@@ -6,34 +6,27 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from optuna.trial import FrozenTrial
-from sqlalchemy import update
 
 from search.champion import Result, choose, replicates
 from search.cluster import sweep
 from search.courier import Courier
-from search.document import flatten
 from search.engine import Engine, Interrupted, UnworkableError
 from search.home import Home
+from search.jobrow import CLOSED, JobRow
 from search.lease import Lease, LeaseLostError
 from search.progress import Progress
 from search.retention import delete, unreferenced_of_job
+from search.shares import whole
 from search.signals import Stop
 from search.spec import JobSpec
 from search.storage import DATABASE_AWAY, trials_of
-from search.store import (
-    PARENT,
-    DatabaseAwayError,
-    Job,
-    Run,
-    Store,
-    first_line,
-    undelivered,
-)
+from search.store import DatabaseAwayError, Store, first_line, undelivered
 from search.study import JobStudy
-from search.trial import SHOWN_OF_JOB, Proposal, last_line
+from search.tables import Job
+from search.trial import Proposal, last_line
 from trainables.checkpoint import DamagedError
 from trainables.datasets import SequenceDataset
 from trainables.trial import RecurrentTrial
@@ -66,6 +59,7 @@ class Driver:
         spec: its document.
         data: its data set; None for a job whose champion is chosen, which only needs delivery.
         progress: who is told.
+        share: of the Ray that it runs on, where other jobs run there, too.
     """
 
     def __init__(  # noqa: PLR0913 - each is an independent part of the job
@@ -76,6 +70,7 @@ class Driver:
         spec: JobSpec,
         data: SequenceDataset | None,
         progress: Progress,
+        share: Callable[[int, int, int], int] = whole,
     ) -> None:
         self.home = home
         self.store = store
@@ -84,10 +79,10 @@ class Driver:
         self.spec = spec
         self.data = data
         self.progress = progress
+        self.share = share
         self.stop = Stop()
         self.courier: Courier | None = None
-        self.began = time.time()
-        self.elapsed_before = 0.0
+        self.row = JobRow(lease)
         self.next_check = 0.0
         self.mlflow_away = False
 
@@ -99,7 +94,7 @@ class Driver:
             DatabaseAwayError: the database stayed away; `resume` goes on.
         """
         with self.stop.on_signals():
-            self.begin()
+            self.row.begin()
             self.courier = Courier(self.home, self.job_id, self.lease.owner)
             try:
                 status, message = self.work()
@@ -107,18 +102,18 @@ class Driver:
             except BaseException as error:
                 self.courier.abandon()
                 if not isinstance(error, (LeaseLostError, *DATABASE_AWAY)):
-                    self.tell_parent("failed")
-                    self.end("failed", first_line(error))
+                    self.row.tell_parent("failed")
+                    self.row.end("failed", first_line(error))
                 raise
 
     def work(self) -> Outcome:
         """Search, confirm and choose, unless that is done; return how the job ends."""
         if self.data is None:
-            return "finished", self.patiently(self.message)
+            return "finished", self.patiently(self.row.message)
         try:
             return self.choose(self.data)
         except Interrupted:
-            return "stopped", f"interrupted; `gatetune resume {self.job_id}` goes on"
+            return self.interrupted()
         except UnworkableError as error:
             return "failed", f"{error}; `gatetune resume {self.job_id}` goes on"
         except DamagedError as error:
@@ -130,6 +125,14 @@ class Driver:
                 f"the disk of {error.filename or self.folder} is full; nothing is lost: make room, "
                 f"and `gatetune resume {self.job_id}` goes on"
             )
+
+    def interrupted(self) -> Outcome:
+        """Return how a job ends that was interrupted; one of a queue, unasked, goes back to it."""
+        with self.store.session() as session:
+            job = session.get_one(Job, self.job_id)
+            if job.supervised and not job.stop_requested:
+                return "queued", "its driver was ended, it goes on when the queue comes to it"
+        return "stopped", f"interrupted; `gatetune resume {self.job_id}` goes on"
 
     def choose(self, data: SequenceDataset) -> Outcome:
         """Search, confirm and choose."""
@@ -147,7 +150,7 @@ class Driver:
         self.halt_if_asked()
         self.save(result, data)
         self.halt_if_asked()
-        return "finished", self.patiently(self.message)
+        return "finished", self.patiently(self.row.message)
 
     def conclude(self, courier: Courier, status: str, message: str | None) -> str:
         """Deliver what is left, and write how the job ended; its own status comes last.
@@ -159,11 +162,11 @@ class Driver:
         missing = None if courier.drain() else "not all reached MLflow"
         if status == "finished" and missing is None:
             missing = self.patiently(lambda: self.reach_mlflow(self.publish))
-        self.patiently(lambda: self.tell_parent(status))
+        self.patiently(lambda: self.row.tell_parent(status))
         if missing is None:
             missing = self.patiently(lambda: self.reach_mlflow(self.deliver_rest))
         waiting = self.patiently(lambda: undelivered(self.store, self.job_id))
-        self.patiently(lambda: self.end(status, message))
+        self.patiently(lambda: self.row.end(status, message))
         if missing is not None:
             self.progress.line(
                 f"{missing}: {waiting} records wait in the journal; the next `gatetune up` or "
@@ -220,11 +223,12 @@ class Driver:
                 scratch=self.scratch,
                 observer=self.progress,
                 should_stop=self.should_stop,
-                elapsed_s=self.elapsed_s,
+                elapsed_s=self.row.elapsed_s,
+                share=self.share,
             ).run()
             if study.closed is not None:
                 self.progress.line(CLOSED[study.closed])
-                self.set(closed=study.closed)
+                self.row.set(closed=study.closed)
             return study.storage.optuna.get_all_trials(study.study_id)
         finally:
             study.shut()
@@ -235,7 +239,7 @@ class Driver:
 
         result = measure(result, self.spec, data, self.folder)
         save_champion(result, self.spec, self.job_id, data, self.folder)
-        self.patiently(lambda: self.set(result=result.model_dump_json()))
+        self.patiently(lambda: self.row.set(result=result.model_dump_json()))
 
     def publish(self) -> None:
         """Register the champion and give the parent run its report."""
@@ -243,7 +247,7 @@ class Driver:
 
         self.progress.stage("registering the model")
         model = publish(self.home, self.store, self.job_id)
-        self.patiently(lambda: self.set(model=json.dumps(model)))
+        self.patiently(lambda: self.row.set(model=json.dumps(model)))
 
     def deliver_rest(self) -> None:
         """Deliver what was written after the drain: the parent's status."""
@@ -302,7 +306,7 @@ class Driver:
             f"`gatetune resume {self.job_id}` goes on"
         )
 
-    # -- the job's row and folders -------------------------------------------------------------
+    # -- folders, and the outside world -----------------------------------------------------------
 
     @property
     def folder(self) -> Path:
@@ -313,59 +317,6 @@ class Driver:
     def scratch(self) -> Path:
         """Folder that only a running driver needs."""
         return self.home.path / "scratch" / self.job_id
-
-    def set(self, **values: Any) -> None:
-        """Change the job's row."""
-        with self.lease.session() as session:
-            session.execute(update(Job).where(Job.id == self.job_id).values(**values))
-
-    def message(self) -> str | None:
-        """Return why the search ended before its budget of trials was spent, if so."""
-        with self.store.session() as session:
-            closed = session.get_one(Job, self.job_id).closed
-        return None if closed is None else CLOSED[closed]
-
-    def begin(self) -> None:
-        """Mark the job as running, and its parent run too."""
-        with self.lease.session() as session:
-            job = session.get_one(Job, self.job_id)
-            self.elapsed_before = job.elapsed_s
-            job.status, job.message = "running", None
-            job.started_at = job.started_at or self.began
-            job.ended_at = None
-            parent = session.get(Run, (self.job_id, PARENT))
-            if parent is None:
-                session.add(
-                    Run(
-                        study=self.job_id,
-                        trial=PARENT,
-                        job_id=self.job_id,
-                        name=self.job_id,
-                        parameters=json.dumps(flatten(json.loads(job.document))),
-                        status="RUNNING",
-                        started_ms=int(self.began * 1000),
-                    )
-                )
-            else:
-                parent.status, parent.tag, parent.ended_ms = "RUNNING", None, None
-
-    def end(self, status: str, message: str | None) -> None:
-        """Write how the job ended."""
-        self.set(status=status, message=message, ended_at=time.time(), elapsed_s=self.elapsed_s())
-
-    def tell_parent(self, status: str) -> None:
-        """Set what the parent run should show."""
-        shown, tag = SHOWN_OF_JOB[status]
-        with self.lease.session() as session:
-            session.execute(
-                update(Run)
-                .where(Run.study == self.job_id, Run.trial == PARENT)
-                .values(status=shown, tag=tag, ended_ms=int(time.time() * 1000))
-            )
-
-    def elapsed_s(self) -> float:
-        """Return the seconds that all drivers of this job have run."""
-        return self.elapsed_before + time.time() - self.began
 
     def halt_if_asked(self) -> None:
         """End between two stages if a stop was asked for."""
@@ -384,7 +335,7 @@ class Driver:
             self.next_check = now + CHECK_S
             with self.lease.session() as session:
                 job = session.get_one(Job, self.job_id)
-                job.elapsed_s = self.elapsed_s()
+                job.elapsed_s = self.row.elapsed_s()
                 self.stop.requested = self.stop.requested or job.stop_requested
                 away = job.mlflow_error if job.mlflow_away_since else None
             self.look_after_delivery(away)
@@ -402,10 +353,3 @@ class Driver:
             if away is None
             else f"MLflow does not answer, metrics wait in the journal, training goes on: {away}"
         )
-
-
-CLOSED = {
-    "hours": "the hours of the budget are spent",
-    "target": "the target is reached",
-    "exhausted": "every configuration of the space has been tried",
-}

@@ -16,6 +16,7 @@ from ray.tune.search import Searcher
 from search.cluster import slots
 from search.lease import LeaseLostError
 from search.retention import complete, delete, top, unreferenced
+from search.shares import whole
 from search.spec import JobSpec
 from search.storage import DATABASE_AWAY
 from search.study import JobStudy
@@ -76,6 +77,7 @@ class Engine:
         observer: told about every event.
         should_stop: asked a few times a second; may raise to end the job.
         elapsed_s: seconds that the job has run, for `budget.hours`.
+        share: how many trials may run at once, of what fits, is wanted and is running.
     """
 
     def __init__(  # noqa: PLR0913 - each is an independent part of the run
@@ -89,6 +91,7 @@ class Engine:
         observer: Observer,
         should_stop: Callable[[], bool],
         elapsed_s: Callable[[], float],
+        share: Callable[[int, int, int], int] = whole,
     ) -> None:
         self.study = study
         self.spec: JobSpec = study.spec
@@ -99,6 +102,7 @@ class Engine:
         self.observer = observer
         self.should_stop = should_stop
         self.elapsed_s = elapsed_s
+        self.share = share
         self.numbers: dict[str, int] = {}
         self.placed: dict[int, Trial] = {}
         self.asked = 0
@@ -127,6 +131,7 @@ class Engine:
         self.sweep()
         self.poll()
         while not self.study.done:
+            self.await_room()
             self.halt_if_needed()
             try:
                 self.fit()
@@ -134,6 +139,12 @@ class Engine:
                 self.guard(error)
             self.halt_if_needed()
             self.requeue_all()
+
+    def await_room(self) -> None:
+        """Wait until other jobs leave room for a trial; Tune would wait without looking up."""
+        while self.slots < 1 and not self.halted:
+            time.sleep(POLL_S)
+            self.poll()
 
     def sweep(self) -> None:
         """Delete what earlier drivers of the study left and nobody needs."""
@@ -309,7 +320,9 @@ class Engine:
         if now < self.next_poll:
             return
         self.next_poll = now + POLL_S
-        self.slots = slots(self.spec)
+        fit = slots(self.spec)
+        left = self.study.trials - len(self.study.ended)
+        self.slots = self.share(fit, max(1, min(fit, left)), len(self.study.live))
         self.stopping = self.stopping or self.should_stop()
         hours = self.spec.budget.hours if self.study.searching else None
         if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_closed:

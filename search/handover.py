@@ -21,7 +21,8 @@ from sqlalchemy.orm import Session
 from search.home import Home
 from search.lease import LeaseLostError
 from search.outbox import read_epoch
-from search.store import PARENT, Job, JournalRow, Run, Store, StoreError
+from search.store import Store, StoreError
+from search.tables import PARENT, Job, JournalRow, Run
 from search.tracking import NewRun, RunKey, Status, Tracking
 
 logger = logging.getLogger("gatetune.delivery")

@@ -16,7 +16,8 @@ from search.champion import Result, by_value, parameters_of
 from search.lease import driver_is_alive
 from search.spec import JobSpec
 from search.storage import open_storage, read_trials
-from search.store import Job, JournalRow, Run, Store, undelivered
+from search.store import Store, undelivered
+from search.tables import Job, JournalRow, Run
 from search.trial import state_of
 
 

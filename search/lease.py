@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, or_, update
 from sqlalchemy.orm import Session
 
-from search.store import Job, Store, StoreError
+from search.store import Store, StoreError
+from search.tables import Job
 
 DURATION_S = 30.0
 """How long a lease holds without being renewed."""
@@ -74,15 +75,24 @@ def described(owner: str | None, left_s: float) -> str:
 class Lease:
     """Ownership of one job by this process, renewed by a thread while the ``with`` block runs.
 
+    With a ``claim``, a supervisor's hold on the job, it takes over that and nothing else.
+
     Raises on entering:
         LeaseHeldError: another driver holds the job and is not known to be dead.
     """
 
-    def __init__(self, store: Store, job_id: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        store: Store,
+        job_id: str,
+        clock: Callable[[], float] = time.time,
+        claim: str | None = None,
+    ) -> None:
         self.store = store
         self.job_id = job_id
         self.owner = identity()
         self.clock = clock
+        self.claim = claim
         self.lost = threading.Event()
         self.released = threading.Event()
         self.thread = threading.Thread(target=self.keep, name="lease", daemon=True)
@@ -111,11 +121,13 @@ class Lease:
             free = or_(Job.lease_owner.is_(None), Job.lease_until < now)
             if holder is not None and is_dead(holder):
                 free = or_(free, Job.lease_owner == holder)
-            taken = session.execute(
-                update(Job)
-                .where(Job.id == self.job_id, free)
-                .values(lease_owner=self.owner, lease_until=now + DURATION_S, stop_requested=False)
-            )
+            values: dict[str, Any] = {"lease_owner": self.owner, "lease_until": now + DURATION_S}
+            if self.claim is None:
+                values["stop_requested"] = False
+            else:
+                # What was asked of the job since it was claimed is asked of this driver.
+                free = Job.lease_owner == self.claim
+            taken = session.execute(update(Job).where(Job.id == self.job_id, free).values(**values))
             if taken.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an update
                 raise LeaseHeldError(
                     f"job {self.job_id} is run by another driver{described(holder, until - now)}; "
@@ -131,7 +143,7 @@ class Lease:
         renewed = connection.execute(
             update(Job)
             .where(Job.id == self.job_id, Job.lease_owner == self.owner)
-            .values(lease_until=self.clock() + DURATION_S)
+            .values(lease_until=self.clock() + DURATION_S, revision=Job.revision + 1)
         )
         if renewed.rowcount != 1:
             self.lost.set()

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import Executable, update
 
 from search.storage import FencedStorage
-from search.store import PARENT, JournalRow, Run, StoreError
+from search.store import StoreError
+from search.tables import PARENT, JournalRow, Run, revision_of
 from search.trial import LiveTrial, Verdict
 
 
@@ -46,6 +47,7 @@ class Outbox:
             verdict=verdict,
             pruner=json.dumps(pruner or {}),
             delivered=False,
+            revision=revision_of(self.job_id),
         )
 
     def new_run(self, trial: int, name: str, parameters: dict[str, Any]) -> Executable:
@@ -59,6 +61,7 @@ class Outbox:
             parameters=json.dumps(parameters),
             status="RUNNING",
             started_ms=now_ms(),
+            revision=revision_of(self.job_id),
         )
 
     def status(
@@ -74,6 +77,7 @@ class Outbox:
                 reason=reason,
                 attempts=len(live.lost_after),
                 ended_ms=None if status == "RUNNING" else now_ms(),
+                revision=revision_of(self.job_id),
             )
         )
 

@@ -21,7 +21,8 @@ from search.fetching import champion_folder
 from search.home import Home
 from search.models import load_champion
 from search.report import html_page, markdown
-from search.store import PARENT, Job, Run, Store
+from search.store import Store
+from search.tables import PARENT, Job, Run
 from search.tracking import JOB_TAG, Tracking
 
 FINGERPRINT_TAG = "gatetune.fingerprint"

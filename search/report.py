@@ -13,7 +13,8 @@ from search.figures import curves, history
 from search.labels import describe, duration, format_value
 from search.spec import JobSpec
 from search.storage import open_storage
-from search.store import Job, Store
+from search.store import Store
+from search.tables import Job
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +14,11 @@ from search import jobs
 from search.fetching import champion_folder, is_whole
 from search.home import Home
 from search.lease import Lease
+from search.progress import Progress
+from search.shares import whole
 from search.spec import JobSpec, read_job
-from search.store import Job, Store, first_line, undelivered
+from search.store import Store, first_line, undelivered
+from search.tables import Job
 
 TRACKING_TIMEOUT_S = 5.0
 """How long an MLflow server may take to say that it is there."""
@@ -88,6 +91,7 @@ def launch(
         f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False
     )
     from search.cluster import check_resources, cluster
+    from search.driver import Driver
 
     with cluster(home.ray_address):
         check_resources(spec)
@@ -96,8 +100,9 @@ def launch(
         store = Store.open(home.database_url)
         try:
             job_id = jobs.create(store, spec, source, describe_data(data))
-            with Lease(store, job_id) as lease:
-                return drive(home, store, lease, spec, data, console)
+            with Lease(store, job_id) as lease, Progress(console, job_id, str(home.path)) as told:
+                Driver(home, store, lease, spec, data, told).run()
+            return shown(store, job_id)
         finally:
             store.close()
 
@@ -126,38 +131,42 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
         if complete:
             raise jobs.NotPossibleError(f"job {job.id} is finished; there is nothing to resume")
         # Taken before Ray starts: of several resumes all but one end here, at once.
-        with Lease(store, job.id) as lease:
-            return go_on(home, store, lease, job, console)
+        with Lease(store, job.id) as lease, Progress(console, job.id, str(home.path)) as told:
+            go_on(home, store, lease, job, told)
+        return shown(store, job.id)
     finally:
         store.close()
 
 
-def go_on(home: Home, store: Store, lease: Lease, job: Job, console: Console) -> dict[str, Any]:
+def go_on(  # noqa: PLR0913 - what a driver is made of
+    home: Home,
+    store: Store,
+    lease: Lease,
+    job: Job,
+    progress: Progress,
+    share: Callable[[int, int, int], int] = whole,
+) -> None:
     """Run the driver of a job that exists, without Ray where only its delivery is left."""
+    from search.driver import Driver
+
     spec = JobSpec.from_json(job.document)
     if job.result is not None and is_whole(champion_folder(home, job.id)):
-        return drive(home, store, lease, spec, None, console)
+        Driver(home, store, lease, spec, None, progress).run()
+        return
     from search.cluster import check_resources, cluster
 
     with cluster(home.ray_address):
         check_resources(spec)
         data = load_data(spec, home)
         check_same_data(job, describe_data(data))
-        return drive(home, store, lease, spec, data, console)
+        Driver(home, store, lease, spec, data, progress, share).run()
 
 
-def drive(  # noqa: PLR0913 - what a driver is made of
-    home: Home, store: Store, lease: Lease, spec: JobSpec, data: Any, console: Console
-) -> dict[str, Any]:
-    """Run a job's driver and return what ``show`` says then."""
-    from search.driver import Driver
-    from search.progress import Progress
-
-    with Progress(console, lease.job_id, str(home.path)) as progress:
-        Driver(home, store, lease, spec, data, progress).run()
+def shown(store: Store, job_id: str) -> dict[str, Any]:
+    """Return what ``show`` says of a job."""
     reader = jobs.Reader(store)
     try:
-        return reader.show(jobs.find(store, lease.job_id))
+        return reader.show(jobs.find(store, job_id))
     finally:
         reader.close()
 

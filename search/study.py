@@ -16,7 +16,8 @@ from search.rungs import Rungs
 from search.seeding import derive_seed
 from search.spec import JobSpec
 from search.storage import FencedStorage, study_id
-from search.store import PARENT, JournalRow, Store
+from search.store import Store
+from search.tables import PARENT, JournalRow
 from search.trial import MLFLOW_STATUS, LiveTrial, Loss, Proposal, Verdict, loss_of, state_of
 
 FAILURES = 5

@@ -19,7 +19,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 
 from search.home import Home
-from search.store import PARENT
+from search.tables import PARENT
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 

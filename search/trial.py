@@ -34,6 +34,7 @@ MLFLOW_STATUS = {
 SHOWN_OF_JOB = {
     "finished": ("FINISHED", None),
     "stopped": ("KILLED", "interrupted"),
+    "queued": ("KILLED", "interrupted"),
     "failed": ("FAILED", "failed"),
 }
 """Status and tag of a job's parent run, by the job's status."""

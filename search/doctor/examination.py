@@ -26,7 +26,8 @@ from search.handover import TROUBLE
 from search.home import Home
 from search.lease import driver_is_alive
 from search.start import TrackingUnreachableError, check_tracking
-from search.store import Job, Store, StoreError, undelivered
+from search.store import Store, StoreError, undelivered
+from search.tables import Job
 
 Watch = Callable[[str, int, int], None]
 """Told of a job how many of how many parts of MLflow have been read."""

@@ -9,7 +9,8 @@ from search.doctor.steps import Key
 from search.handover import Delivery
 from search.home import Home
 from search.lease import Lease
-from search.store import Job, Run, Store
+from search.store import Store
+from search.tables import Job, Run
 from search.tracking import Tracking
 
 

@@ -11,7 +11,8 @@ from search.doctor.record import UNREADABLE, Record
 from search.doctor.steps import DropLease, EndProcess, StopJob
 from search.home import Home
 from search.lease import birth, described, is_dead
-from search.store import Job, Store
+from search.store import Store
+from search.tables import Job
 
 
 def examine_leftovers(home: Home, record: Record, now: float) -> Iterator[Finding]:

@@ -12,8 +12,8 @@ from search.doctor.leftovers import end_process
 from search.doctor.record import Record
 from search.doctor.rows import rewritten
 from search.spec import JobSpec
-from search.store import PARENT, Job, JournalRow, Run
 from search.study import JobStudy
+from search.tables import PARENT, Job, JournalRow, Run
 
 
 @singledispatch

@@ -13,7 +13,7 @@ from search.doctor.hands import Hands
 from search.fetching import champion_folder, is_whole
 from search.handover import Delivery
 from search.registry import publish, quiet
-from search.store import PARENT, Job, Run
+from search.tables import PARENT, Job, Run
 from search.tracking import JOB_TAG, STUDY_TAG, TRIAL_TAG
 
 

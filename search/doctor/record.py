@@ -15,7 +15,8 @@ from search.doctor.steps import Key
 from search.outbox import read_epoch
 from search.spec import JobSpec
 from search.storage import read_trials
-from search.store import PARENT, Job, JournalRow, Run, Store, StoreError, first_line
+from search.store import Store, StoreError, first_line
+from search.tables import PARENT, Job, JournalRow, Run
 from search.trial import Verdict
 
 COLUMNS = ("study", "trial", "epoch", "job_id", "time_ms", "metrics", "verdict", "pruner")

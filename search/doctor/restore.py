@@ -12,7 +12,8 @@ from search.doctor.record import UNREADABLE, Record, same
 from search.doctor.shown import Shown
 from search.doctor.steps import Key, RestoreEpoch
 from search.outbox import read_epoch
-from search.store import JournalRow, StoreError
+from search.store import StoreError
+from search.tables import JournalRow
 from search.trial import Verdict, state_of
 
 Found = tuple[dict[str, float], int]

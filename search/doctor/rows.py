@@ -14,7 +14,7 @@ from search.doctor.steps import Key, RewriteRow
 from search.document import flatten
 from search.labels import run_name
 from search.spec import JobSpec
-from search.store import PARENT, Run
+from search.tables import PARENT, Run
 from search.trial import MLFLOW_STATUS, SHOWN_OF_JOB, Verdict, state_of
 
 SHOWN = {
@@ -130,7 +130,7 @@ def examine_parent(record: Record) -> Iterator[Finding]:
     """The parent's row has the status of the job."""
     row, job = record.runs.get(record.parent), record.job
     if row is None:
-        if record.trials or job.status in SHOWN_OF_JOB:
+        if record.trials or job.started_at is not None:
             yield Finding(
                 "run-row-missing",
                 "parent run",

@@ -8,8 +8,10 @@ from search.doctor.examination import Examiner, JobReport
 from search.doctor.treatment import treat
 from search.home import Home
 from search.lease import driver_is_alive
+from search.queue import OPEN
 from search.storage import open_storage
-from search.store import Job, Store, undelivered
+from search.store import Store, undelivered
+from search.tables import Job
 
 
 def settle(home: Home) -> list[JobReport]:
@@ -40,7 +42,11 @@ def unsettled(store: Store) -> list[str]:
     """Return the jobs without a driver of which MLflow does not know how they stand."""
     with store.session() as session:
         jobs = session.scalars(select(Job).order_by(Job.created_at)).all()
-    idle = [job for job in jobs if not driver_is_alive(job, time.time())]
+    idle = [
+        job
+        for job in jobs
+        if not driver_is_alive(job, time.time()) and not (job.supervised and job.status in OPEN)
+    ]
     return [
         job.id
         for job in idle

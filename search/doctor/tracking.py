@@ -19,7 +19,7 @@ from search.doctor.steps import (
     Step,
 )
 from search.handover import status_of
-from search.store import PARENT, Run
+from search.tables import PARENT, Run
 from search.tracking import LOST_TAG, OUTCOMES, key_of
 
 LONGEST = 6000

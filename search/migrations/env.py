@@ -2,7 +2,8 @@
 
 from alembic import context
 
-from search.store import VERSION_TABLE, Base
+from search.store import VERSION_TABLE
+from search.tables import Base
 
 context.configure(
     connection=context.config.attributes["connection"],

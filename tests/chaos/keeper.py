@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.store import Job, Store, StoreError, undelivered
+from search.store import Store, StoreError, undelivered
+from search.tables import Job
 from tests.chaos.world import World
 from tests.processes import Process, processes, tree
 

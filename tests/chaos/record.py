@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from search.jobs import Reader
 from search.spec import JobSpec
-from search.store import Job, JournalRow, Run
+from search.tables import Job, JournalRow, Run
 from tests.chaos.keeper import Keeper
 
 Key = tuple[str, int]

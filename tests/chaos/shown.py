@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
 from search.champion import Result
-from search.store import PARENT
+from search.tables import PARENT
 from search.trial import state_of
 from tests.chaos.finding import Finding
 from tests.chaos.record import Key, Record

@@ -6,7 +6,8 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.store import JournalRow, Store, StoreError
+from search.store import Store, StoreError
+from search.tables import JournalRow
 
 Epoch = tuple[str, int, int]
 """Study, trial, epoch."""

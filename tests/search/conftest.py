@@ -8,8 +8,9 @@ from sqlalchemy import text
 from search.champion import Candidate, Result
 from search.lease import Lease
 from search.spec import JobSpec, parse_job
-from search.store import Job, Store
+from search.store import Store
 from search.study import JobStudy
+from search.tables import Job
 from search.trial import LiveTrial, Proposal
 
 DOCUMENT = """

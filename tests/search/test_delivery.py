@@ -18,7 +18,8 @@ from search.handover import Delivery
 from search.home import Home
 from search.lease import LeaseLostError
 from search.serving import HOST, await_answer, end, start
-from search.store import PARENT, Job, JournalRow, Run, Store, undelivered
+from search.store import Store, undelivered
+from search.tables import PARENT, Job, JournalRow, Run
 from search.tracking import NewRun, Tracking
 from search.trial import MLFLOW_STATUS, Verdict
 from tests.search.conftest import add_job, make_spec

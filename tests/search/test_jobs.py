@@ -19,8 +19,9 @@ from search.jobs import (
 )
 from search.lease import Lease
 from search.spec import JobSpec
-from search.store import PARENT, Job, Run, Store
+from search.store import Store
 from search.study import JobStudy
+from search.tables import PARENT, Job, Run
 from tests.search.conftest import add_job, finish_job, make_spec, open_study, train
 
 BASELINE = "baseline=[{cell: gru, hidden_size: 8, learning_rate: 0.01, batch_size: 32}]"

@@ -21,7 +21,8 @@ from search.lease import (
     identity,
     is_dead,
 )
-from search.store import Job, Store
+from search.store import Store
+from search.tables import Job
 from tests.search.conftest import add_job, make_spec
 
 HOLD = """

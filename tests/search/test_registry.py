@@ -21,7 +21,8 @@ from search.registry import Incumbent, decide, log_model, publish
 from search.registry import incumbent as present_champion
 from search.spec import JobSpec
 from search.storage import open_storage
-from search.store import PARENT, Job, Run, Store
+from search.store import Store
+from search.tables import PARENT, Job, Run
 from search.tracking import Tracking
 from tests.search.conftest import add_job, make_spec
 from tests.search.installations import installed

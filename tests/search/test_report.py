@@ -8,7 +8,8 @@ import pytest
 from search.champion import Candidate, Result
 from search.report import html_page, label, markdown, verdict
 from search.storage import open_storage
-from search.store import Job, Store
+from search.store import Store
+from search.tables import Job
 from tests.search.conftest import add_job, make_spec
 
 MODEL = {"name": "tiny", "version": "4", "alias": "challenger", "reason": "it does <not> win"}

@@ -13,8 +13,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text, update
 
 import search.migrations
-from search.store import HEAD, VERSION_TABLE, Base, Job, JournalRow, Run, Store, StoreError
+from search.store import HEAD, VERSION_TABLE, Store, StoreError
 from search.store import undelivered as count_undelivered
+from search.tables import Base, Job, JournalRow, Run
 from tests.search.conftest import add_job, make_spec
 from tests.servers import free_port
 

@@ -10,8 +10,9 @@ from sqlalchemy import select
 
 from search.lease import Lease, LeaseLostError
 from search.spec import JobSpec
-from search.store import PARENT, JournalRow, Run, Store, StoreError
+from search.store import Store, StoreError
 from search.study import JobStudy
+from search.tables import PARENT, JournalRow, Run
 from search.trial import Proposal, Verdict
 from tests.search.conftest import make_spec
 

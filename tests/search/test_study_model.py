@@ -22,8 +22,9 @@ from sqlalchemy import Connection, select
 from search.lease import Lease
 from search.outbox import read_epoch
 from search.storage import DATABASE_AWAY, open_storage
-from search.store import PARENT, JournalRow, Run, Store
+from search.store import Store
 from search.study import JobStudy
+from search.tables import PARENT, JournalRow, Run
 from search.trial import MLFLOW_STATUS, LiveTrial, Verdict
 from tests.search.conftest import add_job, make_spec, open_study
 

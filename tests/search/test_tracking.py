@@ -6,7 +6,7 @@ import pytest
 from mlflow.entities import Metric
 
 from search.home import Home
-from search.store import PARENT
+from search.tables import PARENT
 from search.tracking import BATCH, NewRun, RunKey, Status, Tracking
 from tests.search.installations import installed
 

@@ -111,8 +111,8 @@ def live_through(home: Home, store: Store, data: SequenceDataset) -> None:
     progress = Progress(Console(quiet=True), JOB, str(home.path))
     with Lease(store, JOB) as lease:
         driver = Driver(home, store, lease, spec, data, progress)
-        driver.set(dataset=json.dumps(describe_data(data)))
-        driver.begin()
+        driver.row.set(dataset=json.dumps(describe_data(data)))
+        driver.row.begin()
         study = open_study(store, lease, spec)
         search(study)
         study.shut()
@@ -140,9 +140,9 @@ def live_through(home: Home, store: Store, data: SequenceDataset) -> None:
         delete(unreferenced_of_job(driver.folder, spec, searched, confirmed, chosen=True))
         driver.deliver_rest()
         driver.publish()
-        driver.tell_parent("finished")
+        driver.row.tell_parent("finished")
         driver.deliver_rest()
-        driver.end("finished", None)
+        driver.row.end("finished", None)
 
 
 def search(study: JobStudy) -> None:

@@ -13,7 +13,7 @@ from mlflow.entities import Metric, Param
 
 from search.fetching import champion_folder
 from search.registry import log_model
-from search.store import PARENT
+from search.tables import PARENT
 from search.tracking import JOB_TAG, NewRun
 from tests.search.doctor.conftest import CONFIRM, JOB, Patient
 from trainables.checkpoint import Checkpoints

@@ -18,7 +18,8 @@ from search.doctor.treatment import doctor, treat
 from search.home import Home
 from search.lease import Lease, birth, place
 from search.storage import open_storage, read_trials
-from search.store import PARENT, Job, Run, Store
+from search.store import Store
+from search.tables import PARENT, Job, Run
 from search.tracking import Tracking
 from tests.search.conftest import add_job, asked, make_spec, open_study, train
 from tests.search.doctor.test_examination import named

@@ -1,0 +1,72 @@
+"""The driver of one job of the queue, as a process: ``python -m search.drive JOB CLAIM``.
+
+A supervisor has claimed the job and starts this, on its own machine or on a Ray cluster. What the
+driver has to say it logs.
+"""
+
+import logging
+import sys
+
+from rich.console import Console
+
+from search import jobs
+from search.cluster import ResourcesError
+from search.home import Home
+from search.jobrow import JobRow
+from search.lease import Lease, LeaseHeldError, LeaseLostError
+from search.limits import Limits
+from search.logs import write_json
+from search.progress import Progress
+from search.shares import Share
+from search.start import go_on
+from search.store import Store
+from trainables.datasets import DatasetError
+
+logger = logging.getLogger("gatetune.driver")
+
+
+class LoggedProgress(Progress):
+    """Tells the log what a terminal would show."""
+
+    def __init__(self, job_id: str, home: str) -> None:
+        super().__init__(Console(quiet=True), job_id, home)
+
+    def line(self, text: str, trial: int | None = None) -> None:
+        """Log a line."""
+        logger.info(text, extra={"job": self.job_id, "trial": trial})
+
+
+def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
+    """Run a claimed job to its end, or to the end of this process.
+
+    A job that can never run as it is, with this data or on this cluster, is failed, and says why.
+    """
+    job = jobs.find(store, job_id)
+    with Lease(store, job_id, claim=claim) as lease:
+        try:
+            share = Share(lease, Limits.from_environment())
+            go_on(home, store, lease, job, LoggedProgress(job_id, str(home.path)), share.of)
+        except (ResourcesError, DatasetError, jobs.NotPossibleError) as error:
+            JobRow(lease).end("failed", str(error))
+            raise
+
+
+def main() -> None:
+    """Drive the job that the command line names; exit code 0 however the job itself ended."""
+    write_json()
+    job_id, claim = sys.argv[1:]
+    home = Home.from_environment()
+    store = Store.open(home.database_url)
+    try:
+        drive(home, store, job_id, claim)
+    except (LeaseHeldError, LeaseLostError, jobs.JobNotFoundError) as error:
+        logger.info(str(error), extra={"job": job_id})  # normal outcomes: it is another's, or gone
+    except Exception:
+        logger.exception("the driver failed", extra={"job": job_id})
+        sys.exit(1)
+    finally:
+        store.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""What a service says: a line of JSON an event, with the job and the trial that it is about."""
+
+import logging
+import sys
+
+from pythonjsonlogger.json import JsonFormatter
+
+FIELDS = {"levelname": "level", "name": "logger"}
+
+
+def write_json(level: int = logging.INFO) -> None:
+    """Let everything that this process logs be lines of JSON on standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        JsonFormatter("%(levelname)s %(name)s %(message)s", rename_fields=FIELDS, timestamp="time")
+    )
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)

@@ -1,0 +1,111 @@
+"""The one Ray that all jobs of a supervisor on one machine share, as processes of their own."""
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from search.cluster import LOCAL, MARK, SESSIONS, ClusterError, sweep
+from search.home import Home
+from search.lease import birth
+from search.serving import free_port
+
+logger = logging.getLogger("gatetune.ray")
+
+FIRST_PORT = 26379
+START_S = 120.0
+END_S = 40.0
+"""How long Ray may take to end by itself before it is killed."""
+
+
+class SharedRay:
+    """Starts a Ray on this machine, and again whenever it has died.
+
+    Args:
+        home: the installation, whose folder takes Ray's own log.
+        cpus: its logical processors; None for all of this machine.
+    """
+
+    def __init__(self, home: Home, cpus: int | None = None) -> None:
+        self.log = home.path / "logs" / "ray.log"
+        self.cpus = cpus
+        self.process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        self.token = secrets.token_hex(32)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings by which a driver joins this Ray."""
+        return LOCAL | {
+            "RAY_ADDRESS": f"127.0.0.1:{self.port}",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self.token,
+        }
+
+    def ensure(self) -> None:
+        """Start Ray unless it runs.
+
+        Raises:
+            ClusterError: it did not start; names its log.
+        """
+        if self.process is not None and self.process.poll() is None:
+            return
+        if self.process is not None:
+            logger.warning("Ray ended with code %s and is started again", self.process.returncode)
+            self.end()
+        sweep()
+        self.start()
+
+    def start(self) -> None:
+        """Start Ray and wait until it answers."""
+        self.port = free_port(FIRST_PORT)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        me = f"{os.getpid()}:{birth(os.getpid())}"
+        command = [
+            str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
+            f"--port={self.port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false",
+            f"--temp-dir={SESSIONS}", "--disable-usage-stats",
+        ]  # fmt: skip
+        if self.cpus is not None:
+            command.append(f"--num-cpus={self.cpus}")
+        with self.log.open("w") as stream:
+            self.process = subprocess.Popen(  # noqa: S603 - our own command line
+                command,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=os.environ | self.environment | {MARK: me},
+                start_new_session=True,
+            )
+        self.await_start(self.process)
+
+    def await_start(self, process: "subprocess.Popen[bytes]") -> None:
+        """Wait until Ray says that it runs."""
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                break
+            if "will now block forever" in self.log.read_text(errors="replace"):
+                return
+            time.sleep(0.1)
+        self.end()
+        raise ClusterError(f"Ray does not start; see {self.log}")
+
+    def end(self) -> None:
+        """End Ray and all of its processes."""
+        if self.process is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(END_S)
+        self.process = None
+        for session in SESSIONS.glob("session_*"):
+            if not session.is_symlink() and not (session / "sockets" / "raylet").exists():
+                shutil.rmtree(session, ignore_errors=True)
