@@ -1,10 +1,12 @@
 """The champion's files, from where the driver saved them to where a person wants them."""
 
 import shutil
+import time
 from pathlib import Path
 
 from search.home import Home
-from search.jobs import NotPossibleError, find, live_status
+from search.jobs import NotPossibleError, find
+from search.lease import live_status
 from search.store import Store
 
 FILES = ("model.pt2", "weights.safetensors", "config.json", "metrics.json", "README.md")
@@ -32,7 +34,7 @@ def fetch_model(store: Store, home: Home, key: str, to: Path) -> list[str]:
     folder = champion_folder(home, job.id)
     if job.result is None or not is_whole(folder):
         raise NotPossibleError(
-            f"job {job.id} is {live_status(job)} and has no champion yet; "
+            f"job {job.id} is {live_status(job, time.time())} and has no champion yet; "
             f"`gatetune resume {job.id}` finishes it"
         )
     for part in (to, *to.parents):

@@ -13,7 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import select, update
 
 from search.champion import Result, by_value, parameters_of
-from search.lease import driver_is_alive
+from search.lease import live_status
+from search.listing import counts_of
 from search.spec import JobSpec
 from search.storage import open_storage, read_trials
 from search.store import Store, undelivered
@@ -29,8 +30,32 @@ class NotPossibleError(RuntimeError):
     """The job is not in a state in which this can be done."""
 
 
-def create(store: Store, spec: JobSpec, source: str, dataset: dict[str, Any]) -> str:
-    """Write a new queued job and return its id, such as ``mnist-rows-7f3a``."""
+def create(  # noqa: PLR0913 - what a job is made of
+    store: Store,
+    spec: JobSpec,
+    source: str,
+    *,
+    owner: str,
+    dataset: dict[str, Any] | None = None,
+    priority: int = 0,
+    supervised: bool = False,
+    request: str | None = None,
+) -> str:
+    """Write a new job and return its id, such as ``mnist-rows-7f3a``.
+
+    Args:
+        store: the database.
+        spec: the job's document.
+        source: the document as it was written.
+        owner: who launches it.
+        dataset: what identifies its data; None where its driver will find out.
+        priority: which of the queue goes first.
+        supervised: whether a supervisor runs it, or the caller.
+        request: the key of the request for it, if any.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: the request made a job already.
+    """
     job_id = f"{spec.name}-{secrets.token_hex(2)}"
     with store.session() as session:
         while session.get(Job, job_id) is not None:
@@ -41,10 +66,14 @@ def create(store: Store, spec: JobSpec, source: str, dataset: dict[str, Any]) ->
                 name=spec.name,
                 document=spec.to_json(),
                 source=source,
-                commit=git_commit(Path.cwd()),
+                commit=None if supervised else git_commit(Path.cwd()),
                 status="queued",
                 created_at=time.time(),
-                dataset=json.dumps(dataset),
+                dataset=None if dataset is None else json.dumps(dataset),
+                owner=owner,
+                priority=priority,
+                supervised=supervised,
+                request=request,
             )
         )
     return job_id
@@ -84,13 +113,6 @@ def find(store: Store, key: str) -> Job:
         return job
 
 
-def live_status(job: Job) -> str:
-    """Return the job's status; a job whose driver died is stopped, whatever its row says."""
-    if job.status == "running" and not driver_is_alive(job, time.time()):
-        return "stopped"
-    return job.status
-
-
 def elapsed(job: Job) -> float:
     """Return the seconds that drivers have spent on a job."""
     return round(job.elapsed_s, 1)
@@ -98,23 +120,47 @@ def elapsed(job: Job) -> float:
 
 def away(job: Job) -> dict[str, Any] | None:
     """Return since when the delivery of a running job finds no MLflow, and why; None otherwise."""
-    if live_status(job) != "running" or job.mlflow_away_since is None:
+    if live_status(job, time.time()) != "running" or job.mlflow_away_since is None:
         return None
     return {"since": job.mlflow_away_since, "error": job.mlflow_error}
 
 
 def request_stop(store: Store, key: str) -> Job:
-    """Ask the driver of a job to stop.
+    """Ask the driver of a job to stop; a job that still waits in the queue is stopped at once.
 
     Raises:
-        NotPossibleError: no driver runs it.
+        NotPossibleError: the job has ended.
     """
     job = find(store, key)
-    if live_status(job) != "running":
-        raise NotPossibleError(f"job {job.id} is {live_status(job)}, so there is nothing to stop")
+    waits = (Job.id == job.id, Job.status == "queued", Job.lease_owner.is_(None))
     with store.session() as session:
-        session.execute(update(Job).where(Job.id == job.id).values(stop_requested=True))
-    return job
+        stopped: Any = session.execute(
+            update(Job)
+            .where(*waits)
+            .values(
+                status="stopped",
+                supervised=False,
+                message=f"stopped while it waited; `gatetune resume {job.id}` goes on",
+                revision=Job.revision + 1,
+                changed=Job.revision + 1,
+            )
+        )
+        if not stopped.rowcount:
+            status = live_status(session.get_one(Job, job.id), time.time())
+            if status not in {"queued", "running"}:
+                raise NotPossibleError(f"job {job.id} is {status}, so there is nothing to stop")
+            session.execute(update(Job).where(Job.id == job.id).values(stop_requested=True))
+    return find(store, job.id)
+
+
+def check_resumable(store: Store, job: Job) -> None:
+    """Make sure that there is something left to do in a job.
+
+    Raises:
+        NotPossibleError: it is finished.
+    """
+    if job.status == "finished" and job.model and not undelivered(store, job.id):
+        raise NotPossibleError(f"job {job.id} is finished; there is nothing to resume")
 
 
 class Reader:
@@ -128,12 +174,6 @@ class Reader:
         """Return the trials of a study by number."""
         self.optuna = self.optuna or open_storage(self.store)
         return list(read_trials(self.optuna, study))
-
-    def jobs(self) -> list[dict[str, Any]]:
-        """Return every job in short, newest first."""
-        with self.store.session() as session:
-            jobs = session.scalars(select(Job).order_by(Job.created_at.desc())).all()
-        return [self.show(job) for job in jobs]
 
     def show(self, job: Job) -> dict[str, Any]:
         """Return all that `show` prints of a job."""
@@ -150,11 +190,13 @@ class Reader:
         return {
             "id": job.id,
             "name": job.name,
-            "status": live_status(job),
+            "owner": job.owner,
+            "priority": job.priority,
+            "status": live_status(job, time.time()),
             "message": job.message,
             "created_at": job.created_at,
             "objective": spec.objective.model_dump(),
-            "trials": counts(trials) | {"total": len(trials), "budget": spec.budget.trials},
+            "trials": counts(trials) | {"budget": spec.budget.trials},
             "best": best
             and {
                 "trial": best.number,
@@ -213,8 +255,7 @@ def counts(trials: list[FrozenTrial]) -> dict[str, int]:
     """Return how many trials are in each state; those that the budget ended count as pruned."""
     states = Counter(state_of(trial) for trial in trials)
     states["pruned"] += states.pop("budget", 0)
-    names = ("complete", "pruned", "diverged", "failed", "running", "waiting")
-    return {name: states[name] for name in names}
+    return counts_of(states)
 
 
 def best_epoch(trial: FrozenTrial, direction: str) -> float | None:
@@ -233,7 +274,7 @@ def await_stop(store: Store, job_id: str, patience_s: float = 120.0) -> Job:
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         job = find(store, job_id)
-        if live_status(job) != "running":
+        if live_status(job, time.time()) not in {"queued", "running"}:
             return job
         time.sleep(0.2)
     raise NotPossibleError(f"job {job_id} was asked to stop {patience_s:.0f} s ago, but runs still")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from sqlalchemy import or_, select, text, update
 from sqlalchemy.orm import Session
 
-from search.lease import driver_is_alive
+from search.jobs import NotPossibleError, check_resumable
+from search.lease import driver_is_alive, live_status
 from search.limits import Limits
 from search.store import Store
 from search.tables import Job
@@ -101,9 +102,17 @@ def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str
 
 
 def enqueue(store: Store, job_id: str) -> None:
-    """Put a job that has ended back into the queue."""
-    with store.session() as session:
+    """Put a job that has ended back into the queue.
+
+    Raises:
+        NotPossibleError: it waits there, or runs, or is finished.
+    """
+    with exclusive(store) as session:
         job = session.get_one(Job, job_id)
+        status = live_status(job, time.time())
+        if status in OPEN:
+            raise NotPossibleError(f"job {job.id} is {status} already")
+        check_resumable(store, job)
         job.status, job.message, job.supervised = "queued", None, True
         job.failed_starts, job.ended_at, job.stop_requested = 0, None, False
         job.revision += 1

@@ -61,13 +61,13 @@ def job_list(console: Console, listed: list[dict[str, Any]]) -> None:
         return
     shown = table("job", "status", "trials", "best", "confirmed", "model", "took", "started")
     for job in listed:
-        best, confirmed, model = job["best"], job["confirmed"], job["model"]
+        best, confirmed, model = job["best_value"], job["confirmed_mean"], job["model"]
         shown.add_row(
             job["id"],
             status(job),
             progress(job),
-            format_value(best["value"]) if best else "–",
-            format_value(confirmed["validation_mean"]) if confirmed else "–",
+            format_value(best),
+            format_value(confirmed),
             f"{model['name']}@{model['alias']}" if model else "–",
             duration(job["elapsed_s"]),
             ago(job["created_at"]),

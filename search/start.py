@@ -1,5 +1,6 @@
 """Start and go on with jobs in this process: what the commands and ``search.launch`` do."""
 
+import getpass
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -13,11 +14,12 @@ from rich.console import Console
 from search import jobs
 from search.fetching import champion_folder, is_whole
 from search.home import Home
+from search.jobrow import JobRow
 from search.lease import Lease
 from search.progress import Progress
 from search.shares import whole
 from search.spec import JobSpec, read_job
-from search.store import Store, first_line, undelivered
+from search.store import Store, first_line
 from search.tables import Job
 
 TRACKING_TIMEOUT_S = 5.0
@@ -99,7 +101,9 @@ def launch(
         home.create()
         store = Store.open(home.database_url)
         try:
-            job_id = jobs.create(store, spec, source, describe_data(data))
+            job_id = jobs.create(
+                store, spec, source, owner=getpass.getuser(), dataset=describe_data(data)
+            )
             with Lease(store, job_id) as lease, Progress(console, job_id, str(home.path)) as told:
                 Driver(home, store, lease, spec, data, told).run()
             return shown(store, job_id)
@@ -127,9 +131,7 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
     console = console or Console(quiet=True)
     try:
         job = jobs.find(store, key)
-        complete = job.status == "finished" and job.model and not undelivered(store, job.id)
-        if complete:
-            raise jobs.NotPossibleError(f"job {job.id} is finished; there is nothing to resume")
+        jobs.check_resumable(store, job)
         # Taken before Ray starts: of several resumes all but one end here, at once.
         with Lease(store, job.id) as lease, Progress(console, job.id, str(home.path)) as told:
             go_on(home, store, lease, job, told)
@@ -158,7 +160,10 @@ def go_on(  # noqa: PLR0913 - what a driver is made of
     with cluster(home.ray_address):
         check_resources(spec)
         data = load_data(spec, home)
-        check_same_data(job, describe_data(data))
+        if job.dataset is None:
+            JobRow(lease).set(dataset=json.dumps(describe_data(data)))
+        else:
+            check_same_data(job, describe_data(data))
         Driver(home, store, lease, spec, data, progress, share).run()
 
 

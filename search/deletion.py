@@ -1,0 +1,95 @@
+"""Deletes a job with everything that belongs to it: runs, models, studies, files, rows."""
+
+import shutil
+import time
+
+import optuna
+from mlflow.exceptions import MlflowException
+from sqlalchemy import delete
+
+from search.handover import TROUBLE
+from search.home import Home
+from search.jobs import NotPossibleError, find
+from search.lease import Lease, LeaseHeldError, live_status
+from search.registry import versions_of
+from search.start import TrackingUnreachableError, check_tracking
+from search.storage import open_storage
+from search.store import Store, first_line
+from search.tables import Job, JournalRow, Run
+from search.tracking import Tracking
+
+
+def delete_job(home: Home, store: Store, key: str) -> str:
+    """Delete a job that has ended, and return its id; what is deleted already may be missing.
+
+    MLflow goes first and the job's row last, so that a deletion that was broken off is begun again.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        NotPossibleError: it runs or waits, or MLflow does not answer; nothing was deleted.
+    """
+    job = find(store, key)
+    status = live_status(job, time.time())
+    if status in {"queued", "running"}:
+        raise NotPossibleError(f"job {job.id} is {status}; `gatetune stop {job.id}` comes first")
+    try:
+        with Lease(store, job.id) as lease:
+            try:
+                check_tracking(home)
+                delete_tracked(home, job)
+            except (*TROUBLE, TrackingUnreachableError) as error:
+                raise NotPossibleError(
+                    f"job {job.id} was not deleted: its runs in MLflow cannot be deleted now "
+                    f"({first_line(error)})"
+                ) from error
+            delete_files(home, job.id)
+            delete_studies(store, job.id)
+            delete_rows(lease)
+    except LeaseHeldError as error:
+        raise NotPossibleError(str(error)) from error
+    return job.id
+
+
+def delete_tracked(home: Home, job: Job) -> None:
+    """Delete the job's runs and its registered version, and the registered name with its last."""
+    tracking = Tracking(home, job.id, job.name)
+    for version in versions_of(tracking, job):
+        tracking.client.delete_model_version(job.name, str(version.version))
+    for runs in tracking.existing().values():
+        for run in runs:
+            tracking.client.delete_run(run.info.run_id)
+    try:
+        if not tracking.client.search_model_versions(f"name='{job.name}'", max_results=1):
+            tracking.client.delete_registered_model(job.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+
+
+def delete_files(home: Home, job_id: str) -> None:
+    """Delete checkpoints, champion and logs."""
+    shutil.rmtree(home.checkpoints / job_id, ignore_errors=True)
+    shutil.rmtree(home.path / "scratch" / job_id, ignore_errors=True)
+    for log in ("driver", "delivery"):
+        (home.path / "logs" / f"{job_id}-{log}.log").unlink(missing_ok=True)
+
+
+def delete_studies(store: Store, job_id: str) -> None:
+    """Delete the search's study and the confirmation's."""
+    storage = open_storage(store)
+    try:
+        for name in (job_id, f"{job_id}/confirm"):
+            try:
+                optuna.delete_study(study_name=name, storage=storage)
+            except KeyError:
+                continue  # the job never came so far
+    finally:
+        storage.engine.dispose()
+
+
+def delete_rows(lease: Lease) -> None:
+    """Delete what our own tables have of the job, in one transaction."""
+    with lease.session() as session:
+        for table in (JournalRow, Run):
+            session.execute(delete(table).where(table.job_id == lease.job_id))
+        session.execute(delete(Job).where(Job.id == lease.job_id))

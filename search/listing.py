@@ -1,0 +1,188 @@
+"""The list of jobs: a page of them in a few statements, however many trials they have."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    column,
+    func,
+    inspect,
+    not_,
+    or_,
+    select,
+    table,
+    tuple_,
+)
+from sqlalchemy.orm import Session
+
+from search.champion import Result
+from search.lease import live_status
+from search.store import Store
+from search.tables import PARENT, Job, Run
+
+MOST = 1000
+"""Jobs on a page."""
+
+STATUSES = ("queued", "running", "stopped", "failed", "finished")
+
+STATE_OF_RUN = {
+    ("FINISHED", None): "complete",
+    ("KILLED", "pruned"): "pruned",
+    ("KILLED", "budget"): "pruned",
+    ("KILLED", "interrupted"): "waiting",
+    ("FAILED", "diverged"): "diverged",
+    ("FAILED", "failed"): "failed",
+    ("RUNNING", None): "running",
+}
+"""A trial's state by what its run should show, which the study's own commits write."""
+
+# Optuna's tables, as far as a list needs them.
+STUDIES = table("studies", column("study_id"), column("study_name"))
+TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"))
+VALUES = table("trial_values", column("trial_id"), column("objective"), column("value"))
+
+
+class CursorError(ValueError):
+    """A cursor is none that a page ended with."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which jobs to list, newest first."""
+
+    status: str | None = None
+    name: str | None = None
+    owner: str | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None]:
+    """Return a page of jobs in short, and the cursor of the next page, if there is one.
+
+    Raises:
+        CursorError: the cursor is none of ours.
+    """
+    now = time.time()
+    with store.session() as session:
+        jobs = session.scalars(chosen(wanted, now)).all()
+        shown = list(jobs[: wanted.limit])
+        trials = counted(session, [job.id for job in shown])
+        best = best_values(session, [job.id for job in shown if trials.get(job.id)])
+    more = len(jobs) > wanted.limit
+    cursor = f"{shown[-1].created_at!r}/{shown[-1].id}" if more else None
+    return [in_short(job, now, trials[job.id], best.get(job.id)) for job in shown], cursor
+
+
+def chosen(wanted: Wanted, now: float) -> Select[Job]:
+    """Return the statement that finds the jobs of a page, and one more."""
+    jobs = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(wanted.limit + 1)
+    if wanted.status is not None:
+        jobs = jobs.where(has_status(wanted.status, now))
+    if wanted.name is not None:
+        jobs = jobs.where(Job.name == wanted.name)
+    if wanted.owner is not None:
+        jobs = jobs.where(Job.owner == wanted.owner)
+    if wanted.cursor is not None:
+        moment, _, job_id = wanted.cursor.partition("/")
+        try:
+            after = (float(moment), job_id)
+        except ValueError:
+            raise CursorError(
+                f"cursor: must be one that a page ended with, but got {wanted.cursor!r:.60}"
+            ) from None
+        jobs = jobs.where(tuple_(Job.created_at, Job.id) < after)
+    return jobs
+
+
+def has_status(status: str, now: float) -> ColumnElement[bool]:
+    """Return whether a job's status is this, with what a dead driver left taken for what it is."""
+    driven = and_(Job.lease_owner.is_not(None), Job.lease_until >= now)
+    orphaned = and_(Job.status == "running", not_(driven))
+    if status == "running":
+        return and_(Job.status == "running", driven)
+    if status == "stopped":
+        return or_(Job.status == "stopped", and_(orphaned, not_(Job.supervised)))
+    if status == "queued":
+        return or_(Job.status == "queued", and_(orphaned, Job.supervised))
+    return Job.status == status
+
+
+def counted(session: Session, ids: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return how many trials of each job's search are in each state."""
+    rows = session.execute(
+        select(Run.study, Run.status, Run.tag, func.count())
+        .where(Run.study.in_(ids), Run.trial != PARENT)
+        .group_by(Run.study, Run.status, Run.tag)
+    )
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
+    for study, status, tag, number in rows:
+        state = STATE_OF_RUN.get((status, tag), "failed")
+        counts[study][state] = counts[study].get(state, 0) + number
+    return counts
+
+
+def best_values(session: Session, ids: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Return the lowest and the highest value of each job's complete trials."""
+    if not ids or not inspect(session.connection()).has_table(STUDIES.name):
+        return {}
+    rows = session.execute(
+        select(
+            STUDIES.c.study_name,
+            func.min(VALUES.c.value),
+            func.max(VALUES.c.value),
+        )
+        .join(TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
+        .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
+        .where(STUDIES.c.study_name.in_(ids), TRIALS.c.state == "COMPLETE")
+        .group_by(STUDIES.c.study_name)
+    )
+    return {study: (low, high) for study, low, high in rows}
+
+
+def in_short(
+    job: Job, now: float, trials: dict[str, int], values: tuple[float, float] | None
+) -> dict[str, Any]:
+    """Return a job as a list shows it."""
+    document = json.loads(job.document)
+    maximize = document["objective"]["direction"] == "maximize"
+    result = Result.model_validate_json(job.result) if job.result else None
+    confirmed = result.summary() if result and result.confirmed else None
+    return {
+        "id": job.id,
+        "name": job.name,
+        "owner": job.owner,
+        "priority": job.priority,
+        "status": live_status(job, now),
+        "message": job.message,
+        "created_at": job.created_at,
+        "elapsed_s": round(job.elapsed_s, 1),
+        "objective": document["objective"],
+        "trials": counts_of(trials) | {"budget": document["budget"]["trials"]},
+        "best_value": values and values[maximize],
+        "confirmed_mean": confirmed and confirmed["validation_mean"],
+        "model": json.loads(job.model) if job.model else None,
+    }
+
+
+def counts_of(states: dict[str, int]) -> dict[str, int]:
+    """Return the number of trials in every state, and of all."""
+    names = ("complete", "pruned", "diverged", "failed", "running", "waiting")
+    return {name: states.get(name, 0) for name in names} | {"total": sum(states.values())}
+
+
+def pages(store: Store, wanted: Wanted) -> Iterator[dict[str, Any]]:
+    """Yield all jobs that are wanted, page after page."""
+    while True:
+        jobs, cursor = page(store, wanted)
+        yield from jobs
+        if cursor is None:
+            return
+        wanted = Wanted(wanted.status, wanted.name, wanted.owner, wanted.limit, cursor)
