@@ -76,7 +76,9 @@ def gatetune(trials: int, folder: Path) -> float:
     home = Home.from_environment()
     home.create()
     store = Store.open(home.database_url)
-    job_id = jobs.create(store, spec, text, {"name": "none", "fingerprint": "0" * 64})
+    job_id = jobs.create(
+        store, spec, text, owner="bench", dataset={"name": "none", "fingerprint": "0" * 64}
+    )
     vars(driver)["RecurrentTrial"] = TrivialTrial
     progress = Progress(Console(quiet=True), job_id, "")
     one = driver.Driver(home, store, Lease(store, job_id), spec, None, progress)

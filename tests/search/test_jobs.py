@@ -1,23 +1,29 @@
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 
 from search.jobs import (
     JobNotFoundError,
     NotPossibleError,
     Reader,
     await_stop,
+    check_resumable,
     create,
     find,
     git_commit,
-    live_status,
     request_stop,
 )
-from search.lease import Lease
+from search.lease import Lease, identity, live_status
+from search.limits import Limits
+from search.listing import Wanted, pages
+from search.queue import claim
 from search.spec import JobSpec
 from search.store import Store
 from search.study import JobStudy
@@ -48,6 +54,10 @@ def set_job(store: Store, **values: object) -> Job:
     return find(store, "tiny-0001")
 
 
+def launched(store: Store, source: str = "", **settings: Any) -> str:
+    return create(store, SPEC, source, owner="ann", dataset={"fingerprint": "00"}, **settings)
+
+
 class TestFind:
     def test_by_id_and_the_newest_by_name(self, store: Store) -> None:
         add_job(store, SPEC, "tiny-0001")
@@ -66,7 +76,7 @@ class TestFind:
 
 class TestCreate:
     def test_a_new_job_is_queued_under_a_short_id(self, store: Store) -> None:
-        made = [create(store, SPEC, "name: tiny\n", {"fingerprint": "00"}) for _ in range(3)]
+        made = [launched(store, "name: tiny\n") for _ in range(3)]
         assert len(set(made)) == 3
         job = find(store, made[0])
         assert made[0].startswith("tiny-")
@@ -76,7 +86,20 @@ class TestCreate:
             "name: tiny\n",
             '{"fingerprint": "00"}',
         )
+        assert (job.owner, job.priority, job.supervised) == ("ann", 0, False)
         assert JobSpec.from_json(job.document) == SPEC
+
+    def test_a_job_for_the_queue_leaves_its_data_to_its_driver(self, store: Store) -> None:
+        job = find(store, create(store, SPEC, "", owner="bob", priority=3, supervised=True))
+        assert (job.owner, job.priority, job.supervised) == ("bob", 3, True)
+        assert job.dataset is None
+        assert job.commit is None, "the folder is the service's, not the person's"
+
+    def test_one_request_makes_one_job(self, store: Store) -> None:
+        first = launched(store, request="ann/1")
+        with pytest.raises(IntegrityError, match=r"UNIQUE constraint failed: jobs\.request"):
+            launched(store, request="ann/1")
+        assert {first} == {job["id"] for job in pages(store, Wanted())}
 
     def test_the_commit_says_whether_it_was_changed_since(self, tmp_path: Path) -> None:
         assert git_commit(tmp_path) is None
@@ -93,14 +116,14 @@ class TestCreate:
 
 class TestStatus:
     def test_a_job_runs_while_its_driver_lives(self, store: Store, study: JobStudy) -> None:
-        assert live_status(find(store, "tiny")) == "running"
-        assert live_status(set_job(store, lease_until=0.0)) == "stopped"
-        assert live_status(set_job(store, status="failed")) == "failed"
+        assert live_status(find(store, "tiny"), time.time()) == "running"
+        assert live_status(set_job(store, lease_until=0.0), time.time()) == "stopped"
+        assert live_status(set_job(store, status="failed"), time.time()) == "failed"
 
     def test_a_job_whose_driver_died_is_stopped(self, store: Store, study: JobStudy) -> None:
         host, pid, born, token = study.storage.lease.owner.rsplit(":", 3)
         job = set_job(store, lease_owner=f"{host}:{pid}:{int(born) - 1}:{token}")
-        assert live_status(job) == "stopped"
+        assert live_status(job, time.time()) == "stopped"
 
 
 class TestStop:
@@ -108,7 +131,27 @@ class TestStop:
         assert request_stop(store, "tiny").id == "tiny-0001"
         assert find(store, "tiny").stop_requested
 
-    @pytest.mark.parametrize("status", ["queued", "stopped", "failed", "finished", "running"])
+    def test_a_job_that_waits_in_the_queue_is_stopped_at_once(self, store: Store) -> None:
+        job = request_stop(store, launched(store, supervised=True))
+        assert (job.status, job.supervised, job.stop_requested) == ("stopped", False, False)
+        assert job.message == f"stopped while it waited; `gatetune resume {job.id}` goes on"
+        assert (job.revision, job.changed) == (1, 1)
+
+    def test_a_claimed_job_is_left_for_its_driver_to_stop(self, store: Store) -> None:
+        job_id = launched(store, supervised=True)
+        claimed = claim(store, identity(), Limits())
+        assert claimed is not None
+        job = request_stop(store, job_id)
+        assert (job.status, job.supervised, job.stop_requested) == ("queued", True, True)
+        assert job.lease_owner == claimed.lease_owner
+
+    def test_a_job_between_two_drivers_is_left_for_the_next_to_stop(self, store: Store) -> None:
+        add_job(store, SPEC)
+        set_job(store, supervised=True, lease_owner="elsewhere:1:2:ab", lease_until=0.0)
+        job = request_stop(store, "tiny")
+        assert (job.status, job.stop_requested) == ("running", True)
+
+    @pytest.mark.parametrize("status", ["stopped", "failed", "finished", "running"])
     def test_a_job_that_does_not_run_is_refused(self, store: Store, status: str) -> None:
         add_job(store, SPEC)
         set_job(store, status=status)
@@ -128,6 +171,32 @@ class TestStop:
     def test_waiting_has_an_end(self, store: Store, study: JobStudy) -> None:
         with pytest.raises(NotPossibleError, match="was asked to stop 0 s ago, but runs still"):
             await_stop(store, "tiny-0001", patience_s=0.0)
+
+
+class TestResumable:
+    def test_a_finished_job_is_not(self, store: Store) -> None:
+        add_job(store, SPEC)
+        finish_job(store, "tiny-0001")
+        with pytest.raises(NotPossibleError, match="tiny-0001 is finished; there is nothing to re"):
+            check_resumable(store, find(store, "tiny"))
+
+    @pytest.mark.parametrize("status", ["queued", "running", "stopped", "failed"])
+    def test_a_job_that_did_not_finish_is(self, store: Store, status: str) -> None:
+        add_job(store, SPEC)
+        finish_job(store, "tiny-0001")
+        check_resumable(store, set_job(store, status=status))
+
+    def test_a_finished_job_is_while_its_model_is_not_registered(self, store: Store) -> None:
+        add_job(store, SPEC)
+        finish_job(store, "tiny-0001")
+        check_resumable(store, set_job(store, model=None))
+
+    def test_a_finished_job_is_while_mlflow_lacks_something(
+        self, store: Store, study: JobStudy
+    ) -> None:
+        train(study, 0.5)
+        finish_job(store, "tiny-0001")
+        check_resumable(store, find(store, "tiny"))
 
 
 class TestShow:
@@ -152,7 +221,7 @@ class TestShow:
         assert set(shown["model"]) >= {"name", "version", "alias"}
 
     def test_a_new_job_has_nothing_yet(self, store: Store, reader: Reader) -> None:
-        shown = reader.show(find(store, create(store, SPEC, "", {})))
+        shown = reader.show(find(store, launched(store)))
         assert (shown["status"], shown["trials"]["total"], shown["elapsed_s"]) == ("queued", 0, 0.0)
         assert [shown[key] for key in ("best", "confirmed", "model")] == [None] * 3
 
@@ -199,13 +268,6 @@ class TestShow:
         assert (best["trial"], best["value"], best["mlflow_run_id"]) == (1, 0.8, "abc")
         assert shown["mlflow_parent_run_id"] == "def"
         assert set(best["params"]) == {"cell", "hidden_size", "learning_rate"}
-
-
-def test_jobs_are_listed_newest_first(store: Store, reader: Reader) -> None:
-    assert reader.jobs() == []
-    for job_id in ("tiny-0001", "tiny-0003", "tiny-0002"):
-        add_job(store, SPEC, job_id)
-    assert [job["id"] for job in reader.jobs()] == ["tiny-0002", "tiny-0003", "tiny-0001"]
 
 
 def test_trials_have_a_row_each(store: Store, study: JobStudy, reader: Reader) -> None:

@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -7,6 +8,7 @@ from rich.console import Console
 from search import screens
 from search.jobs import Reader, find
 from search.lease import Lease
+from search.listing import Wanted, pages
 from search.spec import JobSpec
 from search.store import Store
 from search.study import JobStudy
@@ -36,6 +38,10 @@ def reader(store: Store) -> Iterator[Reader]:
     made.close()
 
 
+def listed(store: Store) -> list[dict[str, Any]]:
+    return list(pages(store, Wanted()))
+
+
 def printed(console: Console) -> str:
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -51,23 +57,21 @@ def test_no_jobs_yet(console: Console) -> None:
     assert printed(console) == "no jobs yet; `gatetune launch JOB.yaml` starts one\n"
 
 
-def test_the_list_of_jobs(console: Console, store: Store, study: JobStudy, reader: Reader) -> None:
+def test_the_list_of_jobs(console: Console, store: Store, study: JobStudy) -> None:
     train(study, 0.75)
     train(study)
-    screens.job_list(console, reader.jobs())
+    screens.job_list(console, listed(store))
     finish_job(store, "tiny-0001")
-    screens.job_list(console, reader.jobs())
+    screens.job_list(console, listed(store))
     before, after = (line for line in lines(console) if line.startswith("tiny-0001"))
     assert before.startswith("tiny-0001 running 1/6 0.7500 – – 0 s")
     assert after.startswith("tiny-0001 finished 1/6 0.7500 0.9100 tiny@champion 3:07 min")
 
 
-def test_a_list_keeps_ids_whole_in_a_narrow_terminal(
-    store: Store, study: JobStudy, reader: Reader
-) -> None:
+def test_a_list_keeps_ids_whole_in_a_narrow_terminal(store: Store, study: JobStudy) -> None:
     finish_job(store, "tiny-0001")
     narrow = Console(file=io.StringIO(), width=60)
-    screens.job_list(narrow, reader.jobs())
+    screens.job_list(narrow, listed(store))
     assert "tiny-0001" in printed(narrow)
     assert "finished" in printed(narrow)
 
