@@ -64,8 +64,6 @@ def claim(store: Store, owner: str, limits: Limits, now: float | None = None) ->
         )
         job = session.scalar(next_one)
         if job is not None:
-            if job.status == "queued":
-                job.stop_requested = False
             job.lease_owner, job.lease_until = owner, now + CLAIM_S
         return job
 
@@ -91,7 +89,7 @@ def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str
             return False
         if driver_is_alive(job, time.time()):
             return False
-        job.failed_starts = job.failed_starts + 1 if lived_s < 60 else 1
+        job.failed_starts = job.failed_starts + 1 if lived_s < 60 else 0
         if job.failed_starts < FAILED_STARTS:
             return True
         job.status, job.supervised, job.ended_at = "failed", False, time.time()

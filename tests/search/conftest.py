@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from search.champion import Candidate, Result
-from search.lease import Lease
+from search.lease import Lease, identity
 from search.spec import JobSpec, parse_job
 from search.store import Store
 from search.study import JobStudy
@@ -30,20 +30,24 @@ def make_spec(*overrides: str) -> JobSpec:
     return parse_job(DOCUMENT, overrides)
 
 
-def add_job(store: Store, spec: JobSpec, job_id: str = "tiny-0001") -> str:
+def add_job(store: Store, spec: JobSpec, job_id: str = "tiny-0001", **values: object) -> str:
+    made = {
+        "name": spec.name,
+        "document": spec.to_json(),
+        "source": DOCUMENT,
+        "status": "running",
+        "created_at": time.time(),
+        "dataset": '{"name": "digits", "fingerprint": "00"}',
+    }
     with store.session() as session:
-        session.add(
-            Job(
-                id=job_id,
-                name=spec.name,
-                document=spec.to_json(),
-                source=DOCUMENT,
-                status="running",
-                created_at=time.time(),
-                dataset='{"name": "digits", "fingerprint": "00"}',
-            )
-        )
+        session.add(Job(id=job_id, **made | values))
     return job_id
+
+
+def dead_owner() -> str:
+    """Return the name of a process of this host that has ended."""
+    place, pid, born, token = identity().rsplit(":", 3)
+    return f"{place}:{pid}:{int(born) - 1}:{token}"
 
 
 def open_study(store: Store, lease: Lease, spec: JobSpec) -> JobStudy:

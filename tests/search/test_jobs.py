@@ -28,7 +28,7 @@ from search.spec import JobSpec
 from search.store import Store
 from search.study import JobStudy
 from search.tables import PARENT, Job, Run
-from tests.search.conftest import add_job, finish_job, make_spec, open_study, train
+from tests.search.conftest import add_job, dead_owner, finish_job, make_spec, open_study, train
 
 BASELINE = "baseline=[{cell: gru, hidden_size: 8, learning_rate: 0.01, batch_size: 32}]"
 SPEC = make_spec(BASELINE)
@@ -121,8 +121,7 @@ class TestStatus:
         assert live_status(set_job(store, status="failed"), time.time()) == "failed"
 
     def test_a_job_whose_driver_died_is_stopped(self, store: Store, study: JobStudy) -> None:
-        host, pid, born, token = study.storage.lease.owner.rsplit(":", 3)
-        job = set_job(store, lease_owner=f"{host}:{pid}:{int(born) - 1}:{token}")
+        job = set_job(store, lease_owner=dead_owner())
         assert live_status(job, time.time()) == "stopped"
 
 
