@@ -18,6 +18,10 @@ NAMED = ("sampler", "pruner")
 """Sections that may be a bare name, beside which an override may still set an option."""
 
 
+MOST_VALUES = 100_000
+"""Values in a document, each counted as often as an alias repeats it."""
+
+
 class Loader(yaml.SafeLoader):
     """YAML's safe loader, which also refuses double keys and reads 1e-3 as the number it is."""
 
@@ -48,7 +52,7 @@ Loader.add_implicit_resolver(
 def load_yaml(text: str, where: str) -> Any:
     """Return what ``text`` says; raise `SpecError` naming ``where`` if it is no YAML."""
     try:
-        return yaml.load(text, Loader)  # noqa: S506 - derived from SafeLoader
+        value = yaml.load(text, Loader)  # noqa: S506 - derived from SafeLoader
     except SpecError as error:
         raise SpecError([f"{where}, {fault}" for fault in error.faults]) from None
     except yaml.MarkedYAMLError as error:
@@ -63,6 +67,27 @@ def load_yaml(text: str, where: str) -> Any:
         raise SpecError([f"{where}: must be YAML, but it is nested too deep"]) from None
     except ValueError as error:  # a date such as 2024-13-45
         raise SpecError([f"{where}: must be YAML, but {error}"]) from None
+    check_extent(value, where)
+    return value
+
+
+def check_extent(value: Any, where: str) -> None:
+    """Refuse what aliases blow up: a few lines can stand for billions of values.
+
+    Raises:
+        SpecError: there are more values than any job has.
+    """
+    left = MOST_VALUES
+    inside = [value]
+    while inside:
+        one = inside.pop()
+        left -= 1
+        if left < 0:
+            raise SpecError([f"{where}: must hold at most {MOST_VALUES} values"])
+        if isinstance(one, dict):
+            inside += one.values()
+        elif isinstance(one, list):
+            inside += one
 
 
 def load_document(text: str) -> Document:
@@ -131,6 +156,11 @@ def assign(node: Any, keys: Sequence[str], value: object, where: str) -> Any:
         node.append(None)
     node[index] = assign(node[index], rest, value, where)
     return node
+
+
+def as_launched(text: str, overrides: Sequence[str]) -> str:
+    """Return a document as the person wrote it, with what replaced parts of it."""
+    return "\n".join([text.rstrip("\n"), *(f"# --set {one}" for one in overrides)]) + "\n"
 
 
 def flatten(document: dict[str, Any], prefix: str = "") -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Pictures of a study, from optuna.visualization."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import optuna
 import plotly.graph_objects as go
@@ -10,6 +11,13 @@ from optuna.visualization import plot_intermediate_values, plot_optimization_his
 FONT = "system-ui, sans-serif"
 STRONG = ("#1a7f37", "#0969da", "#8250df", "#bc4c00", "#bf3989")
 COMPLETE, ENDED_EARLY = "#8c959f", "#d8dee4"
+
+
+def pictures(
+    study: optuna.Study, metric: str, named: Mapping[int, str] = MappingProxyType({})
+) -> dict[str, go.Figure]:
+    """Return every picture of a study, by name."""
+    return {"history": history(study, metric), "curves": curves(study, metric, named)}
 
 
 def history(study: optuna.Study, metric: str) -> go.Figure:

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 
 from search.champion import Candidate, Result, mean, sd
-from search.figures import curves, history
+from search.figures import pictures
 from search.labels import describe, duration, format_value
 from search.spec import JobSpec
 from search.storage import open_storage
@@ -142,14 +142,15 @@ def html_page(store: Store, job: Job, result: Result, model: dict[str, Any]) -> 
             one.of: f"{label(spec, one)}{' (baseline)' if one.baseline else ''}"
             for one in result.measured
         }
-        pictures = [history(study, result.metric), curves(study, result.metric, named)]
         drawn = [
             picture.to_html(
                 full_html=False,
                 include_plotlyjs="inline" if first else False,
                 config={"displayModeBar": False, "responsive": True},
             )
-            for first, picture in zip((True, False), pictures, strict=True)
+            for first, picture in zip(
+                (True, False), pictures(study, result.metric, named).values(), strict=True
+            )
         ]
     finally:
         storage.engine.dispose()

@@ -12,6 +12,7 @@ import requests
 from rich.console import Console
 
 from search import jobs
+from search.document import as_launched, read_text
 from search.fetching import champion_folder, is_whole
 from search.home import Home
 from search.jobrow import JobRow
@@ -84,7 +85,7 @@ def launch(
     """
     # Ray and torch take seconds to import, which a mistake in the document should not cost.
     spec = read_job(document, overrides)
-    source = as_launched(Path(document), overrides)
+    source = as_launched(read_text(Path(document)), overrides)
     home = Home.from_environment()
     check_tracking(home)
     check_database(home)
@@ -109,13 +110,6 @@ def launch(
             return shown(store, job_id)
         finally:
             store.close()
-
-
-def as_launched(document: Path, overrides: Sequence[str]) -> str:
-    """Return the document as the person wrote it, with what the command line replaced."""
-    lines = [document.read_text(encoding="utf-8").rstrip("\n")]
-    lines += [f"# --set {override}" for override in overrides]
-    return "\n".join(lines) + "\n"
 
 
 def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""REST: everything that the command line can do, over HTTP."""

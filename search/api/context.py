@@ -1,0 +1,108 @@
+"""What the routes work on."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from search import jobs
+from search.api.errors import ApiError
+from search.api.settings import Settings
+from search.home import Home
+from search.store import Store
+from search.tables import Job
+from search.tokens import Principal, Role
+
+FRESH_S = 1.0
+"""How old an answer may be that many clients ask for at once."""
+
+
+@dataclass
+class Service:
+    """One installation, as its service sees it."""
+
+    home: Home
+    store: Store
+    settings: Settings
+    trouble: Callable[[], list[str]] = field(default=list)
+    """Returns what does not work just now, in sentences."""
+    shown: dict[str, tuple[float, dict[str, Any]]] = field(default_factory=dict)
+    locks: dict[str, threading.Lock] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Open what reads jobs."""
+        self.reader = jobs.Reader(self.store)
+
+    def show(self, job: Job) -> dict[str, Any]:
+        """Return a job in full; for many clients at once it is read once a second."""
+        with self.locks.setdefault(job.id, threading.Lock()):
+            read_at, shown = self.shown.get(job.id, (0.0, {}))
+            if not shown or time.monotonic() - read_at > FRESH_S or shown["status"] != job.status:
+                shown = self.reader.show(job)
+                self.shown[job.id] = (time.monotonic(), shown)
+        return shown
+
+    def forget(self, job_id: str) -> None:
+        """Let the next answer about a job be a new one."""
+        self.shown.pop(job_id, None)
+        self.locks.pop(job_id, None)
+
+    def close(self) -> None:
+        """Close the connections that were opened here."""
+        self.reader.close()
+
+
+def service_of(request: Request) -> Service:
+    """Return the service of a request's app."""
+    found: Service = request.app.state.service
+    return found
+
+
+def caller_of(request: Request) -> Principal:
+    """Return who makes a request."""
+    found: Principal = request.scope["gatetune.principal"]
+    return found
+
+
+def needs(role: Role) -> Any:
+    """Return the dependency by which a route refuses callers without a role."""
+
+    def check(request: Request) -> None:
+        caller = caller_of(request)
+        if not caller.may(role):
+            raise ApiError(
+                403, "role-needed", f"this needs the role {role}, but the token has {caller.role}"
+            )
+
+    return Depends(check)
+
+
+In = Annotated[Service, Depends(service_of)]
+Caller = Annotated[Principal, Depends(caller_of)]
+
+
+def found(service: Service, key: str) -> Job:
+    """Return a job by id, or the newest of a name.
+
+    Raises:
+        JobNotFoundError: there is none.
+    """
+    return jobs.find(service.store, key)
+
+
+def owned(service: Service, caller: Principal, key: str) -> Job:
+    """Return a job that the caller may change.
+
+    Raises:
+        JobNotFoundError: there is none.
+        ApiError: it is another's.
+    """
+    job = found(service, key)
+    if not caller.owns(job.owner):
+        raise ApiError(
+            403, "not-yours", f"job {job.id} belongs to {job.owner or 'nobody'}; an admin may do it"
+        )
+    return job

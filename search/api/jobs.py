@@ -1,0 +1,181 @@
+"""Routes about jobs and their trials."""
+
+import json
+import math
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi import Path as InPath
+from sqlalchemy import select
+
+from search import jobs, submission
+from search.api.context import Caller, In, found, needs, owned
+from search.api.errors import DOCUMENTED, ApiError
+from search.api.models import (
+    Deleted,
+    DocumentRequest,
+    Epoch,
+    Job,
+    JobPage,
+    JobRequest,
+    Status,
+    TrialRow,
+)
+from search.deletion import delete_job
+from search.doctor.examination import Examiner
+from search.doctor.treatment import doctor
+from search.listing import MOST, Wanted, page
+from search.outbox import read_epoch
+from search.queue import enqueue
+from search.storage import open_storage
+from search.tables import JournalRow
+
+router = APIRouter(prefix="/api/v1", tags=["jobs"], responses=DOCUMENTED)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=200,
+        description="The same key with the same document makes one job, however often it is sent.",
+    ),
+]
+
+
+@router.post("/jobs", status_code=201, response_model=Job, dependencies=[needs("launch")])
+def launch(
+    body: JobRequest,
+    service: In,
+    caller: Caller,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> dict[str, Any]:
+    """Put the job of a document into the queue. 200 where the same request made it before."""
+    spec, source = submission.read(body.document, body.set)
+    submission.check_size(spec, service.settings.trials_a_job)
+    job, is_new = submission.submit(
+        service.store,
+        spec,
+        source,
+        owner=caller.owner,
+        priority=body.priority,
+        key=idempotency_key,
+    )
+    response.status_code = 201 if is_new else 200
+    response.headers["location"] = f"/api/v1/jobs/{job.id}"
+    return service.show(job)
+
+
+@router.post("/check", tags=["documents"])
+def check(body: DocumentRequest) -> dict[str, Any]:
+    """Check a document without running it; returns it with every default written out."""
+    spec, _ = submission.read(body.document, body.set)
+    shown: dict[str, Any] = json.loads(spec.to_json())
+    return shown
+
+
+@router.get("/jobs", response_model=JobPage)
+def listed(  # noqa: PLR0913 - each filters
+    service: In,
+    status: Status | None = None,
+    name: Annotated[str | None, Query(max_length=64)] = None,
+    owner: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> dict[str, Any]:
+    """List jobs, newest first."""
+    shown, more = page(service.store, Wanted(status, name, owner, limit, cursor))
+    return {"jobs": shown, "next": more}
+
+
+@router.get("/jobs/{job}", response_model=Job)
+def show(job: str, service: In) -> dict[str, Any]:
+    """Show a job, by its id or the name of which it is the newest."""
+    return service.show(found(service, job))
+
+
+@router.get("/jobs/{job}/trials", response_model=list[TrialRow])
+def trials(job: str, service: In) -> list[dict[str, Any]]:
+    """List a job's trials with their parameters, the confirmation's last."""
+    return service.reader.trials(found(service, job))
+
+
+@router.get("/jobs/{job}/trials/{trial}/metrics", response_model=list[Epoch])
+def metrics(
+    job: str,
+    trial: Annotated[int, InPath(ge=0)],
+    service: In,
+    confirm: bool = False,  # noqa: FBT001, FBT002
+) -> list[dict[str, Any]]:
+    """Return every epoch of a trial of the search, or of the confirmation."""
+    one = found(service, job)
+    study = f"{one.id}/confirm" if confirm else one.id
+    with service.store.session() as session:
+        rows = session.scalars(
+            select(JournalRow)
+            .where(JournalRow.study == study, JournalRow.trial == trial)
+            .order_by(JournalRow.epoch)
+        ).all()
+    return [
+        {"epoch": row.epoch, "time_ms": row.time_ms, "metrics": finite(read_epoch(row)[0])}
+        for row in rows
+    ]
+
+
+@router.post(
+    "/jobs/{job}/stop", response_model=Job, status_code=202, dependencies=[needs("launch")]
+)
+def stop(job: str, service: In, caller: Caller) -> dict[str, Any]:
+    """Ask a job to stop; its status says when it has. What ran is not lost: `resume` goes on."""
+    stopped = jobs.request_stop(service.store, owned(service, caller, job).id)
+    service.forget(stopped.id)
+    return service.show(stopped)
+
+
+@router.post(
+    "/jobs/{job}/resume", response_model=Job, status_code=202, dependencies=[needs("launch")]
+)
+def resume(job: str, service: In, caller: Caller) -> dict[str, Any]:
+    """Put a job that was stopped or failed back into the queue."""
+    one = owned(service, caller, job)
+    enqueue(service.store, one.id)
+    service.forget(one.id)
+    return service.show(found(service, one.id))
+
+
+@router.delete("/jobs/{job}", response_model=Deleted, dependencies=[needs("launch")])
+def delete(job: str, service: In, caller: Caller) -> dict[str, str]:
+    """Delete a job that has ended, with its runs, models, studies and files."""
+    one = owned(service, caller, job)
+    if one.id != job:
+        raise ApiError(409, "not-possible", f"to delete it, name the job by its id: {one.id}")
+    deleted = delete_job(service.home, service.store, one.id)
+    service.forget(deleted)
+    return {"deleted": deleted}
+
+
+@router.get("/jobs/{job}/doctor", tags=["operations"])
+def examine(job: str, service: In) -> dict[str, Any]:
+    """Compare the job's study, journal, MLflow and files."""
+    return examined(service, job, repair=False)
+
+
+@router.post("/jobs/{job}/doctor", tags=["operations"], dependencies=[needs("launch")])
+def repair(job: str, service: In, caller: Caller) -> dict[str, Any]:
+    """Mend what can be mended, and compare again."""
+    return examined(service, owned(service, caller, job).id, repair=True)
+
+
+def examined(service: In, job: str, *, repair: bool) -> dict[str, Any]:
+    """Return what doctor says of a job."""
+    job_id = found(service, job).id
+    optuna = open_storage(service.store)
+    try:
+        examiner = Examiner(service.home, service.store, optuna, lambda *_: None)
+        return doctor(examiner, [job_id], repair=repair, everything=False).as_json()
+    finally:
+        optuna.engine.dispose()
+
+
+def finite(values: dict[str, float]) -> dict[str, float | None]:
+    """Return metrics with what JSON cannot hold as None."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -1,0 +1,162 @@
+"""What the service takes and gives, as the schema shows it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Status = Literal["queued", "running", "stopped", "failed", "finished"]
+
+DOCUMENT = """name: digits
+data: {source: digits}
+space:
+  cell: [lstm, gru]
+  hidden_size: {low: 16, high: 64, step: 16}
+budget: {trials: 8}
+"""
+
+
+class Request(BaseModel):
+    """A body that is read strictly."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class DocumentRequest(Request):
+    """A job document, and what replaces parts of it."""
+
+    document: str | dict[str, Any] = Field(examples=[DOCUMENT])
+    """As YAML text, or as the mapping that it would be."""
+    set: list[str] = Field([], examples=[["budget.trials=4"]], max_length=100)
+    """Settings such as `budget.trials=4` that replace the document's."""
+
+
+class JobRequest(DocumentRequest):
+    """A job to be launched."""
+
+    priority: Annotated[int, Field(ge=-10, le=10)] = 0
+    """Which of the queue goes first; the highest."""
+
+
+class UploadedFile(BaseModel):
+    """A data file that was uploaded."""
+
+    name: str = Field(examples=["walks.npz"])
+    size_bytes: int
+    sha256: str
+    modified_at: float
+
+
+class SessionRequest(Request):
+    """A login."""
+
+    token: str
+
+
+class Counts(BaseModel):
+    """Trials of the search by state."""
+
+    complete: int
+    pruned: int
+    diverged: int
+    failed: int
+    running: int
+    waiting: int
+    total: int
+    budget: int
+
+
+class Model(BaseModel):
+    """The registered winner."""
+
+    name: str
+    version: str
+    alias: str
+    reason: str | None = None
+
+
+class JobSummary(BaseModel):
+    """A job in short."""
+
+    id: str = Field(examples=["digits-7f3a"])
+    name: str
+    owner: str
+    priority: int
+    status: Status
+    message: str | None
+    created_at: float
+    elapsed_s: float
+    objective: dict[str, str]
+    trials: Counts
+    best_value: float | None
+    confirmed_mean: float | None
+    model: Model | None
+
+
+class JobPage(BaseModel):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobSummary]
+    next: str | None
+    """The `cursor` of the next page."""
+
+
+class Job(BaseModel):
+    """A job in full, as `gatetune show --json` prints it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(examples=["digits-7f3a"])
+    name: str
+    owner: str
+    priority: int
+    status: Status
+    message: str | None
+    created_at: float
+    objective: dict[str, str]
+    trials: Counts
+    best: dict[str, Any] | None
+    confirmed: dict[str, Any] | None
+    compared: list[dict[str, Any]]
+    model: Model | None
+    elapsed_s: float
+    mlflow_parent_run_id: str | None
+    undelivered: int
+    mlflow_away: dict[str, Any] | None
+
+
+class TrialRow(BaseModel):
+    """A trial, as `gatetune trials --json` prints it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    study: str
+    trial: int
+    state: Literal["complete", "pruned", "diverged", "budget", "failed", "running", "waiting"]
+    value: float | None
+    best_epoch_value: float | None
+    epochs: int
+    params: dict[str, Any]
+
+
+class Epoch(BaseModel):
+    """One epoch of a trial."""
+
+    epoch: int
+    time_ms: int
+    metrics: dict[str, float | None]
+    """By name; null where a value was not finite."""
+
+
+class Deleted(BaseModel):
+    """What was deleted."""
+
+    deleted: str
+
+
+class Health(BaseModel):
+    """Whether the service works."""
+
+    status: Literal["ok", "trouble"]
+    version: str
+    trouble: list[str] = []
+    """What does not work, in sentences."""

@@ -1,0 +1,60 @@
+"""What the service is told by its environment."""
+
+import os
+import socket
+from dataclasses import dataclass, field
+
+from search.home import SettingsError
+from search.limits import count
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the service listens, whom it believes, and what it takes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    hosts: tuple[str, ...] = LOOPBACK
+    """Names by which it may be called: the Host header of a request is one of them."""
+    body_bytes: int = MEGABYTE
+    upload_bytes: int = 1024 * MEGABYTE
+    trials_a_job: int = 100_000
+    requests_a_minute: int = 6000
+    """Of one owner, and of one address that has no token yet."""
+    refusals_a_minute: int = 30
+    """Of one address: wrong tokens."""
+    secure: bool = field(default=False)
+    """Whether people come through HTTPS, so that cookies are sent nowhere else."""
+
+    @classmethod
+    def from_environment(cls, host: str, port: int) -> "Settings":
+        """Read the settings.
+
+        Raises:
+            SettingsError: one cannot be used.
+        """
+        named = [name.strip() for name in os.environ.get("GATETUNE_HOSTS", "").split(",")]
+        hosts = (*LOOPBACK, host, socket.gethostname(), *filter(None, named))
+        secure = os.environ.get("GATETUNE_SECURE", "no")
+        if secure not in {"yes", "no"}:
+            raise SettingsError(f"GATETUNE_SECURE must be yes or no, but got {secure!r}")
+        upload = count("GATETUNE_MAX_UPLOAD_MB", 1024) or 1024
+        return cls(
+            host=host,
+            port=port,
+            hosts=tuple(dict.fromkeys(name.lower() for name in hosts)),
+            upload_bytes=upload * MEGABYTE,
+            trials_a_job=count("GATETUNE_MAX_TRIALS_A_JOB", cls.trials_a_job) or cls.trials_a_job,
+            requests_a_minute=count("GATETUNE_REQUESTS_A_MINUTE", cls.requests_a_minute)
+            or cls.requests_a_minute,
+            secure=secure == "yes",
+        )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it, so that nobody needs a token."""
+        return self.host in LOOPBACK
