@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from search.lease import Lease, driver_is_alive
 from search.limits import Limits
@@ -28,7 +28,7 @@ class Need:
     wanted: int
     """Its trials that it could run at once."""
     used: int
-    """Its trials that run."""
+    """Its trials that run, or may start before it looks again."""
 
 
 def allot(needs: Sequence[Need], limits: Limits) -> dict[str, int]:
@@ -101,21 +101,25 @@ class Share:
         return self.granted
 
     def look(self, slots: int, wanted: int, used: int) -> int:
-        """Tell what this job needs, and read what the others do."""
+        """Tell what this job needs, read what the others do, and note what it may use now."""
+        mine = update(Job).where(Job.id == self.lease.job_id)
         with self.lease.session() as session:
-            session.execute(
-                update(Job)
-                .where(Job.id == self.lease.job_id)
-                .values(slots=slots, slots_wanted=wanted, slots_used=used)
-            )
+            if session.get_bind().dialect.name == "postgresql":
+                # Of two that look at the same moment, the second sees what the first was granted;
+                # in SQLite the check of the lease sees to it.
+                session.execute(text("SELECT pg_advisory_xact_lock(726256)"))
+            session.execute(mine.values(slots=slots, slots_wanted=wanted, slots_used=used))
             jobs = session.scalars(
                 select(Job)
                 .where(Job.supervised, Job.slots.is_not(None), Job.lease_owner.is_not(None))
                 .order_by(Job.priority.desc(), Job.created_at, Job.id)
             ).all()
-        needs = [need_of(job) for job in jobs if driver_is_alive(job, time.time())]
-        mine = next(need for need in needs if need.job_id == self.lease.job_id)
-        return room(mine, needs, self.limits)
+            needs = [need_of(job) for job in jobs if driver_is_alive(job, time.time())]
+            own = next(need for need in needs if need.job_id == self.lease.job_id)
+            granted = room(own, needs, self.limits)
+            # Until the next look nobody sees when a trial starts, so it counts from now on.
+            session.execute(mine.values(slots_used=max(used, granted)))
+        return granted
 
 
 def whole(slots: int, wanted: int, used: int) -> int:  # noqa: ARG001 - as `Share.of`

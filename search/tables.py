@@ -79,7 +79,7 @@ class Job(Base):
     slots_wanted: Mapped[int | None]
     """Trials at once that it could make use of."""
     slots_used: Mapped[int | None]
-    """Trials that it is running."""
+    """Trials that it runs, or may start before it looks again."""
     revision: Mapped[int] = mapped_column(default=0)
     """Counts the commits of the job's drivers; rows that change bear it, so that changes since a
     revision can be told."""
