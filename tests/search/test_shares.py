@@ -45,14 +45,14 @@ class TestAllot:
         assert allot(needs, FREE) == {"a": 2, "b": 4, "c": 3}
 
     def test_parts_of_the_cluster_are_equal_where_trials_are_not(self) -> None:
-        small, large = need("small", slots=8), need("large", slots=4)
-        assert allot([small, large], FREE) == {"small": 4, "large": 2}
+        small, large = need("small", slots=12), need("large", slots=6)
+        assert allot([small, large], FREE) == {"small": 6, "large": 3}
 
     def test_a_small_trial_goes_where_a_large_one_does_not_fit(self) -> None:
         large, small = need("large", slots=2), need("small", slots=10)
         assert allot([large, small], FREE) == {"large": 1, "small": 5}
 
-    @pytest.mark.parametrize("jobs", [3, 7, 10, 49])
+    @pytest.mark.parametrize("jobs", [3, 7, 10, 24])
     def test_thirds_and_the_like_make_a_whole(self, jobs: int) -> None:
         needs = [need(str(number), slots=2 * jobs) for number in range(jobs)]
         assert set(allot(needs, FREE).values()) == {2}
