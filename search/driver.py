@@ -158,6 +158,7 @@ class Driver:
         A driver that dies on the way leaves a job that the next one concludes.
         """
         self.patiently(self.clear_up)
+        self.patiently(lambda: self.row.set(slots=None))  # delivery may last, and needs no trials
         self.progress.stage("delivering to MLflow")
         missing = None if courier.drain() else "not all reached MLflow"
         if status == "finished" and missing is None:

@@ -13,9 +13,18 @@ from typing import Any
 
 import mlflow
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from search.cli import app
+from search.courier import Courier
+from search.driver import Driver
+from search.home import Home
+from search.lease import Lease
+from search.progress import Progress
+from search.store import Store
+from search.tables import Job
+from tests.search.conftest import add_job, make_spec
 
 TINY = """
 name: tiny
@@ -201,6 +210,33 @@ def test_a_fetched_model_needs_torch_alone(document: Path, home: Path, tmp_path:
         check=True,
     )
     assert loaded.stdout.strip() == "(7, 10)"
+
+
+class FarMlflow(Courier):
+    """Delivers nothing, and sees what a job holds meanwhile."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.held: list[int | None] = []
+
+    def drain(self) -> bool:
+        with self.store.session() as session:
+            self.held.append(session.get_one(Job, "tiny-0001").slots)
+        return False
+
+
+def test_a_job_that_only_delivers_leaves_its_slots_to_others(home: Path) -> None:
+    installation = Home.from_environment()
+    installation.create()
+    store = Store.open(installation.database_url)
+    spec = make_spec()
+    courier = FarMlflow(store)
+    with Lease(store, add_job(store, spec, supervised=True, slots=2, slots_used=2)) as lease:
+        progress = Progress(Console(quiet=True), "tiny-0001", str(home))
+        driver = Driver(installation, store, lease, spec, None, progress)
+        assert driver.conclude(courier, "failed", "why") == "failed"
+    assert courier.held == [None]
+    store.close()
 
 
 def test_search_launch_runs_a_job_from_python(document: Path, home: Path) -> None:
