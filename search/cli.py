@@ -1,16 +1,20 @@
 """The commands. Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 from search import home, spec, store
+
+if TYPE_CHECKING:
+    from search.desk import Desk
 
 app = typer.Typer(
     name="gatetune",
@@ -34,6 +38,16 @@ Overrides = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting of the document."),
 ]
 Repair = Annotated[bool, typer.Option("--repair", help="Mend what can be mended, look again.")]
+Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for a service's job.")]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        envvar="GATETUNE_SERVER",
+        help="A service, such as http://127.0.0.1:8765; else this machine's installation.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
@@ -42,12 +56,15 @@ def one_message() -> Iterator[None]:
     """Turn every fault that a person can mend into one message and exit code 2."""
     from search.jobs import JobNotFoundError, NotPossibleError
     from search.lease import LeaseHeldError, LeaseLostError
+    from search.remote import ServerError
     from search.start import TrackingUnreachableError
 
     try:
         yield
     except (LeaseLostError, store.DatabaseAwayError) as error:
         fail(str(error), FAILED)
+    except ServerError as error:
+        fail(str(error), WRONG if error.asked_wrong else FAILED)
     except (
         spec.SpecError,
         home.SettingsError,
@@ -87,18 +104,21 @@ def print_json(content: Any) -> None:
 
 
 @contextmanager
-def reading() -> Iterator[Any]:
-    """Yield a reader of the installation's jobs; on a fault, print one message."""
-    from search.jobs import Reader
-    from search.start import open_existing
-
+def desk(server: str | None) -> Iterator["Desk"]:
+    """Yield what answers: the service at ``server``, else this installation."""
     with one_message():
-        opened = open_existing(home.Home.from_environment())
-        reader = Reader(opened)
+        opened: Desk
+        if server:
+            from search.remote import Remote
+
+            opened = Remote(server, os.environ.get("GATETUNE_TOKEN"))
+        else:
+            from search.local import Local
+
+            opened = Local(home.Home.from_environment())
         try:
-            yield reader
+            yield opened
         finally:
-            reader.close()
             opened.close()
 
 
@@ -110,68 +130,93 @@ def finish(shown: dict[str, Any], *, as_json: bool) -> None:
         print_json(shown)
     else:
         outcome(Console(highlight=False), shown)
-    sys.exit({"finished": 0, "stopped": INTERRUPTED}.get(shown["status"], FAILED))
+    codes = {"finished": 0, "queued": 0, "running": 0, "stopped": INTERRUPTED}
+    sys.exit(codes.get(shown["status"], FAILED))
 
 
 @app.command(epilog="Example: `gatetune launch jobs/mnist-5k.yaml --set budget.trials=20`")
-def launch(document: Document, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006, FBT002 - Typer reads both
-    """Run the search of a job document, here and now."""
-    from search.start import launch as launch_job
-
-    with one_message_of_a_run():
-        shown = launch_job(document, overrides, console=Console(stderr=as_json))
+def launch(
+    document: Document,
+    overrides: Overrides = [],  # noqa: B006 - Typer reads it
+    detach: Detach = False,  # noqa: FBT002
+    server: Server = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Run the search of a job document: here and now, or through a service's queue."""
+    with one_message_of_a_run(), desk(server) as opened:
+        shown = opened.launch(document, overrides, Console(stderr=as_json), detach=detach)
     finish(shown, as_json=as_json)
 
 
 @app.command(epilog="Example: `gatetune resume mnist-5k-7f3a`")
-def resume(key: Key, as_json: AsJson = False) -> None:  # noqa: FBT002
+def resume(
+    key: Key,
+    detach: Detach = False,  # noqa: FBT002
+    server: Server = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
     """Go on with a job that was stopped or whose driver died."""
-    from search.start import resume as resume_job
-
-    with one_message_of_a_run():
-        shown = resume_job(key, console=Console(stderr=as_json))
+    with one_message_of_a_run(), desk(server) as opened:
+        shown = opened.resume(key, Console(stderr=as_json), detach=detach)
     finish(shown, as_json=as_json)
 
 
 @app.command(epilog="Example: `gatetune stop mnist-5k-7f3a`")
-def stop(key: Key, as_json: AsJson = False) -> None:  # noqa: FBT002
-    """Ask a running job to stop; `resume` finishes it later."""
-    from search.jobs import await_stop, request_stop
+def stop(key: Key, server: Server = None, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Ask a job to stop, and wait until it has; `resume` finishes it later."""
+    with desk(server) as opened:
+        shown = opened.stop(key)
+    if as_json:
+        print_json(shown)
+    else:
+        typer.echo(f"job {shown['id']} is stopped; `gatetune resume {shown['id']}` goes on")
 
-    with reading() as reader:
-        job = request_stop(reader.store, key)
-        stopped = await_stop(reader.store, job.id)
-        if as_json:
-            print_json(reader.show(stopped))
-        else:
-            typer.echo(f"job {job.id} is stopped; `gatetune resume {job.id}` goes on")
+
+@app.command(epilog="Example: `gatetune delete mnist-5k-7f3a`")
+def delete(
+    key: Annotated[str, typer.Argument(metavar="ID", help="A job's id; a name will not do.")],
+    server: Server = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Delete a job that has ended with its runs, model, study and files, for good."""
+    with desk(server) as opened:
+        deleted = opened.delete(key)
+    if as_json:
+        print_json({"deleted": deleted})
+    else:
+        typer.echo(f"job {deleted} is deleted")
 
 
 @app.command(epilog="Example: `gatetune jobs --json | jq -r .[0].id`")
-def jobs(as_json: AsJson = False) -> None:  # noqa: FBT002
+def jobs(  # noqa: PLR0913 - each filters
+    status: Annotated[str | None, typer.Option(help="Only jobs of this status.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only jobs of this name.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Only jobs of this owner.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 100,
+    server: Server = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
     """List the jobs, newest first."""
+    from search.listing import STATUSES, Wanted
     from search.screens import job_list
 
-    listed: list[dict[str, Any]] = []
-    with one_message():
-        launched = store.Store.exists(home.Home.from_environment().database_url)
-    if launched:
-        with reading() as reader:
-            listed = reader.jobs()
+    if status is not None and status not in STATUSES:
+        fail(f"--status must be one of {', '.join(STATUSES)}, but got {status!r}", WRONG)
+    with desk(server) as opened:
+        listed, more = opened.jobs(Wanted(status, name, owner, limit))
     if as_json:
         print_json(listed)
     else:
-        job_list(Console(highlight=False), listed)
+        job_list(Console(highlight=False), listed, more=more is not None)
 
 
 @app.command(epilog="Example: `gatetune show mnist-5k`")
-def show(key: Key, as_json: AsJson = False) -> None:  # noqa: FBT002
+def show(key: Key, server: Server = None, as_json: AsJson = False) -> None:  # noqa: FBT002
     """Show one job: how far it is, what it found."""
-    from search.jobs import find
     from search.screens import job_page
 
-    with reading() as reader:
-        shown = reader.show(find(reader.store, key))
+    with desk(server) as opened:
+        shown = opened.show(key)
     if as_json:
         print_json(shown)
     else:
@@ -179,31 +224,28 @@ def show(key: Key, as_json: AsJson = False) -> None:  # noqa: FBT002
 
 
 @app.command(epilog="Example: `gatetune trials mnist-5k --json`")
-def trials(key: Key, as_json: AsJson = False) -> None:  # noqa: FBT002
+def trials(key: Key, server: Server = None, as_json: AsJson = False) -> None:  # noqa: FBT002
     """List a job's trials with their parameters and how each one ended."""
-    from search.jobs import find
     from search.screens import trial_list
 
-    with reading() as reader:
-        job = find(reader.store, key)
-        listed = reader.trials(job)
+    with desk(server) as opened:
+        job_id, listed = opened.trials(key)
     if as_json:
         print_json(listed)
     else:
-        trial_list(Console(highlight=False), job.id, listed)
+        trial_list(Console(highlight=False), job_id, listed)
 
 
 @app.command(epilog="Example: `gatetune fetch mnist-5k --to best-model`")
 def fetch(
     key: Key,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder to write into.")],
+    server: Server = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write a job's best model, its configuration, metrics and model card into a folder."""
-    from search.fetching import fetch_model
-
-    with reading() as reader:
-        files = fetch_model(reader.store, home.Home.from_environment(), key, to)
+    with desk(server) as opened:
+        files = opened.fetch(key, to)
     if as_json:
         print_json({"folder": str(to), "files": files})
     else:
@@ -230,50 +272,119 @@ def doctor(
         typer.Argument(metavar="[JOB]", help="A job's id or name; all jobs without it."),
     ] = None,
     repair: Repair = False,  # noqa: FBT002
+    server: Server = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Check that study, journal, MLflow and files of a job agree. Exit code 0 only if all do."""
-    from search.doctor.screen import page, run
+    from search.doctor.screen import page
 
-    with one_message():
-        report = run(home.Home.from_environment(), key, repair=repair, quiet=as_json)
+    with desk(server) as opened:
+        report = opened.doctor(key, repair=repair, quiet=as_json)
     if as_json:
-        print_json(report.as_json())
+        print_json(report)
     else:
         page(Console(highlight=False), report, repair=repair)
-    sys.exit(0 if report.agree else FAILED)
+    sys.exit(0 if report["agree"] else FAILED)
 
 
-@app.command(epilog="Example: `gatetune up --port 5000`")
+@app.command(epilog="Example: `gatetune up --port 8765`")
 def up(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="First port to try.")] = 5000,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Port; on loopback the first to try.")
+    ] = 8765,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; any but loopback needs tokens.")
+    ] = "127.0.0.1",
+    mlflow_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="First port to try for MLflow's UI.")
+    ] = 5000,
 ) -> None:
-    """Serve the MLflow UI of this installation on this machine, until Ctrl-C.
+    """Serve this installation until Ctrl-C: queue, REST and the MLflow UI.
 
-    Delivers what jobs that ended without MLflow, or whose driver died, still have to tell it.
+    Goes on with the jobs of the queue, and delivers what jobs that ended without MLflow, or whose
+    driver died, still have to tell it.
     """
-    from search.serving import ServingError, serve
+    from search.api.settings import Settings
+    from search.service import up as serve
+    from search.serving import ServingError
 
     with one_message():
         try:
+            settings = Settings.from_environment(host, port)
             installation = home.Home.from_environment()
-            sys.exit(serve(installation, port, lambda: settle(installation)))
+            sys.exit(serve(installation, settings, mlflow_port, Console(highlight=False)))
         except ServingError as error:
             fail(str(error), FAILED)
 
 
-def settle(installation: home.Home) -> None:
-    """Settle the jobs whose driver is gone, and say what was done; the server runs on anyway."""
-    from search.doctor.screen import line
-    from search.doctor.settling import settle as settle_jobs
-    from search.lease import LeaseLostError
+token = typer.Typer(no_args_is_help=True, help="Make and revoke the tokens of the service.")
+app.add_typer(token, name="token")
 
-    console = Console(highlight=False)
-    try:
-        for report in settle_jobs(installation):
-            console.print(line(report), soft_wrap=True)
-    except (store.StoreError, LeaseLostError) as error:
-        console.print(f"not every job could be settled: {error}", soft_wrap=True, markup=False)
+
+@contextmanager
+def database() -> Iterator[store.Store]:
+    """Yield the installation's database, made where it is missing."""
+    with one_message():
+        installation = home.Home.from_environment()
+        installation.create()
+        opened = store.Store.open(installation.database_url)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+
+@token.command("create", epilog="Example: `gatetune token create --owner ada --role launch`")
+def create_token(
+    owner: Annotated[str, typer.Option(help="Whose token it is.")] = "admin",
+    role: Annotated[str, typer.Option(help="view, launch or admin.")] = "launch",
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Make a token and print its secret, which is shown this once."""
+    from search import tokens
+
+    with database() as opened:
+        try:
+            made, secret = tokens.create(opened, owner, role)
+        except tokens.TokenError as error:
+            fail(str(error), WRONG)
+    if as_json:
+        print_json({"id": made.id, "owner": made.owner, "role": made.role, "token": secret})
+    else:
+        typer.echo(secret)
+
+
+@token.command("list", epilog="Example: `gatetune token list`")
+def list_tokens(as_json: AsJson = False) -> None:  # noqa: FBT002
+    """List the tokens; their secrets are kept nowhere."""
+    from search import tokens
+    from search.screens import token_list
+
+    with database() as opened:
+        listed = tokens.listed(opened)
+    if as_json:
+        print_json(listed)
+    else:
+        token_list(Console(highlight=False), listed)
+
+
+@token.command("revoke", epilog="Example: `gatetune token revoke 5f0c1a9b`")
+def revoke_token(
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")],
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Make a token useless from now on."""
+    from search import tokens
+
+    with database() as opened:
+        try:
+            revoked = tokens.revoke(opened, token_id)
+        except tokens.TokenError as error:
+            fail(str(error), WRONG)
+    if as_json:
+        print_json({"id": revoked.id, "revoked_at": revoked.revoked_at})
+    else:
+        typer.echo(f"token {revoked.id} of {revoked.owner} is revoked")
 
 
 def main() -> None:

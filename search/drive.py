@@ -20,6 +20,7 @@ from search.progress import Progress
 from search.shares import Share
 from search.start import go_on
 from search.store import Store
+from search.versions import VersionsError, check_versions
 from trainables.datasets import DatasetError
 
 logger = logging.getLogger("gatetune.driver")
@@ -44,9 +45,10 @@ def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
     job = jobs.find(store, job_id)
     with Lease(store, job_id, claim=claim) as lease:
         try:
+            check_versions()
             share = Share(lease, Limits.from_environment())
             go_on(home, store, lease, job, LoggedProgress(job_id, str(home.path)), share.of)
-        except (ResourcesError, DatasetError, jobs.NotPossibleError) as error:
+        except (ResourcesError, VersionsError, DatasetError, jobs.NotPossibleError) as error:
             JobRow(lease).end("failed", str(error))
             raise
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,10 @@ SAID = 4000
 """Bytes at the end of a driver's log in which its last words are looked for."""
 
 
+PATIENCE_S = 60.0
+"""How long drivers may take to put their jobs back into the queue when the service ends."""
+
+
 class Driving(Protocol):
     """A driver that was started for a claimed job."""
 
@@ -26,12 +31,6 @@ class Driving(Protocol):
 
     def last_words(self) -> str:
         """Return the last that it said."""
-
-    def interrupt(self) -> None:
-        """Ask it to put its job back into the queue and to end."""
-
-    def kill(self) -> None:
-        """End it at once; another driver goes on with its job."""
 
 
 class Drivers(Protocol):
@@ -45,10 +44,14 @@ class Drivers(Protocol):
         """
 
     def start(self, job_id: str, claim: str) -> Driving:
-        """Start the driver of a claimed job."""
+        """Start the driver of a claimed job.
+
+        Raises:
+            ClusterError: it cannot be started, now.
+        """
 
     def close(self) -> None:
-        """End what drivers needed."""
+        """End what cannot outlive the supervisor; jobs that ran go back into the queue."""
 
 
 @dataclass
@@ -70,17 +73,7 @@ class LocalProcess:
         said = lines[-1] if lines else "nothing"
         return f"{said[:500]} (exit code {self.process.returncode}; see {self.log})"
 
-    def interrupt(self) -> None:
-        """Send SIGTERM."""
-        self.process.terminate()
 
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        self.process.kill()
-        self.process.wait()
-
-
-@dataclass
 class LocalDrivers:
     """Drivers as processes of this machine, on a Ray that they share or on a cluster.
 
@@ -89,8 +82,10 @@ class LocalDrivers:
         ray: started here for all drivers; None where `RAY_ADDRESS` names a cluster.
     """
 
-    home: Home
-    ray: SharedRay | None
+    def __init__(self, home: Home, ray: SharedRay | None) -> None:
+        self.home = home
+        self.ray = ray
+        self.processes: list[subprocess.Popen[bytes]] = []
 
     def ready(self) -> None:
         """Start the shared Ray, unless it runs."""
@@ -114,19 +109,19 @@ class LocalDrivers:
                 # Ctrl-C in a terminal is the supervisor's to pass on.
                 start_new_session=True,
             )
+        self.processes = [one for one in self.processes if one.poll() is None] + [process]
         return LocalProcess(process, log)
 
     def close(self) -> None:
-        """End the shared Ray."""
+        """Let every driver put its job back into the queue, then end the shared Ray."""
+        for process in self.processes:
+            process.terminate()
+        deadline = time.monotonic() + PATIENCE_S
+        for process in self.processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+        for process in self.processes:
+            process.kill()
+            process.wait()
         if self.ray is not None:
             self.ray.end()
-
-
-def await_end(driving: list[Driving], patience_s: float) -> None:
-    """Wait until all have ended, at most so long; those that have not are killed."""
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline and not all(one.ended() for one in driving):
-        time.sleep(0.1)
-    for one in driving:
-        if not one.ended():
-            one.kill()

@@ -78,12 +78,8 @@ def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str
         lived_s: how long the driver ran; one that ran long does not count as a failed start.
         why: the last that it said.
     """
+    release(store, job_id, owner)
     with store.session() as session:
-        session.execute(
-            update(Job)
-            .where(Job.id == job_id, Job.lease_owner == owner)
-            .values(lease_owner=None, lease_until=0.0)
-        )
         job = session.get(Job, job_id)
         if job is None or not job.supervised or job.status not in OPEN:
             return False
@@ -97,6 +93,16 @@ def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str
         job.revision += 1
         job.changed = job.revision
     return False
+
+
+def release(store: Store, job_id: str, owner: str) -> None:
+    """Give a claim back whose driver did not take it over."""
+    with store.session() as session:
+        session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.lease_owner == owner)
+            .values(lease_owner=None, lease_until=0.0)
+        )
 
 
 def enqueue(store: Store, job_id: str) -> None:

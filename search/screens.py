@@ -54,8 +54,8 @@ def progress(shown: dict[str, Any]) -> str:
     return f"{ended}/{trials['budget']}"
 
 
-def job_list(console: Console, listed: list[dict[str, Any]]) -> None:
-    """Print the jobs, one a row."""
+def job_list(console: Console, listed: list[dict[str, Any]], *, more: bool = False) -> None:
+    """Print the jobs, one a row, and whether there are more."""
     if not listed:
         console.print("no jobs yet; `gatetune launch JOB.yaml` starts one")
         return
@@ -73,6 +73,8 @@ def job_list(console: Console, listed: list[dict[str, Any]]) -> None:
             ago(job["created_at"]),
         )
     console.print(shown)
+    if more:
+        console.print("there are more; --limit N lists them, --status and --name choose")
 
 
 def job_page(console: Console, job: dict[str, Any]) -> None:
@@ -191,3 +193,21 @@ def document_page(console: Console, spec: JobSpec) -> None:
         f"  budget     {spec.budget.trials} trials of up to {spec.config({}).epochs} epochs"
     )
     console.print(f"  confirm    top {spec.confirm.top} over {spec.confirm.seeds} seeds")
+
+
+def token_list(console: Console, listed: list[dict[str, Any]]) -> None:
+    """Print the tokens, one a row."""
+    if not listed:
+        console.print("no tokens yet; `gatetune token create --role admin` makes one")
+        return
+    shown = table("token", "owner", "role", "made", "")
+    for one in listed:
+        revoked = one["revoked_at"]
+        shown.add_row(
+            one["id"],
+            one["owner"],
+            one["role"],
+            ago(one["created_at"]),
+            f"[red]revoked[/] {ago(revoked)}" if revoked else "",
+        )
+    console.print(shown)

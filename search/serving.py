@@ -1,19 +1,21 @@
 """MLflow's server over the state of one installation, on loopback."""
 
 import errno
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from search.home import Home
+
+logger = logging.getLogger("gatetune.service")
 
 HOST = "127.0.0.1"
 PORTS_TRIED = 20
@@ -60,39 +62,6 @@ def command(home: Home, port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def serve(home: Home, first_port: int, settle: Callable[[], None]) -> int:
-    """Run the server until it ends, Ctrl-C or SIGTERM; return the exit code.
-
-    Args:
-        home: the installation.
-        first_port: the first port to try.
-        settle: done once the server answers.
-    """
-    if not home.embedded_tracking:
-        print(f"MLflow is served already, at {home.tracking_uri}", flush=True)  # noqa: T201
-        settle()
-        return 0
-    from search.tracking import use_wal
-
-    home.create()
-    use_wal(home.tracking_path)
-    port = free_port(first_port)
-    log = home.path / "logs" / "mlflow-server.log"
-    log.parent.mkdir(exist_ok=True)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    server = start(home, port, log)
-    try:
-        await_answer(server, f"http://{HOST}:{port}/health", str(log))
-        print(f"MLflow UI: http://{HOST}:{port}   state: {home.path}   Ctrl-C ends it", flush=True)  # noqa: T201
-        settle()
-        return server.wait()
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        end(server)
-
-
 def start(home: Home, port: int, log: Path) -> "subprocess.Popen[bytes]":
     """Start MLflow's server over the state of ``home``; what it says is added to ``log``."""
     with log.open("a") as stream:
@@ -113,6 +82,54 @@ def end(server: "subprocess.Popen[bytes]") -> None:
             os.killpg(server.pid, number)
         with suppress(subprocess.TimeoutExpired):
             server.wait(PATIENCE_S)
+
+
+class TrackingServer:
+    """MLflow's server over the state of one installation, started again whenever it has died."""
+
+    def __init__(self, home: Home, port: int) -> None:
+        self.home = home
+        self.port = port
+        self.log = home.path / "logs" / "mlflow-server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{HOST}:{self.port}"
+
+    def ensure(self) -> None:
+        """Start the server unless it runs."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        from search.tracking import use_wal
+
+        if self.process is not None:
+            logger.warning("MLflow's server ended and is started again; see %s", self.log)
+            end(self.process)
+        self.log.parent.mkdir(exist_ok=True)
+        use_wal(self.home.tracking_path)
+        self.process = start(self.home, self.port, self.log)
+
+    def await_answer(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            ServingError: it ended, or does not answer in time; names its log.
+        """
+        if self.process is not None:
+            await_answer(self.process, f"{self.url}/health", str(self.log))
+
+    def trouble(self) -> str | None:
+        """Return what is wrong with it just now."""
+        if self.process is None or self.process.poll() is not None:
+            return f"MLflow's server is down; see {self.log}"
+        return None
+
+    def end(self) -> None:
+        """End the server and the processes that it started."""
+        if self.process is not None:
+            end(self.process)
 
 
 def await_answer(server: "subprocess.Popen[bytes]", url: str, log: str) -> None:

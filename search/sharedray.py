@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -38,6 +39,8 @@ class SharedRay:
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.token = secrets.token_hex(32)
+        self.session: Path | None = None
+        """Ray's own folder, which it never deletes."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -90,7 +93,10 @@ class SharedRay:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
-            if "will now block forever" in self.log.read_text(errors="replace"):
+            said = self.log.read_text(errors="replace")
+            if "will now block forever" in said:
+                found = re.search(rf"{SESSIONS}/session_[^/\s]+", said)
+                self.session = Path(found[0]) if found else None
                 return
             time.sleep(0.1)
         self.end()
@@ -106,6 +112,5 @@ class SharedRay:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(END_S)
         self.process = None
-        for session in SESSIONS.glob("session_*"):
-            if not session.is_symlink() and not (session / "sockets" / "raylet").exists():
-                shutil.rmtree(session, ignore_errors=True)
+        if self.session is not None:
+            shutil.rmtree(self.session, ignore_errors=True)

@@ -6,19 +6,16 @@ import time
 from dataclasses import dataclass
 
 from search.cluster import ClusterError
-from search.drivers import Drivers, Driving, await_end
+from search.drivers import Drivers, Driving
 from search.lease import identity
 from search.limits import Limits
-from search.queue import claim, give_back
+from search.queue import claim, give_back, release
 from search.store import Store, StoreError, first_line
 
 logger = logging.getLogger("gatetune.supervisor")
 
 LOOK_S = 1.0
 """How often the queue is looked at."""
-
-PATIENCE_S = 60.0
-"""How long drivers may take to put their jobs back into the queue when the service ends."""
 
 
 @dataclass
@@ -61,7 +58,6 @@ class Supervisor:
             else:
                 self.note(None)
             self.ending.wait(LOOK_S)
-        self.stop_drivers()
         self.drivers.close()
 
     def note(self, trouble: str | None) -> None:
@@ -82,9 +78,12 @@ class Supervisor:
             if job is None:
                 return
             logger.info("starting a driver", extra={"job": job.id})
-            self.started[job.id] = Started(
-                self.drivers.start(job.id, owner), owner, time.monotonic()
-            )
+            try:
+                driving = self.drivers.start(job.id, owner)
+            except ClusterError:
+                release(self.store, job.id, owner)
+                raise
+            self.started[job.id] = Started(driving, owner, time.monotonic())
 
     def reap(self) -> None:
         """Take note of drivers that have ended."""
@@ -97,14 +96,5 @@ class Supervisor:
                 logger.log(logging.WARNING if again else logging.INFO, said, extra={"job": job_id})
 
     def end(self) -> None:
-        """Let `run` end."""
+        """Let `run` end, and drivers that cannot outlive it."""
         self.ending.set()
-
-    def stop_drivers(self) -> None:
-        """Let every driver put its job back into the queue."""
-        driving = [one.driving for one in self.started.values()]
-        for one in driving:
-            one.interrupt()
-        await_end(driving, PATIENCE_S)
-        for job_id in self.started:
-            logger.info("its driver ended with the service", extra={"job": job_id})

@@ -9,7 +9,7 @@ from fastapi import Path as InPath
 from sqlalchemy import select
 
 from search import jobs, submission
-from search.api.context import Caller, In, found, needs, owned
+from search.api.context import Caller, In, Service, found, needs, owned
 from search.api.errors import DOCUMENTED, ApiError
 from search.api.models import (
     Deleted,
@@ -22,7 +22,7 @@ from search.api.models import (
     TrialRow,
 )
 from search.deletion import delete_job
-from search.doctor.examination import Examiner
+from search.doctor.examination import Examiner, every_job
 from search.doctor.treatment import doctor
 from search.listing import MOST, Wanted, page
 from search.outbox import read_epoch
@@ -165,13 +165,25 @@ def repair(job: str, service: In, caller: Caller) -> dict[str, Any]:
     return examined(service, owned(service, caller, job).id, repair=True)
 
 
-def examined(service: In, job: str, *, repair: bool) -> dict[str, Any]:
-    """Return what doctor says of a job."""
-    job_id = found(service, job).id
+@router.get("/doctor", tags=["operations"])
+def examine_all(service: In) -> dict[str, Any]:
+    """Compare study, journal, MLflow and files of all jobs."""
+    return examined(service, None, repair=False)
+
+
+@router.post("/doctor", tags=["operations"], dependencies=[needs("admin")])
+def repair_all(service: In) -> dict[str, Any]:
+    """Mend what can be mended in all jobs, and compare again."""
+    return examined(service, None, repair=True)
+
+
+def examined(service: Service, job: str | None, *, repair: bool) -> dict[str, Any]:
+    """Return what doctor says of a job, or of all."""
+    ids = every_job(service.store) if job is None else [found(service, job).id]
     optuna = open_storage(service.store)
     try:
         examiner = Examiner(service.home, service.store, optuna, lambda *_: None)
-        return doctor(examiner, [job_id], repair=repair, everything=False).as_json()
+        return doctor(examiner, ids, repair=repair, everything=job is None).as_json()
     finally:
         optuna.engine.dispose()
 

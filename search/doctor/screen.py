@@ -1,11 +1,12 @@
 """What `gatetune doctor` prints for people."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from search.doctor.examination import Examiner, JobReport, Report, every_job
-from search.doctor.finding import Finding
+from search.doctor.examination import Examiner, Report, every_job
 from search.doctor.treatment import doctor
 from search.home import Home
 from search.jobs import find
@@ -47,19 +48,19 @@ def run(home: Home, key: str | None, *, repair: bool, quiet: bool) -> Report:
         store.close()
 
 
-def page(console: Console, report: Report, *, repair: bool) -> None:
+def page(console: Console, report: dict[str, Any], *, repair: bool) -> None:
     """Print what was found, a line a job, and what to do about it."""
-    if not report.jobs and not report.findings:
+    if not report["jobs"] and not report["findings"]:
         console.print("no jobs yet; `gatetune launch JOB.yaml` starts one")
         return
-    for job in report.jobs:
+    for job in report["jobs"]:
         console.print(line(job), soft_wrap=True)
-        print_findings(console, job.findings)
-        advise(console, job.findings, job.id, repaired=repair)
-    if report.findings:
-        console.print(f"{mark(agree=report.agree)} files of no job")
-        print_findings(console, report.findings)
-        advise(console, report.findings, "", repaired=repair)
+        print_findings(console, job["findings"])
+        advise(console, job["findings"], job["id"], repaired=repair)
+    if report["findings"]:
+        console.print(f"{mark(agree=report['agree'])} files of no job")
+        print_findings(console, report["findings"])
+        advise(console, report["findings"], "", repaired=repair)
 
 
 def mark(*, agree: bool) -> str:
@@ -67,40 +68,44 @@ def mark(*, agree: bool) -> str:
     return "[green]✓[/]" if agree else "[red]✗[/]"
 
 
-def line(job: JobReport) -> str:
+def line(job: dict[str, Any]) -> str:
     """Return a job's result in one line."""
-    if job.running:
-        return f"[cyan]·[/] [bold]{job.id}[/] is running; it is examined once it has ended"
-    left = sum(not one.repaired for one in job.findings)
-    mended = len(job.findings) - left
-    examined = f"{job.trials} trials, {job.epochs} epochs, {job.runs} MLflow runs"
+    if job["running"]:
+        return f"[cyan]·[/] [bold]{job['id']}[/] is running; it is examined once it has ended"
+    left = sum(not one["repaired"] for one in job["findings"])
+    mended = len(job["findings"]) - left
+    looked = job["examined"]
+    examined = f"{looked['trials']} trials, {looked['epochs']} epochs, {looked['runs']} MLflow runs"
     said = "all agree" if not left else f"{left} disagree" if left > 1 else "1 disagrees"
     repaired = f", {mended} repaired" if mended else ""
-    return f"{mark(agree=job.agree)} [bold]{job.id}[/]  {job.status}  {examined}: {said}{repaired}"
+    head = f"{mark(agree=job['agree'])} [bold]{job['id']}[/]  {job['status']}"
+    return f"{head}  {examined}: {said}{repaired}"
 
 
-def print_findings(console: Console, findings: list[Finding]) -> None:
+def print_findings(console: Console, findings: list[dict[str, Any]]) -> None:
     """Print findings, those that are left first."""
-    ordered = sorted(findings, key=lambda one: one.repaired)
+    ordered = sorted(findings, key=lambda one: bool(one["repaired"]))
     for finding in ordered[:MOST]:
-        how = "[green]repaired[/]" if finding.repaired else "[red]wrong[/]   "
-        text = f"[bold]{escape(finding.subject)}[/] {finding.kind}: {escape(finding.message)}"
-        console.print(f"    {how} {text}", soft_wrap=True)
+        how = "[green]repaired[/]" if finding["repaired"] else "[red]wrong[/]   "
+        subject = f"[bold]{escape(finding['subject'])}[/] {finding['kind']}"
+        console.print(f"    {how} {subject}: {escape(finding['message'])}", soft_wrap=True)
     if len(ordered) > MOST:
         console.print(f"    and {len(ordered) - MOST} more; `gatetune doctor --json` has all")
 
 
-def advise(console: Console, findings: list[Finding], job_id: str, *, repaired: bool) -> None:
+def advise(
+    console: Console, findings: list[dict[str, Any]], job_id: str, *, repaired: bool
+) -> None:
     """Say what to do about what is left."""
-    left = [one for one in findings if not one.repaired]
-    mendable = sum(one.step is not None for one in left)
+    left = [one for one in findings if not one["repaired"]]
+    mendable = sum(one["repair"] is not None for one in left)
     if mendable and not repaired:
         command = " ".join(["gatetune doctor", *filter(None, [job_id]), "--repair"])
         console.print(f"    `{command}` repairs {mendable} of {len(left)}")
     elif mendable:
         console.print("    what could not be repaired now is said above; try again once it is gone")
-    fatal = [one for one in left if one.step is None and one.kind != "repair-failed"]
-    for kind in dict.fromkeys(one.kind for one in fatal):
+    fatal = [one for one in left if one["repair"] is None and one["kind"] != "repair-failed"]
+    for kind in dict.fromkeys(one["kind"] for one in fatal):
         console.print(f"    {kind}: {HOPELESS.get(kind, 'cannot be repaired from here')}")
 
 

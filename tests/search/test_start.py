@@ -9,7 +9,6 @@ from search.home import Home
 from search.jobs import JobNotFoundError, NotPossibleError, find
 from search.start import (
     TrackingUnreachableError,
-    as_launched,
     check_database,
     check_same_data,
     check_tracking,
@@ -83,15 +82,6 @@ def test_a_database_server_that_does_not_answer(
     monkeypatch.setenv("GATETUNE_DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/search")
     with pytest.raises(StoreError, match=r"cannot use the database postgresql\+psycopg://127"):
         check_database(Home.from_environment())
-
-
-def test_the_document_is_kept_as_it_was_written_with_what_replaced_it(tmp_path: Path) -> None:
-    document = tmp_path / "job.yaml"
-    document.write_text("# mine – ä\nname: tiny\n\n\n", encoding="utf-8")
-    assert as_launched(document, []) == "# mine – ä\nname: tiny\n"
-    assert as_launched(document, ["seed=1", "name=b"]) == (
-        "# mine – ä\nname: tiny\n# --set seed=1\n# --set name=b\n"
-    )
 
 
 def test_other_data_than_the_job_began_with_is_refused(store: Store) -> None:

@@ -80,7 +80,7 @@ def test_what_cannot_be_repaired_says_why(patient: Patient) -> None:
 
 def printed(report: Report, *, repair: bool = False) -> str:
     console = Console(file=io.StringIO(), width=100, highlight=False)
-    page(console, report, repair=repair)
+    page(console, report.as_json(), repair=repair)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 

@@ -1,0 +1,49 @@
+"""What the commands ask for, of an installation on this machine or of a service elsewhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+
+from search.listing import Wanted
+
+
+class Desk(Protocol):
+    """Answers the commands, with the same content wherever the jobs are.
+
+    Every method may raise `JobNotFoundError` and `NotPossibleError`, and whatever the way to the
+    jobs has in store: `StoreError` here, `ServerError` elsewhere.
+    """
+
+    def launch(
+        self, document: Path, overrides: Sequence[str], console: Console, *, detach: bool
+    ) -> dict[str, Any]:
+        """Run the job of a document, and return it at its end, or at once to `detach`."""
+
+    def resume(self, key: str, console: Console, *, detach: bool) -> dict[str, Any]:
+        """Go on with a job, likewise."""
+
+    def stop(self, key: str) -> dict[str, Any]:
+        """Stop a job and return it once it has stopped."""
+
+    def jobs(self, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None]:
+        """Return a page of jobs in short, and the cursor of the next one."""
+
+    def show(self, key: str) -> dict[str, Any]:
+        """Return a job in full."""
+
+    def trials(self, key: str) -> tuple[str, list[dict[str, Any]]]:
+        """Return a job's id and its trials."""
+
+    def fetch(self, key: str, to: Path) -> list[str]:
+        """Write a job's best model into a folder and return its files."""
+
+    def delete(self, key: str) -> str:
+        """Delete a job with all that belongs to it and return its id."""
+
+    def doctor(self, key: str | None, *, repair: bool, quiet: bool) -> dict[str, Any]:
+        """Return what doctor says of a job, or of all."""
+
+    def close(self) -> None:
+        """Give back what was opened."""

@@ -1,0 +1,100 @@
+"""The commands' answers from the installation on this machine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from search import jobs, start
+from search.deletion import delete_job
+from search.fetching import fetch_model
+from search.home import Home
+from search.listing import Wanted, page
+from search.store import Store
+
+
+class Local:
+    """An installation, in this process."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.opened: Store | None = None
+
+    @property
+    def store(self) -> Store:
+        """The database of an installation that exists."""
+        self.opened = self.opened or start.open_existing(self.home)
+        return self.opened
+
+    def launch(
+        self,
+        document: Path,
+        overrides: Sequence[str],
+        console: Console,
+        *,
+        detach: bool,
+    ) -> dict[str, Any]:
+        """Run a job in this process."""
+        self.check_here(detach=detach)
+        return start.launch(document, overrides, console=console)
+
+    def resume(self, key: str, console: Console, *, detach: bool) -> dict[str, Any]:
+        """Go on with a job in this process."""
+        self.check_here(detach=detach)
+        return start.resume(key, console=console)
+
+    @staticmethod
+    def check_here(*, detach: bool) -> None:
+        """Refuse to leave a job alone that runs in this process.
+
+        Raises:
+            NotPossibleError: that was asked for.
+        """
+        if detach:
+            raise jobs.NotPossibleError(
+                "--detach needs a service that runs the job: `gatetune up`, then --server URL"
+            )
+
+    def stop(self, key: str) -> dict[str, Any]:
+        """Ask a job to stop, and wait until it has."""
+        job = jobs.request_stop(self.store, key)
+        return start.shown(self.store, jobs.await_stop(self.store, job.id).id)
+
+    def jobs(self, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None]:
+        """Return a page of jobs; none where nothing was ever launched."""
+        if not Store.exists(self.home.database_url):
+            return [], None
+        return page(self.store, wanted)
+
+    def show(self, key: str) -> dict[str, Any]:
+        """Return a job in full."""
+        return start.shown(self.store, jobs.find(self.store, key).id)
+
+    def trials(self, key: str) -> tuple[str, list[dict[str, Any]]]:
+        """Return a job's id and its trials."""
+        job = jobs.find(self.store, key)
+        reader = jobs.Reader(self.store)
+        try:
+            return job.id, reader.trials(job)
+        finally:
+            reader.close()
+
+    def fetch(self, key: str, to: Path) -> list[str]:
+        """Copy a job's best model."""
+        return fetch_model(self.store, self.home, key, to)
+
+    def delete(self, key: str) -> str:
+        """Delete a job."""
+        return delete_job(self.home, self.store, key)
+
+    def doctor(self, key: str | None, *, repair: bool, quiet: bool) -> dict[str, Any]:
+        """Examine jobs, with a bar that says how far the reading is."""
+        from search.doctor.screen import run
+
+        return run(self.home, key, repair=repair, quiet=quiet).as_json()
+
+    def close(self) -> None:
+        """Close the database."""
+        if self.opened is not None:
+            self.opened.close()
