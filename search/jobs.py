@@ -17,7 +17,7 @@ from search.lease import live_status
 from search.listing import counts_of
 from search.spec import JobSpec
 from search.storage import open_storage, read_trials
-from search.store import Store, undelivered
+from search.store import Store, is_storable, undelivered
 from search.tables import Job, JournalRow, Run
 from search.trial import state_of
 
@@ -102,8 +102,8 @@ def find(store: Store, key: str) -> Job:
         JobNotFoundError: names the jobs that there are.
     """
     with store.session() as session:
-        job = session.get(Job, key)
-        if job is None:
+        job = session.get(Job, key) if is_storable(key) else None
+        if job is None and is_storable(key):
             newest = select(Job).where(Job.name == key).order_by(Job.created_at.desc()).limit(1)
             job = session.scalar(newest)
         if job is None:

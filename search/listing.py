@@ -4,6 +4,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Select,
     and_,
     column,
+    false,
     func,
     inspect,
     not_,
@@ -23,8 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from search.champion import Result
-from search.lease import live_status
-from search.store import Store
+from search.lease import is_dead, live_status
+from search.store import Store, is_storable
 from search.tables import PARENT, Job, Run
 
 MOST = 1000
@@ -72,7 +74,8 @@ def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None
     """
     now = time.time()
     with store.session() as session:
-        jobs = session.scalars(chosen(wanted, now)).all()
+        dead = dead_owners(session, now) if wanted.status is not None else []
+        jobs = session.scalars(chosen(wanted, now, dead)).all()
         shown = list(jobs[: wanted.limit])
         trials = counted(session, [job.id for job in shown])
         best = best_values(session, [job.id for job in shown if trials.get(job.id)])
@@ -81,30 +84,43 @@ def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None
     return [in_short(job, now, trials[job.id], best.get(job.id)) for job in shown], cursor
 
 
-def chosen(wanted: Wanted, now: float) -> Select[Job]:
+def chosen(wanted: Wanted, now: float, dead: Sequence[str]) -> Select[Job]:
     """Return the statement that finds the jobs of a page, and one more."""
     jobs = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(wanted.limit + 1)
     if wanted.status is not None:
-        jobs = jobs.where(has_status(wanted.status, now))
-    if wanted.name is not None:
-        jobs = jobs.where(Job.name == wanted.name)
-    if wanted.owner is not None:
-        jobs = jobs.where(Job.owner == wanted.owner)
+        jobs = jobs.where(has_status(wanted.status, now, dead))
+    for known, name in ((Job.name, wanted.name), (Job.owner, wanted.owner)):
+        if name is not None:
+            jobs = jobs.where(known == name if is_storable(name) else false())
     if wanted.cursor is not None:
-        moment, _, job_id = wanted.cursor.partition("/")
-        try:
-            after = (float(moment), job_id)
-        except ValueError:
-            raise CursorError(
-                f"cursor: must be one that a page ended with, but got {wanted.cursor!r:.60}"
-            ) from None
-        jobs = jobs.where(tuple_(Job.created_at, Job.id) < after)
+        jobs = jobs.where(tuple_(Job.created_at, Job.id) < position(wanted.cursor))
     return jobs
 
 
-def has_status(status: str, now: float) -> ColumnElement[bool]:
+def position(cursor: str) -> tuple[float, str]:
+    """Return the moment and the id of the job that a page ended with.
+
+    Raises:
+        CursorError: the cursor is none of ours.
+    """
+    moment, _, job_id = cursor.partition("/")
+    with suppress(ValueError):
+        if is_storable(job_id):
+            return float(moment), job_id
+    raise CursorError(f"cursor: must be one that a page ended with, but got {cursor!r:.60}")
+
+
+def dead_owners(session: Session, now: float) -> list[str]:
+    """Return the owners of leases that still hold, though their processes have ended."""
+    owners = select(Job.lease_owner).where(Job.status == "running", Job.lease_until >= now)
+    return [owner for owner in session.scalars(owners) if owner is not None and is_dead(owner)]
+
+
+def has_status(status: str, now: float, dead: Sequence[str] = ()) -> ColumnElement[bool]:
     """Return whether a job's status is this, with what a dead driver left taken for what it is."""
-    driven = and_(Job.lease_owner.is_not(None), Job.lease_until >= now)
+    driven = and_(
+        Job.lease_owner.is_not(None), Job.lease_until >= now, Job.lease_owner.not_in(dead)
+    )
     orphaned = and_(Job.status == "running", not_(driven))
     if status == "running":
         return and_(Job.status == "running", driven)

@@ -183,6 +183,11 @@ def undelivered(store: Store, job_id: str) -> int:
         return (session.scalar(epochs) or 0) + (session.scalar(runs) or 0)
 
 
+def is_storable(text: str) -> bool:
+    """Whether a database could hold a text; to ask for another one is an error, not an absence."""
+    return "\0" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, which is the part a person can act on."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

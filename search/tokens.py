@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 from sqlalchemy import select
 
 from search.faults import nearest
-from search.store import Store
+from search.store import Store, is_storable
 from search.tables import Token
 
 Role = Literal["view", "launch", "admin"]
@@ -71,8 +71,8 @@ def digest(secret: str) -> str:
 
 def verify(store: Store, text: str) -> Principal | None:
     """Return whose token a text is; None where it is none, or a revoked one."""
-    parts = text.split("_", 2)
-    if len(parts) != 3 or parts[0] != PREFIX:
+    parts = re.fullmatch(rf"{PREFIX}_([0-9a-f]+)_([A-Za-z0-9_-]+)", text)
+    if parts is None:
         return None
     with store.session() as session:
         token = session.get(Token, parts[1])
@@ -90,7 +90,7 @@ def revoke(store: Store, token_id: str) -> Token:
         TokenError: there is no such token.
     """
     with store.session() as session:
-        token = session.get(Token, token_id)
+        token = session.get(Token, token_id) if is_storable(token_id) else None
         if token is None:
             raise TokenError(f"no token has the id {token_id!r}; `gatetune token list` has all")
         token.revoked_at = token.revoked_at or time.time()
