@@ -11,7 +11,9 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
+    String,
     and_,
+    cast,
     column,
     false,
     func,
@@ -157,7 +159,7 @@ def best_values(session: Session, ids: Sequence[str]) -> dict[str, tuple[float, 
         )
         .join(TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
         .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
-        .where(STUDIES.c.study_name.in_(ids), TRIALS.c.state == "COMPLETE")
+        .where(STUDIES.c.study_name.in_(ids), cast(TRIALS.c.state, String) == "COMPLETE")
         .group_by(STUDIES.c.study_name)
     )
     return {study: (low, high) for study, low, high in rows}
