@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: install search test chaos lint docs bench lock
+.PHONY: install search test chaos compose-test lint docs lock
 
 install: $(READY)
 
@@ -28,6 +28,10 @@ chaos: $(READY)
 	$(BIN)/python -m tests.chaos --faults $(FAULTS) \
 		$(if $(SEED),--seed $(SEED)) $(if $(DATABASE),--database $(DATABASE))
 
+# A team's installation in containers, whose parts are killed in mid-job; needs docker-compose.
+compose-test: $(READY)
+	$(BIN)/python -m tests.compose
+
 lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -37,7 +41,11 @@ lint: $(READY)
 docs: $(READY)
 	$(BIN)/python -m search.reference > docs/job-document.md
 
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --no-emit-index-url --no-strip-extras --upgrade \
+	--custom-compile-command "make lock"
+
+# What is tested, and of it what the image has.
 lock:
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-annotate --no-emit-index-url --no-strip-extras --upgrade \
-		--custom-compile-command "make lock" --output-file requirements.lock
+	$(COMPILE) --extra dev --output-file requirements.lock
+	$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock

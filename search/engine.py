@@ -107,8 +107,8 @@ class Engine:
         self.placed: dict[int, Trial] = {}
         self.asked = 0
         self.slots = 1
-        self.workers: set[int] = set()
-        """Process ids of the workers that have reported in this fit."""
+        self.workers: set[tuple[str, int]] = set()
+        """Machine and process of the workers that have reported in this fit."""
         self.started: dict[int, float] = {}
         self.heard: dict[int, float] = {}
         """When each live trial was started or last reported."""
@@ -254,7 +254,8 @@ class Engine:
         """Commit an epoch and return Tune's word for what follows."""
         number = self.numbers[ray_id]
         live = self.study.live[number]
-        self.workers.add(result["pid"])
+        self.workers.add((result["hostname"], result["pid"]))
+        live.worker = result["hostname"]
         self.heard[number] = time.monotonic()
         for what in result["damaged"]:
             self.study.note_damage(number, what)

@@ -240,6 +240,7 @@ class Reader:
                         if state in {"failed", "running", "waiting"}
                         else None,
                         "params": parameters_of(trial),
+                        "worker": run.worker if run else None,
                         "mlflow_run_id": run.run_id if run else None,
                     }
                 )

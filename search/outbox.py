@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from sqlalchemy import Executable, update
+from sqlalchemy import Executable, func, update
 
 from search.storage import FencedStorage
 from search.store import StoreError
@@ -76,6 +76,7 @@ class Outbox:
                 tag=tag,
                 reason=reason,
                 attempts=len(live.lost_after),
+                worker=func.coalesce(live.worker, Run.worker),
                 ended_ms=None if status == "RUNNING" else now_ms(),
                 revision=revision_of(self.job_id),
             )

@@ -20,7 +20,7 @@ from search.home import Home
 from search.lease import LeaseLostError
 from search.limits import Limits
 from search.logs import write_json
-from search.serving import ServingError, TrackingServer, free_port
+from search.serving import TrackingServer, free_port
 from search.sharedray import SharedRay
 from search.store import Store, StoreError
 from search.supervisor import Supervisor
@@ -55,9 +55,9 @@ def up(home: Home, settings: Settings, tracking_port: int, console: Console) -> 
         store = Store.open(home.database_url)
         open_things.callback(store.close)
         if not settings.is_loopback and not any_valid(store):
-            raise ServingError(
-                f"--host {settings.host} is not loopback, and there is no token yet: "
-                "`gatetune token create --role admin` makes the first one"
+            logger.warning(
+                "nobody can use the service yet: there is no token; `gatetune token create "
+                "--role admin` makes the first one"
             )
         if settings.is_loopback:
             settings = replace(settings, port=free_port(settings.port))

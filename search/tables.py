@@ -144,6 +144,8 @@ class Run(Base):
     """`told` as MLflow knows it."""
     revision: Mapped[int] = mapped_column(default=0)
     """The job's, when the status last changed."""
+    worker: Mapped[str | None]
+    """Name of the machine on which the trial was last trained."""
 
     @hybrid_property
     def told(self) -> str:

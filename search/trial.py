@@ -95,6 +95,8 @@ class LiveTrial:
     alone: bool = False
     """Whether it runs only while nothing else does, since memory was short beside others."""
     best: float | None = None
+    worker: str | None = None
+    """Name of the machine on which this driver last saw it trained."""
 
     def lose(self, loss: Loss) -> bool:
         """Count a lost attempt and return whether there is hope in another.

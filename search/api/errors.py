@@ -2,12 +2,14 @@
 
 import logging
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from search.faults import SpecError
 from search.jobs import JobNotFoundError, NotPossibleError
@@ -132,10 +134,17 @@ def install(app: FastAPI) -> None:
             faults = error.faults if isinstance(error, SpecError) else ()
             return answer(status, detail(request, code, str(error), *faults))
 
-    @app.exception_handler(Exception)
-    async def of_anything(request: Request, error: Exception) -> JSONResponse:
-        logger.error(
-            "%s %s failed", request.method, request.url.path,
-            exc_info=error, extra={"request": request_id(request)},
-        )  # fmt: skip
-        return answer(500, detail(request, "internal-error", "the service failed; see its log"))
+
+def failure(scope: Scope, error: Exception) -> JSONResponse:
+    """Log what should not have happened, and return how it is answered."""
+    found: str | None = scope.get("gatetune.request_id")
+    logger.error(
+        "%s %s failed", scope["method"], quote(scope["path"]),
+        exc_info=error, extra={"request": found},
+    )  # fmt: skip
+    return answer(
+        500,
+        ErrorDetail(
+            code="internal-error", message="the service failed; see its log", request_id=found
+        ),
+    )

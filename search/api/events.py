@@ -144,6 +144,7 @@ def trial_event(run: Run) -> Event:
         "name": run.name,
         "state": state,
         "attempts": run.attempts,
+        "worker": run.worker,
         "reason": run.reason,
         "parameters": json.loads(run.parameters),
     }

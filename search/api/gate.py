@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -15,9 +15,10 @@ from prometheus_client import Counter, Histogram
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search.api.errors import ApiError, ErrorDetail, answer
+from search.api.errors import ApiError, ErrorDetail, answer, failure
 from search.api.settings import Settings
 from search.store import StoreError
 from search.tokens import Principal
@@ -36,6 +37,9 @@ OPEN_PATHS = ("/health", "/ready", "/metrics", "/api/v1/openapi.json")
 """What needs no token: it tells nothing that anybody owns."""
 
 SAFE = ("GET", "HEAD", "OPTIONS")
+
+GONE = 499
+"""Logged where the client went away before its answer; the number is nginx's."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -85,12 +89,12 @@ class Gate:
             return
         began = time.perf_counter()
         scope["gatetune.request_id"] = request_id = secrets.token_hex(8)
-        status, streamed = 500, False
+        status, started, streamed = 500, False, False
 
         async def tell(message: Message) -> None:
-            nonlocal status, streamed
+            nonlocal status, started, streamed
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started = message["status"], True
                 headers = MutableHeaders(scope=message)
                 streamed = headers.get("content-type", "").startswith("text/event-stream")
                 headers["x-request-id"] = request_id
@@ -100,12 +104,17 @@ class Gate:
 
         try:
             await self.admit(scope)
+            await self.app(scope, self.limited(scope, receive), tell)
         except ApiError as error:
             detail = ErrorDetail(code=error.code, message=str(error), request_id=request_id)
             refusal = answer(error.status, detail, error.headers)
             await refusal(scope, receive, tell)
-        else:
-            await self.app(scope, self.limited(scope, receive), tell)
+        except ClientDisconnect:
+            status = GONE
+        except Exception as error:
+            if started:
+                raise
+            await failure(scope, error)(scope, receive, tell)
         finally:
             took = time.perf_counter() - began
             REQUESTS.labels(scope["method"], str(status)).inc()
@@ -147,7 +156,7 @@ class Gate:
 
     def check_host(self, headers: Headers) -> None:
         """Refuse a request that was meant for another host: a page that made its name ours."""
-        named = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        named = parts_of(f"//{headers.get('host', '')}").hostname or ""
         if named not in self.settings.hosts:
             raise ApiError(
                 421,
@@ -159,7 +168,7 @@ class Gate:
     def check_origin(headers: Headers) -> None:
         """Refuse a change that a page of another site asks for."""
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
-        own = origin is None or urlsplit(origin).netloc == headers.get("host")
+        own = origin is None or parts_of(origin).netloc == headers.get("host")
         if not own or site not in {"same-origin", "none"}:
             raise ApiError(403, "cross-site", "a page of another site may not change anything here")
 
@@ -209,6 +218,14 @@ class Gate:
             return message
 
         return receive_limited
+
+
+def parts_of(url: str) -> SplitResult:
+    """Return the parts of a URL; none where it is no URL."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def too_large(most: int) -> HTTPException:

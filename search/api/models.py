@@ -136,6 +136,8 @@ class TrialRow(BaseModel):
     best_epoch_value: float | None
     epochs: int
     params: dict[str, Any]
+    worker: str | None
+    """Name of the machine on which it was last trained."""
 
 
 class Epoch(BaseModel):

@@ -1,4 +1,4 @@
-"""The queue: owners, priorities, shares of one Ray; revisions to follow; tokens."""
+"""The queue: owners, priorities, shares of one Ray, workers; revisions to follow; tokens."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,6 +28,7 @@ def upgrade() -> None:
     op.add_column("journal", number("revision"))
     op.create_index("journal_revision", "journal", ["job_id", "revision"])
     op.add_column("runs", number("revision"))
+    op.add_column("runs", sa.Column("worker", sa.String))
     op.create_table(
         "tokens",
         sa.Column("id", sa.String, primary_key=True),

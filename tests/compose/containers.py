@@ -1,0 +1,89 @@
+"""docker-compose, as the test of the installation uses it."""
+
+import json
+import os
+import secrets
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+class Containers:
+    """One installation under a project name of its own, with its own secrets and ports."""
+
+    def __init__(self, project: str) -> None:
+        self.project = project
+        self.port, self.mlflow_port = free_port(), free_port()
+        settings = {
+            "POSTGRES_PASSWORD": secrets.token_hex(16),
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "GATETUNE_PORT": str(self.port),
+            "MLFLOW_PORT": str(self.mlflow_port),
+            "GATETUNE_MAX_JOBS": "3",
+        }
+        self.folder = tempfile.TemporaryDirectory(prefix="gatetune-compose-")
+        self.settings = Path(self.folder.name) / "env"
+        self.settings.write_text("".join(f"{k}={v}\n" for k, v in settings.items()))
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        """Run docker-compose and return what it prints on standard output."""
+        command = ["docker-compose", "--project-name", self.project]
+        command += ["--env-file", str(self.settings), *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=check, env=os.environ
+        )
+        return done.stdout
+
+    def up(self, workers: int) -> None:
+        """Start what does not run, and wait until the service is healthy."""
+        self.compose("up", "--detach", "--no-recreate", "--scale", f"ray-worker={workers}")
+
+    def kill(self, service: str, number: int) -> None:
+        """Kill a container of a service at once."""
+        name = f"{self.project}_{service}_{number}"
+        subprocess.run(["docker", "kill", name], check=True, stdout=subprocess.PIPE)
+
+    def run(self, service: str, *command: str, check: bool = True) -> str:
+        """Run a command in the container of a service and return its standard output."""
+        return self.compose("exec", "-T", service, *command, check=check)
+
+    def left(self) -> list[str]:
+        """Containers, volumes and networks that still exist."""
+        found: list[str] = []
+        for kind, shown in (
+            ("container", "{{.Names}}"),
+            ("volume", "{{.Name}}"),
+            ("network", "{{.Name}}"),
+        ):
+            every = ["--all"] if kind == "container" else []
+            label = f"label=com.docker.compose.project={self.project}"
+            done = subprocess.run(
+                ["docker", kind, "ls", *every, "--filter", label, "--format", shown],
+                check=True, text=True, stdout=subprocess.PIPE,
+            )  # fmt: skip
+            found += done.stdout.split()
+        return found
+
+    def states(self) -> dict[str, str]:
+        """State of each container."""
+        label = f"label=com.docker.compose.project={self.project}"
+        done = subprocess.run(
+            ["docker", "ps", "--all", "--filter", label, "--format", "{{json .}}"],
+            check=True, text=True, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        return {row["Names"]: row["Status"] for row in rows}
+
+    def print_logs(self) -> None:
+        """Print what the containers said last."""
+        print(self.states())
+        print(self.compose("logs", "--no-color", "--tail", "60", check=False))
+
+    def down(self) -> None:
+        """Stop and remove all, volumes too."""
+        self.compose("down", "--volumes", "--timeout", "20", check=False)
+        self.folder.cleanup()
