@@ -54,7 +54,7 @@ def main() -> int:
     try:
         exercise(steps, containers)
     except BaseException:
-        containers.print_logs()
+        steps.console.print(containers.last_words(), markup=False, highlight=False)
         raise
     finally:
         with steps.step("take all down") as seen:

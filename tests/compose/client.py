@@ -13,6 +13,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import requests
+import torch
 
 from search.remote import Remote, ServerError
 from tests.compose.containers import Containers
@@ -152,11 +153,8 @@ class Client:
         """Load a champion as anybody would, and let it answer."""
         mlflow.set_tracking_uri(f"http://127.0.0.1:{self.containers.mlflow_port}")
         with TemporaryDirectory() as folder:
-            model = mlflow.pytorch.load_model(
-                f"models:/{name}@champion", dst_path=str(Path(folder))
-            )
-            import torch
-
+            uri = f"models:/{name}@champion"
+            model = mlflow.pytorch.load_model(uri, dst_path=str(Path(folder)))
             answer = model(torch.from_numpy(np.zeros((3, 8, 8), dtype=np.float32)))
         return f"models:/{name}@champion answers a batch of 3 with shape {tuple(answer.shape)}"
 

@@ -54,12 +54,9 @@ class Containers:
     def left(self) -> list[str]:
         """Containers, volumes and networks that still exist."""
         found: list[str] = []
-        for kind, shown in (
-            ("container", "{{.Names}}"),
-            ("volume", "{{.Name}}"),
-            ("network", "{{.Name}}"),
-        ):
-            every = ["--all"] if kind == "container" else []
+        for kind in ("container", "volume", "network"):
+            is_container = kind == "container"
+            every, shown = (["--all"], "{{.Names}}") if is_container else ([], "{{.Name}}")
             label = f"label=com.docker.compose.project={self.project}"
             done = subprocess.run(
                 ["docker", kind, "ls", *every, "--filter", label, "--format", shown],
@@ -78,10 +75,10 @@ class Containers:
         rows = [json.loads(line) for line in done.stdout.splitlines()]
         return {row["Names"]: row["Status"] for row in rows}
 
-    def print_logs(self) -> None:
-        """Print what the containers said last."""
-        print(self.states())
-        print(self.compose("logs", "--no-color", "--tail", "60", check=False))
+    def last_words(self) -> str:
+        """What the containers said last, and how they stand."""
+        said = self.compose("logs", "--no-color", "--tail", "60", check=False)
+        return f"{said}\n{json.dumps(self.states(), indent=1)}"
 
     def down(self) -> None:
         """Stop and remove all, volumes too."""
