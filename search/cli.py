@@ -317,6 +317,27 @@ def up(
             fail(str(error), FAILED)
 
 
+@app.command(epilog="Example: `gatetune migrate`")
+def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Bring the database of an older version up to date; back it up first."""
+    from search.storage import open_storage
+
+    with one_message():
+        installation = home.Home.from_environment()
+        installation.create()
+        opened = store.Store.open(installation.database_url, upgrade=True)
+        try:
+            storage = open_storage(opened)
+            storage.upgrade()
+            storage.engine.dispose()
+        finally:
+            opened.close()
+    if as_json:
+        print_json({"revision": store.HEAD})
+    else:
+        typer.echo(f"{opened.address} is of version {store.HEAD}")
+
+
 token = typer.Typer(no_args_is_help=True, help="Make and revoke the tokens of the service.")
 app.add_typer(token, name="token")
 

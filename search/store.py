@@ -90,15 +90,19 @@ class Store:
         self.engine = connect(url)
 
     @classmethod
-    def open(cls, url: str) -> "Store":
-        """Open the database at ``url`` and bring our tables up to date.
+    def open(cls, url: str, *, upgrade: bool = False) -> "Store":
+        """Open the database at ``url``, and make our tables where there are none.
+
+        Args:
+            url: where it is.
+            upgrade: whether to bring tables of an older version up to date.
 
         Raises:
-            StoreError: it cannot be reached, or it is of a newer version than this program.
+            StoreError: it cannot be reached, or it is of another version than this program.
         """
         store = cls(url)
         try:
-            store.migrate()
+            store.migrate(upgrade=upgrade)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             store.close()
             raise StoreError(
@@ -132,19 +136,22 @@ class Store:
         except (OperationalError, InterfaceError) as error:
             raise DatabaseAwayError(f"database {self.address}: {first_line(error)}") from error
 
-    def migrate(self) -> None:
-        """Create or upgrade our tables; does nothing when they are current.
+    def migrate(self, *, upgrade: bool) -> None:
+        """Create our tables, or upgrade them where that is asked for.
 
         Raises:
-            StoreError: they are of a newer version than this program.
+            StoreError: they are of a newer version than this program, or of an older one.
         """
         revision = self.revision()
         if revision == HEAD:
             return
+        fault = f"cannot use the database {self.address}: it is of version {revision}, "
         if revision is not None and revision > HEAD:
+            raise StoreError(f"{fault}newer than this program's {HEAD}")
+        if revision is not None and not upgrade:
             raise StoreError(
-                f"cannot use the database {self.address}: it is of a newer version ({revision}) "
-                f"than this program ({HEAD})"
+                f"{fault}older than this program's {HEAD}; `gatetune migrate` upgrades it, once it "
+                "is backed up and every `up` has ended"
             )
         # Alembic takes half a second to import, which every command would pay.
         from alembic import command

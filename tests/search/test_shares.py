@@ -205,7 +205,7 @@ def pretend(
 @pytest.fixture(scope="module")
 def in_memory() -> Iterator[Store]:
     store = Store("sqlite://")
-    store.migrate()
+    store.migrate(upgrade=False)
     yield store
     store.close()
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -68,10 +69,23 @@ class StoreSuite:
         with ThreadPoolExecutor(starts) as pool:
             assert list(pool.map(start, range(starts))) == [HEAD] * starts
 
+    def test_an_older_database_is_refused_until_it_is_migrated(self, url: str) -> None:
+        old = Store(url)
+        with old.engine.begin() as connection:
+            config = Config()
+            config.set_main_option("script_location", str(Path(search.migrations.__file__).parent))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0002")
+        old.close()
+        with pytest.raises(StoreError, match=r"version 0002, older .*`gatetune migrate`"):
+            Store.open(url)
+        Store.open(url, upgrade=True).close()
+        Store.open(url).close()
+
     def test_a_newer_database_is_refused(self, opened: Store) -> None:
         with opened.engine.begin() as connection:
             connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))  # noqa: S608
-        with pytest.raises(StoreError, match=r"cannot use the database .* newer .*9999"):
+        with pytest.raises(StoreError, match=r"cannot use the database .*9999, newer than"):
             Store.open(opened.url)
 
     def test_a_session_that_raises_writes_nothing(self, opened: Store) -> None:
