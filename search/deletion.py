@@ -11,11 +11,11 @@ from search.handover import TROUBLE
 from search.home import Home
 from search.jobs import NotPossibleError, find
 from search.lease import Lease, LeaseHeldError, live_status
-from search.registry import versions_of
+from search.registry import delete_models, versions_of
 from search.start import TrackingUnreachableError, check_tracking
 from search.storage import open_storage
 from search.store import Store, first_line
-from search.tables import Job, JournalRow, Run
+from search.tables import PARENT, Job, JournalRow, Run
 from search.tracking import Tracking
 
 
@@ -55,8 +55,10 @@ def delete_tracked(home: Home, job: Job) -> None:
     tracking = Tracking(home, job.id, job.name)
     for version in versions_of(tracking, job):
         tracking.client.delete_model_version(job.name, str(version.version))
-    for runs in tracking.existing().values():
+    for (_, trial), runs in tracking.existing().items():
         for run in runs:
+            if trial == PARENT:
+                delete_models(tracking, run.info.run_id)
             tracking.client.delete_run(run.info.run_id)
     try:
         if not tracking.client.search_model_versions(f"name='{job.name}'", max_results=1):

@@ -106,7 +106,7 @@ def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
         tracking.client.delete_model_version(job.name, double.version)
     # Only the source names the logged model: the registry answers None for `model_id`.
     kept = str(version.source).removeprefix("models:/")
-    delete_half_models(tracking, parent.run_id, keep=kept)
+    delete_models(tracking, parent.run_id, keep=kept)  # of attempts that were cut short
     alias, reason = version.tags[ALIAS_TAG], version.tags[REASON_TAG]
     if is_newest(version, tracking.client.search_model_versions(f"name = '{job.name}'")):
         tracking.client.set_registered_model_alias(job.name, alias, version.version)
@@ -131,8 +131,8 @@ def is_newest(version: ModelVersion, versions: Iterable[ModelVersion]) -> bool:
     return int(version.version) >= max(rivals)
 
 
-def delete_half_models(tracking: Tracking, run_id: str, keep: str) -> None:
-    """Delete the models of a run that attempts which were cut short left behind."""
+def delete_models(tracking: Tracking, run_id: str, *, keep: str | None = None) -> None:
+    """Delete the models that a run has logged, but for one to keep."""
     found = tracking.client.search_logged_models(
         [tracking.experiment_id], filter_string=f"source_run_id = '{run_id}'"
     )

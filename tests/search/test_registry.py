@@ -1,63 +1,29 @@
 """The champion: who becomes it, and the model as strangers load it."""
 
-import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import optuna
 import pytest
 from mlflow.exceptions import MlflowException
 
-from search.champion import Candidate, Result
-from search.handover import deliver_rest
+from search.champion import Result
 from search.home import Home
-from search.lease import Lease
-from search.models import measure, save_champion
 from search.registry import Incumbent, decide, log_model, publish
 from search.registry import incumbent as present_champion
-from search.spec import JobSpec
-from search.storage import open_storage
 from search.store import Store
-from search.tables import PARENT, Job, Run
+from search.tables import PARENT, Run
 from search.tracking import Tracking
 from tests.search.conftest import add_job, make_spec
 from tests.search.installations import installed
-from trainables.cells import RecurrentClassifier
-from trainables.checkpoint import Checkpoints
-from trainables.config import Parameters
+from tests.search.winners import GOOD, JOB, candidate, finish_job, result
 from trainables.datasets import SequenceDataset, load_dataset
-
-JOB = "tiny-0001"
-PARAMETERS: Parameters = {"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}
-
-
-def candidate(of: int, *validation: float, baseline: bool = False) -> Candidate:
-    return Candidate(
-        of=of, parameters=PARAMETERS, baseline=baseline, runs=tuple(range(len(validation))),
-        validation=validation,
-    )  # fmt: skip
-
-
-def result(chosen: Candidate, *baselines: Candidate, metric: str = "val_accuracy") -> Result:
-    return Result(
-        metric=metric,
-        direction="minimize" if metric == "val_loss" else "maximize",
-        study=f"{JOB}/confirm",
-        confirmed=True,
-        chosen=chosen,
-        baselines=baselines,
-    )
 
 
 def incumbent(*validation: float, data: str = "00", metric: str = "val_accuracy") -> Incumbent:
     return Incumbent("3", "tiny-0000", data, metric, validation)
-
-
-GOOD = result(candidate(2, 0.90, 0.92), candidate(0, 0.80, 0.82, baseline=True))
 
 
 @pytest.mark.parametrize(
@@ -107,52 +73,6 @@ def store(installation: Home) -> Iterator[Store]:
     opened = Store.open(installation.database_url)
     yield opened
     opened.close()
-
-
-def finish_job(
-    home: Home, store: Store, digits: SequenceDataset, found: Result, job_id: str = JOB
-) -> Path:
-    """Leave a job as its driver does before it publishes: delivered, measured, saved."""
-    spec = make_spec()
-    add_job(store, spec, job_id)
-    with store.session() as session:
-        session.get_one(Job, job_id).dataset = json.dumps(described(digits))
-        session.add(
-            Run(study=job_id, trial=PARENT, job_id=job_id, name=job_id, parameters="{}",
-                status="RUNNING", started_ms=1000)
-        )  # fmt: skip
-    storage = open_storage(store)
-    study = optuna.create_study(study_name=job_id, storage=storage, direction="maximize")
-    study.add_trials(
-        optuna.trial.create_trial(value=value, intermediate_values={1: value / 2, 2: value})
-        for value in (0.8, 0.7, 0.9)
-    )
-    storage.engine.dispose()
-    folder = home.checkpoints / job_id
-    for run in found.chosen.runs:
-        write_weights(spec, digits, folder / "confirm" / f"{run:06d}")
-    measured = measure(found, spec, digits, folder)
-    save_champion(measured, spec, job_id, digits, folder)
-    with store.session() as session:
-        session.get_one(Job, job_id).result = measured.model_dump_json()
-    with Lease(store, job_id) as lease:
-        deliver_rest(home, store, job_id, lease.owner)
-    return folder
-
-
-def described(data: SequenceDataset) -> dict[str, Any]:
-    return {
-        "name": data.name, "fingerprint": data.fingerprint, "train": len(data.train.y),
-        "validation": len(data.validation.y), "test": len(data.test.y), "steps": data.steps,
-        "features": data.features, "classes": list(data.classes),
-    }  # fmt: skip
-
-
-def write_weights(spec: JobSpec, data: SequenceDataset, folder: Path) -> None:
-    network = RecurrentClassifier(
-        spec.config(PARAMETERS), steps=data.steps, features=data.features, classes=10
-    )
-    Checkpoints(folder).write_best(network.state_dict(), epoch=1, value=0.9)
 
 
 STRANGER = """
