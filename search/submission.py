@@ -1,7 +1,11 @@
 """Jobs that come to the queue: checked, written once however often they are sent."""
 
 import hashlib
+import json
+import math
 from collections.abc import Sequence
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import yaml
@@ -9,25 +13,82 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from search import jobs
-from search.document import as_launched
+from search.document import MOST_VALUES, as_launched
 from search.faults import SpecError
 from search.spec import JobSpec, parse_job
 from search.store import Store
 from search.tables import Job
+
+MOST_CHARACTERS = 65_536
+"""Of a document: reading a megabyte of YAML takes ten seconds."""
 
 
 def read(document: str | dict[str, Any], overrides: Sequence[str]) -> tuple[JobSpec, str]:
     """Return the job of a document, and the document as it was sent.
 
     Raises:
-        SpecError: the document is not valid.
+        SpecError: the document is not valid, or would cost more than reading it may.
     """
-    text = (
-        document
-        if isinstance(document, str)
-        else yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    )
-    return parse_job(text, overrides), as_launched(text, overrides)
+    try:
+        check_length(document, overrides)
+        text = document if isinstance(document, str) else dumped(document)
+        check_extent(text, "the document")
+        for one in overrides:
+            path, _, value = one.partition("=")
+            check_extent(value, f"--set {path}")
+        return parse_job(text, overrides), as_launched(text, overrides)
+    except RecursionError:
+        raise SpecError(["the document: is nested too deep"]) from None
+    except OverflowError as error:  # a number such as 1:1:1.5 with hundreds of parts
+        raise SpecError([f"the document: must be YAML, but {error}"]) from None
+
+
+def dumped(document: dict[str, Any]) -> str:
+    """Return a document that came as a mapping as the YAML that a person would have sent."""
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def check_length(document: str | dict[str, Any], overrides: Sequence[str]) -> None:
+    """Refuse what takes long to read.
+
+    Raises:
+        SpecError: there is more text than in any document.
+    """
+    text = document if isinstance(document, str) else json.dumps(document)
+    length = len(text) + sum(len(one) for one in overrides)
+    if length > MOST_CHARACTERS:
+        raise SpecError(
+            [f"the document: must be at most {MOST_CHARACTERS} characters long, but has {length}"]
+        )
+
+
+def check_extent(text: str, where: str) -> None:
+    """Refuse a short text that stands for billions of values.
+
+    Aliases are counted before anything is built: merges (`<<`) of merges are multiplied then.
+
+    Raises:
+        SpecError: to build it would take all of the memory.
+    """
+    try:
+        node = yaml.compose(text, yaml.SafeLoader)
+    except yaml.YAMLError:
+        return  # who reads it says what is wrong
+    if extent(node, {}) > MOST_VALUES:
+        raise SpecError([f"{where}: must hold at most {MOST_VALUES} values"])
+
+
+def extent(node: yaml.Node | None, known: dict[int, float]) -> float:
+    """Return how many values a node stands for; one that holds itself never ends."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        pairs = isinstance(node, yaml.MappingNode)
+        inside = chain.from_iterable(node.value) if pairs else node.value
+        known[id(node)] = 1 + sum(extent(one, known) for one in inside)
+    return known[id(node)]
 
 
 def submit(  # noqa: PLR0913 - what a job of the queue is made of
@@ -53,25 +114,37 @@ def submit(  # noqa: PLR0913 - what a job of the queue is made of
         NotPossibleError: the key came with another document before.
     """
     request = None if key is None else hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
+    create = partial(
+        jobs.create,
+        store,
+        spec,
+        source,
+        owner=owner,
+        priority=priority,
+        supervised=True,
+        request=request,
+    )
     try:
-        job_id = jobs.create(
-            store,
-            spec,
-            source,
-            owner=owner,
-            priority=priority,
-            supervised=True,
-            request=request,
-        )
+        job_id = create()
     except IntegrityError:
-        with store.session() as session:
-            job = session.scalars(select(Job).where(Job.request == request)).one()
-        if job.source != source:
+        job = made_by(store, request)
+        if job is None:
+            job_id = create()  # another job was given the same id at the same moment
+        elif job.source != source:
             raise jobs.NotPossibleError(
                 f"this idempotency key made job {job.id} of another document"
             ) from None
-        return job, False
+        else:
+            return job, False
     return jobs.find(store, job_id), True
+
+
+def made_by(store: Store, request: str | None) -> Job | None:
+    """Return the job that a request has made; None where it made none, or is none."""
+    if request is None:
+        return None
+    with store.session() as session:
+        return session.scalar(select(Job).where(Job.request == request))
 
 
 def check_size(spec: JobSpec, most: int) -> None:

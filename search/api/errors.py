@@ -1,12 +1,13 @@
 """One shape for every error, whoever raised it."""
 
+import json
 import logging
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
@@ -88,9 +89,10 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {
 """The errors that every route may answer with, for the schema."""
 
 
-def answer(status: int, detail: ErrorDetail, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return an error as a response."""
-    return JSONResponse(ErrorBody(error=detail).model_dump(), status, headers)
+def answer(status: int, detail: ErrorDetail, headers: dict[str, str] | None = None) -> Response:
+    """Return an error as a response, in ASCII: it may repeat a text that no encoding has."""
+    body = json.dumps(ErrorBody(error=detail).model_dump())
+    return Response(body, status, headers, media_type="application/json")
 
 
 def request_id(request: Request) -> str | None:
@@ -108,17 +110,17 @@ def install(app: FastAPI) -> None:
         )
 
     @app.exception_handler(ApiError)
-    async def of_ours(request: Request, error: ApiError) -> JSONResponse:
+    async def of_ours(request: Request, error: ApiError) -> Response:
         return answer(error.status, detail(request, error.code, str(error)), error.headers)
 
     @app.exception_handler(HTTPException)
-    async def of_starlette(request: Request, error: HTTPException) -> JSONResponse:
+    async def of_starlette(request: Request, error: HTTPException) -> Response:
         code = CODES.get(error.status_code, "bad-request")
         said = detail(request, code, str(error.detail))
         return answer(error.status_code, said, dict(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)
-    async def of_validation(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def of_validation(request: Request, error: RequestValidationError) -> Response:
         faults = [
             f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
         ]
@@ -130,12 +132,12 @@ def install(app: FastAPI) -> None:
         @app.exception_handler(kind)
         async def of_domain(
             request: Request, error: Exception, status: int = status, code: str = code
-        ) -> JSONResponse:
+        ) -> Response:
             faults = error.faults if isinstance(error, SpecError) else ()
             return answer(status, detail(request, code, str(error), *faults))
 
 
-def failure(scope: Scope, error: Exception) -> JSONResponse:
+def failure(scope: Scope, error: Exception) -> Response:
     """Log what should not have happened, and return how it is answered."""
     found: str | None = scope.get("gatetune.request_id")
     logger.error(

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from search.api.context import In, Service, found
 from search.api.errors import DOCUMENTED
-from search.api.jobs import finite
+from search.api.jobs import NUMBER, finite
 from search.lease import live_status
 from search.listing import STATE_OF_RUN
 from search.outbox import read_epoch
@@ -45,7 +45,8 @@ async def events(
     (study, trial, epoch, metrics). `id` is a revision of the job; who sends the last one back as
     `Last-Event-ID` gets what came after it, each epoch once. 204 where nothing will come any more.
     """
-    since = int(last_event_id) if last_event_id and last_event_id.isdecimal() else -1
+    given = last_event_id or ""
+    since = min(int(given), NUMBER) if given.isdecimal() else -1
     one = await run_in_threadpool(found, service, job)
     first, ended = await run_in_threadpool(news, service, one.id, since)
     if ended and not first:

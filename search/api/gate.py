@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -37,6 +37,9 @@ OPEN_PATHS = ("/health", "/ready", "/metrics", "/api/v1/openapi.json")
 """What needs no token: it tells nothing that anybody owns."""
 
 SAFE = ("GET", "HEAD", "OPTIONS")
+
+METHODS = (*SAFE, "POST", "PUT", "PATCH", "DELETE")
+"""What is counted by its name; a client may make up others."""
 
 GONE = 499
 """Logged where the client went away before its answer; the number is nginx's."""
@@ -117,13 +120,14 @@ class Gate:
             await failure(scope, error)(scope, receive, tell)
         finally:
             took = time.perf_counter() - began
-            REQUESTS.labels(scope["method"], str(status)).inc()
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            REQUESTS.labels(method, str(status)).inc()
             if not streamed:
                 SECONDS.observe(took)
             principal: Principal | None = scope.get("gatetune.principal")
             logger.log(
                 logging.INFO if status < 400 else logging.WARNING,
-                "%s %s: %d", scope["method"], scope["path"], status,
+                "%s %s: %d", scope["method"], quote(scope["path"]), status,
                 extra={
                     "request": request_id,
                     "owner": principal and principal.owner,

@@ -32,6 +32,9 @@ from search.tables import JournalRow
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"], responses=DOCUMENTED)
 
+NUMBER = 2**31 - 1
+"""The most that a column of whole numbers holds, and can be asked for."""
+
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -102,7 +105,7 @@ def trials(job: str, service: In) -> list[dict[str, Any]]:
 @router.get("/jobs/{job}/trials/{trial}/metrics", response_model=list[Epoch])
 def metrics(
     job: str,
-    trial: Annotated[int, InPath(ge=0)],
+    trial: Annotated[int, InPath(ge=0, le=NUMBER)],
     service: In,
     confirm: bool = False,  # noqa: FBT001, FBT002
 ) -> list[dict[str, Any]]:
