@@ -51,6 +51,8 @@ def settings_of(url: str) -> dict[str, Any]:
         "keepalives_interval": 5,
         "keepalives_count": 3,
         "tcp_user_timeout": 30_000,
+        # A cluster made without a locale would hand out bytes.
+        "client_encoding": "utf8",
     }
     return {"pool_pre_ping": True, "connect_args": silence}
 
