@@ -154,7 +154,7 @@ def ended(installation: Home, store: Store) -> Home:
     [
         (False, "running", "elsewhere:1:2:ab", "running"),
         (True, "running", "elsewhere:1:2:ab", "running"),
-        (True, "running", dead_owner(), "queued"),
+        (True, "running", "dead", "queued"),
         (True, "queued", None, "queued"),
         (True, "queued", "elsewhere:1:2:ab", "queued"),
     ],
@@ -162,6 +162,7 @@ def ended(installation: Home, store: Store) -> Home:
 def test_a_job_that_runs_or_waits_is_refused(
     ended: Home, store: Store, supervised: bool, status: str, owner: str | None, shown: str
 ) -> None:
+    owner = dead_owner() if owner == "dead" else owner
     set_job(store, supervised=supervised, status=status, lease_owner=owner,
             lease_until=time.time() + 60)  # fmt: skip
     before, files = rows(store), files_of(ended, JOB)
