@@ -238,6 +238,39 @@ def test_an_error_in_a_callback_ends_the_run_and_is_raised(make: Make) -> None:
     assert TrialState.RUNNING not in states(study)
 
 
+def test_a_job_without_room_waits_and_goes_on_once_there_is(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.engine.POLL_S", 0.01)
+    engine, study, _ = make("budget.trials=3")
+    asked: list[tuple[int, int, int]] = []
+
+    def share(fit: int, wanted: int, used: int) -> int:
+        asked.append((fit, wanted, used))
+        if len(asked) <= 5:
+            assert not trials(study), "nothing is asked for that has no room"
+            return 0
+        return 1
+
+    engine.share = share
+    engine.run()
+    assert states(study) == [TrialState.COMPLETE] * 3
+    assert asked[:5] == [(2, 2, 0)] * 5
+    assert max(used for _, _, used in asked) == 1
+    assert asked[-1][1] == 1, "the last trial needs no more than one place"
+
+
+def test_a_job_without_room_can_be_stopped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.engine.POLL_S", 0.01)
+    engine, study, _ = make()
+    engine.share = lambda fit, wanted, used: 0
+    looks = iter([False, False, True])
+    engine.should_stop = lambda: next(looks)
+    with pytest.raises(Interrupted):
+        engine.run()
+    assert not trials(study)
+
+
 def test_spent_hours_end_the_search(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.engine.POLL_S", 0.0)
     engine, study, recorder = make("budget.hours=1.0")
