@@ -26,7 +26,8 @@ DATABASE_AWAY = (DatabaseAwayError, StorageInternalError, OperationalError, Inte
 def open_storage(store: Store) -> RDBStorage:
     """Return Optuna's storage on the database of ``store``; Optuna makes and owns its tables."""
     sqlite_store = store.engine.dialect.name == "sqlite"
-    storage = RDBStorage(store.url, engine_kwargs=settings_of(store.url))
+    with store.tables_locked():
+        storage = RDBStorage(store.url, engine_kwargs=settings_of(store.url))
     if sqlite_store:
         storage.engine.dispose()  # the connections so far lack our settings
         tune_sqlite(storage.engine)

@@ -1,5 +1,7 @@
 """The database, and the one context manager that opens a session on it."""
 
+import fcntl
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -161,14 +163,24 @@ class Store:
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self.engine.begin() as connection:
-            # Two first starts at once would create the tables twice.
-            if self.engine.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(726254)"))
-            else:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with self.tables_locked(), self.engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    @contextmanager
+    def tables_locked(self) -> Iterator[None]:
+        """Let nobody else make tables meanwhile, ours or Optuna's: two first starts collide."""
+        if self.engine.dialect.name == "postgresql":
+            with self.engine.begin() as connection:
+                connection.execute(text("SELECT pg_advisory_xact_lock(726254)"))
+                yield
+            return
+        folder = os.open(Path(self.engine.url.database or "").parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def revision(self) -> str | None:
         """Return the revision of our tables, or None where there are none."""

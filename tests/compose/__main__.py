@@ -19,7 +19,8 @@ space:
   hidden_size: {{low: 8, high: 32, step: 8}}
   learning_rate: {{low: 1.0e-3, high: 3.0e-2, log: true}}
 training: {{epochs: 8, layers: 1, batch_size: 16}}
-budget: {{trials: 12}}
+pruner: none
+budget: {{trials: 30}}
 confirm: {{top: 1, seeds: 2}}
 seed: {seed}
 """
@@ -91,12 +92,17 @@ def exercise(steps: Steps, containers: Containers) -> None:
         joined = time.monotonic()
         containers.up(WORKERS)
         seen.append(f"in {time.monotonic() - joined:.0f} s")
+    with steps.step("a worker joins") as seen:
+        containers.up(WORKERS + 1)
+        began = time.monotonic()
+        client.await_worker(containers.name_inside("ray-worker", WORKERS + 1), JOIN_S)
+        seen.append(f"its first trial ended {time.monotonic() - began:.0f} s after it had started")
     with steps.step("wait until all have finished") as seen:
         seen.extend(client.await_finished(jobs, patience_s=RECOVERY_S))
     with steps.step("doctor") as seen:
         seen.extend(client.examine(jobs))
     with steps.step("trials and their workers") as seen:
-        seen.extend(client.check_trials(jobs, budget=12))
+        seen.extend(client.check_trials(jobs, budget=30))
     with steps.step("events") as seen:
         seen.extend(client.check_events(jobs))
     with steps.step("load the champion from MLflow") as seen:

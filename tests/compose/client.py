@@ -1,6 +1,7 @@
 """A person of the team: launches over REST, follows events, looks at the results."""
 
 import json
+import secrets
 import threading
 import time
 from collections import Counter
@@ -34,6 +35,8 @@ class Client:
         )
         self.token: str = json.loads(made)["token"]
         self.seen: dict[str, Counter[Key]] = {}
+        self.workers: set[str] = set()
+        """Machines that were seen to have trained."""
 
     def remote(self) -> Remote:
         """A connection of its own."""
@@ -54,8 +57,9 @@ class Client:
         """Launch jobs at the same moment, and return their ids."""
 
         def one(document: str) -> str:
+            key = secrets.token_hex(8)
             answer = self.remote().call(
-                "POST", "/jobs", json={"document": document}, headers={"Idempotency-Key": document}
+                "POST", "/jobs", json={"document": document}, headers={"Idempotency-Key": key}
             )
             return str(answer.json()["id"])
 
@@ -75,6 +79,8 @@ class Client:
                         if kind == "epoch":
                             key = (content["study"], content["trial"], content["epoch"])
                             self.seen[job][key] += 1
+                        if kind == "trial" and content["worker"] is not None:
+                            self.workers.add(content["worker"])
                         if kind == "job" and content["status"] not in {"queued", "running"}:
                             return
                 except (requests.RequestException, ServerError):
@@ -95,6 +101,10 @@ class Client:
             f"epochs: {[self.epochs(job) for job in jobs]}",
         )
 
+    def await_worker(self, name: str, patience_s: float) -> None:
+        """Wait until a machine has trained a trial."""
+        until(lambda: name in self.workers, patience_s, f"{name} is not among {self.workers}")
+
     def await_finished(self, jobs: list[str], patience_s: float) -> list[str]:
         """Wait until all jobs have finished; return how they stand."""
 
@@ -110,7 +120,7 @@ class Client:
             return bool(shown) and all(job["status"] == "finished" for job in shown)
 
         until(ended, patience_s, "not all jobs have finished")
-        return [f"{job['id']} {job['trials']['total']}/12" for job in stand()]
+        return [f"{job['id']} {job['trials']['total']} trials" for job in stand()]
 
     def examine(self, jobs: list[str]) -> list[str]:
         """Let doctor look at every job; it must find nothing."""

@@ -47,6 +47,12 @@ class Containers:
         name = f"{self.project}_{service}_{number}"
         subprocess.run(["docker", "kill", name], check=True, stdout=subprocess.PIPE)
 
+    def name_inside(self, service: str, number: int) -> str:
+        """What a container takes for the name of its machine."""
+        name = f"{self.project}_{service}_{number}"
+        command = ["docker", "inspect", "--format", "{{.Config.Hostname}}", name]
+        return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+
     def run(self, service: str, *command: str, check: bool = True) -> str:
         """Run a command in the container of a service and return its standard output."""
         return self.compose("exec", "-T", service, *command, check=check)

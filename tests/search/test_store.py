@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text, update
 
 import search.migrations
+from search.storage import open_storage
 from search.store import HEAD, VERSION_TABLE, Store, StoreError
 from search.store import undelivered as count_undelivered
 from search.tables import Base, Job, JournalRow, Run
@@ -68,6 +69,20 @@ class StoreSuite:
 
         with ThreadPoolExecutor(starts) as pool:
             assert list(pool.map(start, range(starts))) == [HEAD] * starts
+
+    def test_first_readers_at_once_make_optunas_tables_once(self, opened: Store) -> None:
+        readers = 6
+        barrier = threading.Barrier(readers)
+
+        def read(_: int) -> int:
+            barrier.wait()
+            storage = open_storage(opened)
+            found = len(storage.get_all_studies())
+            storage.engine.dispose()
+            return found
+
+        with ThreadPoolExecutor(readers) as pool:
+            assert list(pool.map(read, range(readers))) == [0] * readers
 
     def test_an_older_database_is_refused_until_it_is_migrated(self, url: str) -> None:
         old = Store(url)
