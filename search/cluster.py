@@ -138,9 +138,7 @@ def check_resources(spec: JobSpec) -> None:
 
 
 def slots(spec: JobSpec) -> int:
-    """Return how many trials may run at once on the cluster as it is now, at least one."""
-    if spec.workers.concurrent != "auto":
-        return spec.workers.concurrent
+    """Return how many trials fit on the cluster as it is now, at least one."""
     total = ray.cluster_resources()
     counts = [
         int(total.get(kind, 0.0) / amount)

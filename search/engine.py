@@ -323,7 +323,9 @@ class Engine:
         self.next_poll = now + POLL_S
         fit = slots(self.spec)
         left = self.study.trials - len(self.study.ended)
-        self.slots = self.share(fit, max(1, min(fit, left)), len(self.study.live))
+        asked = self.spec.workers.concurrent
+        wanted = max(1, min(fit if asked == "auto" else asked, left))
+        self.slots = self.share(fit, wanted, len(self.study.live))
         self.stopping = self.stopping or self.should_stop()
         hours = self.spec.budget.hours if self.study.searching else None
         if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_closed:

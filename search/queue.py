@@ -49,6 +49,8 @@ def claim(store: Store, owner: str, limits: Limits, now: float | None = None) ->
         live = [job for job in held if driver_is_alive(job, now)]
         if limits.most_jobs is not None and len(live) >= limits.most_jobs:
             return None
+        if sum(1 / job.slots for job in live if job.slots) >= 1:
+            return None  # one trial of each fills the Ray that they share
         busy = Counter(job.owner for job in live)
         most = limits.most_owner_jobs
         full = [name for name, jobs in busy.items() if most is not None and jobs >= most]

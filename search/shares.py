@@ -123,8 +123,8 @@ class Share:
 
 
 def whole(slots: int, wanted: int, used: int) -> int:  # noqa: ARG001 - as `Share.of`
-    """Return the share of a job that has its Ray for itself: all that fits."""
-    return slots
+    """Return the share of a job that has its Ray for itself: all that it wants."""
+    return wanted
 
 
 def need_of(job: Job) -> Need:

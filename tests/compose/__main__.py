@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.table import Table
 
-from tests.compose.client import Client
+from tests.compose.client import Client, until
 from tests.compose.containers import Containers
 
 DOCUMENT = """
@@ -28,6 +28,7 @@ seed: {seed}
 JOBS = 3
 WORKERS = 2
 RECOVERY_S = 300.0
+JOINED = "This command will now block"
 JOIN_S = 30.0
 """How soon a worker that joins has to be used."""
 
@@ -79,8 +80,8 @@ def exercise(steps: Steps, containers: Containers) -> None:
         seen.append(", ".join(jobs))
     for job in jobs:
         client.listen(job)
-    with steps.step("wait until all train") as seen:
-        client.await_epochs(jobs, at_least=8, patience_s=RECOVERY_S)
+    with steps.step("wait until they train") as seen:
+        client.await_epochs(jobs, at_least=24, patience_s=RECOVERY_S)
         seen.append(f"{sum(client.epochs(job) for job in jobs)} epochs read as events")
     with steps.step("kill a worker"):
         containers.kill("ray-worker", 1)
@@ -94,6 +95,8 @@ def exercise(steps: Steps, containers: Containers) -> None:
         seen.append(f"in {time.monotonic() - joined:.0f} s")
     with steps.step("a worker joins") as seen:
         containers.up(WORKERS + 1)
+        number = WORKERS + 1
+        until(lambda: containers.has_said("ray-worker", number, JOINED), 120, "no third worker")
         began = time.monotonic()
         client.await_worker(containers.name_inside("ray-worker", WORKERS + 1), JOIN_S)
         seen.append(f"its first trial ended {time.monotonic() - began:.0f} s after it had started")

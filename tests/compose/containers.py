@@ -47,6 +47,15 @@ class Containers:
         name = f"{self.project}_{service}_{number}"
         subprocess.run(["docker", "kill", name], check=True, stdout=subprocess.PIPE)
 
+    def has_said(self, service: str, number: int, words: str) -> bool:
+        """Whether a container has printed some words."""
+        name = f"{self.project}_{service}_{number}"
+        command = ["docker", "logs", name]
+        done = subprocess.run(
+            command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        return words in done.stdout
+
     def name_inside(self, service: str, number: int) -> str:
         """What a container takes for the name of its machine."""
         name = f"{self.project}_{service}_{number}"

@@ -296,7 +296,7 @@ def test_slots_follow_cluster_and_document(local_ray: None) -> None:
     assert slots(make_spec()) == 2
     assert slots(make_spec("workers.cpus=2")) == 1
     assert slots(make_spec("workers.gpus=1")) == 1
-    assert slots(make_spec("workers.concurrent=7")) == 7
+    assert slots(make_spec("workers.concurrent=7")) == 2
 
 
 def test_sessions_of_dead_drivers_are_swept(

@@ -159,6 +159,18 @@ class QueueSuite:
             add(opened, job_id)
         assert claim_all(opened, Limits(jobs=3, trials=2)) == ["a", "b"]
 
+    def test_no_job_is_started_for_which_the_shared_ray_has_no_room(self, opened: Store) -> None:
+        add_live(opened, "one", slots=2)
+        add_live(opened, "delivering", slots=None)
+        for job_id in "abc":
+            add(opened, job_id)
+        assert claim_all(opened) == ["a", "b", "c"]  # whose drivers have not told their slots yet
+        add(opened, "d")
+        set_job(opened, "a", slots=2)
+        assert claim_all(opened) == []
+        set_job(opened, "one", slots=4)  # a node has joined
+        assert claim_all(opened) == ["d"]
+
     def test_what_a_persons_own_command_runs_does_not_count(self, opened: Store) -> None:
         add_live(opened, "own", supervised=False)
         add(opened, "one")
