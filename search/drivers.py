@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from search.cluster import ClusterError
 from search.home import Home
 from search.sharedray import SharedRay
 
@@ -67,7 +68,9 @@ class LocalProcess:
 
     def last_words(self) -> str:
         """Return the last line of its log, and how it ended."""
-        with self.log.open("rb") as stream:
+        lines = []
+        with suppress(FileNotFoundError), self.log.open("rb") as stream:
+            # Its job may have ended, and been deleted by now.
             stream.seek(max(0, self.log.stat().st_size - SAID))
             lines = stream.read().decode(errors="replace").strip().splitlines()
         said = lines[-1] if lines else "nothing"
@@ -89,11 +92,25 @@ class LocalDrivers:
 
     def ready(self) -> None:
         """Start the shared Ray, unless it runs."""
-        if self.ray is not None:
-            self.ray.ensure()
+        try:
+            if self.ray is not None:
+                self.ray.ensure()
+        except OSError as error:
+            raise ClusterError(f"Ray cannot be started: {error}") from error
 
     def start(self, job_id: str, claim: str) -> LocalProcess:
-        """Start a driver whose log is `logs/JOB-driver.log` under the home."""
+        """Start a driver whose log is `logs/JOB-driver.log` under the home.
+
+        Raises:
+            ClusterError: this machine has no room for one, now.
+        """
+        try:
+            return self.spawn(job_id, claim)
+        except OSError as error:
+            raise ClusterError(f"no driver can be started: {error}") from error
+
+    def spawn(self, job_id: str, claim: str) -> LocalProcess:
+        """Start the process of a driver."""
         log = self.home.path / "logs" / f"{job_id}-driver.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {"GATETUNE_HOME": str(self.home.path)}
