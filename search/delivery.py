@@ -21,6 +21,7 @@ from sqlalchemy import update
 from search.handover import TROUBLE, VERIFICATIONS, Delivery
 from search.home import Home
 from search.lease import LeaseLostError
+from search.logs import write_json
 from search.storage import DATABASE_AWAY
 from search.store import Store, first_line
 from search.tables import Job
@@ -136,9 +137,9 @@ class Rounds:
 
 def main() -> int:
     """Run the process; 0 when all was delivered, 1 when something waits."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    os.nice(5)  # metrics can wait; the workers share these processors
     job_id, owner = sys.argv[1:]
+    write_json(logging.WARNING, job=job_id)
+    os.nice(5)  # metrics can wait; the workers share these processors
     home = Home.from_environment()
     store = Store(home.database_url)
     orders = Orders(sys.stdin.readline)

@@ -34,7 +34,7 @@ class LoggedProgress(Progress):
 
     def line(self, text: str, trial: int | None = None) -> None:
         """Log a line."""
-        logger.info(text, extra={"job": self.job_id, "trial": trial})
+        logger.info(text, extra={} if trial is None else {"trial": trial})
 
 
 def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
@@ -55,16 +55,16 @@ def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
 
 def main() -> None:
     """Drive the job that the command line names; exit code 0 however the job itself ended."""
-    write_json()
     job_id, claim = sys.argv[1:]
+    write_json(job=job_id)
     home = Home.from_environment()
     store = Store.open(home.database_url)
     try:
         drive(home, store, job_id, claim)
     except (LeaseHeldError, LeaseLostError, jobs.JobNotFoundError) as error:
-        logger.info(str(error), extra={"job": job_id})  # normal outcomes: it is another's, or gone
+        logger.info(str(error))  # normal outcomes: it is another's, or gone
     except Exception:
-        logger.exception("the driver failed", extra={"job": job_id})
+        logger.exception("the driver failed")
         sys.exit(1)
     finally:
         store.close()

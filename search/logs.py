@@ -8,11 +8,21 @@ from pythonjsonlogger.json import JsonFormatter
 FIELDS = {"levelname": "level", "name": "logger"}
 
 
-def write_json(level: int = logging.INFO) -> None:
-    """Let everything that this process logs be lines of JSON on standard error."""
+def write_json(level: int = logging.INFO, **fields: str) -> None:
+    """Let everything that this process logs be lines of JSON on standard error.
+
+    Args:
+        level: below which nothing is logged.
+        fields: what every line says, such as the job of a driver.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        JsonFormatter("%(levelname)s %(name)s %(message)s", rename_fields=FIELDS, timestamp="time")
+        JsonFormatter(
+            "%(levelname)s %(name)s %(message)s",
+            rename_fields=FIELDS,
+            static_fields=fields,
+            timestamp="time",
+        )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)

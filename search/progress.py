@@ -89,8 +89,8 @@ class Progress:
             name = f"{name}: going on after {len(study.ended)} of {study.trials} trials"
         self.line(name)
 
-    def line(self, text: str) -> None:
-        """Print a line that stays."""
+    def line(self, text: str, trial: int | None = None) -> None:  # noqa: ARG002 - logs say it apart
+        """Print a line that stays, about a trial or about the job."""
         self.console.print(
             f"{time.strftime('%H:%M:%S')}  {text}", highlight=False, markup=False, soft_wrap=True
         )
@@ -113,9 +113,9 @@ class Progress:
             row.ending = ENDINGS.get(verdict)
         if study.searching and study.trials <= len(study.fixed):
             # Nothing is searched: a person wants to watch these trials learn, as in a notebook.
-            self.line(epoch_line(row, metrics))
+            self.line(epoch_line(row, metrics), live.number)
         if row.ending is not None and not self.is_live:
-            self.line(self.ended_line(row, study))
+            self.line(self.ended_line(row, study), live.number)
 
     def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
         """A trial lost its worker or raised."""
@@ -127,11 +127,13 @@ class Progress:
             row.ending = None if again else "failed"
             if again:
                 del self.rows[live.number]
-        self.line(f"trial {live.number:03d}  {what}: {last_line(reason)[:200]}")
+        text = f"trial {live.number:03d}  {what}: {last_line(reason)[:200]}"
+        self.line(text, live.number)
 
     def damaged(self, live: LiveTrial, what: str) -> None:
         """A checkpoint of a trial could not be used."""
-        self.line(f"trial {live.number:03d}  goes on from an earlier epoch: {what}")
+        text = f"trial {live.number:03d}  goes on from an earlier epoch: {what}"
+        self.line(text, live.number)
 
     # -- pictures ------------------------------------------------------------------------------
 
