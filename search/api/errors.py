@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from optuna.exceptions import StorageInternalError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
@@ -60,6 +61,7 @@ STATUS_OF: tuple[tuple[type[Exception], int, str], ...] = (
     (LeaseLostError, 409, "not-possible"),
     (CursorError, 422, "invalid-request"),
     (StoreError, 503, "database-away"),
+    (StorageInternalError, 503, "database-away"),
 )
 
 CODES = {

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.search.api.served import AccessLog, Served, fresh, listening, serving
+from tests.search.api.stories import tell
 from tests.search.api.world import World, settings, settle
 
 
@@ -18,6 +19,14 @@ def network(tmp_path_factory: pytest.TempPathFactory, log: AccessLog) -> Iterato
     """A service that needs tokens, with people and jobs, which no test may change."""
     with serving(fresh(tmp_path_factory.mktemp("network")), settings()) as served:
         yield World(served, settle(served), log)
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service on loopback with one finished job, which no test may change."""
+    with serving(fresh(tmp_path_factory.mktemp("told"))) as service:
+        tell(service)
+        yield service
 
 
 @pytest.fixture

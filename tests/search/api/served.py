@@ -105,13 +105,15 @@ def fresh(path: Path) -> Home:
 
 
 @contextmanager
-def serving(home: Home, settings: Settings | None = None, port: int = 0) -> Iterator[Served]:
+def serving(
+    home: Home, settings: Settings | None = None, port: int = 0, store: Store | None = None
+) -> Iterator[Served]:
     """Serve an installation while the block runs.
 
     It is bound to loopback whatever the settings say, so that tests are reached from nowhere else.
     """
     home.create()
-    store = Store.open(home.database_url)
+    store = store or Store.open(home.database_url)
     port = port or free_port()
     service = Service(home, store, settings or Settings(port=port))
     server = uvicorn.Server(
@@ -152,10 +154,14 @@ class AccessLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.records.put(record)
 
+    def next(self) -> logging.LogRecord:
+        """Wait for the next line."""
+        return self.records.get(timeout=TIMEOUT_S)
+
     def of(self, request_id: str | None) -> logging.LogRecord:
         """Wait for the line about a request."""
         while True:
-            record = self.records.get(timeout=TIMEOUT_S)
+            record = self.next()
             if vars(record)["request"] == request_id:
                 return record
 

@@ -86,6 +86,13 @@ def shape(answer: requests.Response) -> dict[str, Any]:
     return error
 
 
+def refused(answer: requests.Response, status: int, code: str, part: str) -> None:
+    """Check that an answer is an error of this kind, and says so."""
+    error = shape(answer)
+    assert (answer.status_code, error["code"]) == (status, code), answer.text
+    assert part in error["message"]
+
+
 def assert_headers(answer: requests.Response) -> None:
     assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS
     assert re.fullmatch("[0-9a-f]{16}", answer.headers["x-request-id"])
