@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from optuna.trial import FrozenTrial
+from ray.exceptions import RayError
 
 from search.champion import Result, choose, replicates
 from search.cluster import sweep
@@ -102,8 +103,9 @@ class Driver:
             except BaseException as error:
                 self.courier.abandon()
                 if not isinstance(error, (LeaseLostError, *DATABASE_AWAY)):
-                    self.row.tell_parent("failed")
-                    self.row.end("failed", first_line(error))
+                    status, message = self.broken_off(error)
+                    self.row.tell_parent(status)
+                    self.row.end(status, message)
                 raise
 
     def work(self) -> Outcome:
@@ -128,11 +130,22 @@ class Driver:
 
     def interrupted(self) -> Outcome:
         """Return how a job ends that was interrupted; one of a queue, unasked, goes back to it."""
+        if self.is_wanted:
+            return "queued", "its driver was ended, it goes on when the queue comes to it"
+        return "stopped", f"interrupted; `gatetune resume {self.job_id}` goes on"
+
+    def broken_off(self, error: BaseException) -> Outcome:
+        """Return how a job ends that an error ended; a Ray that died is no fault of the job."""
+        if isinstance(error, RayError) and self.is_wanted:
+            return "queued", "its Ray died, it goes on when the queue comes to it"
+        return "failed", first_line(error)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a supervisor is to start another driver for the job."""
         with self.store.session() as session:
             job = session.get_one(Job, self.job_id)
-            if job.supervised and not job.stop_requested:
-                return "queued", "its driver was ended, it goes on when the queue comes to it"
-        return "stopped", f"interrupted; `gatetune resume {self.job_id}` goes on"
+            return job.supervised and not job.stop_requested
 
     def choose(self, data: SequenceDataset) -> Outcome:
         """Search, confirm and choose."""

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from search.cluster import ClusterError
 from search.home import Home
+from search.serving import ServingError
 from search.sharedray import SharedRay
 
 logger = logging.getLogger("gatetune.supervisor")
@@ -95,7 +96,7 @@ class LocalDrivers:
         try:
             if self.ray is not None:
                 self.ray.ensure()
-        except OSError as error:
+        except (OSError, ServingError) as error:
             raise ClusterError(f"Ray cannot be started: {error}") from error
 
     def start(self, job_id: str, claim: str) -> LocalProcess:

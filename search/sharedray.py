@@ -67,7 +67,8 @@ class SharedRay:
 
     def start(self) -> None:
         """Start Ray and wait until it answers."""
-        self.port = free_port(FIRST_PORT)
+        # The drivers of a Ray that died must not find the next one at its address.
+        self.port = free_port(max(FIRST_PORT, self.port + 1))
         self.log.parent.mkdir(parents=True, exist_ok=True)
         me = f"{os.getpid()}:{birth(os.getpid())}"
         command = [

@@ -8,11 +8,13 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
+from ray.exceptions import RpcError
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -23,7 +25,8 @@ from search.home import Home
 from search.lease import Lease
 from search.progress import Progress
 from search.store import Store
-from search.tables import Job
+from search.tables import PARENT, Job, Run
+from search.trial import SHOWN_OF_JOB
 from tests.search.conftest import add_job, make_spec
 
 TINY = """
@@ -212,6 +215,21 @@ def test_a_fetched_model_needs_torch_alone(document: Path, home: Path, tmp_path:
     assert loaded.stdout.strip() == "(7, 10)"
 
 
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    installation = Home.from_environment()
+    installation.create()
+    opened = Store.open(installation.database_url)
+    yield opened
+    opened.close()
+
+
+def make_driver(store: Store, lease: Lease) -> Driver:
+    home = Home.from_environment()
+    progress = Progress(Console(quiet=True), lease.job_id, str(home.path))
+    return Driver(home, store, lease, make_spec(), None, progress)
+
+
 class FarMlflow(Courier):
     """Delivers nothing, and sees what a job holds meanwhile."""
 
@@ -224,19 +242,46 @@ class FarMlflow(Courier):
             self.held.append(session.get_one(Job, "tiny-0001").slots)
         return False
 
+    def abandon(self) -> None:
+        pass
 
-def test_a_job_that_only_delivers_leaves_its_slots_to_others(home: Path) -> None:
-    installation = Home.from_environment()
-    installation.create()
-    store = Store.open(installation.database_url)
-    spec = make_spec()
+
+def test_a_job_that_only_delivers_leaves_its_slots_to_others(store: Store) -> None:
     courier = FarMlflow(store)
-    with Lease(store, add_job(store, spec, supervised=True, slots=2, slots_used=2)) as lease:
-        progress = Progress(Console(quiet=True), "tiny-0001", str(home))
-        driver = Driver(installation, store, lease, spec, None, progress)
-        assert driver.conclude(courier, "failed", "why") == "failed"
+    job_id = add_job(store, make_spec(), supervised=True, slots=2, slots_used=2)
+    with Lease(store, job_id) as lease:
+        assert make_driver(store, lease).conclude(courier, "failed", "why") == "failed"
     assert courier.held == [None]
-    store.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "supervised", "status", "message"),
+    [
+        (RpcError("no GCS"), True, "queued", "its Ray died, it goes on when the"),
+        (RpcError("no GCS"), False, "failed", "no GCS"),
+        (KeyError("batch"), True, "failed", "'batch'"),
+    ],
+)
+def test_a_job_of_the_queue_outlives_its_ray(
+    store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, supervised: bool,
+    status: str, message: str,
+) -> None:  # fmt: skip
+    def break_off() -> None:
+        raise error
+
+    monkeypatch.setattr("search.driver.Courier", lambda *_: FarMlflow(store))
+    with Lease(store, add_job(store, make_spec(), supervised=supervised)) as lease:
+        driver = make_driver(store, lease)
+        monkeypatch.setattr(driver, "work", break_off)
+        with pytest.raises(type(error), match=r"no GCS|batch"):
+            driver.run()
+    with store.session() as session:
+        job = session.get_one(Job, "tiny-0001")
+        parent = session.get_one(Run, ("tiny-0001", PARENT))
+    assert (job.status, job.supervised) == (status, status == "queued")
+    assert str(job.message).startswith(message)
+    assert job.lease_owner is None
+    assert (parent.status, parent.tag) == SHOWN_OF_JOB[status]
 
 
 def test_search_launch_runs_a_job_from_python(document: Path, home: Path) -> None:

@@ -25,6 +25,7 @@ from search.spec import parse_job
 from search.store import Store, StoreError
 from search.supervisor import Supervisor
 from search.tables import Job
+from tests.processes import processes
 from tests.search.conftest import add_job, dead_owner, make_spec
 from tests.search.installations import installed
 
@@ -329,6 +330,74 @@ class TestLocalDrivers:
         drivers.close()
 
 
+FAKE_RAY = """#!/bin/sh
+echo "$@"
+test -e {folder}/broken && exit 3
+echo "This command will now block forever"
+exec sleep 300
+"""
+
+
+class TestSharedRay:
+    @pytest.fixture
+    def ray(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Iterator[SharedRay]:
+        """A shared Ray, whose program only says that it runs."""
+        program = tmp_path / "ray"
+        program.write_text(FAKE_RAY.format(folder=tmp_path))
+        program.chmod(0o755)
+        monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+        made = SharedRay(Home.from_environment(), cpus=3)
+        yield made
+        made.end()
+
+    def test_it_is_started_once(self, ray: SharedRay) -> None:
+        ray.ensure()
+        process = ray.process
+        assert process is not None
+        assert process.poll() is None
+        ray.ensure()
+        assert ray.process is process
+        assert ray.environment["RAY_ADDRESS"] == f"127.0.0.1:{ray.port}"
+        said = ray.log.read_text()
+        assert f"--port={ray.port}" in said
+        assert "--num-cpus=3" in said
+        assert ray.token not in said, "the processes of others are for all to see"
+
+    def test_one_that_died_is_started_again_where_its_drivers_do_not_find_it(
+        self, ray: SharedRay
+    ) -> None:
+        ray.ensure()
+        assert ray.process is not None
+        port, dead = ray.port, ray.process
+        dead.kill()
+        dead.wait()
+        ray.ensure()
+        assert ray.process is not dead
+        assert ray.process.poll() is None
+        assert ray.port != port
+
+    def test_one_that_does_not_start_names_its_log_and_may_start_later(
+        self, ray: SharedRay, tmp_path: Path
+    ) -> None:
+        (tmp_path / "broken").touch()
+        with pytest.raises(ClusterError, match=rf"Ray does not start; see {ray.log}"):
+            ray.ensure()
+        assert ray.process is None
+        (tmp_path / "broken").unlink()
+        ray.ensure()
+        assert ray.process is not None
+
+    def test_its_end_ends_its_process(self, ray: SharedRay) -> None:
+        ray.ensure()
+        process = ray.process
+        assert process is not None
+        ray.end()
+        assert process.poll() is not None
+        ray.end()
+
+
 class Watched(LocalDrivers):
     """Starts real drivers, and remembers for which jobs."""
 
@@ -414,3 +483,20 @@ def test_two_jobs_share_one_ray_and_a_killed_driver_is_followed_by_another(
     report = doctor(service.home, None, repair=False, quiet=True)
     assert {job.id for job in report.jobs} == {first, second}
     assert report.agree, report.as_json()
+
+
+def test_the_end_of_the_service_puts_what_runs_back_into_the_queue(service: Service) -> None:
+    job_id = service.submit("third", trials=500)
+    service.step_until(lambda: service.shown(job_id)["trials"]["complete"] >= 1)
+    service.drivers.close()
+    job = read(service.store, job_id)
+    assert (job.status, job.supervised, job.lease_owner, job.slots) == ("queued", True, None, None)
+    assert job.message == "its driver was ended, it goes on when the queue comes to it"
+    trials = service.shown(job_id)["trials"]
+    assert trials["running"] == 0
+    assert trials["complete"] + trials["waiting"] == trials["total"]
+    left = [p for p in processes() if p.has_setting(f"GATETUNE_HOME={service.home.path}")]
+    deadline = time.monotonic() + 30
+    while any(process.is_alive for process in left):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
