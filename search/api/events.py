@@ -35,7 +35,11 @@ Event = tuple[int, str, dict[str, Any]]
 """Revision, kind and content."""
 
 
-@router.get("/jobs/{job}/events", response_class=EventSourceResponse)
+@router.get(
+    "/jobs/{job}/events",
+    response_class=EventSourceResponse,
+    responses={204: {"description": "nothing will come any more"}},
+)
 async def events(
     job: str, service: In, last_event_id: Annotated[str | None, Header(max_length=20)] = None
 ) -> Response:

@@ -44,7 +44,13 @@ IdempotencyKey = Annotated[
 ]
 
 
-@router.post("/jobs", status_code=201, response_model=Job, dependencies=[needs("launch")])
+@router.post(
+    "/jobs",
+    status_code=201,
+    response_model=Job,
+    responses={200: {"model": Job, "description": "the same request made the job before"}},
+    dependencies=[needs("launch")],
+)
 def launch(
     body: JobRequest,
     service: In,

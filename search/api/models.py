@@ -49,7 +49,7 @@ class UploadedFile(BaseModel):
 class SessionRequest(Request):
     """A login."""
 
-    token: str
+    token: str = Field(examples=["gt_5f0c1a9b_kC1zJ6oV3rX8aYw2QeTn0bHs5uLd7iPf9gMxZq4RvEc"])
 
 
 class Counts(BaseModel):

@@ -17,7 +17,9 @@ from search.store import StoreError
 from search.tables import Job, JournalRow, Run
 from search.tokens import verify
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(
+    tags=["operations"], responses={status: DOCUMENTED[status] for status in (421, 503)}
+)
 
 JOBS = Gauge("gatetune_jobs", "Jobs by status.", ["status"])
 TRIALS = Gauge("gatetune_trials_running", "Trials that run on the shared Ray.")
