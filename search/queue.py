@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from search.jobs import NotPossibleError, check_resumable
 from search.lease import driver_is_alive, live_status
 from search.limits import Limits
+from search.shares import ROUNDING
 from search.store import Store
 from search.tables import Job
 
@@ -49,7 +50,7 @@ def claim(store: Store, owner: str, limits: Limits, now: float | None = None) ->
         live = [job for job in held if driver_is_alive(job, now)]
         if limits.most_jobs is not None and len(live) >= limits.most_jobs:
             return None
-        if sum(1 / job.slots for job in live if job.slots) >= 1:
+        if sum(1 / job.slots for job in live if job.slots) > 1 - ROUNDING:
             return None  # one trial of each fills the Ray that they share
         busy = Counter(job.owner for job in live)
         most = limits.most_owner_jobs

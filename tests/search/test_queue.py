@@ -171,6 +171,12 @@ class QueueSuite:
         set_job(opened, "one", slots=4)  # a node has joined
         assert claim_all(opened) == ["d"]
 
+    def test_ten_tenths_of_the_shared_ray_are_all_of_it(self, opened: Store) -> None:
+        for number in range(10):
+            add_live(opened, f"live-{number}", slots=10)
+        add(opened, "next")
+        assert claim_all(opened) == []
+
     def test_what_a_persons_own_command_runs_does_not_count(self, opened: Store) -> None:
         add_live(opened, "own", supervised=False)
         add(opened, "one")

@@ -1,0 +1,119 @@
+"""The process that drives a claimed job: how it ends where the job cannot be run."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from search import drive
+from search.cluster import ClusterError, ResourcesError
+from search.home import Home
+from search.jobs import NotPossibleError
+from search.lease import Lease, identity
+from search.limits import Limits
+from search.queue import claim
+from search.shares import Share
+from search.store import Store
+from search.tables import Job
+from tests.search.conftest import add_job, make_spec
+from trainables.datasets import DatasetError
+
+CLAIM = "elsewhere:1:2:ab"
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    installation = Home.from_environment()
+    installation.create()
+    opened = Store.open(installation.database_url)
+    add_job(opened, make_spec(), status="queued", supervised=True)
+    claim(opened, CLAIM, Limits())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Calls the program with something in place of the job's own work."""
+    monkeypatch.setattr("search.drive.write_json", lambda *_, **__: None)
+
+    def call(work: Callable[..., None], job_id: str = "tiny-0001", by: str = CLAIM) -> None:
+        monkeypatch.setattr("search.drive.go_on", work)
+        monkeypatch.setattr(sys, "argv", ["drive", job_id, by])
+        drive.main()
+
+    return call
+
+
+def read(store: Store) -> Job:
+    with store.session() as session:
+        return session.get_one(Job, "tiny-0001")
+
+
+def never(*_: object) -> None:
+    raise AssertionError("the job is not ours to run")
+
+
+def test_the_job_runs_under_a_lease_and_with_its_share(
+    store: Store, run: Callable[..., None]
+) -> None:
+    worked: list[str | None] = []
+
+    def work(*arguments: object) -> None:
+        share = getattr(arguments[-1], "__self__", None)
+        assert isinstance(share, Share)
+        assert any(isinstance(one, Lease) and one is share.lease for one in arguments)
+        worked.append(read(store).lease_owner)
+
+    run(work)
+    (owner,) = worked
+    assert owner is not None
+    assert owner.rsplit(":", 1)[0] == identity().rsplit(":", 1)[0]
+    assert read(store).lease_owner is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ResourcesError("workers.gpus: a trial asks for 2 GPU"),
+        DatasetError("data.source: must be a file"),
+        NotPossibleError("job tiny-0001 began with other data"),
+    ],
+)
+def test_a_job_that_can_never_run_is_failed_and_says_why(
+    store: Store, run: Callable[..., None], error: Exception
+) -> None:
+    def work(*_: object) -> None:
+        raise error
+
+    with pytest.raises(SystemExit, match="1"):
+        run(work)
+    job = read(store)
+    assert (job.status, job.message, job.supervised) == ("failed", str(error), False)
+    assert job.lease_owner is None
+
+
+def test_a_job_that_cannot_run_now_is_left_to_the_next_driver(
+    store: Store, run: Callable[..., None]
+) -> None:
+    def work(*_: object) -> None:
+        raise ClusterError("no Ray answers")
+
+    with pytest.raises(SystemExit, match="1"):
+        run(work)
+    job = read(store)
+    assert (job.status, job.supervised, job.lease_owner) == ("queued", True, None)
+
+
+def test_a_job_that_another_claimed_meanwhile_is_theirs(
+    store: Store, run: Callable[..., None]
+) -> None:
+    run(never, by="elsewhere:1:2:cd")
+    assert read(store).lease_owner == CLAIM
+
+
+def test_a_job_that_was_deleted_meanwhile_is_no_failure(
+    store: Store, run: Callable[..., None]
+) -> None:
+    run(never, job_id="tiny-0009")
