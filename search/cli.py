@@ -111,7 +111,7 @@ def desk(server: str | None) -> Iterator["Desk"]:
         if server:
             from search.remote import Remote
 
-            opened = Remote(server, os.environ.get("GATETUNE_TOKEN"))
+            opened = Remote(server, os.environ.get("GATETUNE_TOKEN") or None)
         else:
             from search.local import Local
 

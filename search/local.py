@@ -85,8 +85,15 @@ class Local:
         return fetch_model(self.store, self.home, key, to)
 
     def delete(self, key: str) -> str:
-        """Delete a job."""
-        return delete_job(self.home, self.store, key)
+        """Delete a job.
+
+        Raises:
+            NotPossibleError: ``key`` is a name, which may be another job's tomorrow.
+        """
+        job = jobs.find(self.store, key)
+        if job.id != key:
+            raise jobs.NotPossibleError(f"to delete it, name the job by its id: {job.id}")
+        return delete_job(self.home, self.store, job.id)
 
     def doctor(self, key: str | None, *, repair: bool, quiet: bool) -> dict[str, Any]:
         """Examine jobs, with a bar that says how far the reading is."""

@@ -1,6 +1,7 @@
 """The commands' answers from a service, over REST."""
 
 import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,11 @@ from search.spec import SpecError
 from search.store import first_line
 
 TIMEOUT_S = 60.0
+"""How long an answer may take."""
+
+LONG_S = 3600.0
+"""The same of what reads or deletes all that MLflow has of a job."""
+
 SILENCE_S = 60.0
 """How long a stream of events may say nothing: it sends a sign of life every 15 s."""
 
@@ -33,10 +39,12 @@ LIVE = ("queued", "running")
 class ServerError(RuntimeError):
     """The service does not answer, or does not do what it was asked for; the message says why."""
 
-    def __init__(self, message: str, *, asked_wrong: bool = True) -> None:
+    def __init__(self, message: str, *, asked_wrong: bool = True, final: bool = False) -> None:
         super().__init__(message)
         self.asked_wrong = asked_wrong
         """Whether another request would be answered; else the service itself is in trouble."""
+        self.final = final
+        """Whether the same request would be refused again, however often it is made."""
 
 
 class Remote:
@@ -47,12 +55,14 @@ class Remote:
         token: the caller's; None on loopback.
 
     Raises:
-        ServerError: ``url`` is no address of a service.
+        ServerError: ``url`` is no address of a service, or ``token`` no token.
     """
 
     def __init__(self, url: str, token: str | None) -> None:
-        if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc:
+        if not is_address(url):
             raise ServerError(f"--server must be http://HOST:PORT or https://…, but got {url!r}")
+        if token is not None and not re.fullmatch(r"[!-~]+", token):
+            raise ServerError("GATETUNE_TOKEN must be a token such as gt_…, but holds other signs")
         self.url = url.rstrip("/")
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy and no .netrc between a person and their service
@@ -61,7 +71,9 @@ class Remote:
 
     # -- requests ------------------------------------------------------------------------------
 
-    def call(self, method: str, path: str, **given: Any) -> requests.Response:
+    def call(
+        self, method: str, path: str, *, timeout_s: float = TIMEOUT_S, **given: Any
+    ) -> requests.Response:
         """Make a request and return its answer.
 
         Raises:
@@ -69,7 +81,7 @@ class Remote:
         """
         try:
             answer = self.session.request(
-                method, f"{self.url}/api/v1{path}", timeout=TIMEOUT_S, **given
+                method, f"{self.url}/api/v1{path}", timeout=timeout_s, **given
             )
         except requests.RequestException as error:
             raise ServerError(f"no service answers at {self.url}: {first_line(error)}") from error
@@ -77,10 +89,20 @@ class Remote:
             raise refusal(answer)
         return answer
 
+    def ask(self, method: str, path: str, **given: Any) -> Any:
+        """Make a request and return what the answer says; raises as `call`."""
+        answer = self.call(method, path, **given)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ServerError(
+                f"{answer.url} answered no JSON; is it a service of Gatetune?"
+            ) from error
+
     def get(self, path: str, **query: Any) -> Any:
         """Return what is at a path."""
         given = {name: value for name, value in query.items() if value is not None}
-        return self.call("GET", path, params=given).json()
+        return self.ask("GET", path, params=given)
 
     # -- what the commands ask for ---------------------------------------------------------------
 
@@ -89,19 +111,19 @@ class Remote:
     ) -> dict[str, Any]:
         """Put a job into the service's queue, and follow it."""
         body = {"document": read_text(document), "set": list(overrides)}
-        job = self.call("POST", "/jobs", json=body).json()
+        job = self.ask("POST", "/jobs", json=body)
         console.print(f"job {job['id']}   service: {self.url}", highlight=False, markup=False)
         return job if detach else self.follow(job, console)
 
     def resume(self, key: str, console: Console, *, detach: bool) -> dict[str, Any]:
         """Put a job back into the queue, and follow it."""
         since = self.get(f"/jobs/{quoted(key)}")
-        job = self.call("POST", f"/jobs/{since['id']}/resume").json()
+        job = self.ask("POST", f"/jobs/{since['id']}/resume")
         return job if detach else self.follow(job, console)
 
     def stop(self, key: str) -> dict[str, Any]:
         """Ask a job to stop, and wait until it has."""
-        job: dict[str, Any] = self.call("POST", f"/jobs/{quoted(key)}/stop").json()
+        job: dict[str, Any] = self.ask("POST", f"/jobs/{quoted(key)}/stop")
         deadline = time.monotonic() + PATIENCE_S
         while job["status"] in LIVE:
             if time.monotonic() > deadline:
@@ -147,13 +169,15 @@ class Remote:
 
     def delete(self, key: str) -> str:
         """Delete a job."""
-        deleted: str = self.call("DELETE", f"/jobs/{quoted(key)}").json()["deleted"]
+        path = f"/jobs/{quoted(key)}"
+        deleted: str = self.ask("DELETE", path, timeout_s=LONG_S)["deleted"]
         return deleted
 
     def doctor(self, key: str | None, *, repair: bool, quiet: bool) -> dict[str, Any]:  # noqa: ARG002 - as Local
         """Let the service examine jobs."""
         path = "/doctor" if key is None else f"/jobs/{quoted(key)}/doctor"
-        report: dict[str, Any] = self.call("POST" if repair else "GET", path).json()
+        method = "POST" if repair else "GET"
+        report: dict[str, Any] = self.ask(method, path, timeout_s=LONG_S)
         return report
 
     def close(self) -> None:
@@ -169,21 +193,24 @@ class Remote:
             ServerError: the service stayed away.
         """
         lines = Lines(job)
-        since, heard = None, time.monotonic()
+        since, away = None, None
         while True:
             try:
                 for number, kind, content in self.events(job["id"], since):
-                    since, heard = number or since, time.monotonic()
+                    since, away = number or since, None
                     for line in lines.of(kind, content):
                         console.print(
                             f"{time.strftime('%H:%M:%S')}  {line}",
                             highlight=False, markup=False, soft_wrap=True,
                         )  # fmt: skip
-                shown = self.show(job["id"])
+                shown, away = self.show(job["id"]), None
                 if shown["status"] not in LIVE:
                     return shown
             except (ServerError, requests.RequestException) as error:
-                if time.monotonic() - heard > PATIENCE_S:
+                if isinstance(error, ServerError) and error.final:
+                    raise
+                away = away or time.monotonic()
+                if time.monotonic() - away > PATIENCE_S:
                     raise ServerError(
                         f"the service at {self.url} went away: {first_line(error)}; job "
                         f"{job['id']} goes on without this command",
@@ -192,7 +219,10 @@ class Remote:
             time.sleep(AGAIN_S)
 
     def events(self, job_id: str, since: str | None) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Yield id, kind and content of a job's events after ``since``."""
+        """Yield id, kind and content of a job's events after ``since``.
+
+        A sign of life, which is an answer's begin or a comment, is an event of no kind.
+        """
         headers = {} if since is None else {"Last-Event-ID": since}
         with self.session.get(
             f"{self.url}/api/v1/jobs/{job_id}/events",
@@ -202,9 +232,12 @@ class Remote:
         ) as answer:
             if answer.status_code >= 400:
                 raise refusal(answer)
+            yield "", "", {}
             fields: dict[str, str] = {}
             for line in answer.iter_lines():
-                if line:
+                if line.startswith(b":"):
+                    yield "", "", {}
+                elif line:
                     name, _, value = line.decode().partition(": ")
                     fields[name] = value
                 elif "data" in fields:
@@ -246,8 +279,23 @@ class Lines:
             self.best[key] = self.pick(value, self.best.get(key, value))
 
 
+def is_address(url: str) -> bool:
+    """Whether a URL leads to a server."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is no number, or a bracket that is not closed
+        return False
+
+
 def quoted(key: str) -> str:
-    """Return a job's key as a part of a path."""
+    """Return a job's key as a part of a path.
+
+    Raises:
+        JobNotFoundError: it would lead to another path, even so.
+    """
+    if "/" in key or not key.strip("."):
+        raise JobNotFoundError(f"no job is called {key!r}")
     return quote(key, safe="")
 
 
@@ -266,4 +314,8 @@ def refusal(answer: requests.Response) -> Exception:
     if code == "not-possible":
         return NotPossibleError(message)
     hint = "; GATETUNE_TOKEN holds the caller's" if code == "token-needed" else ""
-    return ServerError(f"{message}{hint}", asked_wrong=answer.status_code < 500)
+    return ServerError(
+        f"{message}{hint}",
+        asked_wrong=answer.status_code < 500,
+        final=answer.status_code in {401, 403},
+    )
