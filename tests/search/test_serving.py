@@ -5,59 +5,82 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 
 from search.home import Home
-from search.serving import HOST, ServingError, await_answer, free_port, serve
+from search.service import tracked
+from search.serving import HOST, PORTS_TRIED, ServingError, await_answer
+from search.serving import free_port as next_free_port
+from tests.servers import free_port
 
 
-def test_up_takes_the_next_free_port_answers_and_ends_on_ctrl_c(home: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        taken.listen()
-        first = taken.getsockname()[1]
+@contextmanager
+def taken(port: int) -> Iterator[int]:
+    """Take a port, 0 for any, and yield its number."""
+    with socket.socket() as holder:
+        holder.bind((HOST, port))
+        holder.listen()
+        yield holder.getsockname()[1]
+
+
+def answer_of(address: str) -> int:
+    """Return the status with which an address answers, once it does."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urlopen(address) as answer:  # noqa: S310 - our own
+                return int(answer.status)
+        except URLError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_up_takes_the_next_free_ports_answers_and_ends_on_ctrl_c(home: Path) -> None:
+    with taken(0) as first, taken(free_port()) as tracking_first:  # far from each other
         process = subprocess.Popen(
-            [sys.executable, "-m", "search", "up", "--port", str(first)],
+            [sys.executable, "-m", "search", "up", "--port", str(first),
+             "--mlflow-port", str(tracking_first)],
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.DEVNULL,
             text=True,
             env=os.environ | {"GATETUNE_HOME": str(home)},
-        )
+        )  # fmt: skip
         try:
             assert process.stdout is not None
-            line = process.stdout.readline()
-            address = line.split()[2]
-            assert str(home) in line
-            assert int(address.rpartition(":")[2]) > first
-            with urlopen(f"{address}/health") as answer:  # noqa: S310 - our own
-                assert answer.status == 200
+            service, tracking, state = (process.stdout.readline() for _ in range(3))
+            assert str(home) in state
+            addresses = [f"{line.split()[n]}/health" for line, n in ((service, 1), (tracking, 2))]
+            for address, port in zip(addresses, (first, tracking_first), strict=True):
+                assert port < int(address.split(":")[2].split("/")[0]) < port + PORTS_TRIED
+                assert answer_of(address) == 200
             process.send_signal(signal.SIGINT)
-            assert process.communicate(timeout=60)[0] == ""
+            assert process.communicate(timeout=120)[0] == ""
             assert process.returncode == 0
-            with pytest.raises(OSError, match="refused"):
-                urlopen(f"{address}/health")  # noqa: S310 - our own
+            for address in addresses:
+                with pytest.raises(OSError, match="refused"):
+                    urlopen(address)  # noqa: S310 - our own
         finally:
-            process.kill()
+            process.terminate()
+            process.communicate()
 
 
-def test_a_server_elsewhere_is_named_and_none_started(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_server_elsewhere_is_left_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
-    assert serve(Home.from_environment(), 5000, lambda: None) == 0
-    assert "http://mlflow.example:5000" in capsys.readouterr().out
+    with tracked(Home.from_environment(), 5000) as server:
+        assert server is None
     assert not home.exists()
 
 
 def test_no_free_port() -> None:
-    with socket.socket() as taken:
-        taken.bind((HOST, 65535))
-        taken.listen()
-        with pytest.raises(ServingError, match="no free port among 65535"):
-            free_port(65535)
+    with taken(65535), pytest.raises(ServingError, match="no free port among 65535"):
+        next_free_port(65535)
 
 
 def test_a_server_that_ends_at_once_is_reported_with_its_log() -> None:
