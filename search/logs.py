@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 FIELDS = {"levelname": "level", "name": "logger"}
@@ -21,6 +22,7 @@ def write_json(level: int = logging.INFO, **fields: str) -> None:
             "%(levelname)s %(name)s %(message)s",
             rename_fields=FIELDS,
             static_fields=fields,
+            reserved_attrs=[*RESERVED_ATTRS, "color_message"],  # uvicorn's, for terminals
             timestamp="time",
         )
     )

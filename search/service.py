@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -42,15 +43,27 @@ def up(home: Home, settings: Settings, tracking_port: int, console: Console) -> 
         console: where people read what is where.
 
     Raises:
+        SettingsError: a limit cannot be used; nothing was created.
         ServingError: it cannot be started.
         StoreError: the database cannot be used.
     """
+    limits = limits_of(home)
     if not console.is_terminal:
         write_json()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # uvicorn takes them while it runs, and raises them again once it has ended.
         signal.signal(number, signal.default_int_handler)
     home.create()
+    try:
+        return run(home, settings, limits, tracking_port, console)
+    except KeyboardInterrupt:
+        return 0
+
+
+def run(
+    home: Home, settings: Settings, limits: Limits, tracking_port: int, console: Console
+) -> int:
+    """Start every part, serve, and end them in reverse."""
     with ExitStack() as open_things:
         store = Store.open(home.database_url)
         open_things.callback(store.close)
@@ -62,18 +75,31 @@ def up(home: Home, settings: Settings, tracking_port: int, console: Console) -> 
         if settings.is_loopback:
             settings = replace(settings, port=free_port(settings.port))
         tracking = open_things.enter_context(tracked(home, tracking_port))
-        supervisor = Supervisor(store, drivers_of(home), limits_of(home))
+        supervisor = Supervisor(store, drivers_of(home), limits)
         open_things.enter_context(supervised(supervisor))
         service = Service(home, store, settings, lambda: troubles(supervisor, tracking))
         open_things.callback(service.close)
         threading.Thread(target=settle, args=(home,), name="settle", daemon=True).start()
-        say(console, home, settings, tracking)
-        return serve(service, settings)
+        return serve(service, settings, lambda: say(console, home, settings, tracking))
 
 
-def serve(service: Service, settings: Settings) -> int:
+class Server(uvicorn.Server):
+    """Says that it answers once it does."""
+
+    def __init__(self, config: uvicorn.Config, say: Callable[[], None]) -> None:
+        super().__init__(config)
+        self.say = say
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer."""
+        await super().startup(sockets)
+        if self.started:
+            self.say()
+
+
+def serve(service: Service, settings: Settings, say: Callable[[], None]) -> int:
     """Answer requests until a signal comes; uvicorn takes it, and lets answers end."""
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             create_app(service),
             host=settings.host,
@@ -83,12 +109,10 @@ def serve(service: Service, settings: Settings) -> int:
             server_header=False,
             # Streams never end by themselves.
             timeout_graceful_shutdown=2,
-        )
+        ),
+        say,
     )
-    try:
-        server.run()
-    except KeyboardInterrupt:
-        return 0
+    server.run()
     return 0 if server.started else 1
 
 

@@ -74,6 +74,8 @@ class SharedRay:
         command = [
             str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
             f"--port={self.port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false",
+            # Nobody is its client that way, but two Rays must not want the same port.
+            f"--ray-client-server-port={free_port(self.port + 1)}",
             f"--temp-dir={SESSIONS}", "--disable-usage-stats",
         ]  # fmt: skip
         if self.cpus is not None:

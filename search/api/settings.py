@@ -39,7 +39,7 @@ class Settings:
         """
         named = [name.strip() for name in os.environ.get("GATETUNE_HOSTS", "").split(",")]
         hosts = (*LOOPBACK, host, socket.gethostname(), *filter(None, named))
-        secure = os.environ.get("GATETUNE_SECURE", "no")
+        secure = os.environ.get("GATETUNE_SECURE") or "no"
         if secure not in {"yes", "no"}:
             raise SettingsError(f"GATETUNE_SECURE must be yes or no, but got {secure!r}")
         upload = count("GATETUNE_MAX_UPLOAD_MB", 1024) or 1024

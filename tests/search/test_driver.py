@@ -284,6 +284,22 @@ def test_a_job_of_the_queue_outlives_its_ray(
     assert (parent.status, parent.tag) == SHOWN_OF_JOB[status]
 
 
+@pytest.mark.parametrize(
+    ("supervised", "stop_requested", "status"),
+    [(True, False, "queued"), (True, True, "stopped"), (False, False, "stopped")],
+)
+def test_a_job_of_the_queue_goes_back_to_it_unless_a_stop_was_asked_for(
+    store: Store, supervised: bool, stop_requested: bool, status: str
+) -> None:
+    job_id = add_job(store, make_spec(), supervised=supervised)
+    with Lease(store, job_id) as lease:
+        with store.session() as session:
+            session.get_one(Job, job_id).stop_requested = stop_requested
+        ended, message = make_driver(store, lease).interrupted()
+    assert ended == status
+    assert ("resume" in str(message)) is (status == "stopped")
+
+
 def test_search_launch_runs_a_job_from_python(document: Path, home: Path) -> None:
     code = (
         "import sys, search\n"

@@ -329,6 +329,33 @@ class TestLocalDrivers:
             drivers.ready()
         drivers.close()
 
+    def test_the_end_asks_drivers_to_end_and_kills_those_that_do_not(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "python").write_text(FAKE_PYTHON)
+        (tmp_path / "python").chmod(0o755)
+        monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+        monkeypatch.setattr("search.drivers.PATIENCE_S", 0.5)
+        installation = Home.from_environment()
+        installation.create()
+        drivers = LocalDrivers(installation, None)
+        driving = {job_id: drivers.start(job_id, "claim") for job_id in ("tame", "deaf", "done")}
+        for job_id in driving:
+            log = home / "logs" / f"{job_id}-driver.log"
+            while "-m search.drive" not in log.read_text():
+                time.sleep(0.01)
+        assert driving["done"].process.wait() == 0
+        drivers.close()
+        codes = {job_id: one.process.returncode for job_id, one in driving.items()}
+        assert codes == {"tame": -signal.SIGTERM, "deaf": -signal.SIGKILL, "done": 0}
+        drivers.close()
+
+
+FAKE_PYTHON = """#!/bin/sh
+test $3 = deaf && trap "" TERM
+echo "$@"
+test $3 = done || exec sleep 300
+"""
 
 FAKE_RAY = """#!/bin/sh
 echo "$@"
@@ -435,7 +462,7 @@ class Service:
         while not done():
             assert time.monotonic() < deadline, [self.shown(one) for one in self.supervisor.started]
             self.supervisor.step()
-            time.sleep(0.1)
+            time.sleep(0.5)
 
     def has_ended(self, job_id: str) -> bool:
         job = read(self.store, job_id)
@@ -468,12 +495,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def test_two_jobs_share_one_ray_and_a_killed_driver_is_followed_by_another(
     service: Service,
 ) -> None:
-    first, second = service.submit("first", trials=2), service.submit("second", trials=5)
+    first, second = service.submit("first", trials=1), service.submit("second", trials=3)
     service.step_until(lambda: service.shown(second)["trials"]["complete"] >= 1)
     os.kill(service.driver(second), signal.SIGKILL)
     service.step_until(lambda: service.has_ended(first) and service.has_ended(second))
     assert sorted(service.drivers.ids) == [first, second, second]
-    for job_id, trials in ((first, 2), (second, 5)):
+    for job_id, trials in ((first, 1), (second, 3)):
         shown = service.shown(job_id)
         assert shown["status"] == "finished", shown["message"]
         assert shown["trials"]["complete"] == shown["trials"]["total"] == trials
@@ -483,18 +510,7 @@ def test_two_jobs_share_one_ray_and_a_killed_driver_is_followed_by_another(
     report = doctor(service.home, None, repair=False, quiet=True)
     assert {job.id for job in report.jobs} == {first, second}
     assert report.agree, report.as_json()
-
-
-def test_the_end_of_the_service_puts_what_runs_back_into_the_queue(service: Service) -> None:
-    job_id = service.submit("third", trials=500)
-    service.step_until(lambda: service.shown(job_id)["trials"]["complete"] >= 1)
     service.drivers.close()
-    job = read(service.store, job_id)
-    assert (job.status, job.supervised, job.lease_owner, job.slots) == ("queued", True, None, None)
-    assert job.message == "its driver was ended, it goes on when the queue comes to it"
-    trials = service.shown(job_id)["trials"]
-    assert trials["running"] == 0
-    assert trials["complete"] + trials["waiting"] == trials["total"]
     left = [p for p in processes() if p.has_setting(f"GATETUNE_HOME={service.home.path}")]
     deadline = time.monotonic() + 30
     while any(process.is_alive for process in left):
