@@ -16,7 +16,9 @@ from search.fetching import FILES, champion_folder
 from search.home import Home
 from search.lease import Lease
 from search.store import Store
+from search.tokens import ROLES, Principal, Role, verify
 from tests.search.conftest import DOCUMENT, add_job, finish_job, make_spec
+from tests.search.installations import installed
 from tests.servers import free_port
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)  # type: ignore[union-attr]
@@ -206,6 +208,8 @@ READERS = [
     ["show", "tiny"],
     ["trials", "tiny"],
     ["fetch", "tiny", "--to", "model"],
+    ["delete", "tiny"],
+    ["doctor", "tiny"],
 ]
 
 
@@ -252,11 +256,205 @@ class TestFinishedJob:
     def test_it_is_shown_and_listed(self, finished: Path) -> None:
         shown = json.loads(call("show", "tiny", "--json").stdout)
         assert (shown["id"], shown["status"]) == ("tiny-0001", "finished")
-        assert json.loads(call("jobs", "--json").stdout) == [shown]
+        (listed,) = json.loads(call("jobs", "--json").stdout)
+        assert {name: shown[name] for name in listed.keys() & shown.keys()} == {
+            name: listed[name] for name in listed.keys() & shown.keys()
+        }
+        assert listed["confirmed_mean"] == shown["confirmed"]["validation_mean"]
         assert json.loads(call("trials", "tiny", "--json").stdout) == []
         assert call("show", "tiny").stdout.startswith("tiny-0001  finished  3:07 min")
         assert "tiny-0001" in call("jobs").stdout
         assert "best epoch" in call("trials", "tiny").stdout
+
+
+@pytest.fixture
+def several(home: Path) -> Path:
+    """An installation with jobs of several names, owners and states."""
+    found = Home.from_environment()
+    found.create()
+    opened = Store.open(found.database_url)
+    for number, (name, owner, status) in enumerate(
+        [("rows", "ada", "stopped"), ("rows", "bob", "failed"), ("walks", "ada", "failed")]
+    ):
+        add_job(
+            opened, make_spec(f"name={name}"), f"{name}-{number}", owner=owner, status=status,
+            created_at=float(number),
+        )  # fmt: skip
+    opened.close()
+    return home
+
+
+class TestJobs:
+    @pytest.mark.parametrize(
+        ("filters", "ids"),
+        [
+            ([], ["walks-2", "rows-1", "rows-0"]),
+            (["--status", "failed"], ["walks-2", "rows-1"]),
+            (["--name", "rows"], ["rows-1", "rows-0"]),
+            (["--owner", "ada"], ["walks-2", "rows-0"]),
+            (["--name", "rows", "--owner", "ada"], ["rows-0"]),
+            (["--status", "queued"], []),
+            (["--owner", "nobody"], []),
+            (["--limit", "1"], ["walks-2"]),
+        ],
+        ids=" ".join,
+    )
+    def test_filters(self, several: Path, filters: list[str], ids: list[str]) -> None:
+        result = call("jobs", *filters, "--json")
+        assert (result.exit_code, [job["id"] for job in json.loads(result.stdout)]) == (0, ids)
+        shown = call("jobs", *filters).stdout
+        assert [name for name in ("walks-2", "rows-1", "rows-0") if name in shown] == ids
+
+    def test_that_there_are_more_is_said(self, several: Path) -> None:
+        assert "more" in call("jobs", "--limit", "2").stdout
+        assert "more" not in call("jobs", "--limit", "3").stdout
+
+    def test_an_unknown_status_names_those_that_there_are(self, several: Path) -> None:
+        refused(
+            call("jobs", "--status", "dead"),
+            "--status must be one of queued, running, stopped, failed, finished, but got 'dead'",
+        )
+
+    @pytest.mark.parametrize("limit", ["0", "1001", "x"])
+    def test_a_limit_that_is_none(self, several: Path, limit: str) -> None:
+        result = call("jobs", "--limit", limit)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "--limit" in result.stderr
+
+
+class TestDelete:
+    @pytest.fixture
+    def tracked(self, home: Path) -> Path:
+        """An installation with a real MLflow and a job that has ended."""
+        opened = Store.open(installed().database_url)
+        add_job(opened, make_spec(), status="stopped")
+        opened.close()
+        return home
+
+    def test_a_job_is_deleted_for_good(self, tracked: Path) -> None:
+        result = call("delete", "tiny-0001")
+        assert (result.exit_code, result.stdout) == (0, "job tiny-0001 is deleted\n")
+        assert json.loads(call("jobs", "--json").stdout) == []
+        refused(call("delete", "tiny-0001"), "no job is called 'tiny-0001'; there are none yet")
+
+    def test_programs_are_told_what_was_deleted(self, tracked: Path) -> None:
+        result = call("delete", "tiny-0001", "--json")
+        assert (result.exit_code, json.loads(result.stdout)) == (0, {"deleted": "tiny-0001"})
+
+    def test_a_name_will_not_do(self, tracked: Path) -> None:
+        refused(call("delete", "tiny"), "to delete it, name the job by its id: tiny-0001")
+        assert len(json.loads(call("jobs", "--json").stdout)) == 1
+
+    def test_a_job_that_runs_is_stopped_first(
+        self, home: Path, owned: Callable[..., Lease]
+    ) -> None:
+        found = Home.from_environment()
+        found.create()
+        opened = Store.open(found.database_url)
+        owned(opened, make_spec())
+        refused(call("delete", "tiny-0001"), "is running; `gatetune stop tiny-0001` comes first")
+        opened.close()
+
+
+@pytest.mark.parametrize("command", ["launch", "resume"])
+def test_a_job_of_this_process_cannot_be_detached(
+    finished: Path, document: Path, command: str
+) -> None:
+    refused(
+        call(command, "job.yaml" if command == "launch" else "tiny", "--detach"),
+        "--detach needs a service that runs the job: `gatetune up`, then --server URL",
+    )
+    assert len(json.loads(call("jobs", "--json").stdout)) == 1
+
+
+def test_a_detached_launch_makes_no_installation(home: Path, document: Path) -> None:
+    refused(call("launch", "job.yaml", "--detach"), "--detach needs a service")
+    assert not home.exists()
+
+
+def test_an_empty_server_is_none(finished: Path) -> None:
+    result = CliRunner().invoke(app, ["show", "tiny", "--json"], env={"GATETUNE_SERVER": ""})
+    assert (result.exit_code, json.loads(result.stdout)["id"]) == (0, "tiny-0001")
+
+
+class TestTokens:
+    def known(self, secret: str) -> Principal | None:
+        """Return whose token a service of this installation would take it for."""
+        opened = Store.open(Home.from_environment().database_url)
+        try:
+            return verify(opened, secret)
+        finally:
+            opened.close()
+
+    def listed(self) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = json.loads(call("token", "list", "--json").stdout)
+        return found
+
+    @pytest.mark.parametrize("command", ["create", "list", "revoke"])
+    def test_every_command_has_an_example(self, command: str) -> None:
+        result = call("token", command, "--help")
+        assert result.exit_code == 0
+        assert f"Example: gatetune token {command}" in result.stdout
+
+    def test_a_secret_is_all_that_is_printed(self, home: Path) -> None:
+        result = call("token", "create", "--owner", "ada")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert self.known(result.stdout.strip()) == Principal("ada", "launch")
+
+    @pytest.mark.parametrize("role", ROLES)
+    def test_programs_are_told_all(self, home: Path, role: Role) -> None:
+        made = json.loads(
+            call("token", "create", "--owner", "ada", "--role", role, "--json").stdout
+        )
+        assert (made["owner"], made["role"]) == ("ada", role)
+        assert self.known(made["token"]) == Principal("ada", role)
+        assert [one["id"] for one in self.listed()] == [made["id"]]
+
+    def test_the_first_one_may_be_made_before_anything_else(self, home: Path) -> None:
+        result = call("token", "create", "--role", "admin")
+        assert self.known(result.stdout.strip()) == Principal("admin", "admin")
+
+    def test_a_list_has_no_secrets(self, home: Path) -> None:
+        secrets = [
+            call("token", "create", "--owner", name).stdout.strip() for name in ("ada", "bob")
+        ]
+        plain, found = call("token", "list").stdout, call("token", "list", "--json").stdout
+        for secret, one in zip(secrets, self.listed(), strict=True):
+            assert one.keys() == {"id", "owner", "role", "created_at", "revoked_at"}
+            assert str(one["owner"]) in plain
+            assert str(one["id"]) in plain
+            assert secret.split("_", 2)[2] not in plain + found
+
+    def test_no_tokens_are_an_empty_list(self, home: Path) -> None:
+        assert self.listed() == []
+        assert call("token", "list").exit_code == 0
+
+    def test_a_revoked_one_is_useless_and_stays_in_the_list(self, home: Path) -> None:
+        made, other = (json.loads(call("token", "create", "--json").stdout) for _ in range(2))
+        result = call("token", "revoke", made["id"])
+        assert result.stdout == f"token {made['id']} of admin is revoked\n"
+        assert self.known(made["token"]) is None
+        assert self.known(other["token"]) is not None
+        again = json.loads(call("token", "revoke", made["id"], "--json").stdout)
+        revoked = {one["id"]: one["revoked_at"] for one in self.listed()}
+        assert revoked == {made["id"]: again["revoked_at"], other["id"]: None}
+
+    @pytest.mark.parametrize(
+        ("arguments", "fault"),
+        [
+            (["create", "--role", "lanch"], "--role must be one of view, launch, admin, but got"),
+            (["create", "--role", "lanch"], "(did you mean launch?)"),
+            (["create", "--owner", ""], "--owner must be 1 to 64 of letters, digits and . _ @ -"),
+            (["create", "--owner", "a b"], "--owner must be 1 to 64 of letters"),
+            (["create", "--owner", "a\nb"], "--owner must be 1 to 64 of letters"),
+            (["create", "--owner", "a" * 65], "--owner must be 1 to 64 of letters"),
+            (["revoke", "00000000"], "no token has the id '00000000'; `gatetune token list` has"),
+            (["revoke", "a\0"], "no token has the id"),
+        ],
+    )
+    def test_a_request_that_is_wrong(self, home: Path, arguments: list[str], fault: str) -> None:
+        refused(call("token", *arguments), fault)
+        assert self.listed() == []
 
 
 def test_a_job_that_another_driver_runs_cannot_be_resumed(
