@@ -223,7 +223,7 @@ def an_epoch_of_no_trial(patient: Patient) -> None:
     with patient.store.engine.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO journal SELECT study, 77, epoch, job_id, time_ms, metrics, verdict, "
-            "pruner, 1 FROM journal WHERE trial = 2 AND study = ?",
+            "pruner, 1, revision FROM journal WHERE trial = 2 AND study = ?",
             (JOB,),
         )
     patient.tracking.create(NewRun((JOB, 77), "no trial's", 1, None))
@@ -235,7 +235,7 @@ def an_epoch_that_the_study_does_not_know(patient: Patient) -> None:
     with patient.store.engine.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO journal SELECT study, trial, 2, job_id, time_ms, metrics, 'continue', "
-            "pruner, 0 FROM journal WHERE trial = 2 AND study = ?",
+            "pruner, 0, revision FROM journal WHERE trial = 2 AND study = ?",
             (JOB,),
         )
 
