@@ -129,7 +129,12 @@ def test_owner_and_key_are_told_apart(store: Store) -> None:
     assert submit(store, SPEC, DOCUMENT, owner="adab", key="k")[1]
 
 
-def test_one_request_sent_by_many_at_once_makes_one_job(store: Store) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_one_request_sent_by_many_at_once_makes_one_job(
+    request: pytest.FixtureRequest, database: str
+) -> None:
+    store = Store.open(request.getfixturevalue(f"{database}_url"))
+
     def send(_: int) -> tuple[str, bool]:
         job, is_new = submit(store, SPEC, DOCUMENT, owner="ada", key="k")
         return job.id, is_new
@@ -139,6 +144,7 @@ def test_one_request_sent_by_many_at_once_makes_one_job(store: Store) -> None:
     assert len({job_id for job_id, _ in made}) == 1
     assert sorted(is_new for _, is_new in made) == [False] * 7 + [True]
     assert number_of_jobs(store) == 1
+    store.close()
 
 
 def test_two_jobs_that_draw_one_id_at_the_same_moment_are_two(

@@ -1,7 +1,9 @@
 """The service, served for real on loopback: what the tests of REST and of its client talk to."""
 
+import http.client
 import logging
 import queue
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +63,15 @@ class Served:
         where = path if path.startswith(ROOTS) else f"/api/v1{path}"
         prepared.url = f"{self.url}{where}{'?' if query else ''}{query}"
         return self.client.send(prepared, timeout=TIMEOUT_S, stream=stream)
+
+    def raw(self, request: bytes) -> tuple[int, bytes]:
+        """Send bytes on a connection of their own, and return status and body of the answer."""
+        host, port = self.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=TIMEOUT_S) as connection:
+            connection.sendall(request)
+            with http.client.HTTPResponse(connection) as answer:
+                answer.begin()
+                return answer.status, answer.read()
 
     def get(self, path: str, **given: Any) -> Any:
         """Return the JSON that a path answers with, which must be a success."""

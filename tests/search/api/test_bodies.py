@@ -45,6 +45,15 @@ def test_a_body_that_is_too_long(
     )
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/jobs"), ("PUT", "/data/new.npz")])
+def test_nobody_has_to_send_what_is_too_long(narrow: World, method: str, path: str) -> None:
+    head = f"{method} /api/v1{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999999\r\n"
+    kind = "json" if method == "POST" else "octet-stream"
+    request = f"{head}Content-Type: application/{kind}\r\nConnection: close\r\n\r\n"
+    status, body = narrow.served.raw(request.encode())
+    assert (status, json.loads(body)["error"]["code"]) == (413, "too-large")
+
+
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_body_as_long_as_may_be(narrow: World, announced: bool) -> None:
     document = json.dumps({"document": DOCUMENT})

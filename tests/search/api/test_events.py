@@ -160,6 +160,13 @@ class TestFinishedJob:
         assert stream(told) == whole
 
 
+def test_a_batch_bounds_what_is_read_at_once(told: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH", 3)
+    first, ended = module.news(told.service, TOLD, -1)
+    assert [kind for _, kind, _ in first].count("epoch") == 3
+    assert ended
+
+
 def test_epochs_of_one_commit_are_told_together(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,12 @@ from tests.search.api.stories import SPEC, TOLD, begin, end
 from tests.search.conftest import DOCUMENT, add_job, make_spec, open_study, train
 from tests.servers import free_port
 
+JOB = {
+    "id": "x",
+    "objective": {"metric": "val_loss", "direction": "minimize"},
+    "trials": {"budget": 1},
+}
+
 
 def call(*arguments: str) -> Result:
     return CliRunner().invoke(app, arguments)
@@ -142,6 +148,24 @@ class TestFollow:
         with pytest.raises(ServerError, match="the token is not valid"):
             scripted(iter([1.0, revoked]))
 
+    def test_a_stream_is_taken_up_after_the_last_id_that_it_gave(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        remote = Remote("http://127.0.0.1:1", None)
+        asked: list[str | None] = []
+
+        def events(_: str, since: str | None) -> Iterator[tuple[str, str, dict[str, Any]]]:
+            asked.append(since)
+            yield from (("", "", {}), (str(len(asked)), "", {}), ("", "", {}))
+            if len(asked) < 3:
+                raise requests.ConnectionError("broken")
+
+        monkeypatch.setattr(remote, "events", events)
+        monkeypatch.setattr(remote, "show", lambda _: {"status": "finished"})
+        remote.follow(JOB, Console(quiet=True))
+        remote.close()
+        assert asked == [None, "1", "2"]
+
     @pytest.fixture
     def scripted(
         self, monkeypatch: pytest.MonkeyPatch
@@ -165,10 +189,8 @@ class TestFollow:
             remote = Remote("http://127.0.0.1:1", None)
             monkeypatch.setattr(remote, "events", events)
             monkeypatch.setattr(remote, "show", lambda _: {"status": "finished"})
-            objective = {"metric": "val_loss", "direction": "minimize"}
-            job = {"id": "x", "objective": objective, "trials": {"budget": 1}}
             try:
-                return remote.follow(job, Console(quiet=True))
+                return remote.follow(JOB, Console(quiet=True))
             finally:
                 remote.close()
 

@@ -1,9 +1,7 @@
 """From where a request may come: hosts, other sites' pages, cookies; and headers of answers."""
 
-import http.client
 import json
 import re
-import socket
 from http.cookies import Morsel, SimpleCookie
 from pathlib import Path
 
@@ -59,28 +57,18 @@ def test_the_port_and_the_case_of_a_host_do_not_matter(network: World, host: str
     assert network.ask("viewer", "GET", "/jobs", headers={"Host": host}).status_code == 200
 
 
-def raw(served: Served, request: bytes) -> tuple[int, bytes]:
-    """Send bytes on a connection of their own, and return status and body of the answer."""
-    host, port = served.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(request)
-        with http.client.HTTPResponse(connection) as answer:
-            answer.begin()
-            return answer.status, answer.read()
-
-
 def test_a_request_without_a_host(network: World) -> None:
     before = network.served.state()
-    status, body = raw(network.served, b"GET /api/v1/jobs HTTP/1.0\r\n\r\n")
+    status, body = network.served.raw(b"GET /api/v1/jobs HTTP/1.0\r\n\r\n")
     assert (status, json.loads(body)["error"]["code"]) == (421, "foreign-host")
-    status, _ = raw(network.served, b"GET /api/v1/jobs HTTP/1.1\r\nConnection: close\r\n\r\n")
+    status, _ = network.served.raw(b"GET /api/v1/jobs HTTP/1.1\r\nConnection: close\r\n\r\n")
     assert status == 400
     assert network.served.state() == before
 
 
 def test_two_hosts_are_none(network: World) -> None:
     request = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n"
-    assert raw(network.served, request)[0] == 400
+    assert network.served.raw(request)[0] == 400
 
 
 FOREIGN = [
