@@ -50,6 +50,18 @@ def delete_job(home: Home, store: Store, key: str) -> str:
     return job.id
 
 
+def delete_by_id(home: Home, store: Store, job_id: str) -> str:
+    """Delete the job that a person named; see `delete_job`.
+
+    Raises:
+        NotPossibleError: ``job_id`` is a name, which may be another job's tomorrow.
+    """
+    job = find(store, job_id)
+    if job.id != job_id:
+        raise NotPossibleError(f"to delete it, name the job by its id: {job.id}")
+    return delete_job(home, store, job_id)
+
+
 def delete_tracked(home: Home, job: Job) -> None:
     """Delete the job's runs and its registered version, and the registered name with its last."""
     tracking = Tracking(home, job.id, job.name)

@@ -30,21 +30,14 @@ from search.champion import Result
 from search.lease import is_dead, live_status
 from search.store import Store, is_storable
 from search.tables import PARENT, Job, Run
+from search.trial import SHOWN
 
 MOST = 1000
 """Jobs on a page."""
 
 STATUSES = ("queued", "running", "stopped", "failed", "finished")
 
-STATE_OF_RUN = {
-    ("FINISHED", None): "complete",
-    ("KILLED", "pruned"): "pruned",
-    ("KILLED", "budget"): "pruned",
-    ("KILLED", "interrupted"): "waiting",
-    ("FAILED", "diverged"): "diverged",
-    ("FAILED", "failed"): "failed",
-    ("RUNNING", None): "running",
-}
+STATE_OF_RUN = {shown: "pruned" if state == "budget" else state for state, shown in SHOWN.items()}
 """A trial's state by what its run should show, which the study's own commits write."""
 
 # Optuna's tables, as far as a list needs them.

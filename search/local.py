@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from search import jobs, start
-from search.deletion import delete_job
+from search.deletion import delete_by_id
 from search.fetching import fetch_model
 from search.home import Home
 from search.listing import Wanted, page
@@ -85,15 +85,8 @@ class Local:
         return fetch_model(self.store, self.home, key, to)
 
     def delete(self, key: str) -> str:
-        """Delete a job.
-
-        Raises:
-            NotPossibleError: ``key`` is a name, which may be another job's tomorrow.
-        """
-        job = jobs.find(self.store, key)
-        if job.id != key:
-            raise jobs.NotPossibleError(f"to delete it, name the job by its id: {job.id}")
-        return delete_job(self.home, self.store, job.id)
+        """Delete a job."""
+        return delete_by_id(self.home, self.store, key)
 
     def doctor(self, key: str | None, *, repair: bool, quiet: bool) -> dict[str, Any]:
         """Examine jobs, with a bar that says how far the reading is."""

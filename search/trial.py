@@ -31,6 +31,16 @@ MLFLOW_STATUS = {
 }
 
 
+SHOWN = {
+    **{verdict.value: (status, verdict.value) for verdict, status in MLFLOW_STATUS.items()},
+    "complete": (MLFLOW_STATUS[Verdict.COMPLETE], None),
+    "failed": ("FAILED", "failed"),
+    "waiting": ("KILLED", "interrupted"),
+    "running": ("RUNNING", None),
+}
+"""For each state of a trial, MLflow's status of its run and the tag that says why."""
+
+
 SHOWN_OF_JOB = {
     "finished": ("FINISHED", None),
     "stopped": ("KILLED", "interrupted"),

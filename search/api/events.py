@@ -55,23 +55,32 @@ async def events(
     first, ended = await run_in_threadpool(news, service, one.id, since)
     if ended and not first:
         return Response(status_code=204)
-    return EventSourceResponse(follow(service, one.id, since), ping=PING_S)
+    return EventSourceResponse(follow(service, one.id, since, first), ping=PING_S)
 
 
-async def follow(service: Service, job_id: str, since: int) -> AsyncIterator[ServerSentEvent]:
-    """Yield the events of a job after a revision, until it has ended or is deleted."""
+async def follow(
+    service: Service, job_id: str, since: int, told: list[Event]
+) -> AsyncIterator[ServerSentEvent]:
+    """Yield the events of a job after a revision, until it has ended or is deleted.
+
+    Args:
+        service: where the job is.
+        job_id: the job.
+        since: the revision.
+        told: the first batch of them.
+    """
     while True:
+        for event in numbered(told):
+            yield event
+        if told:
+            since = told[-1][0]
+        await asyncio.sleep(0 if len(told) >= BATCH else LOOK_S)
         try:
-            found_events, ended = await run_in_threadpool(news, service, job_id, since)
+            told, ended = await run_in_threadpool(news, service, job_id, since)
         except (StoreError, LookupError):
             return  # the client comes back with the last id, and is told
-        for event in numbered(found_events):
-            yield event
-        if found_events:
-            since = found_events[-1][0]
-        elif ended:
+        if ended and not told:
             return
-        await asyncio.sleep(0 if len(found_events) >= BATCH else LOOK_S)
 
 
 def numbered(found_events: list[Event]) -> Iterator[ServerSentEvent]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from search import jobs, submission
 from search.api.context import Caller, In, Service, found, needs, owned
-from search.api.errors import DOCUMENTED, ApiError
+from search.api.errors import DOCUMENTED
 from search.api.models import (
     Deleted,
     DocumentRequest,
@@ -21,13 +21,12 @@ from search.api.models import (
     Status,
     TrialRow,
 )
-from search.deletion import delete_job
-from search.doctor.examination import Examiner, every_job
+from search.deletion import delete_by_id
+from search.doctor.examination import every_job, examining
 from search.doctor.treatment import doctor
 from search.listing import MOST, Wanted, page
 from search.outbox import read_epoch
 from search.queue import enqueue
-from search.storage import open_storage
 from search.tables import JournalRow
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"], responses=DOCUMENTED)
@@ -154,10 +153,8 @@ def resume(job: str, service: In, caller: Caller) -> dict[str, Any]:
 @router.delete("/jobs/{job}", response_model=Deleted, dependencies=[needs("launch")])
 def delete(job: str, service: In, caller: Caller) -> dict[str, str]:
     """Delete a job that has ended, with its runs, models, studies and files."""
-    one = owned(service, caller, job)
-    if one.id != job:
-        raise ApiError(409, "not-possible", f"to delete it, name the job by its id: {one.id}")
-    deleted = delete_job(service.home, service.store, one.id)
+    owned(service, caller, job)
+    deleted = delete_by_id(service.home, service.store, job)
     service.forget(deleted)
     return {"deleted": deleted}
 
@@ -189,12 +186,8 @@ def repair_all(service: In) -> dict[str, Any]:
 def examined(service: Service, job: str | None, *, repair: bool) -> dict[str, Any]:
     """Return what doctor says of a job, or of all."""
     ids = every_job(service.store) if job is None else [found(service, job).id]
-    optuna = open_storage(service.store)
-    try:
-        examiner = Examiner(service.home, service.store, optuna, lambda *_: None)
+    with examining(service.home, service.store) as examiner:
         return doctor(examiner, ids, repair=repair, everything=job is None).as_json()
-    finally:
-        optuna.engine.dispose()
 
 
 def finite(values: dict[str, float]) -> dict[str, float | None]:

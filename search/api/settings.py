@@ -2,7 +2,7 @@
 
 import os
 import socket
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from search.home import SettingsError
 from search.limits import count
@@ -27,7 +27,7 @@ class Settings:
     """Of one owner, and of one address that has no token yet."""
     refusals_a_minute: int = 30
     """Of one address: wrong tokens."""
-    secure: bool = field(default=False)
+    secure: bool = False
     """Whether people come through HTTPS, so that cookies are sent nowhere else."""
 
     @classmethod

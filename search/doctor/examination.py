@@ -1,8 +1,8 @@
 """Looks at jobs from all sides, and says whether all agree."""
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -26,6 +26,7 @@ from search.handover import TROUBLE
 from search.home import Home
 from search.lease import driver_is_alive
 from search.start import TrackingUnreachableError, check_tracking
+from search.storage import open_storage
 from search.store import Store, StoreError, undelivered
 from search.tables import Job
 
@@ -159,6 +160,16 @@ class Examiner:
     def installation(self) -> list[Finding]:
         """Return what is wrong with what belongs to no job."""
         return list(examine_foreign(self.home, partial(every_job, self.store)))
+
+
+@contextmanager
+def examining(home: Home, store: Store, watch: Watch = lambda *_: None) -> Iterator[Examiner]:
+    """Yield an examiner of an installation, with a storage of Optuna's that is closed then."""
+    optuna = open_storage(store)
+    try:
+        yield Examiner(home, store, optuna, watch)
+    finally:
+        optuna.engine.dispose()
 
 
 def every_job(store: Store) -> list[str]:

@@ -15,16 +15,7 @@ from search.document import flatten
 from search.labels import run_name
 from search.spec import JobSpec
 from search.tables import PARENT, Run
-from search.trial import MLFLOW_STATUS, SHOWN_OF_JOB, Verdict, state_of
-
-SHOWN = {
-    **{verdict.value: (status, verdict.value) for verdict, status in MLFLOW_STATUS.items()},
-    "complete": (MLFLOW_STATUS[Verdict.COMPLETE], None),
-    "failed": ("FAILED", "failed"),
-    "waiting": ("KILLED", "interrupted"),
-    "running": ("RUNNING", None),
-}
-"""For each state of a trial, MLflow's status of its run and the tag that says why."""
+from search.trial import SHOWN, SHOWN_OF_JOB, state_of
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from search.doctor.examination import Examiner, Report, every_job
+from search.doctor.examination import Report, every_job, examining
 from search.doctor.treatment import doctor
 from search.home import Home
 from search.jobs import find
 from search.start import open_existing
-from search.storage import open_storage
 from search.store import Store
 
 MOST = 50
@@ -28,23 +27,19 @@ def run(home: Home, key: str | None, *, repair: bool, quiet: bool) -> Report:
     if key is None and not Store.exists(home.database_url):
         return Report()
     store = open_existing(home)
-    optuna = None
     columns = (TextColumn("reading MLflow: {task.description}"), BarColumn(), MofNCompleteColumn())
     shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
     try:
         ids = every_job(store) if key is None else [find(store, key).id]
-        optuna = open_storage(store)
         with shown:
             task = shown.add_task("", total=None)
 
             def watch(job_id: str, done: int, total: int) -> None:
                 shown.update(task, description=job_id, completed=done, total=total)
 
-            examiner = Examiner(home, store, optuna, watch)
-            return doctor(examiner, ids, repair=repair, everything=key is None)
+            with examining(home, store, watch) as examiner:
+                return doctor(examiner, ids, repair=repair, everything=key is None)
     finally:
-        if optuna is not None:
-            optuna.engine.dispose()
         store.close()
 
 

@@ -4,12 +4,11 @@ import time
 
 from sqlalchemy import select
 
-from search.doctor.examination import Examiner, JobReport
+from search.doctor.examination import JobReport, examining
 from search.doctor.treatment import treat
 from search.home import Home
 from search.lease import driver_is_alive
 from search.queue import OPEN
-from search.storage import open_storage
 from search.store import Store, undelivered
 from search.tables import Job
 
@@ -28,12 +27,8 @@ def settle(home: Home) -> list[JobReport]:
         waiting = unsettled(store)
         if not waiting:
             return []
-        optuna = open_storage(store)
-        try:
-            examiner = Examiner(home, store, optuna, lambda *_: None)
+        with examining(home, store) as examiner:
             return [treat(examiner, job_id) for job_id in waiting]
-        finally:
-            optuna.engine.dispose()
     finally:
         store.close()
 

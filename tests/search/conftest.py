@@ -124,6 +124,21 @@ def postgres_url(postgres: str) -> str:
     return postgres
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> str:
+    """An empty database, on each kind of server that it may live in."""
+    found: str = request.getfixturevalue(f"{request.param}_url")
+    return found
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Store]:
+    """Gatetune's tables in it."""
+    store = Store.open(url)
+    yield store
+    store.close()
+
+
 @pytest.fixture
 def store(sqlite_url: str) -> Iterator[Store]:
     opened = Store.open(sqlite_url)

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -55,19 +54,11 @@ def take_over(store: Store) -> None:
         session.execute(update(Job).values(lease_owner="elsewhere:1:2:ab", lease_until=9e9))
 
 
-class LeaseSuite:
-    """Inherit and override `url`."""
-
+class TestOnEveryDatabase:
     @pytest.fixture
-    def url(self) -> str:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def opened(self, url: str) -> Iterator[Store]:
-        store = Store.open(url)
-        add_job(store, make_spec())
-        yield store
-        store.close()
+    def opened(self, opened: Store) -> Store:
+        add_job(opened, make_spec())
+        return opened
 
     def test_of_drivers_that_race_one_wins(self, opened: Store) -> None:
         drivers = 6
@@ -161,18 +152,6 @@ class LeaseSuite:
             take_over(opened)
             assert lease.lost.wait(10)
         assert row(opened).lease_owner == "elsewhere:1:2:ab"
-
-
-class TestOnSQLite(LeaseSuite):
-    @pytest.fixture
-    def url(self, sqlite_url: str) -> str:
-        return sqlite_url
-
-
-class TestOnPostgreSQL(LeaseSuite):
-    @pytest.fixture
-    def url(self, postgres_url: str) -> str:
-        return postgres_url
 
 
 def test_this_process_is_alive_and_its_number_alone_is_not_enough() -> None:

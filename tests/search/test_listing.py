@@ -50,19 +50,7 @@ def ids(store: Store, **wanted: Any) -> list[str]:
     return [job["id"] for job in pages(store, Wanted(**wanted))]
 
 
-class ListingSuite:
-    """Inherit and override `url`."""
-
-    @pytest.fixture
-    def url(self) -> str:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def opened(self, url: str) -> Iterator[Store]:
-        store = Store.open(url)
-        yield store
-        store.close()
-
+class TestOnEveryDatabase:
     @pytest.fixture
     def study_of(self, opened: Store) -> Iterator[Callable[..., JobStudy]]:
         """Makes a job and opens its study, as its driver does."""
@@ -309,15 +297,3 @@ class ListingSuite:
         assert jobs[0]["trials"]["complete"] == 1
         assert cursor is not None
         assert len(sent) <= 6
-
-
-class TestOnSQLite(ListingSuite):
-    @pytest.fixture
-    def url(self, sqlite_url: str) -> str:
-        return sqlite_url
-
-
-class TestOnPostgreSQL(ListingSuite):
-    @pytest.fixture
-    def url(self, postgres_url: str) -> str:
-        return postgres_url

@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -94,19 +93,7 @@ def claim_all(store: Store, limits: Limits = Limits(), now: float | None = None)
     return claimed
 
 
-class QueueSuite:
-    """Inherit and override `url`."""
-
-    @pytest.fixture
-    def url(self) -> str:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def opened(self, url: str) -> Iterator[Store]:
-        store = Store.open(url)
-        yield store
-        store.close()
-
+class TestOnEveryDatabase:
     # -- which job is next -------------------------------------------------------------------------
 
     def test_dead_drivers_jobs_come_first_then_priority_then_age(self, opened: Store) -> None:
@@ -400,15 +387,3 @@ class QueueSuite:
         with pytest.raises(NotPossibleError, match="job one is finished; there is nothing to res"):
             enqueue(opened, "one")
         assert read(opened, "one").status == "finished"
-
-
-class TestOnSQLite(QueueSuite):
-    @pytest.fixture
-    def url(self, sqlite_url: str) -> str:
-        return sqlite_url
-
-
-class TestOnPostgreSQL(QueueSuite):
-    @pytest.fixture
-    def url(self, postgres_url: str) -> str:
-        return postgres_url

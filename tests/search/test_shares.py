@@ -250,19 +250,7 @@ def test_drivers_whose_views_lag_never_run_more_than_there_is(
         assert limits.owner_trials is None or max(running.values()) <= limits.owner_trials
 
 
-class ShareSuite:
-    """Inherit and override `url`."""
-
-    @pytest.fixture
-    def url(self) -> str:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def opened(self, url: str) -> Iterator[Store]:
-        store = Store.open(url)
-        yield store
-        store.close()
-
+class TestOnEveryDatabase:
     def test_two_jobs_come_to_equal_shares_as_trials_end(self, opened: Store) -> None:
         first = pretend(opened, "first", FREE, cpus=1, cluster=4)
         first.turn()
@@ -351,15 +339,3 @@ class ShareSuite:
         assert one.share.of(4, 1, 0) == 4
         one.share.next_look = 0.0
         assert one.share.of(4, 1, 0) == 1
-
-
-class TestOnSQLite(ShareSuite):
-    @pytest.fixture
-    def url(self, sqlite_url: str) -> str:
-        return sqlite_url
-
-
-class TestOnPostgreSQL(ShareSuite):
-    @pytest.fixture
-    def url(self, postgres_url: str) -> str:
-        return postgres_url

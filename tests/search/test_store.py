@@ -1,7 +1,6 @@
 """Our tables, on every database that they may live in."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,19 +27,7 @@ def test_head_is_the_newest_script() -> None:
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 
-class StoreSuite:
-    """Inherit and override `url`."""
-
-    @pytest.fixture
-    def url(self) -> str:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def opened(self, url: str) -> Iterator[Store]:
-        store = Store.open(url)
-        yield store
-        store.close()
-
+class TestOnEveryDatabase:
     def test_migrations_make_the_tables_of_the_models(self, opened: Store) -> None:
         with opened.engine.connect() as connection:
             context = MigrationContext.configure(
@@ -128,18 +115,6 @@ class StoreSuite:
                 session.add_all([run, epoch])
         assert count_undelivered(opened, job_id) == 2 + 1
         assert count_undelivered(opened, "other") == 0
-
-
-class TestOnSQLite(StoreSuite):
-    @pytest.fixture
-    def url(self, sqlite_url: str) -> str:
-        return sqlite_url
-
-
-class TestOnPostgreSQL(StoreSuite):
-    @pytest.fixture
-    def url(self, postgres_url: str) -> str:
-        return postgres_url
 
 
 def test_an_unreachable_server_is_named_without_its_password() -> None:

@@ -24,19 +24,7 @@ def metrics(value: float) -> dict[str, float]:
     return {"val_accuracy": value, "val_loss": 1 - value}
 
 
-class StudySuite:
-    """Inherit and override `url`."""
-
-    @pytest.fixture
-    def url(self) -> str:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def opened(self, url: str) -> Iterator[Store]:
-        store = Store.open(url)
-        yield store
-        store.close()
-
+class TestOnEveryDatabase:
     @pytest.fixture
     def lease(self, opened: Store, owned: Callable[[Store, JobSpec], Lease]) -> Lease:
         return owned(opened, make_spec())
@@ -296,15 +284,3 @@ class StudySuite:
                 select(JournalRow).where(JournalRow.trial == PARENT).order_by(JournalRow.epoch)
             ).all()
         assert [json.loads(row.metrics)["best_val_accuracy"] for row in rows] == [0.5, 0.5, 0.6]
-
-
-class TestOnSQLite(StudySuite):
-    @pytest.fixture
-    def url(self, sqlite_url: str) -> str:
-        return sqlite_url
-
-
-class TestOnPostgreSQL(StudySuite):
-    @pytest.fixture
-    def url(self, postgres_url: str) -> str:
-        return postgres_url

@@ -1,7 +1,5 @@
 """Whose token a text is, on every database that may hold it."""
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import select
 
@@ -18,19 +16,7 @@ from search.tokens import (
 )
 
 
-class TokenSuite:
-    """Inherit and override `url`."""
-
-    @pytest.fixture
-    def url(self) -> str:
-        raise NotImplementedError
-
-    @pytest.fixture
-    def opened(self, url: str) -> Iterator[Store]:
-        store = Store.open(url)
-        yield store
-        store.close()
-
+class TestOnEveryDatabase:
     @pytest.mark.parametrize("role", ["view", "launch", "admin"])
     def test_a_token_says_whose_it_is_and_what_it_allows(self, opened: Store, role: str) -> None:
         _, text = create(opened, "ann@example.org", role)
@@ -99,18 +85,6 @@ class TokenSuite:
             assert any_valid(opened)
             revoke(opened, token.id)
         assert not any_valid(opened)
-
-
-class TestOnSQLite(TokenSuite):
-    @pytest.fixture
-    def url(self, sqlite_url: str) -> str:
-        return sqlite_url
-
-
-class TestOnPostgreSQL(TokenSuite):
-    @pytest.fixture
-    def url(self, postgres_url: str) -> str:
-        return postgres_url
 
 
 @pytest.mark.parametrize(
