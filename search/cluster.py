@@ -103,20 +103,29 @@ def cluster(
 
 def sweep() -> None:
     """End and delete what the local Rays of drivers that were killed have left."""
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):  # another's process, or one that has just ended
-            if is_orphan(environment.read_bytes()):
-                os.kill(int(environment.parent.name), signal.SIGKILL)
+    for pid, owner in marked():
+        driver, _, born = owner.partition(":")
+        if birth(int(driver)) != born:
+            kill(pid)
     for session in SESSIONS.glob("session_*_*"):
-        pid = session.name.rpartition("_")[2]
-        if not session.is_symlink() and pid.isdecimal() and not Path("/proc", pid).exists():
+        starter = session.name.rpartition("_")[2]
+        if not session.is_symlink() and starter.isdecimal() and not Path("/proc", starter).exists():
             shutil.rmtree(session, ignore_errors=True)
 
 
-def is_orphan(environment: bytes) -> bool:
-    """Whether a process belongs to the local Ray of a driver that has ended."""
-    found = re.search(rb"(?:^|\0)%s=(\d+):(\d+)\0" % MARK.encode(), environment)
-    return found is not None and birth(int(found[1])) != found[2].decode()
+def marked() -> Iterator[tuple[int, str]]:
+    """Yield the processes of local Rays, and the driver of each as ``pid:birth``."""
+    mark = re.compile(rb"(?:^|\0)%s=(\d+:\d+)\0" % MARK.encode())
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # another's process, or one that has just ended
+            if found := mark.search(environment.read_bytes()):
+                yield int(environment.parent.name), found[1].decode()
+
+
+def kill(pid: int) -> None:
+    """Kill a process, unless it has ended."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def check_resources(spec: JobSpec) -> None:

@@ -5,14 +5,12 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
-from search.cluster import LOCAL, MARK, SESSIONS, ClusterError, sweep
+from search.cluster import LOCAL, MARK, SESSIONS, ClusterError, kill, marked, sweep
 from search.home import Home
 from search.lease import birth
 from search.serving import free_port
@@ -21,8 +19,6 @@ logger = logging.getLogger("gatetune.ray")
 
 FIRST_PORT = 26379
 START_S = 120.0
-END_S = 40.0
-"""How long Ray may take to end by itself before it is killed."""
 
 
 class SharedRay:
@@ -38,6 +34,7 @@ class SharedRay:
         self.cpus = cpus
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
+        self.owner = f"{os.getpid()}:{birth(os.getpid())}"
         self.token = secrets.token_hex(32)
         self.session: Path | None = None
         """Ray's own folder, which it never deletes."""
@@ -70,7 +67,6 @@ class SharedRay:
         # The drivers of a Ray that died must not find the next one at its address.
         self.port = free_port(max(FIRST_PORT, self.port + 1))
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        me = f"{os.getpid()}:{birth(os.getpid())}"
         command = [
             str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
             f"--port={self.port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false",
@@ -85,7 +81,7 @@ class SharedRay:
                 command,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                env=os.environ | self.environment | {MARK: me},
+                env=os.environ | self.environment | {MARK: self.owner},
                 start_new_session=True,
             )
         self.await_start(self.process)
@@ -106,14 +102,15 @@ class SharedRay:
         raise ClusterError(f"Ray does not start; see {self.log}")
 
     def end(self) -> None:
-        """End Ray and all of its processes."""
+        """Kill Ray and all of its processes: the drivers have ended, and it keeps nothing."""
         if self.process is None:
             return
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(END_S)
+        # Not its process group: workers have their own, and outlive the others by a moment.
+        while mine := [pid for pid, owner in marked() if owner == self.owner]:
+            for pid in mine:
+                kill(pid)
+            time.sleep(0.05)
+        self.process.wait()
         self.process = None
         if self.session is not None:
             shutil.rmtree(self.session, ignore_errors=True)

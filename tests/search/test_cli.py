@@ -1,8 +1,6 @@
 """The commands: help for each one, one message for each fault, JSON for programs."""
 
-import contextlib
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -492,15 +490,6 @@ def test_a_wrong_command_line(home: Path, arguments: list[str]) -> None:
     assert result.stdout == ""
     assert "Usage: " in result.stderr
     assert not home.exists()
-
-
-def test_up_needs_a_free_port(home: Path) -> None:
-    with socket.socket() as taken:
-        with contextlib.suppress(OSError):  # it is taken already
-            taken.bind(("127.0.0.1", 65535))
-        result = call("up", "--port", "65535")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("gatetune: no free port among 65535 to ")
 
 
 def test_a_file_that_is_no_database(home: Path) -> None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -208,3 +208,13 @@ def test_a_port_that_is_taken_is_passed_over(alone: list[Settings]) -> None:
     assert done.exit_code == 0
     assert port < alone[0].port < port + 20
     assert f"http://127.0.0.1:{alone[0].port} " in done.stdout
+
+
+def test_no_port_is_free(alone: list[Settings]) -> None:
+    with socket.socket() as taken:
+        with suppress(OSError):  # it is taken already
+            taken.bind(("127.0.0.1", 65535))
+        done = CliRunner().invoke(app, ["up", "--port", "65535"])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("gatetune: no free port among 65535 to ")
+    assert alone == []
