@@ -27,16 +27,13 @@ def check_baseline(
     entries: Sequence[Parameters], space: Space, training: Parameters, faults: list[str]
 ) -> None:
     """Add to ``faults`` why entries lie outside the space, and which are there twice."""
-    seen: list[Settings] = []
+    seen: dict[str, int] = {}
     for place, entry in enumerate(entries):
         where = f"baseline.{place}"
         split(entry, space, training, where, faults)
-        settings = Settings(**_any(training | entry))
-        if settings in seen:
-            faults.append(
-                f"{where}: entries must differ, but got baseline.{seen.index(settings)} again"
-            )
-        seen.append(settings)
+        first = seen.setdefault(Settings(**_any(training | entry)).model_dump_json(), place)
+        if first != place:
+            faults.append(f"{where}: entries must differ, but got baseline.{first} again")
 
 
 def split(

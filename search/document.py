@@ -2,8 +2,9 @@
 
 import copy
 import json
+import math
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,11 @@ Loader.add_implicit_resolver(
 def load_yaml(text: str, where: str) -> Any:
     """Return what ``text`` says; raise `SpecError` naming ``where`` if it is no YAML."""
     try:
-        value = yaml.load(text, Loader)  # noqa: S506 - derived from SafeLoader
-    except SpecError as error:
-        raise SpecError([f"{where}, {fault}" for fault in error.faults]) from None
+        loader = Loader(text)
+        node = loader.get_single_node()
+        if extent(node, {}) > MOST_VALUES:
+            raise SpecError([f"{where}: must hold at most {MOST_VALUES} values"])
+        return None if node is None else construct(loader, node, where)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         problem = (error.problem or "it is not").removeprefix("but ")
@@ -65,29 +68,45 @@ def load_yaml(text: str, where: str) -> Any:
         raise SpecError([f"{where}: must be YAML, but {reason}"]) from None
     except RecursionError:
         raise SpecError([f"{where}: must be YAML, but it is nested too deep"]) from None
-    except ValueError as error:  # a date such as 2024-13-45
+    except (ValueError, OverflowError) as error:  # 2024-13-45, or 1:1:1.5 with hundreds of parts
         raise SpecError([f"{where}: must be YAML, but {error}"]) from None
-    check_extent(value, where)
-    return value
 
 
-def check_extent(value: Any, where: str) -> None:
-    """Refuse what aliases blow up: a few lines can stand for billions of values.
+def construct(loader: Loader, node: yaml.Node, where: str) -> Any:
+    """Return what a document's root stands for; faults name ``where``."""
+    try:
+        return loader.construct_document(node)
+    except SpecError as error:
+        raise SpecError([f"{where}, {fault}" for fault in error.faults]) from None
 
-    Raises:
-        SpecError: there are more values than any job has.
+
+def extent(node: yaml.Node | None, known: dict[int, float]) -> float:
+    """Return how many values a node stands for; one that holds itself never ends.
+
+    Before anything is built: a few lines of aliases, and merges (`<<`) of merges above all, can
+    stand for billions of values.
+
+    Args:
+        node: a part of a document.
+        known: what was counted before, by the identity of the node.
     """
-    left = MOST_VALUES
-    inside = [value]
-    while inside:
-        one = inside.pop()
-        left -= 1
-        if left < 0:
-            raise SpecError([f"{where}: must hold at most {MOST_VALUES} values"])
-        if isinstance(one, dict):
-            inside += one.values()
-        elif isinstance(one, list):
-            inside += one
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = math.inf
+        known[id(node)] = 1 + sum(extent(one, known) for one in inside(node))
+    return known[id(node)]
+
+
+def inside(node: yaml.CollectionNode) -> Iterator[yaml.Node]:
+    """Yield the values of a list or mapping, and the keys that are no mere words."""
+    if isinstance(node, yaml.SequenceNode):
+        yield from node.value
+        return
+    for key, value in node.value:
+        if isinstance(key, yaml.CollectionNode):
+            yield key
+        yield value
 
 
 def load_document(text: str) -> Document:
@@ -160,7 +179,8 @@ def assign(node: Any, keys: Sequence[str], value: object, where: str) -> Any:
 
 def as_launched(text: str, overrides: Sequence[str]) -> str:
     """Return a document as the person wrote it, with what replaced parts of it."""
-    return "\n".join([text.rstrip("\n"), *(f"# --set {one}" for one in overrides)]) + "\n"
+    said = [f"# {line}" for one in overrides for line in f"--set {one}".splitlines()]
+    return "\n".join([text.rstrip("\n"), *said]) + "\n"
 
 
 def flatten(document: dict[str, Any], prefix: str = "") -> dict[str, str]:

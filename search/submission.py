@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import yaml
@@ -13,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from search import jobs
-from search.document import MOST_VALUES, as_launched
+from search.document import as_launched
 from search.faults import SpecError
 from search.spec import JobSpec, parse_job
 from search.store import Store
@@ -32,15 +30,9 @@ def read(document: str | dict[str, Any], overrides: Sequence[str]) -> tuple[JobS
     try:
         check_length(document, overrides)
         text = document if isinstance(document, str) else dumped(document)
-        check_extent(text, "the document")
-        for one in overrides:
-            path, _, value = one.partition("=")
-            check_extent(value, f"--set {path}")
         return parse_job(text, overrides), as_launched(text, overrides)
     except RecursionError:
         raise SpecError(["the document: is nested too deep"]) from None
-    except OverflowError as error:  # a number such as 1:1:1.5 with hundreds of parts
-        raise SpecError([f"the document: must be YAML, but {error}"]) from None
 
 
 def dumped(document: dict[str, Any]) -> str:
@@ -61,34 +53,6 @@ def check_length(document: str | dict[str, Any], overrides: Sequence[str]) -> No
         raise SpecError(
             [f"the document: must be at most {MOST_CHARACTERS} characters long, but has {length}"]
         )
-
-
-def check_extent(text: str, where: str) -> None:
-    """Refuse a short text that stands for billions of values.
-
-    Aliases are counted before anything is built: merges (`<<`) of merges are multiplied then.
-
-    Raises:
-        SpecError: to build it would take all of the memory.
-    """
-    try:
-        node = yaml.compose(text, yaml.SafeLoader)
-    except yaml.YAMLError:
-        return  # who reads it says what is wrong
-    if extent(node, {}) > MOST_VALUES:
-        raise SpecError([f"{where}: must hold at most {MOST_VALUES} values"])
-
-
-def extent(node: yaml.Node | None, known: dict[int, float]) -> float:
-    """Return how many values a node stands for; one that holds itself never ends."""
-    if not isinstance(node, yaml.CollectionNode):
-        return 1
-    if id(node) not in known:
-        known[id(node)] = math.inf
-        pairs = isinstance(node, yaml.MappingNode)
-        inside = chain.from_iterable(node.value) if pairs else node.value
-        known[id(node)] = 1 + sum(extent(one, known) for one in inside)
-    return known[id(node)]
 
 
 def submit(  # noqa: PLR0913 - what a job of the queue is made of

@@ -14,6 +14,13 @@ LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
 )
 """Nine lines that stand for a billion values."""
 
+MERGES = (
+    "[&0 {k: 1, l: 2}, "
+    + ", ".join(f"&{place + 1} {{<<: [{', '.join([f'*{place}'] * 10)}]}}" for place in range(9))
+    + "]"
+)
+"""Merges that make a billion pairs before they make one mapping."""
+
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(
@@ -22,6 +29,9 @@ LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
         (LAUGHS, f"must hold at most {MOST_VALUES} values"),
         ("a: &a [*a]", f"must hold at most {MOST_VALUES} values"),
         ("a: &a {b: *a}", f"must hold at most {MOST_VALUES} values"),
+        (MERGES, f"must hold at most {MOST_VALUES} values"),
+        (f"? {MERGES}\n: 1", f"must hold at most {MOST_VALUES} values"),
+        ("a: 1" + ":1" * 300 + ".5", "int too large to convert to float"),
         ("a: " + "[" * 1000, "nested too deep"),
         ("a: " + "{b: " * 1000, "nested too deep"),
         ("a: " + "1" * 5000, "Exceeds the limit"),
@@ -56,6 +66,6 @@ def test_as_many_values_as_are_allowed_are_taken(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_document_is_kept_with_what_replaced_parts_of_it() -> None:
-    launched = as_launched("name: a  # mine\n\n", ["budget.trials=4", "seed=1"])
-    assert launched == "name: a  # mine\n# --set budget.trials=4\n# --set seed=1\n"
+    launched = as_launched("name: a  # mine\n\n", ["budget.trials=4", "seed=\n  1"])
+    assert launched == "name: a  # mine\n# --set budget.trials=4\n# --set seed=\n#   1\n"
     assert load_yaml(launched, "it") == {"name": "a"}

@@ -11,7 +11,6 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from search import jobs
-from search.document import MOST_VALUES
 from search.faults import SpecError
 from search.jobs import NotPossibleError
 from search.store import Store
@@ -20,13 +19,6 @@ from search.tables import Job
 from tests.search.conftest import DOCUMENT, make_spec
 
 SPEC = make_spec()
-
-
-def merges(levels: int, fan: int) -> str:
-    """A text whose merges of merges make fan ** levels pairs."""
-    lines = ["&0 {k: 1, l: 2}"]
-    lines += [f"&{n + 1} {{<<: [{', '.join([f'*{n}'] * fan)}]}}" for n in range(levels)]
-    return f"[{', '.join(lines)}]"
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -49,7 +41,6 @@ def test_text_and_mapping_are_the_same_job() -> None:
 
 
 LONG = f"must be at most {MOST_CHARACTERS} characters long"
-LARGE = f"must hold at most {MOST_VALUES} values"
 
 
 @pytest.mark.timeout(20)
@@ -59,11 +50,7 @@ LARGE = f"must hold at most {MOST_VALUES} values"
         (DOCUMENT + "#" * MOST_CHARACTERS, [], LONG),
         ({"name": "a" * MOST_CHARACTERS}, [], LONG),
         (DOCUMENT, ["seed=" + "1" * (MOST_CHARACTERS // 2)] * 2, LONG),
-        (f"space: {merges(9, 10)}", [], f"the document: {LARGE}"),
-        (DOCUMENT, [f"space={merges(9, 10)}"], f"--set space: {LARGE}"),
-        (DOCUMENT, ["space=&a [*a]"], f"--set space: {LARGE}"),
         (nested(900), [], "the document: is nested too deep"),
-        (DOCUMENT, ["seed=1" + ":1" * 300 + ".5"], "int too large to convert to float"),
         ("space: [", [], "must be YAML"),
         ({"name": "a\0b"}, [], "name: must be 1 to 64 of"),
         (DOCUMENT, ["data.source=/etc/passwd"], "data.source: must be one of mnist"),
@@ -81,11 +68,6 @@ def test_what_is_refused(document: Any, overrides: list[str], fault: str) -> Non
 
 def test_a_document_as_long_as_may_be_is_taken() -> None:
     assert read(DOCUMENT + "#" * (MOST_CHARACTERS - len(DOCUMENT)), [])[0] == SPEC
-
-
-def test_merges_that_repeat_little_are_taken() -> None:
-    document = DOCUMENT + "objective: &o {metric: val_loss}\nconfirm: {<<: {top: 1, seeds: 2}}\n"
-    assert read(document, [])[0].confirm.seeds == 2
 
 
 def test_a_job_of_more_trials_than_a_service_takes() -> None:
