@@ -2,8 +2,10 @@
 
 import json
 import re
+import secrets
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -47,6 +49,10 @@ class ServerError(RuntimeError):
         """Whether the same request would be refused again, however often it is made."""
 
 
+class UnansweredError(ServerError):
+    """No answer came; whether the request arrived is not known."""
+
+
 class Remote:
     """A service.
 
@@ -77,6 +83,7 @@ class Remote:
         """Make a request and return its answer.
 
         Raises:
+            UnansweredError: no answer came.
             ServerError, SpecError, JobNotFoundError, NotPossibleError: it was refused.
         """
         try:
@@ -84,7 +91,9 @@ class Remote:
                 method, f"{self.url}/api/v1{path}", timeout=timeout_s, **given
             )
         except requests.RequestException as error:
-            raise ServerError(f"no service answers at {self.url}: {first_line(error)}") from error
+            raise UnansweredError(
+                f"no service answers at {self.url}: {first_line(error)}"
+            ) from error
         if answer.status_code >= 400:
             raise refusal(answer)
         return answer
@@ -111,7 +120,14 @@ class Remote:
     ) -> dict[str, Any]:
         """Put a job into the service's queue, and follow it."""
         body = {"document": read_text(document), "set": list(overrides)}
-        job = self.ask("POST", "/jobs", json=body)
+        # The key lets a request whose answer was lost be sent again, and make no second job.
+        request = partial(
+            self.ask, "POST", "/jobs", json=body, headers={"Idempotency-Key": secrets.token_hex(16)}
+        )
+        try:
+            job = request()
+        except UnansweredError:
+            job = request()
         console.print(f"job {job['id']}   service: {self.url}", highlight=False, markup=False)
         return job if detach else self.follow(job, console)
 

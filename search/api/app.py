@@ -4,7 +4,7 @@ from importlib.metadata import entry_points, version
 
 from fastapi import FastAPI
 
-from search.api import events, files, jobs, operations
+from search.api import events, files, jobs, operations, uploads
 from search.api.context import Service
 from search.api.errors import install
 from search.api.gate import Gate
@@ -30,12 +30,14 @@ def create_app(service: Service) -> FastAPI:
         # FastAPI's own pages load scripts from elsewhere, which our policy forbids.
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.service = service
     for router in (
         jobs.router,
         events.router,
         files.router,
+        uploads.router,
         operations.router,
         operations.session_router,
     ):

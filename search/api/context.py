@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
 
 from search import jobs
 from search.api.errors import ApiError
@@ -16,8 +17,30 @@ from search.store import Store
 from search.tables import Job
 from search.tokens import Principal, Role
 
+BEARER = Security(
+    HTTPBearer(auto_error=False, description="A token such as gt_…; on loopback none is needed.")
+)
+"""Lets the schema say how requests are authorized; the gate does it."""
+
 FRESH_S = 1.0
 """How old an answer may be that many clients ask for at once."""
+
+MOST_SHOWN = 1000
+"""Jobs of which an answer is kept."""
+
+
+@dataclass
+class Shown:
+    """A job as it was last shown; whoever reads it anew holds the lock."""
+
+    read_at: float = 0.0
+    content: dict[str, Any] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def is_fresh(self, job: Job) -> bool:
+        """Whether it may be shown again."""
+        is_young = time.monotonic() - self.read_at <= FRESH_S
+        return is_young and self.content.get("status") == job.status
 
 
 @dataclass
@@ -29,8 +52,9 @@ class Service:
     settings: Settings
     trouble: Callable[[], list[str]] = field(default=list)
     """Returns what does not work just now, in sentences."""
-    shown: dict[str, tuple[float, dict[str, Any]]] = field(default_factory=dict)
-    locks: dict[str, threading.Lock] = field(default_factory=dict)
+    shown: dict[str, Shown] = field(default_factory=dict)
+    examining: threading.Lock = field(default_factory=threading.Lock)
+    """Held by the one doctor that may be at work."""
 
     def __post_init__(self) -> None:
         """Open what reads jobs."""
@@ -38,17 +62,17 @@ class Service:
 
     def show(self, job: Job) -> dict[str, Any]:
         """Return a job in full; for many clients at once it is read once a second."""
-        with self.locks.setdefault(job.id, threading.Lock()):
-            read_at, shown = self.shown.get(job.id, (0.0, {}))
-            if not shown or time.monotonic() - read_at > FRESH_S or shown["status"] != job.status:
-                shown = self.reader.show(job)
-                self.shown[job.id] = (time.monotonic(), shown)
-        return shown
+        if len(self.shown) >= MOST_SHOWN:
+            self.shown.clear()
+        shown = self.shown.setdefault(job.id, Shown())
+        with shown.lock:
+            if not shown.is_fresh(job):
+                shown.content, shown.read_at = self.reader.show(job), time.monotonic()
+            return shown.content
 
     def forget(self, job_id: str) -> None:
         """Let the next answer about a job be a new one."""
         self.shown.pop(job_id, None)
-        self.locks.pop(job_id, None)
 
     def close(self) -> None:
         """Close the connections that were opened here."""

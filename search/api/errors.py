@@ -72,6 +72,8 @@ CODES = {
     415: "unsupported-media-type",
 }
 
+NOTHING_THERE = "there is nothing at this path; /api/v1/openapi.json has those that there are"
+
 DOCUMENTED: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": description}
     for status, description in (
@@ -118,7 +120,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def of_starlette(request: Request, error: HTTPException) -> Response:
         code = CODES.get(error.status_code, "bad-request")
-        said = detail(request, code, str(error.detail))
+        unknown = error.status_code == 404 and error.detail == "Not Found"
+        said = detail(request, code, NOTHING_THERE if unknown else str(error.detail))
         return answer(error.status_code, said, dict(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from search.api.context import In, Service, found
+from search.api.context import BEARER, In, Service, found
 from search.api.errors import DOCUMENTED
 from search.api.jobs import NUMBER, finite
 from search.lease import live_status
@@ -20,7 +20,7 @@ from search.outbox import read_epoch
 from search.store import StoreError
 from search.tables import PARENT, Job, JournalRow, Run
 
-router = APIRouter(prefix="/api/v1", tags=["events"], responses=DOCUMENTED)
+router = APIRouter(prefix="/api/v1", tags=["events"], dependencies=[BEARER], responses=DOCUMENTED)
 
 LOOK_S = 0.5
 """How often the database is asked for what is new."""
@@ -30,6 +30,8 @@ BATCH = 1000
 
 PING_S = 15
 """After so long without an event a comment is sent, so that a dead connection is noticed."""
+
+LIVE = ("queued", "running")
 
 Event = tuple[int, str, dict[str, Any]]
 """Revision, kind and content."""
@@ -52,14 +54,14 @@ async def events(
     given = last_event_id or ""
     since = min(int(given), NUMBER) if given.isdecimal() else -1
     one = await run_in_threadpool(found, service, job)
-    first, ended = await run_in_threadpool(news, service, one.id, since)
-    if ended and not first:
+    first, status = await run_in_threadpool(news, service, one.id, since)
+    if status not in LIVE and not first:
         return Response(status_code=204)
-    return EventSourceResponse(follow(service, one.id, since, first), ping=PING_S)
+    return EventSourceResponse(follow(service, one.id, since, first, status), ping=PING_S)
 
 
 async def follow(
-    service: Service, job_id: str, since: int, told: list[Event]
+    service: Service, job_id: str, since: int, told: list[Event], status: str
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield the events of a job after a revision, until it has ended or is deleted.
 
@@ -68,6 +70,7 @@ async def follow(
         job_id: the job.
         since: the revision.
         told: the first batch of them.
+        status: the job's, when that was read.
     """
     while True:
         for event in numbered(told):
@@ -76,10 +79,15 @@ async def follow(
             since = told[-1][0]
         await asyncio.sleep(0 if len(told) >= BATCH else LOOK_S)
         try:
-            told, ended = await run_in_threadpool(news, service, job_id, since)
+            told, now = await run_in_threadpool(news, service, job_id, since)
+            if now != status and all(kind != "job" for _, kind, _ in told):
+                # A driver died: nobody wrote that down, so the change has no revision of its own.
+                job = await run_in_threadpool(found, service, job_id)
+                told.append((told[-1][0] if told else since, "job", job_content(job)))
         except (StoreError, LookupError):
             return  # the client comes back with the last id, and is told
-        if ended and not told:
+        status = now
+        if status not in LIVE and not told:
             return
 
 
@@ -92,8 +100,8 @@ def numbered(found_events: list[Event]) -> Iterator[ServerSentEvent]:
         )
 
 
-def news(service: Service, job_id: str, since: int) -> tuple[list[Event], bool]:
-    """Return a batch of what came after a revision, oldest first, and whether the job has ended.
+def news(service: Service, job_id: str, since: int) -> tuple[list[Event], str]:
+    """Return a batch of what came after a revision, oldest first, and the job's status.
 
     Raises:
         JobNotFoundError: it was deleted.
@@ -125,10 +133,10 @@ def news(service: Service, job_id: str, since: int) -> tuple[list[Event], bool]:
         ).all()
     told = [epoch_event(row) for row in rows] + [trial_event(run) for run in runs]
     if since < job.changed <= until or (since < 0 and not job.changed):
-        told.append(job_event(job))
+        told.append((job.changed, "job", job_content(job)))
     order = {"epoch": 0, "trial": 1, "job": 2}
     told.sort(key=lambda one: (one[0], order[one[1]]))
-    return told, live_status_of(job) not in {"queued", "running"}
+    return told, live_status_of(job)
 
 
 def live_status_of(job: Job) -> str:
@@ -165,12 +173,11 @@ def trial_event(run: Run) -> Event:
     return run.revision, "trial", content
 
 
-def job_event(job: Job) -> Event:
+def job_content(job: Job) -> dict[str, Any]:
     """Return what a job's present state is told as."""
-    content = {
+    return {
         "id": job.id,
         "status": live_status_of(job),
         "message": job.message,
         "elapsed_s": round(job.elapsed_s, 1),
     }
-    return job.changed, "job", content

@@ -2,9 +2,12 @@
 
 import getpass
 import logging
+import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter as Tally
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -36,7 +39,14 @@ CSRF_HEADER = "x-csrf-token"
 OPEN_PATHS = ("/health", "/ready", "/metrics", "/api/v1/openapi.json")
 """What needs no token: it tells nothing that anybody owns."""
 
+SESSION_PATH = "/api/v1/session"
+"""Where a login carries its token in its body, and a logout needs none."""
+
+STREAM_PATH = re.compile(r"/api/v1/jobs/[^/]+/events")
+
 SAFE = ("GET", "HEAD", "OPTIONS")
+
+WRONG_TOKENS = "too many wrong tokens from this address"
 
 METHODS = (*SAFE, "POST", "PUT", "PATCH", "DELETE")
 """What is counted by its name; a client may make up others."""
@@ -84,6 +94,7 @@ class Gate:
         self.rates = MovingWindowRateLimiter(MemoryStorage())
         self.requests = RateLimitItemPerMinute(settings.requests_a_minute)
         self.refusals = RateLimitItemPerMinute(settings.refusals_a_minute)
+        self.streams: Tally[str] = Tally()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it here."""
@@ -107,7 +118,8 @@ class Gate:
 
         try:
             await self.admit(scope)
-            await self.app(scope, self.limited(scope, receive), tell)
+            with self.counted_stream(scope):
+                await self.app(scope, self.limited(scope, receive), tell)
         except ApiError as error:
             detail = ErrorDetail(code=error.code, message=str(error), request_id=request_id)
             refusal = answer(error.status, detail, error.headers)
@@ -120,21 +132,27 @@ class Gate:
             await failure(scope, error)(scope, receive, tell)
         finally:
             took = time.perf_counter() - began
-            method = scope["method"] if scope["method"] in METHODS else "other"
-            REQUESTS.labels(method, str(status)).inc()
             if not streamed:
                 SECONDS.observe(took)
-            principal: Principal | None = scope.get("gatetune.principal")
-            logger.log(
-                logging.INFO if status < 400 else logging.WARNING,
-                "%s %s: %d", scope["method"], quote(scope["path"]), status,
-                extra={
-                    "request": request_id,
-                    "owner": principal and principal.owner,
-                    "address": address(scope),
-                    "took_ms": round(1000 * took, 1),
-                },
-            )  # fmt: skip
+            self.record(scope, status, took)
+
+    def record(self, scope: Scope, status: int, took_s: float) -> None:
+        """Count and log an answer."""
+        if status == 401 and scope["path"] == SESSION_PATH:
+            self.is_refused_once_more(scope)
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        REQUESTS.labels(method, str(status)).inc()
+        principal: Principal | None = scope.get("gatetune.principal")
+        logger.log(
+            logging.INFO if status < 400 else logging.WARNING,
+            "%s %s: %d", scope["method"], quote(scope["path"]), status,
+            extra={
+                "request": scope["gatetune.request_id"],
+                "owner": principal and principal.owner,
+                "address": address(scope),
+                "took_ms": round(1000 * took_s, 1),
+            },
+        )  # fmt: skip
 
     async def admit(self, scope: Scope) -> None:
         """Let a request pass, and write down who makes it.
@@ -146,17 +164,51 @@ class Gate:
         self.check_host(headers)
         if scope["method"] not in SAFE:
             self.check_origin(headers)
-        if scope["path"] in OPEN_PATHS:
+        if scope["path"] in (*OPEN_PATHS, SESSION_PATH):
+            self.count("address", address(scope))
+            if scope["path"] == SESSION_PATH and not self.rates.test(
+                self.refusals, "refused", address(scope)
+            ):
+                raise too_many(WRONG_TOKENS)
             return
-        if not self.rates.test(self.refusals, "refused", address(scope)):
-            raise too_many("too many wrong tokens from this address")
-        if scope["path"] == "/api/v1/session" and scope["method"] == "POST":
-            self.rates.hit(self.refusals, "refused", address(scope))
-            return  # a login carries its token in its body
         principal = await self.identify(scope, headers)
-        if not self.rates.hit(self.requests, principal.owner):
-            raise too_many(f"at most {self.settings.requests_a_minute} requests a minute")
+        self.count("owner", principal.owner)
         scope["gatetune.principal"] = principal
+
+    def count(self, kind: str, name: str) -> None:
+        """Count a request of an owner, or of an address that has no token.
+
+        Raises:
+            ApiError: it is one too many.
+        """
+        if not self.rates.hit(self.requests, kind, name):
+            raise too_many(f"at most {self.settings.requests_a_minute} requests a minute")
+
+    def is_refused_once_more(self, scope: Scope) -> bool:
+        """Count a wrong token of an address, and return whether there may be more of them.
+
+        Only wrong tokens are counted and refused: others may come from the same address.
+        """
+        return self.rates.hit(self.refusals, "refused", address(scope))
+
+    @contextmanager
+    def counted_stream(self, scope: Scope) -> Iterator[None]:
+        """Hold one of the streams that an owner may have at once.
+
+        Raises:
+            ApiError: it is one too many.
+        """
+        if not STREAM_PATH.fullmatch(scope["path"]):
+            yield
+            return
+        owner = scope["gatetune.principal"].owner
+        if self.streams[owner] >= self.settings.streams:
+            raise too_many(f"at most {self.settings.streams} streams at once")
+        self.streams[owner] += 1
+        try:
+            yield
+        finally:
+            self.streams[owner] -= 1
 
     def check_host(self, headers: Headers) -> None:
         """Refuse a request that was meant for another host: a page that made its name ours."""
@@ -197,7 +249,8 @@ class Gate:
                 raise ApiError(503, "database-away", str(error)) from error
             if principal is not None:
                 return principal
-            self.rates.hit(self.refusals, "refused", address(scope))
+            if not self.is_refused_once_more(scope):
+                raise too_many(WRONG_TOKENS)
             raise unknown("the token is not valid; it may have been revoked")
         raise unknown("a token is needed: `Authorization: Bearer gt_…`")
 

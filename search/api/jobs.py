@@ -9,8 +9,8 @@ from fastapi import Path as InPath
 from sqlalchemy import select
 
 from search import jobs, submission
-from search.api.context import Caller, In, Service, found, needs, owned
-from search.api.errors import DOCUMENTED
+from search.api.context import BEARER, Caller, In, Service, found, needs, owned
+from search.api.errors import DOCUMENTED, ApiError
 from search.api.models import (
     Deleted,
     DocumentRequest,
@@ -27,9 +27,9 @@ from search.doctor.treatment import doctor
 from search.listing import MOST, Wanted, page
 from search.outbox import read_epoch
 from search.queue import enqueue
-from search.tables import JournalRow
+from search.tables import JournalRow, Run
 
-router = APIRouter(prefix="/api/v1", tags=["jobs"], responses=DOCUMENTED)
+router = APIRouter(prefix="/api/v1", tags=["jobs"], dependencies=[BEARER], responses=DOCUMENTED)
 
 NUMBER = 2**31 - 1
 """The most that a column of whole numbers holds, and can be asked for."""
@@ -118,6 +118,8 @@ def metrics(
     one = found(service, job)
     study = f"{one.id}/confirm" if confirm else one.id
     with service.store.session() as session:
+        if session.get(Run, (study, trial)) is None:
+            raise ApiError(404, "not-found", f"study {study} has no trial {trial}")
         rows = session.scalars(
             select(JournalRow)
             .where(JournalRow.study == study, JournalRow.trial == trial)
@@ -171,7 +173,7 @@ def repair(job: str, service: In, caller: Caller) -> dict[str, Any]:
     return examined(service, owned(service, caller, job).id, repair=True)
 
 
-@router.get("/doctor", tags=["operations"])
+@router.get("/doctor", tags=["operations"], dependencies=[needs("admin")])
 def examine_all(service: In) -> dict[str, Any]:
     """Compare study, journal, MLflow and files of all jobs."""
     return examined(service, None, repair=False)
@@ -184,10 +186,19 @@ def repair_all(service: In) -> dict[str, Any]:
 
 
 def examined(service: Service, job: str | None, *, repair: bool) -> dict[str, Any]:
-    """Return what doctor says of a job, or of all."""
+    """Return what doctor says of a job, or of all.
+
+    Raises:
+        NotPossibleError: another is at work; each reads all that MLflow has of a job.
+    """
     ids = every_job(service.store) if job is None else [found(service, job).id]
-    with examining(service.home, service.store) as examiner:
-        return doctor(examiner, ids, repair=repair, everything=job is None).as_json()
+    if not service.examining.acquire(blocking=False):
+        raise jobs.NotPossibleError("another doctor is at work; try again when it has ended")
+    try:
+        with examining(service.home, service.store) as examiner:
+            return doctor(examiner, ids, repair=repair, everything=job is None).as_json()
+    finally:
+        service.examining.release()
 
 
 def finite(values: dict[str, float]) -> dict[str, float | None]:

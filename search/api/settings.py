@@ -22,11 +22,15 @@ class Settings:
     """Names by which it may be called: the Host header of a request is one of them."""
     body_bytes: int = MEGABYTE
     upload_bytes: int = 1024 * MEGABYTE
+    uploads_bytes: int = 10 * 1024 * MEGABYTE
+    """Of all uploaded files together."""
     trials_a_job: int = 100_000
     requests_a_minute: int = 6000
     """Of one owner, and of one address that has no token yet."""
     refusals_a_minute: int = 30
     """Of one address: wrong tokens."""
+    streams: int = 200
+    """Of one owner at once."""
     secure: bool = False
     """Whether people come through HTTPS, so that cookies are sent nowhere else."""
 
@@ -43,11 +47,13 @@ class Settings:
         if secure not in {"yes", "no"}:
             raise SettingsError(f"GATETUNE_SECURE must be yes or no, but got {secure!r}")
         upload = count("GATETUNE_MAX_UPLOAD_MB", 1024) or 1024
+        uploads = count("GATETUNE_MAX_DATA_MB", 10 * 1024) or 10 * 1024
         return cls(
             host=host,
             port=port,
             hosts=tuple(dict.fromkeys(name.lower() for name in hosts)),
             upload_bytes=upload * MEGABYTE,
+            uploads_bytes=uploads * MEGABYTE,
             trials_a_job=count("GATETUNE_MAX_TRIALS_A_JOB", cls.trials_a_job) or cls.trials_a_job,
             requests_a_minute=count("GATETUNE_REQUESTS_A_MINUTE", cls.requests_a_minute)
             or cls.requests_a_minute,

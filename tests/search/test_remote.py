@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -291,6 +292,27 @@ def test_an_address_where_nothing_answers(home: Path) -> None:
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"gatetune: no service answers at {url}: ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_launch_whose_answer_is_lost_makes_one_job(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "job.yaml").write_text(DOCUMENT)
+    with serving(fresh(home)) as service:
+        remote = Remote(service.url, None)
+        request, answers = remote.session.request, []
+
+        def lose_the_first(*arguments: Any, **given: Any) -> Any:
+            answers.append(request(*arguments, **given))
+            if len(answers) == 1:
+                raise requests.ConnectionError("Connection reset by peer")
+            return answers[-1]
+
+        monkeypatch.setattr(remote.session, "request", lose_the_first)
+        job = remote.launch(tmp_path / "job.yaml", [], QUIET, detach=True)
+        remote.close()
+        assert [answer.status_code for answer in answers] == [201, 200]
+        assert [one["id"] for one in service.get("/jobs")["jobs"]] == [job["id"]]
 
 
 @contextmanager

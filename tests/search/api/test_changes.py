@@ -77,7 +77,6 @@ class TestDelete:
         assert tracked.get(f"/jobs/{TOLD}")["id"] == TOLD
         tracked.ask("DELETE", f"/jobs/{TOLD}")
         assert TOLD not in tracked.service.shown
-        assert TOLD not in tracked.service.locks
 
     def test_a_name_will_not_do(self, served: Served) -> None:
         add_job(served.store, SPEC, status="stopped")
@@ -136,6 +135,13 @@ class TestDoctor:
             tell(served)
             (job,) = served.get("/jobs/tiny/doctor")["jobs"]
             assert "mlflow-unreachable" in {one["kind"] for one in job["findings"]}
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_one_is_at_work_at_a_time(self, tracked: Served, method: str) -> None:
+        with tracked.service.examining:
+            answer = tracked.ask(method, "/doctor")
+        refused(answer, 409, "not-possible", "another doctor is at work; try again")
+        assert tracked.ask(method, "/doctor").status_code == 200
 
     def test_a_job_that_runs_is_left_alone(self, tracked: Served) -> None:
         begin(tracked)

@@ -15,7 +15,7 @@ from search.deletion import delete_rows
 from search.jobrow import JobRow
 from search.lease import Lease
 from search.store import StoreError
-from search.tables import PARENT, JournalRow
+from search.tables import PARENT, Job, JournalRow
 from tests.search.api.served import Served
 from tests.search.api.stories import SPEC, TOLD, begin, end
 from tests.search.api.world import assert_headers, refused
@@ -293,6 +293,22 @@ class TestLiveJob:
         add_job(served.store, SPEC, lease_owner=dead_owner(), lease_until=2e9)
         ((_, kind, content),) = stream(served)
         assert (kind, content["status"]) == ("job", "stopped")
+
+    def test_the_death_of_a_driver_is_told_though_nobody_wrote_it_down(
+        self, served: Served
+    ) -> None:
+        _, study = begin(served)
+        train(study, 0.5)
+        listener = Listener(served)
+        listener.until("trial", trial=0, state="complete")
+        study.shut()
+        with served.store.session() as session:
+            session.get_one(Job, TOLD).lease_owner = dead_owner()
+        ((number, kind, content),) = listener.rest()
+        assert (kind, content["status"]) == ("job", "stopped")
+        headers = {"Last-Event-ID": str(number)}
+        answer = served.ask("GET", f"/jobs/{TOLD}/events", headers=headers)
+        assert answer.status_code == 204
 
     def test_a_stream_ends_where_the_database_goes_away(
         self, served: Served, monkeypatch: pytest.MonkeyPatch

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.api.gate import OPEN_PATHS
+from search.api.gate import OPEN_PATHS, SESSION_PATH
 from tests.search.api.served import AccessLog, Served, fresh, serving
 from tests.search.api.world import (
     CHANGES,
@@ -22,13 +22,14 @@ from tests.search.api.world import (
     World,
     settings,
 )
+from tests.search.conftest import add_job, make_spec
 
 
 def routes(served: Served) -> Iterator[tuple[str, str]]:
     """Every route that is not open to all, with something in the place of its parameters."""
     for path, methods in served.ask("GET", "/openapi.json").json()["paths"].items():
         for method in methods:
-            if path not in OPEN_PATHS and (method, path) != ("post", "/api/v1/session"):
+            if path not in (*OPEN_PATHS, SESSION_PATH):
                 yield method.upper(), re.sub(r"\{.*?\}", "1", path.removeprefix("/api/v1"))
 
 
@@ -114,6 +115,12 @@ def test_an_owner_and_an_admin_may(tmp_path: Path, who: str) -> None:
             assert answer.status_code == 202, answer.text
 
 
+def test_only_an_admin_lets_all_jobs_be_examined(network: World) -> None:
+    for who in ("viewer", "ada"):
+        network.refuse((403, "role-needed", "this needs the role admin"), who, "GET", "/doctor")
+    assert network.ask("admin", "GET", "/doctor").status_code == 200
+
+
 def test_a_viewer_reads_what_belongs_to_others(network: World) -> None:
     listed = network.ask("viewer", "GET", "/jobs").json()["jobs"]
     assert {(job["id"], job["owner"]) for job in listed} == {
@@ -160,6 +167,34 @@ def test_an_owner_that_asks_too_often_waits_and_others_do_not(
         assert served.ask("GET", "/ready").status_code == 200
 
 
+def test_an_address_without_a_token_that_asks_too_often_waits(
+    tmp_path: Path, log: AccessLog
+) -> None:
+    with serving(fresh(tmp_path), settings(requests_a_minute=3)) as served:
+        world = World(served, {"ada": served.token("ada", "launch")}, log)
+        paths = ("/health", "/ready", "/metrics")
+        assert [world.ask(None, "GET", path).status_code for path in paths] == [200] * 3
+        for method, path in (("GET", "/metrics"), ("POST", "/session"), ("DELETE", "/session")):
+            world.refuse((429, "too-many-requests"), None, method, path)
+        assert world.ask("ada", "GET", "/jobs").status_code == 200
+
+
+def test_an_owner_has_so_many_streams_at_once(tmp_path: Path, log: AccessLog) -> None:
+    with serving(fresh(tmp_path), settings(streams=2)) as served:
+        world = World(served, {name: served.token(name, "view") for name in ("ada", "bob")}, log)
+        add_job(served.store, make_spec(), WAITS, status="queued", supervised=True)
+        path = f"/jobs/{WAITS}/events"
+        first, second = (world.ask("ada", "GET", path, stream=True) for _ in range(2))
+        world.refuse((429, "too-many-requests", "at most 2 streams at once"), "ada", "GET", path)
+        with world.ask("bob", "GET", path, stream=True) as third:
+            assert third.status_code == 200
+        log.of(third.headers["x-request-id"])
+        first.close()
+        log.of(first.headers["x-request-id"])
+        with second, world.ask("ada", "GET", path, stream=True) as third:
+            assert third.status_code == 200
+
+
 def test_who_guesses_tokens_is_not_heard_any_more(tmp_path: Path, log: AccessLog) -> None:
     with serving(fresh(tmp_path), settings(refusals_a_minute=2)) as served:
         known = {"ada": served.token("ada", "launch"), "guess": "gt_0_x"}
@@ -168,12 +203,12 @@ def test_who_guesses_tokens_is_not_heard_any_more(tmp_path: Path, log: AccessLog
             world.refuse((401, "token-needed"), "guess", "GET", "/jobs")
         answer = world.refuse(
             (429, "too-many-requests", "too many wrong tokens from this address"),
-            "ada",
-            "POST",
+            "guess",
+            "GET",
             "/jobs",
-            json=LAUNCH,
         )
         assert answer.headers["retry-after"] == "60"
+        assert world.ask("ada", "POST", "/jobs", json=LAUNCH).status_code == 201
         assert served.ask("GET", "/health").status_code == 200
 
 
@@ -186,6 +221,14 @@ def test_logins_cannot_be_guessed_either(tmp_path: Path, log: AccessLog) -> None
             (world.tokens["ada"], 429, "too-many-requests"),
         ):
             world.refuse((status, code), None, "POST", "/session", json={"token": token})
+        assert world.ask("ada", "GET", "/jobs").status_code == 200
+
+
+def test_logins_that_succeed_are_no_guesses(tmp_path: Path) -> None:
+    with serving(fresh(tmp_path), settings(refusals_a_minute=2)) as served:
+        login = {"token": served.token("ada", "launch")}
+        answers = [served.ask("POST", "/session", json=login) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [204] * 4
 
 
 def test_methods_that_clients_make_up_are_counted_as_one(network: World) -> None:

@@ -158,7 +158,12 @@ class TestShow:
 
     def test_a_trial_without_epochs_has_none(self, told: Served) -> None:
         assert told.get(f"/jobs/{TOLD}/trials/3/metrics") == []
-        assert told.get(f"/jobs/{TOLD}/trials/0/metrics", params={"confirm": True}) == []
+
+    @pytest.mark.parametrize(("trial", "confirm"), [(4, False), (0, True), (2**31 - 1, False)])
+    def test_a_trial_that_there_is_none_of(self, told: Served, trial: int, confirm: bool) -> None:
+        path = f"/jobs/{TOLD}/trials/{trial}/metrics"
+        answer = told.ask("GET", path, params={"confirm": confirm})
+        refused(answer, 404, "not-found", f"has no trial {trial}")
 
     @pytest.mark.parametrize(
         "path",

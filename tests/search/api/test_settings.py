@@ -9,7 +9,7 @@ from search.home import SettingsError
 
 NAMES = (
     "GATETUNE_HOSTS", "GATETUNE_SECURE", "GATETUNE_MAX_UPLOAD_MB", "GATETUNE_MAX_TRIALS_A_JOB",
-    "GATETUNE_REQUESTS_A_MINUTE",
+    "GATETUNE_REQUESTS_A_MINUTE", "GATETUNE_MAX_DATA_MB",
 )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def test_an_empty_one_is_as_none(monkeypatch: pytest.MonkeyPatch, name: str) -> 
 
 
 def test_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = ("Gatetune.Example, other.example,,", "yes", "5", "10", "20")
+    values = ("Gatetune.Example, other.example,,", "yes", "5", "10", "20", "7")
     for name, value in zip(NAMES, values, strict=True):
         monkeypatch.setenv(name, value)
     settings = read("0.0.0.0")  # noqa: S104
@@ -49,7 +49,7 @@ def test_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "" not in settings.hosts
     assert settings.secure
     assert (settings.upload_bytes, settings.trials_a_job) == (5 * MEGABYTE, 10)
-    assert settings.requests_a_minute == 20
+    assert (settings.requests_a_minute, settings.uploads_bytes) == (20, 7 * MEGABYTE)
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
