@@ -207,7 +207,9 @@ def jobs(  # noqa: PLR0913 - each filters
     if as_json:
         print_json(listed)
     else:
-        job_list(Console(highlight=False), listed, more=more is not None)
+        job_list(Console(highlight=False), listed, chosen=any((status, name, owner)))
+    if more is not None:
+        typer.echo("there are more; --limit N lists them, --status and --name choose", err=True)
 
 
 @app.command(epilog="Example: `gatetune show mnist-5k`")

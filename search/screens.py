@@ -54,10 +54,14 @@ def progress(shown: dict[str, Any]) -> str:
     return f"{ended}/{trials['budget']}"
 
 
-def job_list(console: Console, listed: list[dict[str, Any]], *, more: bool = False) -> None:
-    """Print the jobs, one a row, and whether there are more."""
+def job_list(console: Console, listed: list[dict[str, Any]], *, chosen: bool = False) -> None:
+    """Print the jobs, one a row; `chosen` are those that a person asked for."""
     if not listed:
-        console.print("no jobs yet; `gatetune launch JOB.yaml` starts one")
+        console.print(
+            "no such job; `gatetune jobs` lists all of them"
+            if chosen
+            else "no jobs yet; `gatetune launch JOB.yaml` starts one"
+        )
         return
     shown = table("job", "status", "trials", "best", "confirmed", "model", "took", "started")
     for job in listed:
@@ -68,13 +72,11 @@ def job_list(console: Console, listed: list[dict[str, Any]], *, more: bool = Fal
             progress(job),
             format_value(best),
             format_value(confirmed),
-            f"{model['name']}@{model['alias']}" if model else "–",
+            f"v{model['version']} {model['alias']}" if model else "–",
             duration(job["elapsed_s"]),
             ago(job["created_at"]),
         )
     console.print(shown)
-    if more:
-        console.print("there are more; --limit N lists them, --status and --name choose")
 
 
 def job_page(console: Console, job: dict[str, Any]) -> None:

@@ -28,7 +28,9 @@ def run(home: Home, key: str | None, *, repair: bool, quiet: bool) -> Report:
         return Report()
     store = open_existing(home)
     columns = (TextColumn("reading MLflow: {task.description}"), BarColumn(), MofNCompleteColumn())
-    shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet)
+    console = Console(stderr=True)
+    hidden = quiet or not console.is_terminal  # elsewhere it would be an empty line
+    shown = Progress(*columns, console=console, transient=True, disable=hidden)
     try:
         ids = every_job(store) if key is None else [find(store, key).id]
         with shown:

@@ -304,8 +304,9 @@ class TestJobs:
         assert [name for name in ("walks-2", "rows-1", "rows-0") if name in shown] == ids
 
     def test_that_there_are_more_is_said(self, several: Path) -> None:
-        assert "more" in call("jobs", "--limit", "2").stdout
-        assert "more" not in call("jobs", "--limit", "3").stdout
+        for form in ([], ["--json"]):
+            assert "there are more; --limit" in call("jobs", "--limit", "2", *form).stderr
+            assert call("jobs", "--limit", "3", *form).stderr == ""
 
     def test_an_unknown_status_names_those_that_there_are(self, several: Path) -> None:
         refused(

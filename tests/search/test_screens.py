@@ -54,7 +54,11 @@ def lines(console: Console) -> list[str]:
 
 def test_no_jobs_yet(console: Console) -> None:
     screens.job_list(console, [])
-    assert printed(console) == "no jobs yet; `gatetune launch JOB.yaml` starts one\n"
+    screens.job_list(console, [], chosen=True)
+    assert lines(console) == [
+        "no jobs yet; `gatetune launch JOB.yaml` starts one",
+        "no such job; `gatetune jobs` lists all of them",
+    ]
 
 
 def test_the_list_of_jobs(console: Console, store: Store, study: JobStudy) -> None:
@@ -65,7 +69,7 @@ def test_the_list_of_jobs(console: Console, store: Store, study: JobStudy) -> No
     screens.job_list(console, listed(store))
     before, after = (line for line in lines(console) if line.startswith("tiny-0001"))
     assert before.startswith("tiny-0001 running 1/6 0.7500 – – 0 s")
-    assert after.startswith("tiny-0001 finished 1/6 0.7500 0.9100 tiny@champion 3:07 min")
+    assert after.startswith("tiny-0001 finished 1/6 0.7500 0.9100 v1 champion 3:07 min")
 
 
 def test_a_list_keeps_ids_whole_in_a_narrow_terminal(store: Store, study: JobStudy) -> None:

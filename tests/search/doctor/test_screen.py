@@ -46,7 +46,7 @@ def test_an_unknown_job_names_those_that_there_are() -> None:
 @pytest.mark.usefixtures("patient")
 def test_a_job_in_order() -> None:
     result = call("tiny")
-    assert result.exit_code == 0
+    assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == (
         f"✓ {JOB}  finished  12 trials, 39 epochs, 13 MLflow runs: all agree\n"
     )
