@@ -1,4 +1,4 @@
-"""The commands. Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted."""
+"""The commands about jobs, and those that run the service."""
 
 import json
 import os
@@ -12,6 +12,17 @@ import typer
 from rich.console import Console
 
 from search import home, spec, store
+from search.ends import (
+    FAILED,
+    INTERRUPTED,
+    WRONG,
+    AsJson,
+    fail,
+    one_message,
+    one_message_of_a_run,
+    print_json,
+)
+from search.token_commands import token
 
 if TYPE_CHECKING:
     from search.desk import Desk
@@ -24,10 +35,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-
-FAILED = 1
-WRONG = 2
-INTERRUPTED = 130
+app.add_typer(token, name="token")
 
 Key = Annotated[
     str, typer.Argument(metavar="JOB", help="A job's id, or a name for its newest job.")
@@ -48,59 +56,6 @@ Server = Annotated[
         help="A service, such as http://127.0.0.1:8765; else this machine's installation.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
-
-
-@contextmanager
-def one_message() -> Iterator[None]:
-    """Turn every fault that a person can mend into one message and exit code 2."""
-    from search.jobs import JobNotFoundError, NotPossibleError
-    from search.lease import LeaseHeldError, LeaseLostError
-    from search.remote import ServerError
-    from search.start import TrackingUnreachableError
-
-    try:
-        yield
-    except (LeaseLostError, store.DatabaseAwayError) as error:
-        fail(str(error), FAILED)
-    except ServerError as error:
-        fail(str(error), WRONG if error.asked_wrong else FAILED)
-    except (
-        spec.SpecError,
-        home.SettingsError,
-        store.StoreError,
-        TrackingUnreachableError,
-        JobNotFoundError,
-        NotPossibleError,
-        LeaseHeldError,
-    ) as error:
-        fail(str(error), WRONG)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-
-
-@contextmanager
-def one_message_of_a_run() -> Iterator[None]:
-    """The same for commands that train, whose faults live in libraries that load slowly."""
-    from search.cluster import ClusterError
-    from trainables.datasets import DatasetError
-
-    with one_message():
-        try:
-            yield
-        except (ClusterError, DatasetError) as error:
-            fail(str(error), WRONG)
-
-
-def fail(message: str, code: int) -> None:
-    """Say what is wrong and end."""
-    typer.echo(f"gatetune: {message}", err=True)
-    sys.exit(code)
-
-
-def print_json(content: Any) -> None:
-    """Print JSON for programs."""
-    typer.echo(json.dumps(content, indent=2))
 
 
 @contextmanager
@@ -338,76 +293,6 @@ def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
         print_json({"revision": store.HEAD})
     else:
         typer.echo(f"{opened.address} is of version {store.HEAD}")
-
-
-token = typer.Typer(no_args_is_help=True, help="Make and revoke the tokens of the service.")
-app.add_typer(token, name="token")
-
-
-@contextmanager
-def database() -> Iterator[store.Store]:
-    """Yield the installation's database, made where it is missing."""
-    with one_message():
-        installation = home.Home.from_environment()
-        installation.create()
-        opened = store.Store.open(installation.database_url)
-        try:
-            yield opened
-        finally:
-            opened.close()
-
-
-@token.command("create", epilog="Example: `gatetune token create --owner ada --role launch`")
-def create_token(
-    owner: Annotated[str, typer.Option(help="Whose token it is.")] = "admin",
-    role: Annotated[str, typer.Option(help="view, launch or admin.")] = "launch",
-    as_json: AsJson = False,  # noqa: FBT002
-) -> None:
-    """Make a token and print its secret, which is shown this once."""
-    from search import tokens
-
-    with database() as opened:
-        try:
-            made, secret = tokens.create(opened, owner, role)
-        except tokens.TokenError as error:
-            fail(str(error), WRONG)
-    if as_json:
-        print_json({"id": made.id, "owner": made.owner, "role": made.role, "token": secret})
-    else:
-        typer.echo(secret)
-
-
-@token.command("list", epilog="Example: `gatetune token list`")
-def list_tokens(as_json: AsJson = False) -> None:  # noqa: FBT002
-    """List the tokens; their secrets are kept nowhere."""
-    from search import tokens
-    from search.screens import token_list
-
-    with database() as opened:
-        listed = tokens.listed(opened)
-    if as_json:
-        print_json(listed)
-    else:
-        token_list(Console(highlight=False), listed)
-
-
-@token.command("revoke", epilog="Example: `gatetune token revoke 5f0c1a9b`")
-def revoke_token(
-    token_id: Annotated[str, typer.Argument(metavar="ID", help="As `token list` shows it.")],
-    as_json: AsJson = False,  # noqa: FBT002
-) -> None:
-    """Make a token useless from now on."""
-    from search import tokens
-
-    with database() as opened:
-        try:
-            revoked = tokens.revoke(opened, token_id)
-        except tokens.TokenError as error:
-            fail(str(error), WRONG)
-    if as_json:
-        print_json({"id": revoked.id, "revoked_at": revoked.revoked_at})
-    else:
-        typer.echo(f"token {revoked.id} of {revoked.owner} is revoked")
 
 
 def main() -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
-from search.cli import app, fail
+from search.cli import app
 from search.fetching import FILES, champion_folder
 from search.home import Home
 from search.lease import Lease
 from search.store import Store
-from search.tokens import ROLES, Principal, Role, verify
+from tests.search.called import call, refused
 from tests.search.conftest import DOCUMENT, add_job, finish_job, make_spec
 from tests.search.installations import installed
 from tests.servers import free_port
@@ -43,21 +43,6 @@ def finished(home: Path) -> Path:
     for name in FILES:
         (champion_folder(found, "tiny-0001") / name).write_text(name)
     return home
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
-
-
-def refused(result: Result, *parts: str) -> None:
-    """Check that a request was called wrong in one message and nothing else."""
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert result.stderr.startswith("gatetune: ")
-    assert result.stderr.count("gatetune: ") == 1
-    assert "Traceback" not in result.stderr
-    for part in parts:
-        assert part in result.stderr
 
 
 class TestHelp:
@@ -376,86 +361,6 @@ def test_an_empty_server_is_none(finished: Path) -> None:
     assert (result.exit_code, json.loads(result.stdout)["id"]) == (0, "tiny-0001")
 
 
-class TestTokens:
-    def known(self, secret: str) -> Principal | None:
-        """Return whose token a service of this installation would take it for."""
-        opened = Store.open(Home.from_environment().database_url)
-        try:
-            return verify(opened, secret)
-        finally:
-            opened.close()
-
-    def listed(self) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = json.loads(call("token", "list", "--json").stdout)
-        return found
-
-    @pytest.mark.parametrize("command", ["create", "list", "revoke"])
-    def test_every_command_has_an_example(self, command: str) -> None:
-        result = call("token", command, "--help")
-        assert result.exit_code == 0
-        assert f"Example: gatetune token {command}" in result.stdout
-
-    def test_a_secret_is_all_that_is_printed(self, home: Path) -> None:
-        result = call("token", "create", "--owner", "ada")
-        assert (result.exit_code, result.stderr) == (0, "")
-        assert self.known(result.stdout.strip()) == Principal("ada", "launch")
-
-    @pytest.mark.parametrize("role", ROLES)
-    def test_programs_are_told_all(self, home: Path, role: Role) -> None:
-        made = json.loads(
-            call("token", "create", "--owner", "ada", "--role", role, "--json").stdout
-        )
-        assert (made["owner"], made["role"]) == ("ada", role)
-        assert self.known(made["token"]) == Principal("ada", role)
-        assert [one["id"] for one in self.listed()] == [made["id"]]
-
-    def test_the_first_one_may_be_made_before_anything_else(self, home: Path) -> None:
-        result = call("token", "create", "--role", "admin")
-        assert self.known(result.stdout.strip()) == Principal("admin", "admin")
-
-    def test_a_list_has_no_secrets(self, home: Path) -> None:
-        secrets = [
-            call("token", "create", "--owner", name).stdout.strip() for name in ("ada", "bob")
-        ]
-        plain, found = call("token", "list").stdout, call("token", "list", "--json").stdout
-        for secret, one in zip(secrets, self.listed(), strict=True):
-            assert one.keys() == {"id", "owner", "role", "created_at", "revoked_at"}
-            assert str(one["owner"]) in plain
-            assert str(one["id"]) in plain
-            assert secret.split("_", 2)[2] not in plain + found
-
-    def test_no_tokens_are_an_empty_list(self, home: Path) -> None:
-        assert self.listed() == []
-        assert call("token", "list").exit_code == 0
-
-    def test_a_revoked_one_is_useless_and_stays_in_the_list(self, home: Path) -> None:
-        made, other = (json.loads(call("token", "create", "--json").stdout) for _ in range(2))
-        result = call("token", "revoke", made["id"])
-        assert result.stdout == f"token {made['id']} of admin is revoked\n"
-        assert self.known(made["token"]) is None
-        assert self.known(other["token"]) is not None
-        again = json.loads(call("token", "revoke", made["id"], "--json").stdout)
-        revoked = {one["id"]: one["revoked_at"] for one in self.listed()}
-        assert revoked == {made["id"]: again["revoked_at"], other["id"]: None}
-
-    @pytest.mark.parametrize(
-        ("arguments", "fault"),
-        [
-            (["create", "--role", "lanch"], "--role must be one of view, launch, admin, but got"),
-            (["create", "--role", "lanch"], "(did you mean launch?)"),
-            (["create", "--owner", ""], "--owner must be 1 to 64 of letters, digits and . _ @ -"),
-            (["create", "--owner", "a b"], "--owner must be 1 to 64 of letters"),
-            (["create", "--owner", "a\nb"], "--owner must be 1 to 64 of letters"),
-            (["create", "--owner", "a" * 65], "--owner must be 1 to 64 of letters"),
-            (["revoke", "00000000"], "no token has the id '00000000'; `gatetune token list` has"),
-            (["revoke", "a\0"], "no token has the id"),
-        ],
-    )
-    def test_a_request_that_is_wrong(self, home: Path, arguments: list[str], fault: str) -> None:
-        refused(call("token", *arguments), fault)
-        assert self.listed() == []
-
-
 def test_a_job_that_another_driver_runs_cannot_be_resumed(
     home: Path, owned: Callable[..., Lease]
 ) -> None:
@@ -497,9 +402,3 @@ def test_a_file_that_is_no_database(home: Path) -> None:
     home.mkdir()
     (home / "gatetune.db").write_text("not a database" * 100)
     refused(call("jobs"), "cannot use the database sqlite:///", "file is not a database")
-
-
-def test_a_message_ends_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match=r"^1$"):
-        fail("the lease is lost", 1)
-    assert capsys.readouterr().err == "gatetune: the lease is lost\n"

@@ -1,0 +1,69 @@
+"""How commands end: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+
+from search import home, spec, store
+
+FAILED = 1
+WRONG = 2
+INTERRUPTED = 130
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+@contextmanager
+def one_message() -> Iterator[None]:
+    """Turn every fault that a person can mend into one message and exit code 2."""
+    from search.jobs import JobNotFoundError, NotPossibleError
+    from search.lease import LeaseHeldError, LeaseLostError
+    from search.remote import ServerError
+    from search.start import TrackingUnreachableError
+
+    try:
+        yield
+    except (LeaseLostError, store.DatabaseAwayError) as error:
+        fail(str(error), FAILED)
+    except ServerError as error:
+        fail(str(error), WRONG if error.asked_wrong else FAILED)
+    except (
+        spec.SpecError,
+        home.SettingsError,
+        store.StoreError,
+        TrackingUnreachableError,
+        JobNotFoundError,
+        NotPossibleError,
+        LeaseHeldError,
+    ) as error:
+        fail(str(error), WRONG)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def one_message_of_a_run() -> Iterator[None]:
+    """The same for commands that train, whose faults live in libraries that load slowly."""
+    from search.cluster import ClusterError
+    from trainables.datasets import DatasetError
+
+    with one_message():
+        try:
+            yield
+        except (ClusterError, DatasetError) as error:
+            fail(str(error), WRONG)
+
+
+def fail(message: str, code: int) -> None:
+    """Say what is wrong and end."""
+    typer.echo(f"gatetune: {message}", err=True)
+    sys.exit(code)
+
+
+def print_json(content: Any) -> None:
+    """Print JSON for programs."""
+    typer.echo(json.dumps(content, indent=2))
