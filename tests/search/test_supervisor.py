@@ -3,11 +3,9 @@
 import logging
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from sqlalchemy import update
 from search import jobs
 from search.cluster import ClusterError
 from search.doctor.screen import run as doctor
-from search.drivers import Drivers, LocalDrivers, LocalProcess
+from search.drivers import LocalDrivers, LocalProcess
 from search.home import Home
 from search.limits import Limits
 from search.queue import CLAIM_S, FAILED_STARTS
@@ -287,142 +285,6 @@ class TestRun:
         supervisor.run()
         assert looks == [None, "database away"]
         assert drivers.closed
-
-
-class TestLocalDrivers:
-    def test_the_last_words_are_the_last_line_of_the_log(self, home: Path) -> None:
-        log = home / "job-driver.log"
-        home.mkdir()
-        log.write_text("x" * 9000 + "\nKeyError: 'batch'\n\n")
-        with subprocess.Popen(["false"]) as process:
-            pass
-        said = LocalProcess(process, log).last_words()
-        assert said == f"KeyError: 'batch' (exit code 1; see {log})"
-
-    @pytest.mark.parametrize("written", [True, False])
-    def test_a_driver_that_said_nothing_has_no_last_words(self, home: Path, written: bool) -> None:
-        """Its job may have been deleted already, and the log with it."""
-        log = home / "job-driver.log"
-        home.mkdir()
-        if written:
-            log.touch()
-        with subprocess.Popen(["true"]) as process:
-            pass
-        assert LocalProcess(process, log).last_words() == f"nothing (exit code 0; see {log})"
-
-    def test_a_driver_that_the_system_cannot_start_is_trouble_that_may_pass(
-        self, home: Path
-    ) -> None:
-        installation = Home.from_environment()
-        installation.create()
-        (home / "logs").write_text("a file in the way of the folder")
-        drivers: Drivers = LocalDrivers(installation, None)
-        with pytest.raises(ClusterError, match=r"no driver can be started: .*File exists.*logs"):
-            drivers.start("tiny-0001", "claim")
-
-    def test_a_ray_that_the_system_cannot_start_is_trouble_that_may_pass(self, home: Path) -> None:
-        installation = Home.from_environment()
-        installation.create()
-        (home / "logs").write_text("a file in the way of the folder")
-        drivers = LocalDrivers(installation, SharedRay(installation, 1))
-        with pytest.raises(ClusterError, match=r"Ray cannot be started: .*File exists.*logs"):
-            drivers.ready()
-        drivers.close()
-
-    def test_the_end_asks_drivers_to_end_and_kills_those_that_do_not(
-        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "python").write_text(FAKE_PYTHON)
-        (tmp_path / "python").chmod(0o755)
-        monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-        monkeypatch.setattr("search.drivers.PATIENCE_S", 0.5)
-        installation = Home.from_environment()
-        installation.create()
-        drivers = LocalDrivers(installation, None)
-        driving = {job_id: drivers.start(job_id, "claim") for job_id in ("tame", "deaf", "done")}
-        for job_id in driving:
-            log = home / "logs" / f"{job_id}-driver.log"
-            while "-m search.drive" not in log.read_text():
-                time.sleep(0.01)
-        assert driving["done"].process.wait() == 0
-        drivers.close()
-        codes = {job_id: one.process.returncode for job_id, one in driving.items()}
-        assert codes == {"tame": -signal.SIGTERM, "deaf": -signal.SIGKILL, "done": 0}
-        drivers.close()
-
-
-FAKE_PYTHON = """#!/bin/sh
-test $3 = deaf && trap "" TERM
-echo "$@"
-test $3 = done || exec sleep 300
-"""
-
-FAKE_RAY = """#!/bin/sh
-echo "$@"
-test -e {folder}/broken && exit 3
-echo "This command will now block forever"
-exec sleep 300
-"""
-
-
-class TestSharedRay:
-    @pytest.fixture
-    def ray(
-        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> Iterator[SharedRay]:
-        """A shared Ray, whose program only says that it runs."""
-        program = tmp_path / "ray"
-        program.write_text(FAKE_RAY.format(folder=tmp_path))
-        program.chmod(0o755)
-        monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-        made = SharedRay(Home.from_environment(), cpus=3)
-        yield made
-        made.end()
-
-    def test_it_is_started_once(self, ray: SharedRay) -> None:
-        ray.ensure()
-        process = ray.process
-        assert process is not None
-        assert process.poll() is None
-        ray.ensure()
-        assert ray.process is process
-        assert ray.environment["RAY_ADDRESS"] == f"127.0.0.1:{ray.port}"
-        said = ray.log.read_text()
-        assert f"--port={ray.port}" in said
-        assert "--num-cpus=3" in said
-        assert ray.token not in said, "the processes of others are for all to see"
-
-    def test_one_that_died_is_started_again_where_its_drivers_do_not_find_it(
-        self, ray: SharedRay
-    ) -> None:
-        ray.ensure()
-        assert ray.process is not None
-        port, dead = ray.port, ray.process
-        dead.kill()
-        dead.wait()
-        ray.ensure()
-        assert ray.process is not dead
-        assert ray.process.poll() is None
-        assert ray.port != port
-
-    def test_one_that_does_not_start_names_its_log_and_may_start_later(
-        self, ray: SharedRay, tmp_path: Path
-    ) -> None:
-        (tmp_path / "broken").touch()
-        with pytest.raises(ClusterError, match=rf"Ray does not start; see {ray.log}"):
-            ray.ensure()
-        assert ray.process is None
-        (tmp_path / "broken").unlink()
-        ray.ensure()
-        assert ray.process is not None
-
-    def test_its_end_ends_its_process(self, ray: SharedRay) -> None:
-        ray.ensure()
-        process = ray.process
-        assert process is not None
-        ray.end()
-        assert process.poll() is not None
-        ray.end()
 
 
 class Watched(LocalDrivers):
