@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Console
 
 from search import jobs, start
-from search.deletion import delete_by_id
 from search.fetching import fetch_model
 from search.home import Home
 from search.listing import Wanted, page
@@ -86,6 +85,8 @@ class Local:
 
     def delete(self, key: str) -> str:
         """Delete a job."""
+        from search.deletion import delete_by_id
+
         return delete_by_id(self.home, self.store, key)
 
     def doctor(self, key: str | None, *, repair: bool, quiet: bool) -> dict[str, Any]:
