@@ -7,6 +7,7 @@ import optuna
 from mlflow.exceptions import MlflowException
 from sqlalchemy import delete
 
+from search.fetching import answering
 from search.handover import TROUBLE
 from search.home import Home
 from search.jobs import NotPossibleError, find
@@ -26,14 +27,16 @@ def delete_job(home: Home, store: Store, key: str) -> str:
 
     Raises:
         JobNotFoundError: there is no such job.
-        NotPossibleError: it runs or waits, or MLflow does not answer; nothing was deleted.
+        NotPossibleError: it runs or waits, or MLflow or the store of the checkpoints does not
+            answer; nothing was deleted.
     """
     job = find(store, key)
     status = live_status(job, time.time())
     if status in {"queued", "running"}:
         raise NotPossibleError(f"job {job.id} is {status}; `gatetune stop {job.id}` comes first")
     try:
-        with Lease(store, job.id) as lease:
+        with answering(job), Lease(store, job.id) as lease:
+            home.folder(job.id).names()
             try:
                 check_tracking(home)
                 delete_tracked(home, job)
@@ -82,7 +85,7 @@ def delete_tracked(home: Home, job: Job) -> None:
 
 def delete_files(home: Home, job_id: str) -> None:
     """Delete checkpoints, champion and logs."""
-    shutil.rmtree(home.checkpoints / job_id, ignore_errors=True)
+    home.folder(job_id).clear()
     shutil.rmtree(home.path / "scratch" / job_id, ignore_errors=True)
     for log in ("driver", "delivery"):
         (home.path / "logs" / f"{job_id}-{log}.log").unlink(missing_ok=True)

@@ -5,6 +5,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,16 +31,17 @@ from search.tables import Job
 from search.trial import Proposal, last_line
 from trainables.checkpoint import DamagedError
 from trainables.datasets import SequenceDataset
+from trainables.folder import Folder, FolderError
 from trainables.trial import RecurrentTrial
 
 CHECK_S = 1.0
 """How often a driver looks whether it was asked to stop, and writes how long it has run."""
 
-DATABASE_PATIENCE_S = 300.0
-"""How long a driver waits for a database that went away."""
+PATIENCE_S = 300.0
+"""How long a driver waits for a database that went away, or for the store of the checkpoints."""
 
 TRIES = 5
-"""Times in a row that a step may fail soon after it began, as if the database went away."""
+"""Times in a row that a step may fail soon after it began, as if one of them went away."""
 
 CALM_S = 60.0
 """How long a step must have gone well to have all of its tries again."""
@@ -116,7 +118,7 @@ class Driver:
             return self.choose(self.data)
         except Interrupted:
             return self.interrupted()
-        except UnworkableError as error:
+        except (UnworkableError, FolderError) as error:
             return "failed", f"{error}; `gatetune resume {self.job_id}` goes on"
         except DamagedError as error:
             return "failed", f"{error}: the winner cannot be saved, the job has to be launched anew"
@@ -161,7 +163,7 @@ class Driver:
             return "failed", f"no trial completed{why}; `gatetune trials` shows how each one ended"
         self.progress.stage("measuring and exporting the winner")
         self.halt_if_asked()
-        self.save(result, data)
+        self.patiently(lambda: self.save(result, data))
         self.halt_if_asked()
         return "finished", self.patiently(self.row.message)
 
@@ -195,7 +197,10 @@ class Driver:
         with self.store.session() as session:
             chosen = session.get_one(Job, self.job_id).result is not None
         searched, confirmed = trials_of(self.store, self.job_id)
-        delete(unreferenced_of_job(self.folder, self.spec, searched, confirmed, chosen=chosen))
+        try:
+            delete(unreferenced_of_job(self.folder, self.spec, searched, confirmed, chosen=chosen))
+        except FolderError as error:
+            self.progress.line(f"files that nothing needs are left for `gatetune doctor`: {error}")
 
     def baselines(self) -> list[Proposal]:
         """Return the trials that come first."""
@@ -209,7 +214,7 @@ class Driver:
     ) -> list[FrozenTrial]:
         """Run a study to its end and return its trials.
 
-        Where the database went away, the study is read again and goes on from there.
+        Where database or store went away, the study is read again and goes on from there.
         """
         return self.patiently(lambda: self.go_on_with(stage, name, fixed, data))
 
@@ -233,7 +238,7 @@ class Driver:
                 study,
                 trainable=RecurrentTrial,
                 data=data,
-                checkpoints=self.folder / ("search" if searching else "confirm"),
+                checkpoints=self.folder.child("search" if searching else "confirm"),
                 scratch=self.scratch,
                 observer=self.progress,
                 should_stop=self.should_stop,
@@ -253,7 +258,7 @@ class Driver:
 
         result = measure(result, self.spec, data, self.folder)
         save_champion(result, self.spec, self.job_id, data, self.folder)
-        self.patiently(lambda: self.row.set(result=result.model_dump_json()))
+        self.row.set(result=result.model_dump_json())
 
     def publish(self) -> None:
         """Register the champion and give the parent run its report."""
@@ -281,40 +286,49 @@ class Driver:
         return None
 
     def patiently(self, step: Callable[[], T]) -> T:
-        """Do a step that may be repeated; where the database went away, wait and do it again.
+        """Do a step that may be repeated; where database or store went away, wait, do it again.
 
         Raises:
-            DatabaseAwayError: it stayed away.
+            DatabaseAwayError: the database stayed away.
+            FolderError: the store of the checkpoints did.
         """
         tries = TRIES
         while True:
             began = time.monotonic()
             try:
                 return step()
-            except DATABASE_AWAY as error:
+            except (FolderError, *DATABASE_AWAY) as error:
                 # What fails at once, over and over, is no outage; one a day is.
                 tries = tries - 1 if time.monotonic() - began < CALM_S else TRIES
                 if not tries:
                     raise self.away(error) from error
-                self.await_database(error)
+                self.await_answer(error)
 
-    def await_database(self, error: BaseException) -> None:
-        """Wait until the database answers, while the lease is still ours."""
-        self.progress.line(f"the database does not answer, waiting: {first_line(error)}")
-        deadline = time.monotonic() + DATABASE_PATIENCE_S
+    def await_answer(self, error: BaseException) -> None:
+        """Wait until what went away answers, while the lease is still ours."""
+        of_store = isinstance(error, FolderError)
+        who = "the store of the checkpoints" if of_store else "the database"
+        self.progress.line(f"{who} does not answer, waiting: {first_line(error)}")
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             self.store.engine.dispose()
             try:
+                if of_store:
+                    self.halt_if_asked()
+                    self.folder.check()
                 with self.lease.session():
-                    self.progress.line("the database answers again")
+                    self.progress.line(f"{who} answers again")
                     return
-            except DATABASE_AWAY as again:
-                if self.stop.requested or time.monotonic() > deadline:
+            except (FolderError, *DATABASE_AWAY) as again:
+                stopped = self.stop.requested and not of_store  # else it is halted above
+                if stopped or time.monotonic() > deadline:
                     raise self.away(again) from again
                 time.sleep(0.5)
 
-    def away(self, error: BaseException) -> DatabaseAwayError:
-        """Return what to tell a person whose database stayed away."""
+    def away(self, error: BaseException) -> Exception:
+        """Return what to tell a person whose database or store stayed away."""
+        if isinstance(error, FolderError):
+            return FolderError(f"{error}; no trial is lost")
         return DatabaseAwayError(
             f"the database does not answer ({first_line(error)}); nothing is lost, "
             f"`gatetune resume {self.job_id}` goes on"
@@ -322,10 +336,10 @@ class Driver:
 
     # -- folders, and the outside world -----------------------------------------------------------
 
-    @property
-    def folder(self) -> Path:
+    @cached_property
+    def folder(self) -> Folder:
         """Folder of the job's checkpoints and champion."""
-        return self.home.checkpoints / self.job_id
+        return self.home.folder(self.job_id)
 
     @property
     def scratch(self) -> Path:

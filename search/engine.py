@@ -23,6 +23,7 @@ from search.study import JobStudy
 from search.trial import LiveTrial, Loss, Verdict, last_line, loss_of
 from search.tuning import StudyScheduler, StudySearcher, StudyStopper
 from trainables.checkpoint import Checkpoints
+from trainables.folder import Folder, FolderError
 
 TRIALS_A_FIT = 1000
 """Trials after which Tune is started afresh on the same study: its driver grows by 57 to 84 MB
@@ -86,7 +87,7 @@ class Engine:
         *,
         trainable: type[tune.Trainable],
         data: Any,
-        checkpoints: Path,
+        checkpoints: Folder,
         scratch: Path,
         observer: Observer,
         should_stop: Callable[[], bool],
@@ -126,6 +127,7 @@ class Engine:
         Raises:
             Interrupted: `should_stop` said so; what ran waits in the study.
             UnworkableError: the disk is full, or trial after trial fails.
+            FolderError: the checkpoints' store cannot be used; what ran waits in the study.
             LeaseLostError: another driver owns the job.
         """
         self.sweep()
@@ -242,7 +244,7 @@ class Engine:
             "parameters": live.config.model_dump(),
             "seed": live.seed,
             "acknowledged": live.acknowledged,
-            "checkpoints": str(self.folder(live.number)),
+            "checkpoints": self.folder(live.number).place,
             "metric": self.spec.objective.metric,
             "direction": self.spec.objective.direction,
             "cpus": self.spec.workers.cpus,
@@ -278,15 +280,15 @@ class Engine:
         """Keep of an ended trial's files the best weights of a top one, and nothing else."""
         checkpoints = Checkpoints(self.folder(number))
         if verdict is not Verdict.COMPLETE:
-            shutil.rmtree(checkpoints.folder, ignore_errors=True)
-        elif checkpoints.best.exists():
+            checkpoints.folder.clear()
+        elif checkpoints.has_best():
             checkpoints.clear_epochs()
         for outranked in self.study.outranked():
-            shutil.rmtree(self.folder(outranked), ignore_errors=True)
+            self.folder(outranked).clear()
 
-    def folder(self, number: int) -> Path:
+    def folder(self, number: int) -> Folder:
         """Return the folder of a trial's checkpoints."""
-        return self.checkpoints / f"{number:06d}"
+        return self.checkpoints.child(f"{number:06d}")
 
     def lose(self, ray_id: str, reason: str) -> None:
         """Count a failed attempt of a trial, unless that was done already."""
@@ -300,10 +302,13 @@ class Engine:
         if not again:
             self.tidy(number, None)
         self.observer.lost(live, reason, again=again)
-        if loss_of(reason) is Loss.DISK:
+        loss = loss_of(reason)
+        if loss is Loss.DISK:
             raise UnworkableError(
                 f"the disk of {self.checkpoints} is full; no trial is lost: make room, and resume"
             )
+        if loss is Loss.STORE:
+            raise FolderError(last_line(reason).rpartition("FolderError: ")[2])
         if self.study.is_failing:
             raise UnworkableError(
                 f"{self.study.failures} trials in a row failed without finishing an epoch, the "

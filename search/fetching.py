@@ -1,7 +1,8 @@
 """The champion's files, from where the driver saved them to where a person wants them."""
 
-import shutil
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from search.home import Home
@@ -9,19 +10,38 @@ from search.jobs import NotPossibleError, find
 from search.lease import live_status
 from search.store import Store
 from search.tables import Job
+from trainables.folder import Folder, FolderError
 
 FILES = ("model.pt2", "weights.safetensors", "config.json", "metrics.json", "README.md")
 """What a fetched model consists of; README.md is the model card."""
 
 
-def champion_folder(home: Home, job_id: str) -> Path:
+def champion_folder(home: Home, job_id: str) -> Folder:
     """Return the folder in which a job's driver saves its champion."""
-    return home.checkpoints / job_id / "champion"
+    return home.folder(job_id).child("champion")
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a champion's folder has all of its files."""
-    return all((folder / name).exists() for name in FILES)
+def is_whole(folder: Folder) -> bool:
+    """Whether a champion's folder has all of its files; one that is being written has not."""
+    return set(FILES) <= set(folder.names())
+
+
+def replace_champion(folder: Folder, contents: Mapping[str, bytes]) -> None:
+    """Write a champion's files in place of an earlier one's; it is whole with the last of them."""
+    folder.clear()
+    for name in FILES:
+        folder.write(name, contents[name])
+
+
+def copy_champion(folder: Folder, to: Path) -> None:
+    """Copy a champion's files into a folder of this machine.
+
+    Raises:
+        FileNotFoundError: it is not whole.
+    """
+    to.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        (to / name).write_bytes(folder.read(name))
 
 
 def fetch_model(store: Store, home: Home, key: str, to: Path) -> list[str]:
@@ -29,21 +49,36 @@ def fetch_model(store: Store, home: Home, key: str, to: Path) -> list[str]:
 
     Raises:
         JobNotFoundError: there is no such job.
-        NotPossibleError: it has no champion yet, or ``to`` is something else already.
+        NotPossibleError: it has no champion yet, the store of the checkpoints does not answer, or
+            ``to`` is something else already.
     """
-    folder = champion_files(home, find(store, key))
-    check_target(to)
-    to.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        shutil.copyfile(folder / name, to / name)
+    job = find(store, key)
+    with answering(job):
+        folder = champion_files(home, job)
+        check_target(to)
+        copy_champion(folder, to)
     return list(FILES)
 
 
-def champion_files(home: Home, job: Job) -> Path:
+@contextmanager
+def answering(job: Job) -> Iterator[None]:
+    """Say of which job it is that the files cannot be reached.
+
+    Raises:
+        NotPossibleError: the store of the checkpoints cannot be used.
+    """
+    try:
+        yield
+    except FolderError as error:
+        raise NotPossibleError(f"the files of job {job.id} cannot be reached: {error}") from error
+
+
+def champion_files(home: Home, job: Job) -> Folder:
     """Return the folder with the files of a job's champion.
 
     Raises:
         NotPossibleError: it has none yet.
+        FolderError: the store of the checkpoints cannot be used.
     """
     folder = champion_folder(home, job.id)
     if job.result is None or not is_whole(folder):

@@ -3,8 +3,14 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from trainables.folder import Folder, folder_at
 
 FOLDER = ".gatetune"
+
+STORES = ("s3", "gs", "gcs", "abfs", "abfss")
+"""Schemes of the object stores that pyarrow knows."""
 
 
 class SettingsError(ValueError):
@@ -21,13 +27,17 @@ def find_home(start: Path) -> Path:
 
 @dataclass(frozen=True)
 class Home:
-    """The settings of one installation. Nothing is created before :meth:`create`."""
+    """The settings of one installation. Nothing is created before :meth:`create`.
+
+    Attributes:
+        checkpoints: what `folder_at` opens: a path, or the URL of an object store.
+    """
 
     path: Path
     database_url: str
     tracking_uri: str
     ray_address: str | None
-    checkpoints: Path
+    checkpoints: str
     data: Path
 
     @classmethod
@@ -49,7 +59,7 @@ class Home:
             ),
             tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{path / 'mlflow.db'}"),
             ray_address=os.environ.get("RAY_ADDRESS") or None,
-            checkpoints=local_folder("GATETUNE_CHECKPOINTS", path / "checkpoints"),
+            checkpoints=checkpoints_at(path / "checkpoints"),
             data=local_folder("GATETUNE_DATA", path / "data"),
         )
 
@@ -57,6 +67,10 @@ class Home:
     def artifacts(self) -> Path:
         """Folder of MLflow's artifacts when MLflow's own state lies under the home."""
         return self.path / "artifacts"
+
+    def folder(self, job_id: str) -> Folder:
+        """Return the folder of a job's checkpoints and champion."""
+        return folder_at(self.checkpoints).child(job_id)
 
     @property
     def embedded_tracking(self) -> bool:
@@ -74,7 +88,8 @@ class Home:
         ignore = self.path / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        if "://" not in self.checkpoints:
+            Path(self.checkpoints).mkdir(parents=True, exist_ok=True)
 
 
 def database_url(url: str) -> str:
@@ -98,7 +113,7 @@ def local_folder(setting: str, default: Path) -> Path:
     """Return the folder that ``setting`` names, else ``default``.
 
     Raises:
-        SettingsError: the setting is a URL; only folders are read and written so far.
+        SettingsError: the setting is a URL.
     """
     given = os.environ.get(setting)
     if not given:
@@ -106,3 +121,31 @@ def local_folder(setting: str, default: Path) -> Path:
     if "://" in given:
         raise SettingsError(f"{setting} must be a folder, but got {given!r}")
     return Path(given).expanduser().resolve()
+
+
+def checkpoints_at(default: Path) -> str:
+    """Return the folder or URL that ``GATETUNE_CHECKPOINTS`` names, else ``default``.
+
+    Raises:
+        SettingsError: the URL is of no object store, or holds a secret, which is not repeated.
+    """
+    given = os.environ.get("GATETUNE_CHECKPOINTS", "")
+    if "://" not in given:
+        return str(local_folder("GATETUNE_CHECKPOINTS", default))
+    must = "GATETUNE_CHECKPOINTS must"
+    try:
+        parts = urlsplit(given)
+    except ValueError as error:
+        raise SettingsError(f"{must} be a folder or a URL, but: {error}") from None
+    if not parts.netloc or parts.scheme not in STORES:
+        raise SettingsError(
+            f"{must} be a folder or a URL such as s3://BUCKET/PATH, with one of the schemes "
+            f"{', '.join(STORES)}, but got {parts.scheme}://"
+        )
+    # A secret with a slash in it ends the address before its @.
+    if ":" in parts.netloc or "@" in parts.path or "client_secret" in parse_qs(parts.query):
+        raise SettingsError(
+            f"{must} name no password: credentials come from the environment, such as "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    return given

@@ -1,36 +1,35 @@
 """The champion's weights: measured on every part of the data, exported, saved for people."""
 
 import json
-import os
-import shutil
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from search.champion import Candidate, Result
+from search.fetching import replace_champion
 from search.labels import describe
 from search.spec import JobSpec
-from trainables.checkpoint import Checkpoints, DamagedError, sync_folder, write_durably
+from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import TrialConfig
 from trainables.datasets import Part, SequenceDataset
 from trainables.export import (
     ExportedClassifier,
     build_model,
     export_program,
-    save_pt2,
-    save_weights,
+    pt2,
+    weights_file,
 )
+from trainables.folder import Folder
 from trainables.training import evaluate
 
 EXAMPLES = 4
 """Sequences in the input example; a single one would freeze the batch size at 1."""
 
 
-def measure(result: Result, spec: JobSpec, data: SequenceDataset, folder: Path) -> Result:
+def measure(result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder) -> Result:
     """Return the result with the training and test metric of the candidates that may be known."""
     measured = {
         one.of: one.model_copy(
@@ -55,7 +54,7 @@ def scores(  # noqa: PLR0913 - whose metric, of what, on what
     spec: JobSpec,
     data: SequenceDataset,
     part: Part,
-    folder: Path,
+    folder: Folder,
 ) -> tuple[float, ...]:
     """Return the job's metric of each of a candidate's runs on a part of the data."""
     name = result.metric.removeprefix("val_")
@@ -84,14 +83,14 @@ def network(
     )
 
 
-def best_weights(result: Result, folder: Path, run: int) -> dict[str, Tensor]:
+def best_weights(result: Result, folder: Folder, run: int) -> dict[str, Tensor]:
     """Return the weights of a run's best epoch.
 
     A trial that reached the target ended in the middle: its last checkpoint holds its best weights.
     """
     part = "confirm" if result.confirmed else "search"
-    checkpoints = Checkpoints(folder / part / f"{run:06d}")
-    if checkpoints.best.exists():
+    checkpoints = Checkpoints(folder.child(part).child(f"{run:06d}"))
+    if checkpoints.has_best():
         return checkpoints.read_best()
     state = checkpoints.read(checkpoints.latest())
     if state is None:
@@ -101,17 +100,13 @@ def best_weights(result: Result, folder: Path, run: int) -> dict[str, Tensor]:
 
 
 def save_champion(
-    result: Result, spec: JobSpec, job_id: str, data: SequenceDataset, folder: Path
+    result: Result, spec: JobSpec, job_id: str, data: SequenceDataset, folder: Folder
 ) -> None:
-    """Write the champion's folder: it appears whole, and replaces an earlier one."""
+    """Write the champion's files into the job's folder, in place of an earlier one's."""
     chosen = result.chosen
     config = spec.config(chosen.parameters)
     model = network(config, data, best_weights(result, folder, result.champion_run))
-    scratch = folder / f".champion.{os.getpid()}.tmp"
-    scratch.mkdir(parents=True, exist_ok=True)
     example = data.validation.x[:EXAMPLES].astype(np.float32)
-    save_pt2(export_program(model, example), scratch / "model.pt2")
-    save_weights(model, scratch / "weights.safetensors")
     described = {
         "trial": config.model_dump(),
         "steps": data.steps,
@@ -121,26 +116,26 @@ def save_champion(
         "data": {"name": data.name, "fingerprint": data.fingerprint},
         "job": job_id,
     }
-    write_json(scratch / "config.json", described)
-    write_json(scratch / "metrics.json", metrics(result))
-    write_durably(scratch / "README.md", card(result, spec, job_id, data).encode())
-    sync_folder(scratch)
-    final = folder / "champion"
-    shutil.rmtree(final, ignore_errors=True)
-    scratch.replace(final)
-    sync_folder(folder)
+    contents = {
+        "model.pt2": pt2(export_program(model, example)),
+        "weights.safetensors": weights_file(model),
+        "config.json": as_json(described),
+        "metrics.json": as_json(metrics(result)),
+        "README.md": card(result, spec, job_id, data).encode(),
+    }
+    replace_champion(folder.child("champion"), contents)
 
 
-def load_champion(folder: Path) -> tuple[ExportedClassifier, Tensor]:
+def load_champion(folder: Folder) -> tuple[ExportedClassifier, Tensor]:
     """Return a saved champion and an input example [sequences, steps, features] in data units."""
-    saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    saved = json.loads(folder.read("config.json"))
     model = build_model(
         TrialConfig(**saved["trial"]),
         steps=saved["steps"],
         features=saved["features"],
         classes=len(saved["classes"]),
         scale=saved["scale"],
-        weights=load_file(folder / "weights.safetensors"),
+        weights=load(folder.read("weights.safetensors")),
     )
     shape = (EXAMPLES, saved["steps"], saved["features"])
     ramp = torch.arange(float(np.prod(shape))).reshape(shape)
@@ -161,9 +156,9 @@ def metrics(result: Result) -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON for people and programs alike."""
-    write_durably(path, (json.dumps(content, indent=2) + "\n").encode())
+def as_json(content: Any) -> bytes:
+    """Return JSON for people and programs alike."""
+    return (json.dumps(content, indent=2) + "\n").encode()
 
 
 def card(result: Result, spec: JobSpec, job_id: str, data: SequenceDataset) -> str:

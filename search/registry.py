@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow
@@ -17,13 +18,14 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from search.champion import Result, beats
-from search.fetching import champion_folder
+from search.fetching import champion_folder, copy_champion
 from search.home import Home
 from search.models import load_champion
 from search.report import html_page, markdown
 from search.store import Store
 from search.tables import PARENT, Job, Run
 from search.tracking import JOB_TAG, Tracking
+from trainables.folder import Folder, LocalFolder
 
 FINGERPRINT_TAG = "gatetune.fingerprint"
 METRIC_TAG = "gatetune.metric"
@@ -152,7 +154,7 @@ def incumbent(tracking: Tracking, name: str) -> Incumbent | None:
 
 
 def register(  # noqa: PLR0913 - what a version is made of
-    home: Home, tracking: Tracking, run_id: str, job: Job, result: Result, folder: Path
+    home: Home, tracking: Tracking, run_id: str, job: Job, result: Result, folder: Folder
 ) -> None:
     """Make a version of the champion, whose tags say what it is and what was decided about it."""
     fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
@@ -164,7 +166,7 @@ def register(  # noqa: PLR0913 - what a version is made of
         f"models:/{model_id}",
         run_id=run_id,
         model_id=model_id,
-        description=(folder / "README.md").read_text(encoding="utf-8"),
+        description=folder.read("README.md").decode(),
         tags={
             JOB_TAG: job.id,
             FINGERPRINT_TAG: fingerprint,
@@ -185,9 +187,20 @@ def create_name(tracking: Tracking, name: str) -> None:
             raise
 
 
-def log_model(home: Home, run_id: str, folder: Path) -> str:
-    """Log the model and the files of a champion's folder to a run; return the model's id."""
-    model, example = load_champion(folder)
+def log_model(home: Home, run_id: str, folder: Folder) -> str:
+    """Log the model and the files of a champion's folder to a run; return the model's id.
+
+    Raises:
+        FileNotFoundError: the champion is not whole.
+    """
+    with TemporaryDirectory() as copy:
+        copy_champion(folder, Path(copy))
+        return log_copy(home, run_id, copy)
+
+
+def log_copy(home: Home, run_id: str, folder: str) -> str:
+    """Log the champion in a folder of this machine."""
+    model, example = load_champion(LocalFolder(Path(folder)))
     outputs = model(example).detach().numpy()
     signature = ModelSignature(
         inputs=Schema([TensorSpec(example.numpy().dtype, (-1, *example.shape[1:]))]),
@@ -209,7 +222,7 @@ def log_model(home: Home, run_id: str, folder: Path) -> str:
                 "numpy",
             ],
         )
-        mlflow.log_artifacts(str(folder), "champion")
+        mlflow.log_artifacts(folder, "champion")
     return str(logged.model_id)
 
 

@@ -1,15 +1,13 @@
 """Which of a job's files are needed: those of running trials, of the top trials, the champion."""
 
-import shutil
 from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from search.champion import by_value
 from search.spec import JobSpec
-from trainables.checkpoint import Checkpoints
+from trainables.checkpoint import Checkpoints, epoch_file
+from trainables.folder import Folder, Item
 
 
 def top(trials: Sequence[FrozenTrial], spec: JobSpec) -> set[int]:
@@ -25,8 +23,8 @@ def complete(trials: Sequence[FrozenTrial]) -> set[int]:
 
 
 def unreferenced(
-    folder: Path, trials: Sequence[FrozenTrial], weights: Container[int]
-) -> Iterator[Path]:
+    folder: Folder, trials: Sequence[FrozenTrial], weights: Container[int]
+) -> Iterator[Item]:
     """Yield the files and folders of a study that nothing needs any more.
 
     Args:
@@ -34,31 +32,32 @@ def unreferenced(
         trials: the study's trials; those that have not ended keep all they have.
         weights: the ended trials whose best weights are kept.
     """
+    names = set(folder.names())
     for trial in trials:
-        path = folder / f"{trial.number:06d}"
-        if not trial.state.is_finished() or not path.exists():
+        name = f"{trial.number:06d}"
+        if not trial.state.is_finished() or name not in names:
             continue
         if trial.number in weights:
-            yield from leftovers(Checkpoints(path))
+            yield from leftovers(Checkpoints(folder.child(name)))
         else:
-            yield path
+            yield Item(folder, name)
 
 
-def leftovers(checkpoints: Checkpoints) -> Iterator[Path]:
+def leftovers(checkpoints: Checkpoints) -> Iterator[Item]:
     """Yield what a complete trial needs no more: its epochs, once its best weights are there."""
-    yield from checkpoints.folder.glob(".*.tmp")
-    if checkpoints.best.exists():
-        yield from (checkpoints.path(epoch) for epoch in checkpoints.epochs())
+    yield from checkpoints.folder.interrupted()
+    if checkpoints.has_best():
+        yield from (Item(checkpoints.folder, epoch_file(epoch)) for epoch in checkpoints.epochs())
 
 
 def unreferenced_of_job(
-    folder: Path,
+    folder: Folder,
     spec: JobSpec,
     searched: Sequence[FrozenTrial],
     confirmed: Sequence[FrozenTrial],
     *,
     chosen: bool,
-) -> list[Path]:
+) -> list[Item]:
     """Return the files and folders of a job that nothing needs any more.
 
     Args:
@@ -70,18 +69,12 @@ def unreferenced_of_job(
     """
     replicates = set() if chosen else complete(confirmed)
     return [
-        *unreferenced(folder / "search", searched, top(searched, spec)),
-        *unreferenced(folder / "confirm", confirmed, replicates),
-        *folder.glob(".*.tmp"),
+        *unreferenced(folder.child("search"), searched, top(searched, spec)),
+        *unreferenced(folder.child("confirm"), confirmed, replicates),
     ]
 
 
-def delete(paths: Iterable[Path]) -> None:
-    """Delete files and folders, and the folders of studies that are empty then."""
-    for path in list(paths):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-        with suppress(OSError):  # it still holds something, or is gone
-            path.parent.rmdir()
+def delete(items: Iterable[Item]) -> None:
+    """Delete files and folders."""
+    for folder, name in list(items):
+        folder.delete(name)

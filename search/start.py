@@ -14,7 +14,7 @@ from rich.console import Console
 from search import jobs
 from search.document import as_launched, read_text
 from search.fetching import champion_folder, is_whole
-from search.home import Home
+from search.home import Home, SettingsError
 from search.jobrow import JobRow
 from search.lease import Lease
 from search.progress import Progress
@@ -22,6 +22,7 @@ from search.shares import whole
 from search.spec import JobSpec, read_job
 from search.store import Store, first_line
 from search.tables import Job
+from trainables.folder import FolderError, folder_at
 
 TRACKING_TIMEOUT_S = 5.0
 """How long an MLflow server may take to say that it is there."""
@@ -65,6 +66,20 @@ def check_database(home: Home) -> None:
     Store.open(home.database_url).close()
 
 
+def check_checkpoints(home: Home) -> None:
+    """Make sure that an object store takes checkpoints, before anything is created.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    try:
+        folder_at(home.checkpoints).check()
+    except FolderError as error:
+        raise SettingsError(
+            f"GATETUNE_CHECKPOINTS must name a bucket that can be written to: {error}"
+        ) from error
+
+
 def launch(
     document: str | Path,
     overrides: Sequence[str] = (),
@@ -89,6 +104,7 @@ def launch(
     home = Home.from_environment()
     check_tracking(home)
     check_database(home)
+    check_checkpoints(home)
     console = console or Console(quiet=True)
     console.print(
         f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False
@@ -118,6 +134,7 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
     Raises:
         JobNotFoundError: there is no such job.
         NotPossibleError: it is finished.
+        SettingsError: its checkpoints cannot be reached.
         LeaseHeldError: another driver runs it.
     """
     home = Home.from_environment()
@@ -126,6 +143,7 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
     try:
         job = jobs.find(store, key)
         jobs.check_resumable(store, job)
+        check_checkpoints(home)
         # Taken before Ray starts: of several resumes all but one end here, at once.
         with Lease(store, job.id) as lease, Progress(console, job.id, str(home.path)) as told:
             go_on(home, store, lease, job, told)

@@ -307,11 +307,11 @@ class JobStudy:
     def fail(self, number: int, reason: str) -> bool:
         """Count a lost worker or an error; return whether the trial will be tried again.
 
-        A full disk is no fault of the trial, and costs it no attempt.
+        A full disk, or a store that cannot be used, is not its fault and costs it no attempt.
         """
         live = self.live[number]
         loss = loss_of(reason)
-        again = loss is Loss.DISK or live.lose(loss)
+        again = loss in {Loss.DISK, Loss.STORE} or live.lose(loss)
         remember = self.storage.optuna.set_trial_user_attr
         if live.alone:  # before it is counted: an attempt that is not may be had again
             remember(live.trial_id, "alone", value=True)

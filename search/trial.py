@@ -55,6 +55,7 @@ class Loss(StrEnum):
 
     MEMORY = "memory"
     DISK = "disk"
+    STORE = "store"
     OTHER = "other"
 
 
@@ -62,6 +63,7 @@ SIGNS = {
     # Of Python, NumPy, torch on CPU and GPU, and Ray's own watch over a node's memory.
     Loss.MEMORY: r"\w*(?:OutOfMemory|Memory)Error\b|DefaultCPUAllocator|std::bad_alloc",
     Loss.DISK: r"No space left on device|Disk quota exceeded",
+    Loss.STORE: r"\bFolderError\b",
 }
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Postgres, free_port
+from tests.servers import ObjectStore, Postgres, free_port
 
 __all__ = ["free_port"]
 
@@ -15,7 +15,8 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh installation of its own."""
-    for name in ("GATETUNE_DATABASE_URL", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "GATETUNE_DATA"):
+    for name in ("GATETUNE_DATABASE_URL", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "GATETUNE_DATA",
+                 "GATETUNE_CHECKPOINTS"):  # fmt: skip
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GATETUNE_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
@@ -30,3 +31,20 @@ def postgres() -> Iterator[str]:
         yield server.url
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def object_store_server() -> Iterator[ObjectStore]:
+    server = ObjectStore()
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+@pytest.fixture
+def object_store(object_store_server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """A server of objects, and credentials for it in the environment."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "of-tests")
+    return object_store_server

@@ -1,14 +1,20 @@
 import os
 import pwd
 import random
+import re
+import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
 
 from tests.processes import Process, send_all, tree
 
@@ -84,3 +90,46 @@ class Postgres:
         with suppress(subprocess.CalledProcessError):
             self.run("pg_ctl", "-D", str(self.data), "-m", "immediate", "stop")
         shutil.rmtree(self.folder)
+
+
+class ObjectStore:
+    """A server on loopback that speaks S3; what it holds is lost when it ends."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while not self.answers():
+            assert self.process.poll() is None, "the object store has ended"
+            time.sleep(0.05)
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def answers(self) -> bool:
+        try:
+            return requests.get(self.address, timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+    def url(self, place: str) -> str:
+        """Return how settings name a bucket, or what is in it."""
+        return f"s3://{place}?endpoint_override=127.0.0.1:{self.port}&scheme=http&region=us-east-1"
+
+    def make_bucket(self) -> str:
+        """Make a new bucket and return the URL of a folder in it."""
+        name = f"bucket-{secrets.token_hex(4)}"
+        requests.put(f"{self.address}/{name}", timeout=5).raise_for_status()
+        return self.url(f"{name}/checkpoints")
+
+    def objects(self, url: str) -> list[str]:
+        """Return the keys in the bucket of a URL, markers of emptied folders excepted."""
+        listed = requests.get(f"{self.address}/{urlsplit(url).netloc}?list-type=2", timeout=5)
+        return [key for key in re.findall("<Key>(.*?)</Key>", listed.text) if key[-1] != "/"]
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()

@@ -4,13 +4,13 @@ import faulthandler
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset
 from trainables.device import pick_device
+from trainables.folder import folder_at
 from trainables.training import Diverged, Trainer
 
 Outcome = Literal["running", "complete", "diverged"]
@@ -38,8 +38,8 @@ class Attempt:
 
     Args:
         config: number, parameters (of a `TrialConfig`), seed, acknowledged (the last epoch that
-            the study has committed), checkpoints (folder of the trial), metric, direction, gpus,
-            epoch_limit_s (seconds after which an epoch is hung).
+            the study has committed), checkpoints (place of the trial's folder), metric, direction,
+            gpus, epoch_limit_s (seconds after which an epoch is hung).
         data: what is learned.
     """
 
@@ -47,7 +47,7 @@ class Attempt:
         self.config = config
         self.data = data
         self.settings = TrialConfig(**config["parameters"])
-        self.checkpoints = Checkpoints(Path(config["checkpoints"]))
+        self.checkpoints = Checkpoints(folder_at(config["checkpoints"]))
         self.reported = min(int(config["acknowledged"]), self.settings.epochs - 1)
         self.trainer: Trainer | None = None
         self.damaged: list[str] = []

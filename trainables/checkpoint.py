@@ -1,18 +1,22 @@
-"""What a trial keeps on disk: the state after its newest epochs, and its best weights."""
+"""What a trial keeps: the state after its newest epochs, and its best weights."""
 
 import hashlib
 import io
-import os
-from pathlib import Path
+import json
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from trainables.folder import Folder, FolderError
+
 KEPT = 2
-"""Epochs on disk: the one that the study has acknowledged, and the one on its way there."""
+"""Epochs that are kept: the one that the study has acknowledged, and the one on its way there."""
+
+BEST = "best.safetensors"
+"""The file of the best weights."""
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 """Length of the checksum with which an epoch's file begins; `torch.load` reads what follows."""
@@ -23,15 +27,16 @@ class DamagedError(RuntimeError):
 
 
 class Checkpoints:
-    """The folder of one trial. A file in it is whole: it appears under its name when complete.
+    """The folder of one trial.
 
-    Disks lie all the same, so every file carries a checksum (SHA-256) of its content.
+    Disks lie, although a file appears whole or not at all, so every file carries a checksum
+    (SHA-256) of its content.
 
     Args:
         folder: of this trial alone; made at the first write.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Folder) -> None:
         self.folder = folder
 
     def write(self, epoch: int, state: dict[str, Any]) -> None:
@@ -43,27 +48,26 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getvalue()
-        self.put(self.path(epoch), hashlib.sha256(payload).digest() + payload)
+        self.folder.write(epoch_file(epoch), hashlib.sha256(payload).digest() + payload)
         for old in self.epochs()[:-KEPT]:
             if old != epoch:
-                self.path(old).unlink(missing_ok=True)
+                self.folder.delete(epoch_file(old))
 
     def read(self, epoch: int) -> dict[str, Any] | None:
         """Return the state after an epoch, on the CPU, or None if there is none.
 
         Raises:
             DamagedError: the file is not what was written.
+            FolderError: the store cannot be used.
         """
-        path = self.path(epoch)
+        name = epoch_file(epoch)
         try:
-            content = memoryview(path.read_bytes())
+            content = memoryview(self.content(name))
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise DamagedError(f"{path} cannot be read: {error.strerror}") from error
         digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
         if hashlib.sha256(payload).digest() != digest:
-            raise DamagedError(f"{path} does not match its checksum")
+            raise DamagedError(f"{self.folder}/{name} does not match its checksum")
         state: dict[str, Any] = torch.load(
             io.BytesIO(payload), map_location="cpu", weights_only=True
         )
@@ -75,22 +79,20 @@ class Checkpoints:
 
     def epochs(self) -> list[int]:
         """Return the epochs that have a file, oldest first."""
-        return sorted(
-            int(path.stem.removeprefix("epoch-")) for path in self.folder.glob("epoch-*.pt")
-        )
+        return sorted(map(epoch_of, epoch_files(self.folder.names())))
 
     def clear_epochs(self, *, keep: int | None = None) -> None:
         """Delete every epoch's file but that of ``keep``, and what interrupted writes left."""
         for epoch in self.epochs():
             if epoch != keep:
-                self.path(epoch).unlink(missing_ok=True)
-        for rest in self.folder.glob(".*.tmp"):
-            rest.unlink(missing_ok=True)
+                self.folder.delete(epoch_file(epoch))
+        for rest in self.folder.interrupted():
+            self.folder.delete(rest.name)
 
     def write_best(self, weights: dict[str, Tensor], *, epoch: int, value: float) -> None:
-        """Write ``best.safetensors``: the weights of the best epoch, which epoch, and its value."""
+        """Write the weights of the best epoch, which epoch, and its value."""
         about = {"epoch": str(epoch), "value": repr(value), "sha256": checksum(weights)}
-        self.put(self.best, save(weights, about))
+        self.folder.write(BEST, save(weights, about))
 
     def read_best(self) -> dict[str, Tensor]:
         """Return the best epoch's weights.
@@ -98,59 +100,54 @@ class Checkpoints:
         Raises:
             FileNotFoundError: the trial has not completed.
             DamagedError: the file is not what was written.
+            FolderError: the store cannot be used.
         """
-        content = self.best.read_bytes()
+        content = self.content(BEST)
         try:
             weights = load(content)
-            with safe_open(self.best, framework="pt") as file:
-                known = file.metadata()["sha256"]
+            # The format: the length of a header in JSON, the header, the tensors.
+            header = content[8 : 8 + int.from_bytes(content[:8], "little")]
+            known = json.loads(header)["__metadata__"]["sha256"]
         except (SafetensorError, KeyError, TypeError) as error:
-            raise DamagedError(f"{self.best} cannot be read: {error}") from error
+            raise DamagedError(f"{self.folder}/{BEST} cannot be read: {error}") from error
         if checksum(weights) != known:
-            raise DamagedError(f"{self.best} does not match its checksum")
+            raise DamagedError(f"{self.folder}/{BEST} does not match its checksum")
         return weights
 
-    @property
-    def best(self) -> Path:
-        """The file of the best weights."""
-        return self.folder / "best.safetensors"
+    def has_best(self) -> bool:
+        """Whether the best weights are there."""
+        return self.folder.exists(BEST)
 
-    def path(self, epoch: int) -> Path:
-        """Return the file of an epoch."""
-        return self.folder / f"epoch-{epoch:06d}.pt"
+    def content(self, name: str) -> bytes:
+        """Return the content of a file; one that cannot be read is as good as damaged.
 
-    def put(self, path: Path, content: bytes) -> None:
-        """Let a file take the place of ``path`` once it is whole."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # The process id keeps a worker that was given up for dead out of its successor's file.
-        scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        Where it is the store that cannot be used, nothing is known about the file.
+        """
         try:
-            write_durably(scratch, content)
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
-        sync_folder(self.folder)
+            return self.folder.read(name)
+        except (FileNotFoundError, FolderError):
+            raise
+        except OSError as error:
+            raise DamagedError(f"{self.folder}/{name} cannot be read: {error.strerror}") from error
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file so that it is on disk when this returns.
+def epoch_file(epoch: int) -> str:
+    """Return the name of an epoch's file."""
+    return f"epoch-{epoch:06d}.pt"
+
+
+def epoch_files(names: list[str]) -> list[str]:
+    """Return those of a folder's names that are an epoch's."""
+    return [name for name in names if name.startswith("epoch-") and name.endswith(".pt")]
+
+
+def epoch_of(name: str) -> int:
+    """Return the epoch of a file.
 
     Raises:
-        OSError: the disk is full or cannot be written.
+        ValueError: the name is none of ours.
     """
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Let the names in a folder survive a power failure."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    return int(name.removeprefix("epoch-").removesuffix(".pt"))
 
 
 def checksum(weights: dict[str, Tensor]) -> str:

@@ -3,7 +3,6 @@
 import copy
 import io
 import warnings
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from trainables.cells import RecurrentClassifier
-from trainables.checkpoint import write_durably
 from trainables.config import TrialConfig
 
 CHECKED_BATCHES = (1, 2, 5)
@@ -103,13 +101,13 @@ def export_program(model: ExportedClassifier, example: NDArray[np.float32]) -> E
     return program
 
 
-def save_pt2(program: ExportedProgram, path: Path) -> None:
-    """Write a program; ``torch.export.load(path).module()`` answers without this project."""
+def pt2(program: ExportedProgram) -> bytes:
+    """Return a program as a file; ``torch.export.load(path).module()`` answers without us."""
     buffer = io.BytesIO()
-    torch.export.save(program, buffer)  # on a full disk it would abort the process
-    write_durably(path, buffer.getvalue())
+    torch.export.save(program, buffer)  # straight to a full disk it would abort the process
+    return buffer.getvalue()
 
 
-def save_weights(model: ExportedClassifier, path: Path) -> None:
-    """Write the classifier's weights as safetensors."""
-    write_durably(path, save(model.classifier.state_dict()))
+def weights_file(model: ExportedClassifier) -> bytes:
+    """Return the classifier's weights as a file of safetensors."""
+    return save(model.classifier.state_dict())

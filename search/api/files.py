@@ -5,11 +5,11 @@ from typing import Any
 
 import optuna
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from fastapi.responses import Response
 
 from search.api.context import BEARER, In, Service, found
 from search.api.errors import DOCUMENTED, ApiError
-from search.fetching import FILES, champion_files
+from search.fetching import FILES, answering, champion_files
 from search.figures import pictures
 from search.spec import JobSpec
 from search.storage import open_storage
@@ -20,17 +20,26 @@ router = APIRouter(prefix="/api/v1", dependencies=[BEARER], responses=DOCUMENTED
 @router.get("/jobs/{job}/artifacts", tags=["jobs"])
 def artifacts(job: str, service: In) -> list[str]:
     """Return the names of the files of a job's best model."""
-    champion_files(service.home, found(service, job))
+    its = found(service, job)
+    with answering(its):
+        champion_files(service.home, its)
     return list(FILES)
 
 
-@router.get("/jobs/{job}/artifacts/{name}", response_class=FileResponse, tags=["jobs"])
-def artifact(job: str, name: str, service: In) -> FileResponse:
+@router.get("/jobs/{job}/artifacts/{name}", response_class=Response, tags=["jobs"])
+def artifact(job: str, name: str, service: In) -> Response:
     """Return one file of a job's best model."""
-    folder = champion_files(service.home, found(service, job))
-    if name not in FILES:
-        raise ApiError(404, "not-found", f"a model has the files {', '.join(FILES)}")
-    return FileResponse(folder / name, filename=name, media_type="application/octet-stream")
+    its = found(service, job)
+    with answering(its):
+        folder = champion_files(service.home, its)
+        if name not in FILES:
+            raise ApiError(404, "not-found", f"a model has the files {', '.join(FILES)}")
+        content = folder.read(name)
+    return Response(
+        content,
+        media_type="application/octet-stream",
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )
 
 
 @router.get("/jobs/{job}/figures/{name}", tags=["jobs"])

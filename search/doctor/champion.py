@@ -1,9 +1,9 @@
 """The champion: the one that the study says, and its folder whole."""
 
+import io
 import json
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from search.champion import Candidate, choose
@@ -13,6 +13,7 @@ from search.doctor.steps import RestoreChampion, Step
 from search.fetching import FILES, champion_folder
 from search.home import Home
 from search.spec import JobSpec
+from trainables.folder import Folder, FolderError, Item
 
 SUBJECT = "champion"
 
@@ -77,53 +78,56 @@ def words(one: Candidate | None) -> str:
     return f"trial {one.of} (runs {list(one.runs)}, validation {list(one.validation)})"
 
 
-def examine_folder(folder: Path, record: Record, step: Step | None) -> Iterator[Finding]:
+def examine_folder(folder: Folder, record: Record, step: Step | None) -> Iterator[Finding]:
     """Every file of the champion is there, can be read, and is the result's."""
-    missing = [name for name in FILES if not (folder / name).is_file()]
+    missing = [name for name in FILES if not folder.exists(name)]
     if missing:
         yield Finding("champion-incomplete", SUBJECT, f"{folder} lacks {', '.join(missing)}", step)
     for name in FILES:
-        if name not in missing and (fault := fault_of(folder / name, record)) is not None:
+        if name not in missing and (fault := fault_of(Item(folder, name), record)) is not None:
             yield Finding("champion-damaged", f"{SUBJECT}'s {name}", f"{fault}", step)
 
 
-def fault_of(path: Path, record: Record) -> str | None:
+def fault_of(file: Item, record: Record) -> str | None:
     """Return what is wrong with one of the champion's files."""
     try:
-        if path.suffix == ".json":
-            return fault_of_json(path, record)
-        if path.suffix == ".pt2":
-            with zipfile.ZipFile(path) as archive:
+        content = file.folder.read(file.name)
+        if file.name.endswith(".json"):
+            return fault_of_json(file, content, record)
+        if file.name.endswith(".pt2"):
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 broken = archive.testzip()
-            return None if broken is None else f"{path} is damaged at {broken}"
-        if path.suffix == ".safetensors":
-            return fault_of_weights(path)
+            return None if broken is None else f"{file} is damaged at {broken}"
+        if file.name.endswith(".safetensors"):
+            return fault_of_weights(file, content)
+    except FolderError:
+        raise
     except (OSError, zipfile.BadZipFile, *UNREADABLE) as error:
-        return f"{path} cannot be read: {brief(error)}"
-    return None if path.stat().st_size else f"{path} is empty"
+        return f"{file} cannot be read: {brief(error)}"
+    return None if content else f"{file} is empty"
 
 
-def fault_of_weights(path: Path) -> str | None:
+def fault_of_weights(file: Item, content: bytes) -> str | None:
     """Return what is wrong with a file of weights."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     try:
-        with safe_open(path, framework="np") as file:
-            return None if list(file.keys()) else f"{path} holds no weights"
+        return None if load(content) else f"{file} holds no weights"
     except SafetensorError as error:
-        return f"{path} cannot be read: {brief(error)}"
+        return f"{file} cannot be read: {brief(error)}"
 
 
-def fault_of_json(path: Path, record: Record) -> str | None:
+def fault_of_json(file: Item, content: bytes, record: Record) -> str | None:
     """Return what is wrong with the champion's configuration or metrics."""
-    content = read_object(path.read_text(encoding="utf-8"))
-    wanted = (configuration if path.name == "config.json" else metrics)(record)
-    if content is None:
-        return f"{path} is no JSON object"
+    said = read_object(content.decode())
+    wanted = (configuration if file.name == "config.json" else metrics)(record)
+    if said is None:
+        return f"{file} is no JSON object"
     for name, value in wanted.items():
-        found = content.get(name)
+        found = said.get(name)
         if found != value:
-            return f"{path} has {name} {found}, but the job's result {value}"
+            return f"{file} has {name} {found}, but the job's result {value}"
     return None
 
 

@@ -29,6 +29,7 @@ from search.start import TrackingUnreachableError, check_tracking
 from search.storage import open_storage
 from search.store import Store, StoreError, undelivered
 from search.tables import Job
+from trainables.folder import FolderError
 
 Watch = Callable[[str, int, int], None]
 """Told of a job how many of how many parts of MLflow have been read."""
@@ -136,8 +137,11 @@ class Examiner:
         report.findings += examine_epochs(record, partial(restoration, record, shown))
         report.findings += examine_rows(record)
         copied = shown is not None and "champion" in shown.artifacts
-        report.findings += examine_champion(self.home, record, copied=copied)
-        report.findings += examine_files(self.home, record)
+        try:
+            report.findings += examine_champion(self.home, record, copied=copied)
+            report.findings += examine_files(self.home, record)
+        except FolderError as error:
+            report.findings.append(Finding("checkpoints-unreachable", "files", brief(error)))
         if shown is not None:
             report.runs = sum(len(runs) for runs in shown.runs.values())
             report.findings += examine_tracking(record, shown)

@@ -10,7 +10,8 @@ from search.doctor.steps import Delete
 from search.fetching import champion_folder, is_whole
 from search.home import Home
 from search.retention import complete, top, unreferenced_of_job
-from trainables.checkpoint import Checkpoints, DamagedError
+from trainables.checkpoint import BEST, Checkpoints, DamagedError, epoch_files, epoch_of
+from trainables.folder import Folder, Item, LocalFolder
 
 JOB_ID = re.compile(r"[a-z0-9_-]{1,64}-(?:[0-9a-f]{4}|[0-9a-f]{8})")
 """What `search.jobs.create` calls a job."""
@@ -18,56 +19,64 @@ JOB_ID = re.compile(r"[a-z0-9_-]{1,64}-(?:[0-9a-f]{4}|[0-9a-f]{8})")
 
 def examine_files(home: Home, record: Record) -> Iterator[Finding]:
     """Yield what is wrong in the folders of a job."""
-    folder = home.checkpoints / record.job.id
+    folder = home.folder(record.job.id)
     chosen = record.result is not None and is_whole(champion_folder(home, record.job.id))
     unneeded = unreferenced_of_job(
         folder, record.spec, record.searched, record.confirmed, chosen=chosen
     )
-    said: set[Path] = set()
-    for path in (*unneeded, *of_no_trial(record, folder), *sorted(folder.rglob("*.tmp"))):
-        if said.isdisjoint({path, *path.parents}) and not is_lost(record, path, folder):
+    said: set[str] = set()
+    for item in (*unneeded, *of_no_trial(record, folder), *folder.interrupted()):
+        path = str(item).removeprefix(f"{folder}/")
+        within = any(f"{path}/".startswith(f"{one}/") for one in said)
+        if not within and not is_lost(record, path):
             said.add(path)
-            yield superfluous(path, home)
+            yield superfluous(item, f"{record.job.id}/{path}")
     scratch = home.path / "scratch" / record.job.id
     if scratch.exists():
-        yield Finding("scratch-left", "files", f"a driver left {scratch}", Delete(scratch))
+        step = Delete(Item(LocalFolder(scratch.parent), scratch.name))
+        yield Finding("scratch-left", "files", f"a driver left {scratch}", step)
     yield from examine_checkpoints(record, folder)
 
 
-def of_no_trial(record: Record, folder: Path) -> Iterator[Path]:
+def of_no_trial(record: Record, folder: Folder) -> Iterator[Item]:
     """Yield what lies among the trials' folders and is none of them."""
     for part, trials in (("search", record.searched), ("confirm", record.confirmed)):
         known = {f"{trial.number:06d}" for trial in trials}
-        yield from (path for path in sorted((folder / part).glob("*")) if path.name not in known)
+        inside = folder.child(part)
+        yield from (Item(inside, name) for name in inside.names() if name not in known)
 
 
-def superfluous(path: Path, home: Home) -> Finding:
+def superfluous(item: Item, path: str) -> Finding:
     """Return that nothing needs a file or folder."""
-    temporary = path.name.endswith(".tmp")
+    temporary = item.name.endswith(".tmp")
     kind = "temporary-file" if temporary else "checkpoint-unreferenced"
     what = "an interrupted write left" if temporary else "no trial needs"
-    name = path.relative_to(home.checkpoints) if path.is_relative_to(home.checkpoints) else path
-    return Finding(kind, f"file {name}", f"{what} {path}", Delete(path))
+    return Finding(kind, f"file {path}", f"{what} {item}", Delete(item))
 
 
-def is_lost(record: Record, path: Path, folder: Path) -> bool:
-    """Whether files may be all that is left of a trial that the study lost; they are kept."""
-    study = record.job.id if path.is_relative_to(folder / "search") else f"{record.job.id}/confirm"
-    part = path if path.parent.parent == folder else path.parent
-    if not part.name.isdecimal():
+def is_lost(record: Record, path: str) -> bool:
+    """Whether files may be all that is left of a trial that the study lost; they are kept.
+
+    Args:
+        record: the job.
+        path: of the files in the job's folder, such as ``search/000007/best.safetensors``.
+    """
+    part, _, inside = path.partition("/")
+    trial = inside.partition("/")[0]
+    if not trial.isdecimal():
         return False
-    key = (study, int(part.name))
+    key = (record.job.id if part == "search" else f"{record.job.id}/confirm", int(trial))
     known = key in record.runs or key in record.journal or key in record.damaged
     return known and key not in record.trials
 
 
-def examine_checkpoints(record: Record, folder: Path) -> Iterator[Finding]:
+def examine_checkpoints(record: Record, folder: Folder) -> Iterator[Finding]:
     """Checkpoints can be read; weights that the rest of the job will need are there."""
     needed = {record.job.id: top(record.searched, record.spec)}
     needed[f"{record.job.id}/confirm"] = complete(record.confirmed)
     for (study, number), trial in record.trials.items():
         part = "search" if study == record.job.id else "confirm"
-        checkpoints = Checkpoints(folder / part / f"{number:06d}")
+        checkpoints = Checkpoints(folder.child(part).child(f"{number:06d}"))
         subject = record.subject((study, number))
         if not trial.state.is_finished():
             yield from examine_waiting(checkpoints, subject)
@@ -80,18 +89,19 @@ def examine_waiting(checkpoints: Checkpoints, subject: str) -> Iterator[Finding]
 
     One that is missing is no fault: its epochs are trained again, to the same numbers.
     """
-    for path in sorted(checkpoints.folder.glob("epoch-*.pt")):
+    for name in epoch_files(checkpoints.folder.names()):
+        file = Item(checkpoints.folder, name)
         try:
-            checkpoints.read(int(path.stem.removeprefix("epoch-")))
+            checkpoints.read(epoch_of(name))
         except DamagedError as error:
             yield Finding(
                 "checkpoint-damaged",
                 subject,
                 f"{error}; without it the trial goes on from an older one",
-                Delete(path),
+                Delete(file),
             )
         except ValueError:
-            yield Finding("checkpoint-damaged", subject, f"{path} is no epoch's", Delete(path))
+            yield Finding("checkpoint-damaged", subject, f"{file} is no epoch's", Delete(file))
 
 
 def examine_weights(
@@ -99,23 +109,24 @@ def examine_weights(
 ) -> Iterator[Finding]:
     """The best weights of a trial that may become the champion can be read."""
     wanted = record.job.result is None and (study != record.job.id or not record.spec.confirm.top)
-    if not checkpoints.best.exists():
+    best = Item(checkpoints.folder, BEST)
+    if not checkpoints.has_best():
         if wanted and not checkpoints.epochs():
             yield Finding(
                 "weights-missing",
                 subject,
-                f"the job has yet to choose, but {checkpoints.best} is missing; a trial that has "
+                f"the job has yet to choose, but {best} is missing; a trial that has "
                 "ended is not trained again",
             )
         return
     try:
         checkpoints.read_best()
-    except (DamagedError, OSError) as error:
+    except DamagedError as error:
         yield Finding(
             "weights-damaged",
             subject,
             f"{error}" + ("; the job has yet to choose" if wanted else ""),
-            None if wanted else Delete(checkpoints.best),
+            None if wanted else Delete(best),
         )
 
 
@@ -126,11 +137,12 @@ def examine_foreign(home: Home, every_job: Callable[[], Iterable[str]]) -> Itera
     jobs are asked for after the folders, since a job is written before its first folder.
     """
     own = home.database_url == f"sqlite:///{home.path / 'gatetune.db'}"
-    if not own or not home.checkpoints.is_relative_to(home.path):
+    checkpoints = Path(home.checkpoints)
+    if not own or not checkpoints.is_relative_to(home.path):
         return
     folders = [
         path
-        for parent in (home.checkpoints, home.path / "scratch")
+        for parent in (checkpoints, home.path / "scratch")
         for path in sorted(parent.glob("*"))
         if path.is_dir() and JOB_ID.fullmatch(path.name)
     ]
@@ -141,5 +153,5 @@ def examine_foreign(home: Home, every_job: Callable[[], Iterable[str]]) -> Itera
                 "job-unknown",
                 f"file {path.relative_to(home.path)}",
                 f"the database knows no job {path.name}, but there is {path}",
-                Delete(path),
+                Delete(Item(LocalFolder(path.parent), path.name)),
             )

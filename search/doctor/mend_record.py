@@ -98,4 +98,4 @@ def _(step: steps.RewriteRow, hands: Hands) -> None:
 
 @mend.register
 def _(step: steps.Delete, _hands: Hands) -> None:
-    retention.delete([step.path])
+    retention.delete([step.item])

@@ -1,20 +1,21 @@
 """Repairs in MLflow, and in what our database says of it."""
 
 import json
-import os
-import shutil
 from functools import singledispatch
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mlflow.exceptions import MlflowException
 from sqlalchemy import update
 
 from search.doctor import steps
 from search.doctor.hands import Hands
-from search.fetching import champion_folder, is_whole
+from search.fetching import FILES, champion_folder, copy_champion, is_whole, replace_champion
 from search.handover import Delivery
 from search.registry import publish, quiet
 from search.tables import PARENT, Job, Run
 from search.tracking import JOB_TAG, STUDY_TAG, TRIAL_TAG
+from trainables.folder import LocalFolder
 
 
 @singledispatch
@@ -93,22 +94,17 @@ def _(_step: steps.LogChampion, hands: Hands) -> None:
     folder = champion_folder(hands.home, hands.job_id)
     run_id = hands.run_id((hands.job_id, PARENT))
     if is_whole(folder):
-        with quiet():
-            hands.tracking.client.log_artifacts(run_id, str(folder), "champion")
+        with quiet(), TemporaryDirectory() as copy:
+            copy_champion(folder, Path(copy))
+            hands.tracking.client.log_artifacts(run_id, copy, "champion")
 
 
 @mend.register
 def _(_step: steps.RestoreChampion, hands: Hands) -> None:
     folder = champion_folder(hands.home, hands.job_id)
-    scratch = folder.with_name(f".champion.{os.getpid()}.tmp")
     run_id = hands.run_id((hands.job_id, PARENT))
-    try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        with quiet():
-            hands.tracking.client.download_artifacts(run_id, "champion", str(scratch))
-        fetched = scratch / "champion"
+    with quiet(), TemporaryDirectory() as copy:
+        hands.tracking.client.download_artifacts(run_id, "champion", copy)
+        fetched = LocalFolder(Path(copy) / "champion")
         if is_whole(fetched):
-            shutil.rmtree(folder, ignore_errors=True)
-            fetched.replace(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+            replace_champion(folder, {name: fetched.read(name) for name in FILES})

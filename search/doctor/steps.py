@@ -1,8 +1,9 @@
 """The steps that mend findings. Each may be taken again, and changes nothing then."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
+
+from trainables.folder import Item
 
 Key = tuple[str, int]
 """A study's name and a trial's number; `PARENT` is the number of the job's own run."""
@@ -169,4 +170,4 @@ class Delete(Step):
     """Delete a file or a folder."""
 
     repair: ClassVar[Repair] = "delete"
-    path: Path
+    item: Item

@@ -8,12 +8,15 @@ from search.doctor.finding import Finding
 from search.doctor.hands import Hands
 from search.doctor.leftovers import free_lease
 from search.doctor.repair import OF_TRACKING, TO_DELIVER, Repairs
-from search.doctor.steps import Delete
+from search.doctor.steps import Delete, RestoreChampion
 from search.lease import Lease, LeaseHeldError
 from search.retention import delete
 
 IN_MLFLOW = (*OF_TRACKING, *TO_DELIVER)
 """Steps whose success only MLflow can show."""
+
+IN_FILES = (Delete, RestoreChampion)
+"""Steps whose success only the files can show."""
 
 ROUNDS = 4
 """Rounds of repairs: mending a row of a run shows what MLflow has of it, and so on."""
@@ -56,9 +59,13 @@ def identity(finding: Finding) -> tuple[str, str]:
 def told(report: JobReport, seen: dict[tuple[str, str], Finding], faults: list[str]) -> JobReport:
     """Return the last report, with what was repaired before it, and what could not be."""
     left = {identity(one) for one in report.findings}
-    blind = any(one.kind == "mlflow-unreachable" for one in report.findings)
+    kinds = {one.kind for one in report.findings}
+    unseen = (
+        *(IN_MLFLOW if "mlflow-unreachable" in kinds else ()),
+        *(IN_FILES if "checkpoints-unreachable" in kinds else ()),
+    )
     gone = [
-        replace(one, repaired=not (blind and isinstance(one.step, IN_MLFLOW)))
+        replace(one, repaired=not isinstance(one.step, unseen))
         for key, one in seen.items()
         if key not in left
     ]
@@ -80,7 +87,7 @@ def doctor(examiner: Examiner, job_ids: Iterable[str], *, repair: bool, everythi
     if everything:
         report.findings = examiner.installation()
         if repair:
-            delete(s.path for one in report.findings if isinstance(s := one.step, Delete))
+            delete(s.item for one in report.findings if isinstance(s := one.step, Delete))
             left = {identity(one) for one in examiner.installation()}
             report.findings = [
                 replace(one, repaired=identity(one) not in left) for one in report.findings

@@ -21,7 +21,7 @@ def empty_mlflow() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         uri = f"sqlite:///{path / 'mlflow.db'}"
-        home = Home(path, "", uri, None, path, path)
+        home = Home(path, "", uri, None, folder, path)
         tracking = Tracking(home, "none", "Default")
         tracking.client._tracking_client.store.engine.dispose()
         return home.tracking_path.read_bytes()

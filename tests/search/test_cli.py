@@ -17,7 +17,7 @@ from search.store import Store
 from tests.search.called import call, refused
 from tests.search.conftest import DOCUMENT, add_job, finish_job, make_spec
 from tests.search.installations import installed
-from tests.servers import free_port
+from tests.servers import ObjectStore, free_port
 
 COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)  # type: ignore[union-attr]
 
@@ -39,9 +39,8 @@ def finished(home: Path) -> Path:
     add_job(opened, make_spec())
     finish_job(opened, "tiny-0001")
     opened.close()
-    champion_folder(found, "tiny-0001").mkdir(parents=True)
     for name in FILES:
-        (champion_folder(found, "tiny-0001") / name).write_text(name)
+        champion_folder(found, "tiny-0001").write(name, name.encode())
     return home
 
 
@@ -141,7 +140,9 @@ class TestDocuments:
         ("GATETUNE_DATABASE_URL", "mysql://db/x", "must start with sqlite:/// or postgresql://"),
         ("MLFLOW_TRACKING_URI", "http://127.0.0.1:{port}", "no MLflow server answers"),
         ("MLFLOW_TRACKING_URI", "databricks", "MLFLOW_TRACKING_URI must start with"),
-        ("GATETUNE_CHECKPOINTS", "s3://bucket/x", "GATETUNE_CHECKPOINTS must be a folder"),
+        ("GATETUNE_CHECKPOINTS", "ftp://host/x", "GATETUNE_CHECKPOINTS must be a folder or a URL"),
+        ("GATETUNE_CHECKPOINTS", "s3://me:secret@bucket/x", "CHECKPOINTS must name no password"),
+        ("GATETUNE_CHECKPOINTS", "s3://bucket/x?what=1", "cannot be used: Unexpected query param"),
         ("GATETUNE_HOME", "{document}/inside", "GATETUNE_HOME must be a folder"),
     ],
 )
@@ -157,6 +158,18 @@ def test_launch_into_an_installation_that_cannot_be_used(
     result = CliRunner().invoke(app, ["launch", "job.yaml"])
     refused(result, fault)
     assert "secret" not in result.stderr
+    assert not home.exists()
+
+
+def test_launch_into_a_bucket_that_is_not_there(
+    home: Path, document: Path, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATETUNE_CHECKPOINTS", object_store.url("none/x"))
+    refused(
+        CliRunner().invoke(app, ["launch", "job.yaml"]),
+        "GATETUNE_CHECKPOINTS must name a bucket that can be written to: s3://none/x cannot be use",
+        "bucket does not exist",
+    )
     assert not home.exists()
 
 

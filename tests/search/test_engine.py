@@ -29,6 +29,7 @@ from search.store import Store
 from search.study import JobStudy
 from search.trial import LiveTrial, Verdict
 from tests.search.conftest import make_spec
+from trainables.folder import FolderError, LocalFolder
 
 
 class Scripted(tune.Trainable):
@@ -56,6 +57,9 @@ class Scripted(tune.Trainable):
         if self.script.get("full") == str(number) and not marker.exists():
             marker.touch()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if self.script.get("away") == str(number) and not marker.exists():
+            marker.touch()
+            raise FolderError("s3://bucket/x cannot be used: no answer")
         if self.script.get("raise") in {str(number), "all"}:
             raise ValueError(f"trial {number} cannot be trained")
         gpus = [str(gpu) for gpu in ray.get_gpu_ids()]
@@ -132,7 +136,7 @@ def make(
             study,
             trainable=Scripted,
             data={"folder": str(tmp_path)} | script,
-            checkpoints=tmp_path / "checkpoints",
+            checkpoints=LocalFolder(tmp_path / "checkpoints"),
             scratch=tmp_path / "scratch",
             observer=recorder,
             should_stop=should_stop,
@@ -183,6 +187,16 @@ def test_a_full_disk_ends_the_run_and_loses_nothing(make: Make) -> None:
     with pytest.raises(UnworkableError, match=r"the disk of .*checkpoints is full; no trial is"):
         engine.run()
     again, resumed, _ = make("budget.trials=3", full="1")
+    again.run()
+    assert states(resumed) == [TrialState.COMPLETE] * 3
+    assert [t.user_attrs["lost_after"] for t in trials(resumed) if t.number == 1] == [[]]
+
+
+def test_a_store_that_goes_away_ends_the_run_and_loses_nothing(make: Make) -> None:
+    engine, _, _ = make("budget.trials=3", away="1")
+    with pytest.raises(FolderError, match=r"^s3://bucket/x cannot be used: no answer$"):
+        engine.run()
+    again, resumed, _ = make("budget.trials=3", away="1")
     again.run()
     assert states(resumed) == [TrialState.COMPLETE] * 3
     assert [t.user_attrs["lost_after"] for t in trials(resumed) if t.number == 1] == [[]]

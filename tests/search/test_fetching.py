@@ -16,9 +16,8 @@ def installation(home: Path, store: Store) -> Home:
     add_job(store, make_spec())
     finish_job(store, "tiny-0001")
     folder = champion_folder(made, "tiny-0001")
-    folder.mkdir(parents=True)
     for name in FILES:
-        (folder / name).write_text(f"the champion's {name}")
+        folder.write(name, f"the champion's {name}".encode())
     return made
 
 
@@ -57,7 +56,7 @@ def test_a_file_is_no_place_for_a_model(
 def test_a_job_without_all_of_its_champion_gives_none(
     installation: Home, store: Store, tmp_path: Path, missing: str
 ) -> None:
-    (champion_folder(installation, "tiny-0001") / missing).unlink()
+    champion_folder(installation, "tiny-0001").delete(missing)
     with pytest.raises(NotPossibleError, match="has no champion yet"):
         fetch_model(store, installation, "tiny", tmp_path / "to")
     assert not (tmp_path / "to").exists()

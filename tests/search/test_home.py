@@ -29,7 +29,7 @@ def test_all_of_an_embedded_installation_lies_under_the_home(home: Path) -> None
     assert found.tracking_path == home / "mlflow.db"
     assert (found.artifacts, found.checkpoints, found.data) == (
         home / "artifacts",
-        home / "checkpoints",
+        str(home / "checkpoints"),
         home / "data",
     )
     assert (found.ray_address, found.embedded_tracking) == (None, True)
@@ -50,7 +50,7 @@ def test_settings_move_parts_elsewhere(home: Path, monkeypatch: pytest.MonkeyPat
     assert found.database_url == "postgresql+psycopg://me@db/search"
     assert (found.tracking_uri, found.embedded_tracking) == ("http://mlflow:5000", False)
     assert found.ray_address == "10.0.0.1:6379"
-    assert (found.checkpoints, found.data) == (home.parent / "shared", Path.home() / "data")
+    assert (found.checkpoints, found.data) == (str(home.parent / "shared"), Path.home() / "data")
 
 
 def test_creating_it_keeps_it_out_of_git_and_keeps_what_is_there(home: Path) -> None:
@@ -80,7 +80,12 @@ def test_database_urls(url: str, used: str) -> None:
     [
         ("GATETUNE_DATABASE_URL", "mysql://db/search", "or postgresql://, but got 'mysql'"),
         ("GATETUNE_DATABASE_URL", "sqlite://", "must start with sqlite:///"),
-        ("GATETUNE_CHECKPOINTS", "s3://bucket/x", "must be a folder, but got 's3://bucket/x'"),
+        ("GATETUNE_CHECKPOINTS", "ftp://host/x", "s3, gs, gcs, abfs, abfss, but got ftp://"),
+        ("GATETUNE_CHECKPOINTS", "s3:///x", "must be a folder or a URL such as s3://BUCKET/PATH"),
+        ("GATETUNE_CHECKPOINTS", "s3://[x", "must be a folder or a URL, but: Invalid IPv6 URL"),
+        ("GATETUNE_CHECKPOINTS", "s3://me:hush@bucket/x", "must name no password: credentials"),
+        ("GATETUNE_CHECKPOINTS", "s3://me:hu/hush@bucket/x", "come from the environment, such as"),
+        ("GATETUNE_CHECKPOINTS", "abfs://a/b?client_secret=hush", "must name no password"),
         ("GATETUNE_DATA", "http://data", "GATETUNE_DATA must be a folder, but got 'http://data'"),
     ],
 )
@@ -91,6 +96,17 @@ def test_bad_setting(
     with pytest.raises(SettingsError, match=setting) as caught:
         Home.from_environment()
     assert fault in str(caught.value)
+    assert "hu" not in str(caught.value)
+
+
+def test_checkpoints_in_an_object_store(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "s3://bucket/x?region=eu-west-1"
+    monkeypatch.setenv("GATETUNE_CHECKPOINTS", url)
+    found = Home.from_environment()
+    found.create()
+    assert found.checkpoints == url
+    assert str(found.folder("tiny-0001")) == "s3://bucket/x/tiny-0001"
+    assert [path.name for path in home.iterdir()] == [".gitignore"]
 
 
 @pytest.mark.parametrize("inside", ["", "/inside/it"])

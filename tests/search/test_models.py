@@ -14,6 +14,7 @@ from trainables.cells import RecurrentClassifier
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import Parameters
 from trainables.datasets import SequenceDataset, load_dataset
+from trainables.folder import LocalFolder
 
 SPEC = make_spec()
 PARAMETERS: Parameters = {"cell": "lstm", "hidden_size": 8, "learning_rate": 0.01}
@@ -33,19 +34,19 @@ def digits() -> SequenceDataset:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, digits: SequenceDataset) -> Path:
+def folder(tmp_path: Path, digits: SequenceDataset) -> LocalFolder:
     for run in RESULT.chosen.runs:
         torch.manual_seed(run)
         network = RecurrentClassifier(
             SPEC.config(PARAMETERS), steps=digits.steps, features=digits.features, classes=10
         )
-        place = Checkpoints(tmp_path / "confirm" / f"{run:06d}")
+        place = Checkpoints(LocalFolder(tmp_path / "confirm" / f"{run:06d}"))
         place.write_best(network.state_dict(), epoch=1, value=0.9)
-    return tmp_path
+    return LocalFolder(tmp_path)
 
 
 def test_only_the_measured_candidates_get_test_results(
-    folder: Path, digits: SequenceDataset
+    folder: LocalFolder, digits: SequenceDataset
 ) -> None:
     measured = measure(RESULT, SPEC, digits, folder)
     assert len(measured.chosen.test) == len(measured.chosen.train) == 2
@@ -54,37 +55,41 @@ def test_only_the_measured_candidates_get_test_results(
     assert measured.chosen.validation == RESULT.chosen.validation
 
 
-def test_the_folder_holds_one_model_in_three_forms(folder: Path, digits: SequenceDataset) -> None:
+def test_the_folder_holds_one_model_in_three_forms(
+    folder: LocalFolder, digits: SequenceDataset
+) -> None:
     measured = measure(RESULT, SPEC, digits, folder)
     for _ in range(2):
         save_champion(measured, SPEC, "tiny-0001", digits, folder)
-    champion = folder / "champion"
-    assert sorted(path.name for path in champion.iterdir()) == [
+    champion = folder.child("champion")
+    assert champion.names() == [
         "README.md", "config.json", "metrics.json", "model.pt2", "weights.safetensors",
     ]  # fmt: skip
     x = torch.from_numpy(digits.test.x[:7].astype(np.float32))
-    program = torch.export.load(champion / "model.pt2").module()
+    program = torch.export.load(champion.path / "model.pt2").module()
     model, example = load_champion(champion)
     torch.testing.assert_close(program(x), model(x))
     assert example.shape == (4, 8, 8)
     assert 0 <= float(example.min()) <= float(example.max()) <= digits.scale
-    found = json.loads((champion / "metrics.json").read_text())["model"]
+    found = json.loads(champion.read("metrics.json"))["model"]
     # The second seed is the better one on validation data, so its weights are the model.
     assert found["validation_accuracy"] == 0.92
     predicted = model(torch.from_numpy(digits.test.x.astype(np.float32))).argmax(1).numpy()
     assert found["test_accuracy"] == pytest.approx(float((predicted == digits.test.y).mean()))
-    card = (champion / "README.md").read_text()
+    card = champion.read("README.md").decode()
     assert "An LSTM with 1 layer of 8 units that tells 10 classes apart" in card
     assert "best of 2 seeds on validation data" in card
-    assert list(folder.glob(".champion*")) == []
+    assert folder.interrupted() == []
 
 
-def test_weights_of_a_trial_that_ended_early_come_from_its_last_checkpoint(folder: Path) -> None:
-    place = Checkpoints(folder / "confirm" / "000007")
+def test_weights_of_a_trial_that_ended_early_come_from_its_last_checkpoint(
+    folder: LocalFolder,
+) -> None:
+    place = Checkpoints(folder.child("confirm").child("000007"))
     place.write(3, {"trainer": {"best_weights": {"w": torch.ones(2)}}})
     assert best_weights(RESULT, folder, 7)["w"].tolist() == [1.0, 1.0]
 
 
-def test_missing_weights_name_their_trial(folder: Path) -> None:
+def test_missing_weights_name_their_trial(folder: LocalFolder) -> None:
     with pytest.raises(DamagedError, match=r"weights of trial 9 are missing from .*000009"):
         best_weights(RESULT, folder, 9)

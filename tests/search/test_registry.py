@@ -99,7 +99,7 @@ def test_the_champion_answers_where_this_project_is_not_installed(
     folder = finish_job(installation, store, digits, GOOD)
     with store.session() as session:
         run_id = str(session.get_one(Run, (JOB, PARENT)).run_id)
-    log_model(installation, run_id, folder / "champion")  # and there the driver was killed
+    log_model(installation, run_id, folder.child("champion"))  # and there the driver was killed
     published = [publish(installation, store, JOB) for _ in range(2)]
     assert capfd.readouterr() == ("", "")
     assert published[0] == published[1]

@@ -23,6 +23,7 @@ def live(**facts: object) -> LiveTrial:
         ("OSError: [Errno 28] No space left on device", Loss.DISK),
         ("OSError: [Errno 122] Disk quota exceeded", Loss.DISK),
         ("The actor died: (1) the process was killed by the OOM killer due to high", Loss.OTHER),
+        ("trainables.folder.FolderError: s3://b/x cannot be used: no answer", Loss.STORE),
         ("ValueError: bad", Loss.OTHER),
     ],
 )

@@ -1,7 +1,6 @@
 """Jobs that have found their winner, and lack nothing but its registration."""
 
 import json
-from pathlib import Path
 
 import optuna
 
@@ -20,6 +19,7 @@ from trainables.cells import RecurrentClassifier
 from trainables.checkpoint import Checkpoints
 from trainables.config import Parameters
 from trainables.datasets import SequenceDataset
+from trainables.folder import Folder
 
 JOB = "tiny-0001"
 PARAMETERS: Parameters = {"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}
@@ -48,7 +48,7 @@ GOOD = result(candidate(2, 0.90, 0.92), candidate(0, 0.80, 0.82, baseline=True))
 
 def finish_job(
     home: Home, store: Store, digits: SequenceDataset, found: Result, job_id: str = JOB
-) -> Path:
+) -> Folder:
     """Leave a job as its driver does before it publishes: delivered, measured, saved."""
     spec = make_spec()
     add_job(store, spec, job_id)
@@ -65,9 +65,9 @@ def finish_job(
         for value in (0.8, 0.7, 0.9)
     )
     storage.engine.dispose()
-    folder = home.checkpoints / job_id
+    folder = home.folder(job_id)
     for run in found.chosen.runs:
-        write_weights(spec, digits, folder / "confirm" / f"{run:06d}")
+        write_weights(spec, digits, folder.child("confirm").child(f"{run:06d}"))
     measured = measure(found, spec, digits, folder)
     save_champion(measured, spec, job_id, digits, folder)
     with store.session() as session:
@@ -77,7 +77,7 @@ def finish_job(
     return folder
 
 
-def write_weights(spec: JobSpec, data: SequenceDataset, folder: Path) -> None:
+def write_weights(spec: JobSpec, data: SequenceDataset, folder: Folder) -> None:
     network = RecurrentClassifier(
         spec.config(PARAMETERS), steps=data.steps, features=data.features, classes=10
     )

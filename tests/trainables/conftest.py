@@ -8,6 +8,7 @@ import torch
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset, load_dataset
 from trainables.device import configure
+from trainables.folder import Folder, folder_at
 from trainables.training import Trainer
 
 TIMES = {"epoch_s", "samples_per_s"}
@@ -48,6 +49,14 @@ def make_trainer(digits: SequenceDataset) -> MakeTrainer:
         return Trainer(small(**settings), data, seed=seed, device=torch.device("cpu"), **chosen)
 
     return make
+
+
+@pytest.fixture(params=["local", "store"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    """A folder that is not there yet, of each kind."""
+    if request.param == "local":
+        return folder_at(str(tmp_path / "made" / "at the first write"))
+    return folder_at(request.getfixturevalue("object_store").make_bucket())
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import pytest
 
 from tests.trainables.conftest import without_times
 from trainables.attempt import Attempt, Report
-from trainables.checkpoint import Checkpoints
+from trainables.checkpoint import BEST, Checkpoints, epoch_file
 from trainables.datasets import Part, SequenceDataset
+from trainables.folder import folder_at
 
 Config = dict[str, Any]
 
@@ -33,7 +34,7 @@ def elsewhere(trial_config: Config, tmp_path: Path) -> Config:
 
 @pytest.fixture
 def folder(trial_config: Config) -> Checkpoints:
-    return Checkpoints(Path(trial_config["checkpoints"]))
+    return Checkpoints(folder_at(trial_config["checkpoints"]))
 
 
 def test_a_trial_from_its_first_epoch_to_its_last(
@@ -97,7 +98,7 @@ def test_lost_epochs_are_trained_again_in_silence(
     undisturbed = run(elsewhere, digits, 3)
     run(trial_config, digits, 2)
     for epoch in lost:
-        folder.path(epoch).write_bytes(b"damaged")
+        folder.folder.write(epoch_file(epoch), b"damaged")
 
     again = attempt(trial_config, digits, acknowledged=2)
     report = again.next_report()
@@ -111,12 +112,12 @@ def test_a_crash_between_the_last_epoch_and_the_best_weights(
     trial_config: Config, folder: Checkpoints, digits: SequenceDataset
 ) -> None:
     last = run(trial_config, digits, 3)[-1]
-    folder.best.unlink()
+    folder.folder.delete(BEST)
 
     again = attempt(trial_config, digits, acknowledged=2).next_report()
 
     assert again == last
-    assert folder.best.exists()
+    assert folder.has_best()
 
 
 def test_a_trial_whose_every_epoch_is_known_reports_its_last_again(
@@ -141,7 +142,7 @@ def test_a_diverged_epoch_is_reported_and_reported_again(
     assert (first.epoch, first.outcome) == (1, "diverged")
     assert repr(repeated) == repr(first), "not a number is not equal to itself"
     assert again.trainer is None
-    assert not folder.best.exists()
+    assert not folder.has_best()
     with pytest.raises(RuntimeError, match="has ended"):
         again.next_report()
 

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from tests.trainables.conftest import MakeTrainer
-from trainables.checkpoint import Checkpoints, DamagedError
+from trainables.checkpoint import BEST, Checkpoints, DamagedError, epoch_file
+from trainables.folder import Folder, FolderError, LocalFolder, folder_at
 
 
 @pytest.fixture
-def checkpoints(tmp_path: Path) -> Checkpoints:
-    return Checkpoints(tmp_path / "trial")
+def checkpoints(folder: Folder) -> Checkpoints:
+    return Checkpoints(folder)
 
 
 def test_reads_what_a_trainer_wrote(checkpoints: Checkpoints, make_trainer: MakeTrainer) -> None:
@@ -46,7 +47,7 @@ def test_a_newer_damaged_epoch_does_not_push_out_the_one_just_written(
 ) -> None:
     for epoch in (5, 6):
         checkpoints.write(epoch, {})
-        checkpoints.path(epoch).write_bytes(b"damaged")
+        checkpoints.folder.write(epoch_file(epoch), b"damaged")
 
     checkpoints.write(1, {"epoch": 1})
 
@@ -56,9 +57,9 @@ def test_a_newer_damaged_epoch_does_not_push_out_the_one_just_written(
 @pytest.mark.parametrize("kept_bytes", [0, 10, 700])
 def test_a_torn_file_is_damaged(checkpoints: Checkpoints, kept_bytes: int) -> None:
     checkpoints.write(1, {"weights": torch.ones(1000)})
-    whole = checkpoints.path(1).read_bytes()
+    whole = checkpoints.folder.read(epoch_file(1))
 
-    checkpoints.path(1).write_bytes(whole[:kept_bytes])
+    checkpoints.folder.write(epoch_file(1), whole[:kept_bytes])
 
     with pytest.raises(DamagedError, match=r"epoch-000001.pt does not match its checksum"):
         checkpoints.read(1)
@@ -68,9 +69,9 @@ def test_a_torn_file_is_damaged(checkpoints: Checkpoints, kept_bytes: int) -> No
 def test_any_bytes_are_damaged_and_nothing_worse(
     content: bytes, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    checkpoints = Checkpoints(tmp_path_factory.mktemp("trial"))
-    checkpoints.path(1).write_bytes(content)
-    checkpoints.best.write_bytes(content)
+    checkpoints = Checkpoints(LocalFolder(tmp_path_factory.mktemp("trial")))
+    checkpoints.folder.write(epoch_file(1), content)
+    checkpoints.folder.write(BEST, content)
 
     with pytest.raises(DamagedError):
         checkpoints.read(1)
@@ -82,14 +83,14 @@ def test_any_bytes_are_damaged_and_nothing_worse(
 def test_a_flipped_bit_never_becomes_a_weight(
     place: int, bit: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    checkpoints = Checkpoints(tmp_path_factory.mktemp("trial"))
+    checkpoints = Checkpoints(LocalFolder(tmp_path_factory.mktemp("trial")))
     checkpoints.write(1, {"weights": torch.ones(100)})
     checkpoints.write_best({"w": torch.ones(100)}, epoch=1, value=0.5)
 
-    for path in (checkpoints.path(1), checkpoints.best):
-        content = bytearray(path.read_bytes())
+    for name in (epoch_file(1), BEST):
+        content = bytearray(checkpoints.folder.read(name))
         content[place % len(content)] ^= 1 << bit
-        path.write_bytes(content)
+        checkpoints.folder.write(name, bytes(content))
 
     with pytest.raises(DamagedError):
         checkpoints.read(1)
@@ -107,28 +108,46 @@ def test_a_write_that_fails_leaves_the_old_file(checkpoints: Checkpoints) -> Non
         checkpoints.write(1, {"value": threading.Lock()})
 
     assert checkpoints.read(1) == {"value": 1}
-    assert [path.name for path in checkpoints.folder.iterdir()] == ["epoch-000001.pt"]
+    assert checkpoints.folder.names() == ["epoch-000001.pt"]
 
 
-def test_clears_epochs_and_the_rest_of_a_killed_write(checkpoints: Checkpoints) -> None:
+def test_clears_the_rest_of_a_killed_write(tmp_path: Path) -> None:
+    (tmp_path / ".epoch-000003.pt.99.tmp").touch()
+    Checkpoints(LocalFolder(tmp_path)).clear_epochs()
+    assert not tmp_path.exists()
+
+
+def test_clears_epochs(checkpoints: Checkpoints) -> None:
     checkpoints.write(1, {})
     checkpoints.write(2, {})
-    (checkpoints.folder / ".epoch-000003.pt.99.tmp").touch()
     checkpoints.write_best({"w": torch.ones(2)}, epoch=2, value=0.5)
 
     checkpoints.clear_epochs(keep=2)
     assert checkpoints.epochs() == [2]
 
     checkpoints.clear_epochs()
-    assert [path.name for path in checkpoints.folder.iterdir()] == ["best.safetensors"]
+    assert checkpoints.folder.names() == ["best.safetensors"]
 
 
-def test_the_best_weights_say_where_they_are_from(checkpoints: Checkpoints) -> None:
+def test_the_best_weights_say_where_they_are_from(checkpoints: Checkpoints, tmp_path: Path) -> None:
     checkpoints.write_best({"w": torch.arange(3.0)}, epoch=4, value=0.875)
 
     assert torch.equal(checkpoints.read_best()["w"], torch.arange(3.0))
-    with safe_open(checkpoints.best, framework="pt") as file:
+    (tmp_path / BEST).write_bytes(checkpoints.folder.read(BEST))
+    with safe_open(tmp_path / BEST, framework="pt") as file:
         assert file.metadata().items() >= {"epoch": "4", "value": "0.875"}.items()
+
+
+def test_a_disk_that_cannot_be_read_is_as_good_as_damaged(tmp_path: Path) -> None:
+    (tmp_path / epoch_file(1)).mkdir()
+    with pytest.raises(DamagedError, match=r"epoch-000001.pt cannot be read: Is a directory"):
+        Checkpoints(LocalFolder(tmp_path)).read(1)
+
+
+def test_of_a_store_that_cannot_be_used_nothing_is_known() -> None:
+    """What cannot be read now may be whole: it is not to be trained again."""
+    with pytest.raises(FolderError, match=r"s3://bucket/x cannot be used: .*'what'"):
+        Checkpoints(folder_at("s3://bucket/x?what=1")).read(1)
 
 
 def test_no_best_weights_before_the_end(checkpoints: Checkpoints) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 
 from tests.trainables.conftest import small
 from trainables.cells import RecurrentClassifier
@@ -16,8 +16,8 @@ from trainables.export import (
     ExportedClassifier,
     build_model,
     export_program,
-    save_pt2,
-    save_weights,
+    pt2,
+    weights_file,
 )
 
 LOAD = """
@@ -71,7 +71,7 @@ def test_the_program_answers_any_batch_as_the_model_does(
 
 def test_loads_with_torch_alone(mnist_5k: SequenceDataset, tmp_path: Path) -> None:
     model = model_for(mnist_5k, cell="gru")
-    save_pt2(export_program(model, raw(mnist_5k, 4)), tmp_path / "model.pt2")
+    (tmp_path / "model.pt2").write_bytes(pt2(export_program(model, raw(mnist_5k, 4))))
     np.save(tmp_path / "x.npy", raw(mnist_5k, 7))
 
     run = subprocess.run(
@@ -89,12 +89,11 @@ def test_loads_with_torch_alone(mnist_5k: SequenceDataset, tmp_path: Path) -> No
     )
 
 
-def test_weights_come_back_whole(digits: SequenceDataset, tmp_path: Path) -> None:
+def test_weights_come_back_whole(digits: SequenceDataset) -> None:
     model = model_for(digits)
 
-    save_weights(model, tmp_path / "model.safetensors")
+    weights = load(weights_file(model))
 
-    weights = load_file(tmp_path / "model.safetensors")
     assert weights.keys() == model.classifier.state_dict().keys()
     assert torch.equal(weights["linear.weight"], model.classifier.linear.weight)
 

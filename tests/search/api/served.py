@@ -94,7 +94,7 @@ class Served:
             jobs = session.scalars(select(Job).order_by(Job.id)).all()
         rows = [(j.id, j.status, j.stop_requested, j.supervised, j.revision) for j in jobs]
         listed = [(one["id"], one["revoked_at"]) for one in tokens.listed(self.store)]
-        return rows, listed, files(self.home.data), files(self.home.checkpoints)
+        return rows, listed, files(self.home.data), files(Path(self.home.checkpoints))
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -110,7 +110,7 @@ def fresh(path: Path) -> Home:
         database_url=f"sqlite:///{path / 'gatetune.db'}",
         tracking_uri=f"sqlite:///{path / 'mlflow.db'}",
         ray_address=None,
-        checkpoints=path / "checkpoints",
+        checkpoints=str(path / "checkpoints"),
         data=path / "data",
     )
 

@@ -25,9 +25,8 @@ def begin(served: Served, job_id: str = TOLD) -> tuple[Lease, JobStudy]:
 def end(served: Served, lease: Lease) -> None:
     """Finish a job with its champion's files."""
     folder = champion_folder(served.home, lease.job_id)
-    folder.mkdir(parents=True)
     for name in FILES:
-        (folder / name).write_bytes(f"{name} of {lease.job_id}\0\xff".encode("latin-1"))
+        folder.write(name, f"{name} of {lease.job_id}\0\xff".encode("latin-1"))
     JobRow(lease).end("finished", None)
     finish_job(served.store, lease.job_id)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from search.fetching import champion_folder
+from search.fetching import champion_folder, is_whole
 from search.lease import Lease
 from tests.search.api.served import Served, fresh, serving
 from tests.search.api.stories import SPEC, TOLD, begin, tell
@@ -68,8 +68,8 @@ class TestDelete:
         assert (answer.status_code, answer.json()) == (200, {"deleted": TOLD})
         assert tracked.ask("GET", f"/jobs/{TOLD}").status_code == 404
         assert [job["id"] for job in tracked.get("/jobs")["jobs"]] == [other]
-        assert not champion_folder(tracked.home, TOLD).exists()
-        assert champion_folder(tracked.home, other).exists()
+        assert champion_folder(tracked.home, TOLD).names() == []
+        assert is_whole(champion_folder(tracked.home, other))
         assert len(tracked.get(f"/jobs/{other}/trials")) == 4
 
     def test_a_deleted_job_is_not_shown_from_memory(self, tracked: Served) -> None:
@@ -101,7 +101,7 @@ class TestDelete:
             answer = served.ask("DELETE", f"/jobs/{TOLD}")
             refused(answer, 409, "not-possible", f"job {TOLD} was not deleted: its runs in MLflow")
             assert len(served.get(f"/jobs/{TOLD}/trials")) == 4
-            assert champion_folder(home, TOLD).exists()
+            assert is_whole(champion_folder(home, TOLD))
 
 
 class TestDoctor:

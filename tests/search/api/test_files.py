@@ -20,7 +20,7 @@ class TestArtifacts:
     def test_a_file_comes_as_it_is(self, told: Served, name: str) -> None:
         answer = told.ask("GET", f"/jobs/tiny/artifacts/{name}")
         assert answer.status_code == 200
-        assert answer.content == (champion_folder(told.home, TOLD) / name).read_bytes()
+        assert answer.content == champion_folder(told.home, TOLD).read(name)
         assert answer.headers["content-type"] == "application/octet-stream"
         assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
 
@@ -38,7 +38,7 @@ class TestArtifacts:
         lease, study = begin(served)
         study.shut()
         end(served, lease)
-        (champion_folder(served.home, TOLD) / "config.json").unlink()
+        champion_folder(served.home, TOLD).delete("config.json")
         answer = served.ask("GET", "/jobs/tiny/artifacts")
         refused(answer, 409, "not-possible", "has no champion yet")
 

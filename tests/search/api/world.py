@@ -116,9 +116,8 @@ def settle(served: Served) -> dict[str, str]:
     add_job(served.store, make_spec(), FINISHED, owner="ada")
     finish_job(served.store, FINISHED)
     folder = champion_folder(served.home, FINISHED)
-    folder.mkdir(parents=True)
     for name in FILES:
-        (folder / name).write_text(name)
+        folder.write(name, name.encode())
     uploads = served.home.data / "uploads"
     uploads.mkdir(parents=True)
     (uploads / "walks.npz").write_text("walks")

@@ -33,6 +33,7 @@ from tests.search.installations import installed
 from trainables.cells import RecurrentClassifier
 from trainables.checkpoint import Checkpoints
 from trainables.datasets import SequenceDataset, load_dataset
+from trainables.folder import Folder
 
 JOB = "tiny-0001"
 CONFIRM = f"{JOB}/confirm"
@@ -78,7 +79,11 @@ class Patient:
 
     @property
     def folder(self) -> Path:
-        return self.home.checkpoints / JOB
+        return Path(self.home.folder(JOB).place)
+
+    @property
+    def champion(self) -> Path:
+        return self.folder / "champion"
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +138,7 @@ def live_through(home: Home, store: Store, data: SequenceDataset) -> None:
         optuna.engine.dispose()
         for part, trials in (("search", searched), ("confirm", confirmed)):
             for trial in trials:
-                write_weights(spec, data, driver.folder / part, trial)
+                write_weights(spec, data, driver.folder.child(part), trial)
         result = choose(spec, JOB, searched, confirmed)
         assert result is not None
         driver.save(result, data)
@@ -165,10 +170,10 @@ def search(study: JobStudy) -> None:
     ]  # fmt: skip
 
 
-def write_weights(spec: JobSpec, data: SequenceDataset, folder: Path, trial: Any) -> None:
+def write_weights(spec: JobSpec, data: SequenceDataset, folder: Folder, trial: Any) -> None:
     config = spec.config(trial.params, trial.user_attrs.get("overrides", {}))
     network = RecurrentClassifier(config, steps=data.steps, features=data.features, classes=10)
-    checkpoints = Checkpoints(folder / f"{trial.number:06d}")
+    checkpoints = Checkpoints(folder.child(f"{trial.number:06d}"))
     checkpoints.write_best(network.state_dict(), epoch=4, value=0.5)
 
 

@@ -17,6 +17,7 @@ from search.tables import PARENT
 from search.tracking import JOB_TAG, NewRun
 from tests.search.doctor.conftest import CONFIRM, JOB, Patient
 from trainables.checkpoint import Checkpoints
+from trainables.folder import LocalFolder
 
 Named = tuple[str, str]
 """Kind and subject of a finding."""
@@ -532,55 +533,60 @@ def a_result_that_is_none(patient: Patient) -> None:
 
 @ill(("champion-incomplete", "champion"))
 def a_champion_without_weights(patient: Patient) -> None:
-    (champion_folder(patient.home, JOB) / "weights.safetensors").unlink()
+    (patient.champion / "weights.safetensors").unlink()
 
 
 @ill(("champion-damaged", "champion's weights.safetensors"))
 def a_champion_with_damaged_weights(patient: Patient) -> None:
-    path = champion_folder(patient.home, JOB) / "weights.safetensors"
+    path = patient.champion / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-9])
 
 
 @ill(("champion-damaged", "champion's model.pt2"))
 def a_champion_with_a_damaged_model(patient: Patient) -> None:
-    path = champion_folder(patient.home, JOB) / "model.pt2"
+    path = patient.champion / "model.pt2"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 @ill(("champion-damaged", "champion's config.json"))
 def a_champion_of_another_configuration(patient: Patient) -> None:
-    path = champion_folder(patient.home, JOB) / "config.json"
+    path = patient.champion / "config.json"
     path.write_text(path.read_text().replace('"layers": 1', '"layers": 2'))
 
 
 @ill(("champion-damaged", "champion's metrics.json"))
 def a_champion_with_no_metrics(patient: Patient) -> None:
-    (champion_folder(patient.home, JOB) / "metrics.json").write_text("[")
+    (patient.champion / "metrics.json").write_text("[")
 
 
 @ill(("champion-incomplete", "champion"), ("artifact-missing", "parent run"), curable=False)
 def a_champion_lost_everywhere(patient: Patient) -> None:
-    shutil.rmtree(champion_folder(patient.home, JOB))
+    shutil.rmtree(patient.champion)
     shutil.rmtree(artifact(patient, "champion"))
 
 
 @ill(("checkpoint-unreferenced", "file tiny-0001/search/000002"))
 def checkpoints_of_a_pruned_trial(patient: Patient) -> None:
-    Checkpoints(patient.folder / "search" / "000002").write(1, {"epoch": 1})
+    Checkpoints(LocalFolder(patient.folder / "search" / "000002")).write(1, {"epoch": 1})
 
 
 @ill(("checkpoint-unreferenced", "file tiny-0001/confirm/000099"))
 def checkpoints_of_no_trial(patient: Patient) -> None:
-    Checkpoints(patient.folder / "confirm" / "000099").write(1, {"epoch": 1})
+    Checkpoints(LocalFolder(patient.folder / "confirm" / "000099")).write(1, {"epoch": 1})
 
 
 @ill(("checkpoint-unreferenced", "file tiny-0001/search/000001/epoch-000003.pt"))
 def epochs_of_a_complete_trial(patient: Patient) -> None:
-    Checkpoints(patient.folder / "search" / "000001").write(3, {"epoch": 3})
+    Checkpoints(LocalFolder(patient.folder / "search" / "000001")).write(3, {"epoch": 3})
+
+
+@ill(("temporary-file", "file tiny-0001/champion/.model.pt2.7.tmp"))
+def an_interrupted_write_of_the_champion(patient: Patient) -> None:
+    (patient.champion / ".model.pt2.7.tmp").touch()
 
 
 @ill(("temporary-file", "file tiny-0001/.champion.7.tmp"))
-def an_interrupted_write_of_the_champion(patient: Patient) -> None:
+def a_champion_that_an_older_version_was_writing(patient: Patient) -> None:
     (patient.folder / ".champion.7.tmp").mkdir()
 
 

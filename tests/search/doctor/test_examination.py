@@ -6,6 +6,7 @@ from search.doctor.finding import Finding
 from tests.search.doctor.conftest import Patient
 from tests.search.doctor.ills import ILLS
 from trainables.checkpoint import Checkpoints
+from trainables.folder import LocalFolder
 
 
 def named(findings: list[Finding]) -> set[tuple[str, str]]:
@@ -39,7 +40,7 @@ def test_a_disorder_is_named_and_mended(name: str, patient: Patient) -> None:
 
 def test_files_of_a_trial_that_the_study_lost_are_kept(patient: Patient) -> None:
     """They may be all that is left of it."""
-    kept = Checkpoints(patient.folder / "search" / "000002")
+    kept = Checkpoints(LocalFolder(patient.folder / "search" / "000002"))
     kept.write(1, {"epoch": 1})
     ILLS["a_lost_trial"].plant(patient)
     assert not patient.treat().agree

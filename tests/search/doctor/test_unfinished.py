@@ -25,6 +25,7 @@ from tests.search.conftest import add_job, asked, make_spec, open_study, train
 from tests.search.doctor.test_examination import named
 from tests.search.installations import installed
 from trainables.checkpoint import Checkpoints
+from trainables.folder import Folder
 
 JOB = "tiny-0001"
 
@@ -75,8 +76,8 @@ def die(store: Store, home: Home) -> None:
     set_job(store, lease_owner=f"{place()}:1:1:ab")
 
 
-def folder(home: Home, trial: int) -> Path:
-    return home.checkpoints / JOB / "search" / f"{trial:06d}"
+def folder(home: Home, trial: int) -> Folder:
+    return home.folder(JOB).child("search").child(f"{trial:06d}")
 
 
 def states(store: Store) -> list[TrialState]:
@@ -148,11 +149,11 @@ def stopped(installation: Home, store: Store, examiner: Examiner) -> JobReport:
 def test_a_damaged_checkpoint_of_a_waiting_trial_is_deleted(
     installation: Home, examiner: Examiner
 ) -> None:
-    path = Checkpoints(folder(installation, 2)).path(1)
-    path.write_bytes(path.read_bytes()[:-1])
+    its = folder(installation, 2)
+    its.write("epoch-000001.pt", its.read("epoch-000001.pt")[:-1])
     assert named(examiner.examine(JOB).findings) == {("checkpoint-damaged", "trial 2")}
     assert treat(examiner, JOB).agree
-    assert not path.exists()
+    assert its.names() == []
     assert examiner.examine(JOB).findings == []
 
 
@@ -238,8 +239,8 @@ def test_an_mlflow_that_is_away_is_one_finding(
 def test_folders_of_unknown_jobs_are_deleted_only_on_demand(
     installation: Home, store: Store, examiner: Examiner
 ) -> None:
-    unknown = installation.checkpoints / "gone-00ff"
-    other = installation.checkpoints / "my notes"
+    unknown = installation.path / "checkpoints" / "gone-00ff"
+    other = installation.path / "checkpoints" / "my notes"
     for path in (unknown, other):
         path.mkdir()
     report = doctor(examiner, [], repair=False, everything=True)
