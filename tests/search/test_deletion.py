@@ -203,6 +203,18 @@ def test_without_mlflow_nothing_is_deleted(ended: Home, store: Store) -> None:
     assert files_of(ended, JOB) == files
 
 
+def test_without_the_store_of_its_checkpoints_nothing_is_deleted(ended: Home, store: Store) -> None:
+    away = replace(ended, checkpoints="s3://bucket/x?what=1")
+    before = {name: len(content) for name, content in rows(store).items()}
+    with pytest.raises(
+        NotPossibleError,
+        match=f"the files of job {JOB} cannot be reached: s3://bucket/x/{JOB} cannot be used: ",
+    ):
+        delete_job(away, store, JOB)
+    assert {name: len(content) for name, content in rows(store).items()} == before
+    assert find(store, JOB).lease_owner is None
+
+
 def test_a_deletion_that_was_broken_off_is_finished_by_the_next(
     ended: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

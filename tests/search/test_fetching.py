@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,13 @@ def test_a_job_that_is_not_done_says_what_to_do(
         NotPossibleError, match=r"is stopped and has no .*gatetune resume other-0001"
     ):
         fetch_model(store, installation, "other", tmp_path / "to")
+
+
+def test_a_store_that_cannot_be_reached(installation: Home, store: Store, tmp_path: Path) -> None:
+    away = replace(installation, checkpoints="s3://bucket/x?what=1")
+    with pytest.raises(NotPossibleError, match=r"files of job tiny-0001 cannot be reached: s3://b"):
+        fetch_model(store, away, "tiny", tmp_path / "to")
+    assert not (tmp_path / "to").exists()
 
 
 def test_an_unknown_job(installation: Home, store: Store, tmp_path: Path) -> None:

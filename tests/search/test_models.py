@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from search.champion import Candidate, Result
+from search.fetching import is_whole
 from search.models import best_weights, load_champion, measure, save_champion
 from tests.search.conftest import make_spec
 from trainables.cells import RecurrentClassifier
@@ -80,6 +81,29 @@ def test_the_folder_holds_one_model_in_three_forms(
     assert "An LSTM with 1 layer of 8 units that tells 10 classes apart" in card
     assert "best of 2 seeds on validation data" in card
     assert folder.interrupted() == []
+
+
+def test_a_champion_that_was_being_written_is_none_until_it_is_written_again(
+    folder: LocalFolder, digits: SequenceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = measure(RESULT, SPEC, digits, folder)
+    champion = folder.child("champion")
+    save_champion(measured, SPEC, "tiny-0001", digits, folder)
+    write = LocalFolder.write
+
+    def killed(self: LocalFolder, name: str, content: bytes) -> None:
+        if name == "metrics.json":
+            raise KeyboardInterrupt
+        write(self, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFolder, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_champion(measured, SPEC, "tiny-0001", digits, folder)
+    assert champion.names() == ["config.json", "model.pt2", "weights.safetensors"]
+    assert not is_whole(champion)
+    save_champion(measured, SPEC, "tiny-0001", digits, folder)
+    assert is_whole(champion)
 
 
 def test_weights_of_a_trial_that_ended_early_come_from_its_last_checkpoint(

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,15 @@ class TestArtifacts:
         champion_folder(served.home, TOLD).delete("config.json")
         answer = served.ask("GET", "/jobs/tiny/artifacts")
         refused(answer, 409, "not-possible", "has no champion yet")
+
+    @pytest.mark.parametrize("path", ["", "/README.md"])
+    def test_a_store_that_cannot_be_reached(
+        self, told: Served, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        away = replace(told.home, checkpoints="s3://bucket/x?what=1")
+        monkeypatch.setattr(told.service, "home", away)
+        answer = told.ask("GET", f"/jobs/{TOLD}/artifacts{path}")
+        refused(answer, 409, "not-possible", f"the files of job {TOLD} cannot be reached: s3://b")
 
 
 class TestFigures:

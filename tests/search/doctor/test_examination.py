@@ -1,9 +1,13 @@
 """A job in order agrees; each way to be in disorder is named, and mended where that can be."""
 
+from dataclasses import replace
+
 import pytest
 
+from search.doctor.examination import Examiner
 from search.doctor.finding import Finding
-from tests.search.doctor.conftest import Patient
+from search.doctor.treatment import identity, told
+from tests.search.doctor.conftest import JOB, Patient
 from tests.search.doctor.ills import ILLS
 from trainables.checkpoint import Checkpoints
 from trainables.folder import LocalFolder
@@ -36,6 +40,17 @@ def test_a_disorder_is_named_and_mended(name: str, patient: Patient) -> None:
     again = patient.examine()
     assert again.agree == ill.curable
     assert not ill.curable or again.findings == []
+
+
+def test_files_that_cannot_be_reached_are_one_finding(patient: Patient) -> None:
+    """What was wrong with them is not taken for repaired because nobody sees it."""
+    away = replace(patient.home, checkpoints="s3://bucket/x?what=1")
+    blind = Examiner(away, patient.store, patient.examiner.optuna, lambda *_: None)
+    assert named(blind.examine(JOB).findings) == {("checkpoints-unreachable", "files")}
+    ILLS["damaged_weights_that_nobody_needs"].plant(patient)
+    seen = {identity(one): one for one in patient.examine().findings}
+    findings = told(blind.examine(JOB), seen, []).findings
+    assert [one.kind for one in findings if one.repaired] == []
 
 
 def test_files_of_a_trial_that_the_study_lost_are_kept(patient: Patient) -> None:
