@@ -126,9 +126,9 @@ class ObjectStore:
         return self.url(f"{name}/checkpoints")
 
     def objects(self, url: str) -> list[str]:
-        """Return the keys in the bucket of a URL, markers of emptied folders excepted."""
+        """Return the keys in the bucket of a URL; markers of folders end in a slash."""
         listed = requests.get(f"{self.address}/{urlsplit(url).netloc}?list-type=2", timeout=5)
-        return [key for key in re.findall("<Key>(.*?)</Key>", listed.text) if key[-1] != "/"]
+        return re.findall("<Key>(.*?)</Key>", listed.text)
 
     def end(self) -> None:
         self.process.kill()

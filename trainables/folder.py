@@ -169,8 +169,8 @@ class LocalFolder(Folder):
 class ObjectFolder(Folder):
     """Objects of a store whose names begin alike. A put is atomic there, and has no scratch file.
 
-    Stores have no folders: pyarrow marks one that it empties with an object of no length, which
-    goes when the folder around it is cleared.
+    Stores have no folders: pyarrow marks one in which it deletes with an object of no length,
+    which goes when the folder is cleared.
     """
 
     url: str
