@@ -20,6 +20,7 @@ space: {hidden_size: {low: 4, high: 16, step: 4}, learning_rate: {low: 1.0e-2, h
 training: {epochs: 3, layers: 1, cell: gru}
 pruner: none
 budget: {trials: 4}
+workers: {concurrent: 1}
 confirm: {top: 1, seeds: 2}
 """
 
