@@ -102,7 +102,8 @@ def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
     result = Result.model_validate_json(job.result)
     tracking = Tracking(home, job_id, job.name)
     if not versions_of(tracking, job):
-        register(home, tracking, parent.run_id, job, result, champion_folder(home, job.id))
+        with fluent(home.tracking_uri):
+            register(tracking, parent.run_id, job, result, champion_folder(home, job.id))
     version, *doubles = versions_of(tracking, job)
     for double in doubles:  # of a request that was repeated
         tracking.client.delete_model_version(job.name, double.version)
@@ -153,13 +154,11 @@ def incumbent(tracking: Tracking, name: str) -> Incumbent | None:
         raise
 
 
-def register(  # noqa: PLR0913 - what a version is made of
-    home: Home, tracking: Tracking, run_id: str, job: Job, result: Result, folder: Folder
-) -> None:
+def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: Folder) -> None:
     """Make a version of the champion, whose tags say what it is and what was decided about it."""
     fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
     alias, reason = decide(result, fingerprint, incumbent(tracking, job.name))
-    model_id = log_model(home, run_id, folder)
+    model_id = log_model(run_id, folder)
     create_name(tracking, job.name)
     tracking.client.create_model_version(
         job.name,
@@ -187,7 +186,7 @@ def create_name(tracking: Tracking, name: str) -> None:
             raise
 
 
-def log_model(home: Home, run_id: str, folder: Folder) -> str:
+def log_model(run_id: str, folder: Folder) -> str:
     """Log the model and the files of a champion's folder to a run; return the model's id.
 
     Raises:
@@ -195,10 +194,10 @@ def log_model(home: Home, run_id: str, folder: Folder) -> str:
     """
     with TemporaryDirectory() as copy:
         copy_champion(folder, Path(copy))
-        return log_copy(home, run_id, copy)
+        return log_copy(run_id, copy)
 
 
-def log_copy(home: Home, run_id: str, folder: str) -> str:
+def log_copy(run_id: str, folder: str) -> str:
     """Log the champion in a folder of this machine."""
     model, example = load_champion(LocalFolder(Path(folder)))
     outputs = model(example).detach().numpy()
@@ -206,8 +205,6 @@ def log_copy(home: Home, run_id: str, folder: str) -> str:
         inputs=Schema([TensorSpec(example.numpy().dtype, (-1, *example.shape[1:]))]),
         outputs=Schema([TensorSpec(outputs.dtype, (-1, *outputs.shape[1:]))]),
     )
-    mlflow.set_tracking_uri(home.tracking_uri)
-    mlflow.set_registry_uri(home.tracking_uri)
     with quiet(), mlflow.start_run(run_id=run_id):
         logged = mlflow.pytorch.log_model(
             model,
@@ -256,6 +253,27 @@ def finals(result: Result, *, time_ms: int) -> list[Metric]:
         for part, values in (("val", one.validation), ("test", one.test))
         if values
     ]
+
+
+@contextmanager
+def fluent(uri: str) -> Iterator[None]:
+    """Let MLflow's functions that take no client mean this server while the block runs.
+
+    MLflow writes the address into the environment, where the next job of this process would read
+    it as a person's setting.
+    """
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    before = {name: value for name in names if (value := os.environ.get(name))}
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before.get(names[0]))  # type: ignore[arg-type]
+        mlflow.set_registry_uri(before.get(names[1], ""))
+        for name in names:
+            os.environ.pop(name, None)
+        os.environ.update(before)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The champion: who becomes it, and the model as strangers load it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from search.champion import Result
 from search.home import Home
-from search.registry import Incumbent, decide, log_model, publish
+from search.registry import Incumbent, decide, fluent, log_model, publish
 from search.registry import incumbent as present_champion
 from search.store import Store
 from search.tables import PARENT, Run
@@ -99,9 +100,11 @@ def test_the_champion_answers_where_this_project_is_not_installed(
     folder = finish_job(installation, store, digits, GOOD)
     with store.session() as session:
         run_id = str(session.get_one(Run, (JOB, PARENT)).run_id)
-    log_model(installation, run_id, folder.child("champion"))  # and there the driver was killed
+    with fluent(installation.tracking_uri):
+        log_model(run_id, folder.child("champion"))  # and there the driver was killed
     published = [publish(installation, store, JOB) for _ in range(2)]
     assert capfd.readouterr() == ("", "")
+    assert {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"}.isdisjoint(os.environ)
     assert published[0] == published[1]
     assert published[0] is not None
     assert (published[0]["version"], published[0]["alias"]) == ("1", "champion")

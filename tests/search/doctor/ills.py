@@ -12,7 +12,7 @@ import mlflow
 from mlflow.entities import Metric, Param
 
 from search.fetching import champion_folder
-from search.registry import log_model
+from search.registry import fluent, log_model
 from search.tables import PARENT
 from search.tracking import JOB_TAG, NewRun
 from tests.search.doctor.conftest import CONFIRM, JOB, Patient
@@ -498,7 +498,8 @@ def a_version_without_the_files_of_its_model(patient: Patient) -> None:
 
 @ill(("model-left-over", "model"), ("run-status-in-mlflow", "parent run"))
 def a_model_of_an_interrupted_publishing(patient: Patient) -> None:
-    log_model(patient.home, patient.run_id(PARENT), champion_folder(patient.home, JOB))
+    with fluent(patient.home.tracking_uri):
+        log_model(patient.run_id(PARENT), champion_folder(patient.home, JOB))
 
 
 @ill(("model-doubled", "model"))

@@ -1,0 +1,1 @@
+"""Benchmarks: one file a question. Run one with ``python -m benchmarks.NAME``."""

@@ -1,0 +1,82 @@
+"""What the benchmarks share: their options, the spread of repeated times, and the table."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a benchmark found.
+
+    Attributes:
+        columns: heads of the table.
+        rows: its cells.
+        remarks: sentences that stand below it.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    remarks: Sequence[str] = ()
+
+
+def spread(values: Sequence[float], form: str = ".2f") -> str:
+    """Return the median of repeated measurements, and from where to where they lie."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Return how many times theirs is ours, of measurements that were taken side by side."""
+    return [their / our for our, their in zip(ours, theirs, strict=True)]
+
+
+def machine() -> str:
+    """Return on what this runs."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    python = platform.python_version()
+    return f"{os.cpu_count()} processors ({processor()}), {memory:.0f} GB, Python {python}"
+
+
+def processor() -> str:
+    """Return the processor's name, as Linux knows it."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.machine()
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+    """Return the options that every benchmark has."""
+    made = argparse.ArgumentParser(
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--short", action="store_true", help="less of everything: minutes, not hours")
+    made.add_argument("--json", action="store_true", help="print the answer for programs")
+    return made
+
+
+def answer(options: argparse.Namespace, measure: Callable[[argparse.Namespace], Answer]) -> None:
+    """Measure, and print what was found."""
+    found = measure(options)
+    if options.json:
+        json.dump(asdict(found), sys.stdout)
+        return
+    table = Table(*found.columns, box=box.SIMPLE_HEAD)
+    for row in found.rows:
+        table.add_row(*row)
+    console = Console(highlight=False)
+    console.print(table)
+    for remark in (*found.remarks, machine()):
+        console.print(remark)
