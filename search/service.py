@@ -107,6 +107,8 @@ def serve(service: Service, settings: Settings, say: Callable[[], None]) -> int:
             log_config=None,
             access_log=False,
             server_header=False,
+            # Who asks every few seconds must not find the connection closed in that moment.
+            timeout_keep_alive=75,
             # Streams never end by themselves.
             timeout_graceful_shutdown=2,
         ),

@@ -18,6 +18,7 @@ from search.serving import free_port
 logger = logging.getLogger("gatetune.ray")
 
 FIRST_PORT = 26379
+NICENESS = "5"
 START_S = 120.0
 
 
@@ -68,6 +69,8 @@ class SharedRay:
         self.port = free_port(max(FIRST_PORT, self.port + 1))
         self.log.parent.mkdir(parents=True, exist_ok=True)
         command = [
+            # Training takes what others leave: people and drivers are answered first.
+            "nice", "-n", NICENESS,
             str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
             f"--port={self.port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false",
             # Nobody is its client that way, but two Rays must not want the same port.

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
+from weakref import WeakValueDictionary
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from search import jobs
 from search.api.errors import ApiError
+from search.api.feed import Feed
 from search.api.settings import Settings
 from search.home import Home
 from search.store import Store
@@ -53,6 +55,8 @@ class Service:
     trouble: Callable[[], list[str]] = field(default=list)
     """Returns what does not work just now, in sentences."""
     shown: dict[str, Shown] = field(default_factory=dict)
+    feeds: WeakValueDictionary[str, Feed] = field(default_factory=WeakValueDictionary)
+    """Of the jobs that somebody follows."""
     examining: threading.Lock = field(default_factory=threading.Lock)
     """Held by the one doctor that may be at work."""
 

@@ -1,40 +1,23 @@
 """What happens to a job, as it happens: server-sent events that can be taken up again."""
 
-import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
-from sqlalchemy import select
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from search.api.context import BEARER, In, Service, found
+from search.api.context import BEARER, In, found
 from search.api.errors import DOCUMENTED
-from search.api.jobs import NUMBER, finite
-from search.lease import live_status
-from search.listing import STATE_OF_RUN
-from search.outbox import read_epoch
+from search.api.feed import LIVE, Event, Feed, job_content
+from search.api.models import NUMBER
 from search.store import StoreError
-from search.tables import PARENT, Job, JournalRow, Run
 
 router = APIRouter(prefix="/api/v1", tags=["events"], dependencies=[BEARER], responses=DOCUMENTED)
 
-LOOK_S = 0.5
-"""How often the database is asked for what is new."""
-
-BATCH = 1000
-"""Epochs that are read at once, those of one commit more."""
-
 PING_S = 15
 """After so long without an event a comment is sent, so that a dead connection is noticed."""
-
-LIVE = ("queued", "running")
-
-Event = tuple[int, str, dict[str, Any]]
-"""Revision, kind and content."""
 
 
 @router.get(
@@ -54,20 +37,20 @@ async def events(
     given = last_event_id or ""
     since = min(int(given), NUMBER) if given.isdecimal() else -1
     one = await run_in_threadpool(found, service, job)
-    first, status = await run_in_threadpool(news, service, one.id, since)
+    feed = service.feeds.setdefault(one.id, Feed(service.store, one))
+    first, status = await feed.news(since)
     if status not in LIVE and not first:
         return Response(status_code=204)
-    return EventSourceResponse(follow(service, one.id, since, first, status), ping=PING_S)
+    return EventSourceResponse(follow(feed, since, first, status), ping=PING_S)
 
 
 async def follow(
-    service: Service, job_id: str, since: int, told: list[Event], status: str
+    feed: Feed, since: int, told: list[Event], status: str
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield the events of a job after a revision, until it has ended or is deleted.
 
     Args:
-        service: where the job is.
-        job_id: the job.
+        feed: the job's.
         since: the revision.
         told: the first batch of them.
         status: the job's, when that was read.
@@ -77,15 +60,15 @@ async def follow(
             yield event
         if told:
             since = told[-1][0]
-        await asyncio.sleep(0 if len(told) >= BATCH else LOOK_S)
+        await feed.pause(told)
         try:
-            told, now = await run_in_threadpool(news, service, job_id, since)
-            if now != status and all(kind != "job" for _, kind, _ in told):
-                # A driver died: nobody wrote that down, so the change has no revision of its own.
-                job = await run_in_threadpool(found, service, job_id)
-                told.append((told[-1][0] if told else since, "job", job_content(job)))
+            told, now = await feed.news(since)
         except (StoreError, LookupError):
             return  # the client comes back with the last id, and is told
+        if now != status and all(kind != "job" for _, kind, _ in told):
+            # A driver died: nobody wrote that down, so the change has no revision of its own.
+            last = told[-1][0] if told else since
+            told = [*told, (last, "job", job_content(feed.job))]
         status = now
         if status not in LIVE and not told:
             return
@@ -98,86 +81,3 @@ def numbered(found_events: list[Event]) -> Iterator[ServerSentEvent]:
         yield ServerSentEvent(
             json.dumps(content), event=kind, id=str(revision) if is_last else None
         )
-
-
-def news(service: Service, job_id: str, since: int) -> tuple[list[Event], str]:
-    """Return a batch of what came after a revision, oldest first, and the job's status.
-
-    Raises:
-        JobNotFoundError: it was deleted.
-    """
-    job = found(service, job_id)
-    with service.store.session() as session:
-        newest = (
-            select(JournalRow.revision)
-            .where(
-                JournalRow.job_id == job_id,
-                JournalRow.revision > since,
-                JournalRow.trial != PARENT,
-            )
-            .order_by(JournalRow.revision)
-            .limit(BATCH)
-        )
-        revisions = session.scalars(newest).all()
-        # A whole batch may not be all; what changed later than its end comes with the next.
-        until = revisions[-1] if len(revisions) == BATCH else job.revision
-        rows = session.scalars(
-            select(JournalRow)
-            .where(JournalRow.job_id == job_id, JournalRow.trial != PARENT)
-            .where(JournalRow.revision > since, JournalRow.revision <= until)
-        ).all()
-        runs = session.scalars(
-            select(Run)
-            .where(Run.job_id == job_id, Run.trial != PARENT)
-            .where(Run.revision > since, Run.revision <= until)
-        ).all()
-    told = [epoch_event(row) for row in rows] + [trial_event(run) for run in runs]
-    if since < job.changed <= until or (since < 0 and not job.changed):
-        told.append((job.changed, "job", job_content(job)))
-    order = {"epoch": 0, "trial": 1, "job": 2}
-    told.sort(key=lambda one: (one[0], order[one[1]]))
-    return told, live_status_of(job)
-
-
-def live_status_of(job: Job) -> str:
-    """Return how a job stands now."""
-    return live_status(job, time.time())
-
-
-def epoch_event(row: JournalRow) -> Event:
-    """Return what an epoch is told as."""
-    values, _, _ = read_epoch(row)
-    content = {
-        "study": row.study,
-        "trial": row.trial,
-        "epoch": row.epoch,
-        "time_ms": row.time_ms,
-        "metrics": finite(values),
-    }
-    return row.revision, "epoch", content
-
-
-def trial_event(run: Run) -> Event:
-    """Return what a trial's present state is told as."""
-    state = STATE_OF_RUN.get((run.status, run.tag), "failed")
-    content = {
-        "study": run.study,
-        "trial": run.trial,
-        "name": run.name,
-        "state": state,
-        "attempts": run.attempts,
-        "worker": run.worker,
-        "reason": run.reason,
-        "parameters": json.loads(run.parameters),
-    }
-    return run.revision, "trial", content
-
-
-def job_content(job: Job) -> dict[str, Any]:
-    """Return what a job's present state is told as."""
-    return {
-        "id": job.id,
-        "status": live_status_of(job),
-        "message": job.message,
-        "elapsed_s": round(job.elapsed_s, 1),
-    }

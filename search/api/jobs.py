@@ -1,7 +1,6 @@
 """Routes about jobs and their trials."""
 
 import json
-import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
@@ -12,6 +11,7 @@ from search import jobs, submission
 from search.api.context import BEARER, Caller, In, Service, found, needs, owned
 from search.api.errors import DOCUMENTED, ApiError
 from search.api.models import (
+    NUMBER,
     Deleted,
     DocumentRequest,
     Epoch,
@@ -20,6 +20,7 @@ from search.api.models import (
     JobRequest,
     Status,
     TrialRow,
+    finite,
 )
 from search.deletion import delete_by_id
 from search.doctor.examination import every_job, examining
@@ -30,9 +31,6 @@ from search.queue import enqueue
 from search.tables import JournalRow, Run
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"], dependencies=[BEARER], responses=DOCUMENTED)
-
-NUMBER = 2**31 - 1
-"""The most that a column of whole numbers holds, and can be asked for."""
 
 IdempotencyKey = Annotated[
     str | None,
@@ -199,8 +197,3 @@ def examined(service: Service, job: str | None, *, repair: bool) -> dict[str, An
             return doctor(examiner, ids, repair=repair, everything=job is None).as_json()
     finally:
         service.examining.release()
-
-
-def finite(values: dict[str, float]) -> dict[str, float | None]:
-    """Return metrics with what JSON cannot hold as None."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}

@@ -1,5 +1,6 @@
 """What the service takes and gives, as the schema shows it."""
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,15 @@ space:
   hidden_size: {low: 16, high: 64, step: 16}
 budget: {trials: 8}
 """
+
+
+NUMBER = 2**31 - 1
+"""The most that a column of whole numbers holds, and can be asked for."""
+
+
+def finite(values: dict[str, float]) -> dict[str, float | None]:
+    """Return metrics with what JSON cannot hold as None."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
 class Request(BaseModel):

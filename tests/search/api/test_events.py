@@ -10,11 +10,11 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from search.api import events as module
+from search.api import feed as module
 from search.deletion import delete_rows
 from search.jobrow import JobRow
 from search.lease import Lease
-from search.store import StoreError
+from search.store import Store, StoreError
 from search.tables import PARENT, Job, JournalRow
 from tests.search.api.served import Served
 from tests.search.api.stories import SPEC, TOLD, begin, end
@@ -162,9 +162,8 @@ class TestFinishedJob:
 
 def test_a_batch_bounds_what_is_read_at_once(told: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BATCH", 3)
-    first, ended = module.news(told.service, TOLD, -1)
+    first = module.read(told.store, told.read(TOLD), -1)
     assert [kind for _, kind, _ in first].count("epoch") == 3
-    assert ended
 
 
 def test_epochs_of_one_commit_are_told_together(
@@ -320,7 +319,7 @@ class TestLiveJob:
         def gone(*_: object) -> object:
             raise StoreError("the database is away")
 
-        monkeypatch.setattr(module, "news", gone)
+        monkeypatch.setattr(module.Feed, "news", gone)
         assert listener.rest() == []
         refused(served.ask("GET", f"/jobs/{TOLD}/events"), 503, "database-away", "is away")
 
@@ -332,6 +331,28 @@ class TestLiveJob:
         end(served, lease)
         heard = [listener.rest() for listener in listeners]
         assert all(sorted(epochs(one)) == journal(served) for one in heard)
+
+    def test_what_many_are_told_is_read_once(
+        self, served: Served, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        reads, read_rows = [], module.read
+
+        def counted(store: Store, job: Job, since: int) -> list[module.Event]:
+            reads.append((job.revision, since))
+            return read_rows(store, job, since)
+
+        monkeypatch.setattr(module, "read", counted)
+        lease, study = begin(served)
+        listeners = [Listener(served) for _ in range(8)]
+        for listener in listeners:
+            listener.until("job", status="running")
+        train(study, 0.1, 0.2, 0.3)
+        study.shut()
+        end(served, lease)
+        for listener in listeners:
+            listener.rest()
+        assert len(reads) == len(set(reads))
+        assert not served.service.feeds
 
 
 def test_a_status_that_changes_within_one_revision_of_epochs_is_told(served: Served) -> None:

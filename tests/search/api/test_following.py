@@ -69,7 +69,7 @@ class Follower:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "AGAIN_S", 0.01)
-    monkeypatch.setattr("search.api.events.LOOK_S", 0.01)
+    monkeypatch.setattr("search.api.feed.LOOK_S", 0.01)
 
 
 def follow(served: Served) -> Follower:
