@@ -11,14 +11,15 @@ from typing import Any
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
-from search.champion import Result, by_value, parameters_of
+from search.champion import Result, parameters_of
 from search.lease import live_status
-from search.listing import counts_of
+from search.listing import best_trial, counted, counts_of
 from search.spec import JobSpec
 from search.storage import open_storage, read_trials
 from search.store import Store, is_storable, undelivered
-from search.tables import Job, JournalRow, Run
+from search.tables import PARENT, Job, JournalRow, Run
 from search.trial import state_of
 
 
@@ -170,23 +171,23 @@ class Reader:
         self.store = store
         self.optuna: RDBStorage | None = None
 
-    def trials_of(self, study: str) -> list[FrozenTrial]:
-        """Return the trials of a study by number."""
+    @property
+    def studies(self) -> RDBStorage:
+        """Optuna's storage; opened when it is first read, since that takes a moment."""
         self.optuna = self.optuna or open_storage(self.store)
-        return list(read_trials(self.optuna, study))
+        return self.optuna
 
     def show(self, job: Job) -> dict[str, Any]:
-        """Return all that `show` prints of a job."""
+        """Return all that `show` prints of a job; costs the same however many trials it has."""
         spec = JobSpec.from_json(job.document)
-        trials = self.trials_of(job.id)
         result = Result.model_validate_json(job.result) if job.result else None
-        ranked = by_value(trials, spec.objective.direction)
+        maximize = spec.objective.direction == "maximize"
         with self.store.session() as session:
-            run_ids = {
-                row.trial: row.run_id
-                for row in session.scalars(select(Run).where(Run.study == job.id))
-            }
-        best = ranked[0] if ranked else None
+            states = counted(session, [job.id])[job.id]
+            best_id = best_trial(session, job.id, maximize=maximize)
+            best = None if best_id is None else self.studies.get_trial(best_id)
+            parent_run = run_id(session, job.id, PARENT)
+            best_run = best and run_id(session, job.id, best.number)
         return {
             "id": job.id,
             "name": job.name,
@@ -196,19 +197,19 @@ class Reader:
             "message": job.message,
             "created_at": job.created_at,
             "objective": spec.objective.model_dump(),
-            "trials": counts(trials) | {"budget": spec.budget.trials},
+            "trials": counts_of(states) | {"budget": spec.budget.trials},
             "best": best
             and {
                 "trial": best.number,
                 "value": best.value,
                 "params": parameters_of(best),
-                "mlflow_run_id": run_ids.get(best.number),
+                "mlflow_run_id": best_run,
             },
             "confirmed": result.summary() if result and result.confirmed else None,
             "compared": result.compared() if result else [],
             "model": json.loads(job.model) if job.model else None,
             "elapsed_s": elapsed(job),
-            "mlflow_parent_run_id": run_ids.get(-1),
+            "mlflow_parent_run_id": parent_run,
             "undelivered": undelivered(self.store, job.id),
             "mlflow_away": away(job),
         }
@@ -223,7 +224,7 @@ class Reader:
                 epochs = Counter(
                     session.scalars(select(JournalRow.trial).where(JournalRow.study == study))
                 )
-            for trial in self.trials_of(study):
+            for trial in read_trials(self.studies, study):
                 run = runs.get(trial.number)
                 state = state_of(trial)
                 rows.append(
@@ -252,11 +253,10 @@ class Reader:
             self.optuna.engine.dispose()
 
 
-def counts(trials: list[FrozenTrial]) -> dict[str, int]:
-    """Return how many trials are in each state; those that the budget ended count as pruned."""
-    states = Counter(state_of(trial) for trial in trials)
-    states["pruned"] += states.pop("budget", 0)
-    return counts_of(states)
+def run_id(session: Session, study: str, trial: int) -> str | None:
+    """Return the id of a trial's MLflow run, if MLflow has it yet."""
+    run = session.get(Run, (study, trial))
+    return run.run_id if run else None
 
 
 def best_epoch(trial: FrozenTrial, direction: str) -> float | None:

@@ -42,7 +42,7 @@ STATE_OF_RUN = {shown: "pruned" if state == "budget" else state for state, shown
 
 # Optuna's tables, as far as a list needs them.
 STUDIES = table("studies", column("study_id"), column("study_name"))
-TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"))
+TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"), column("number"))
 VALUES = table("trial_values", column("trial_id"), column("objective"), column("value"))
 
 
@@ -142,20 +142,35 @@ def counted(session: Session, ids: Sequence[str]) -> dict[str, dict[str, int]]:
 
 def best_values(session: Session, ids: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Return the lowest and the highest value of each job's complete trials."""
-    if not ids or not inspect(session.connection()).has_table(STUDIES.name):
+    if not ids or not has_studies(session):
         return {}
-    rows = session.execute(
-        select(
-            STUDIES.c.study_name,
-            func.min(VALUES.c.value),
-            func.max(VALUES.c.value),
-        )
-        .join(TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
-        .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
-        .where(STUDIES.c.study_name.in_(ids), cast(TRIALS.c.state, String) == "COMPLETE")
-        .group_by(STUDIES.c.study_name)
-    )
+    ends = select(STUDIES.c.study_name, func.min(VALUES.c.value), func.max(VALUES.c.value))
+    rows = session.execute(complete(ends, ids).group_by(STUDIES.c.study_name))
     return {study: (low, high) for study, low, high in rows}
+
+
+def best_trial(session: Session, study: str, *, maximize: bool) -> int | None:
+    """Return Optuna's id of a study's best complete trial, the earliest of equals."""
+    if not has_studies(session):
+        return None
+    better = VALUES.c.value.desc() if maximize else VALUES.c.value
+    ranked = complete(select(TRIALS.c.trial_id), [study]).order_by(better, TRIALS.c.number)
+    best: int | None = session.scalar(ranked.limit(1))
+    return best
+
+
+def has_studies(session: Session) -> bool:
+    """Whether Optuna has made its tables yet."""
+    return inspect(session.connection()).has_table(STUDIES.name)
+
+
+def complete(wanted: Select[Any], studies: Sequence[str]) -> Select[Any]:
+    """Return what is wanted of the complete trials of studies."""
+    return (
+        wanted.join_from(STUDIES, TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
+        .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
+        .where(STUDIES.c.study_name.in_(studies), cast(TRIALS.c.state, String) == "COMPLETE")
+    )
 
 
 def in_short(

@@ -6,8 +6,8 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from sqlalchemy import select
 
-from search.jobs import Reader
 from search.spec import JobSpec
+from search.storage import trials_of
 from search.tables import Job, JournalRow, Run
 from tests.chaos.keeper import Keeper
 
@@ -40,12 +40,7 @@ class Record:
             for row in session.scalars(select(JournalRow).order_by(*order)):
                 journal.setdefault((row.study, row.trial), []).append(row)
             runs = {(run.study, run.trial): run for run in session.scalars(select(Run))}
-        reader = Reader(store)
-        try:
-            searched = reader.trials_of(job_id)
-            confirmed = reader.trials_of(f"{job_id}/confirm")
-        finally:
-            reader.close()
+        searched, confirmed = trials_of(store, job_id)
         return cls(
             job=job,
             spec=JobSpec.from_json(job.document),

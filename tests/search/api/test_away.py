@@ -42,13 +42,10 @@ def test_and_a_token_that_cannot_be_looked_up(away: Served) -> None:
     refused(answer, 503, "database-away", "connection")
 
 
-@pytest.mark.parametrize("path", ["/jobs/tiny", "/jobs/tiny/trials"])
-def test_and_a_study_that_cannot_be_read(
-    served: Served, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
-    def gone(_: object) -> object:
+def test_and_a_study_that_cannot_be_read(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> object:
         raise StorageInternalError("An exception is raised during the commit.")
 
     add_job(served.store, SPEC)
-    monkeypatch.setattr(served.service.reader, "trials_of", gone)
-    refused(served.ask("GET", path), 503, "database-away", "An exception is raised")
+    monkeypatch.setattr("search.jobs.read_trials", gone)
+    refused(served.ask("GET", "/jobs/tiny/trials"), 503, "database-away", "An exception is raised")
