@@ -1,6 +1,6 @@
 """How fast does a service answer that many people watch? Prints the times of 100 pollers.
 
-    python benchmarks/load.py --seconds 60
+    python -m benchmarks.load --seconds 60
 
 Starts a service on a home of its own, puts 1,000 jobs into its queue of which two run at once, lets
 clients poll `show` and streams follow events, and reads the whole list again and again.

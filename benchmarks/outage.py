@@ -4,7 +4,7 @@ Runs one job of like trials against a real MLflow server, takes the server away 
 and compares the trials that ran meanwhile with the others of the same job. Then `gatetune doctor`
 compares every metric of every epoch.
 
-    python benchmarks/outage.py --away 60
+    python -m benchmarks.outage --away 60
 """
 
 import argparse

@@ -3,7 +3,7 @@
 Both sides run the same trivial objective on the same Ray in one run: Gatetune with its study in
 SQLite, journal and MLflow delivery; the glue as the libraries' documents show it, OptunaSearch with
 SQLite storage, ASHAScheduler and MLflowLoggerCallback with their defaults. Run with
-``python benchmarks/overhead.py [--trials 200] [--glue-trials 40]``.
+``python -m benchmarks.overhead [--trials 200] [--glue-trials 40]``.
 """
 
 import argparse
