@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from search import home, spec, store
 from search.ends import (
     FAILED,
     INTERRUPTED,
@@ -22,6 +21,7 @@ from search.ends import (
     one_message_of_a_run,
     print_json,
 )
+from search.home import Home
 from search.token_commands import token
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def desk(server: str | None) -> Iterator["Desk"]:
         else:
             from search.local import Local
 
-            opened = Local(home.Home.from_environment())
+            opened = Local(Home.from_environment())
         try:
             yield opened
         finally:
@@ -213,9 +213,10 @@ def fetch(
 def check(document: Document, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006, FBT002
     """Check a job document without running it."""
     from search.screens import document_page
+    from search.spec import read_job
 
     with one_message():
-        job = spec.read_job(document, overrides)
+        job = read_job(document, overrides)
     if as_json:
         print_json(json.loads(job.to_json()))
     else:
@@ -268,7 +269,7 @@ def up(
     with one_message():
         try:
             settings = Settings.from_environment(host, port)
-            installation = home.Home.from_environment()
+            installation = Home.from_environment()
             sys.exit(serve(installation, settings, mlflow_port, Console(highlight=False)))
         except ServingError as error:
             fail(str(error), FAILED)
@@ -278,11 +279,12 @@ def up(
 def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
     """Bring the database of an older version up to date; back it up first."""
     from search.storage import open_storage
+    from search.store import HEAD, Store
 
     with one_message():
-        installation = home.Home.from_environment()
+        installation = Home.from_environment()
         installation.create()
-        opened = store.Store.open(installation.database_url, upgrade=True)
+        opened = Store.open(installation.database_url, upgrade=True)
         try:
             storage = open_storage(opened)
             storage.upgrade()
@@ -290,9 +292,9 @@ def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
         finally:
             opened.close()
     if as_json:
-        print_json({"revision": store.HEAD})
+        print_json({"revision": HEAD})
     else:
-        typer.echo(f"{opened.address} is of version {store.HEAD}")
+        typer.echo(f"{opened.address} is of version {HEAD}")
 
 
 def main() -> None:

@@ -8,8 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from search import home, spec, store
-
 FAILED = 1
 WRONG = 2
 INTERRUPTED = 130
@@ -20,21 +18,24 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard out
 @contextmanager
 def one_message() -> Iterator[None]:
     """Turn every fault that a person can mend into one message and exit code 2."""
+    from search.faults import SpecError
+    from search.home import SettingsError
     from search.jobs import JobNotFoundError, NotPossibleError
     from search.lease import LeaseHeldError, LeaseLostError
     from search.remote import ServerError
     from search.start import TrackingUnreachableError
+    from search.store import DatabaseAwayError, StoreError
 
     try:
         yield
-    except (LeaseLostError, store.DatabaseAwayError) as error:
+    except (LeaseLostError, DatabaseAwayError) as error:
         fail(str(error), FAILED)
     except ServerError as error:
         fail(str(error), WRONG if error.asked_wrong else FAILED)
     except (
-        spec.SpecError,
-        home.SettingsError,
-        store.StoreError,
+        SpecError,
+        SettingsError,
+        StoreError,
         TrackingUnreachableError,
         JobNotFoundError,
         NotPossibleError,

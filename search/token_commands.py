@@ -2,24 +2,29 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from search import home, store
 from search.ends import WRONG, AsJson, fail, one_message, print_json
+from search.home import Home
+
+if TYPE_CHECKING:
+    from search.store import Store
 
 token = typer.Typer(no_args_is_help=True, help="Make and revoke the tokens of the service.")
 
 
 @contextmanager
-def database() -> Iterator[store.Store]:
+def database() -> Iterator["Store"]:
     """Yield the installation's database, made where it is missing."""
+    from search.store import Store
+
     with one_message():
-        installation = home.Home.from_environment()
+        installation = Home.from_environment()
         installation.create()
-        opened = store.Store.open(installation.database_url)
+        opened = Store.open(installation.database_url)
         try:
             yield opened
         finally:
