@@ -23,7 +23,7 @@ STATUS_STYLE = {
 
 def table(*columns: str) -> Table:
     """Return a plain table whose first two columns stay whole; the others may fold."""
-    made = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    made = Table(box=box.SIMPLE_HEAD, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
     for place, column in enumerate(columns):
         made.add_column(column, overflow="fold", no_wrap=place < 2)
     return made
@@ -37,9 +37,13 @@ def words(params: dict[str, Any]) -> str:
     )
 
 
-def ago(moment: float) -> str:
-    """Return how long ago a moment was."""
-    return f"{duration(time.time() - moment)} ago"
+def age(moment: float) -> str:
+    """Return how long ago a moment was, in whole units: ``42 s``, ``3 min``, ``2 d``."""
+    seconds = max(0.0, time.time() - moment)
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def status(shown: dict[str, Any]) -> str:
@@ -63,7 +67,7 @@ def job_list(console: Console, listed: list[dict[str, Any]], *, chosen: bool = F
             else "no jobs yet; `gatetune launch JOB.yaml` starts one"
         )
         return
-    shown = table("job", "status", "trials", "best", "confirmed", "model", "took", "started")
+    shown = table("job", "status", "trials", "best", "confirmed", "model", "took", "age")
     for job in listed:
         best, confirmed, model = job["best_value"], job["confirmed_mean"], job["model"]
         shown.add_row(
@@ -72,9 +76,9 @@ def job_list(console: Console, listed: list[dict[str, Any]], *, chosen: bool = F
             progress(job),
             format_value(best),
             format_value(confirmed),
-            f"v{model['version']} {model['alias']}" if model else "–",
+            model["alias"] if model else "–",
             duration(job["elapsed_s"]),
-            ago(job["created_at"]),
+            age(job["created_at"]),
         )
     console.print(shown)
 
@@ -209,7 +213,7 @@ def token_list(console: Console, listed: list[dict[str, Any]]) -> None:
             one["id"],
             one["owner"],
             one["role"],
-            ago(one["created_at"]),
-            f"[red]revoked[/] {ago(revoked)}" if revoked else "",
+            f"{age(one['created_at'])} ago",
+            f"[red]revoked[/] {age(revoked)} ago" if revoked else "",
         )
     console.print(shown)

@@ -91,9 +91,12 @@ class Containers:
         return {row["Names"]: row["Status"] for row in rows}
 
     def last_words(self) -> str:
-        """What the containers said last, and how they stand."""
-        said = self.compose("logs", "--no-color", "--tail", "60", check=False)
-        return f"{said}\n{json.dumps(self.states(), indent=1)}"
+        """What the containers and the drivers said last, and how the jobs and containers stand."""
+        said = self.compose("logs", "--no-color", "--tail", "30", check=False)
+        logs = "tail -n 30 /tmp/ray/session_latest/logs/job-driver-*.log"
+        drivers = self.run("ray-head", "sh", "-c", logs, check=False)
+        jobs = self.run("gatetune", "gatetune", "jobs", "--json", check=False)
+        return f"{said}\n{drivers}\n{jobs}\n{json.dumps(self.states(), indent=1)}"
 
     def down(self) -> None:
         """Stop and remove all, volumes too."""
