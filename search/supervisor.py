@@ -53,7 +53,9 @@ class Supervisor:
         while not self.ending.is_set():
             try:
                 self.step()
-            except (StoreError, ClusterError) as error:
+            except Exception as error:
+                if not isinstance(error, StoreError | ClusterError):
+                    logger.exception("the queue could not be looked at")  # and is, once more
                 self.note(first_line(error))
             else:
                 self.note(None)

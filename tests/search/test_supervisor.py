@@ -268,9 +268,10 @@ class TestRun:
         ]  # fmt: skip
         assert drivers.closed
 
-    def test_a_database_that_goes_away_ends_nothing(
+    @pytest.mark.parametrize("error", [StoreError("away"), TypeError("away")])
+    def test_whatever_goes_wrong_ends_nothing(
         self, store: Store, drivers: FakeDrivers, supervisor: Supervisor,
-        monkeypatch: pytest.MonkeyPatch,
+        monkeypatch: pytest.MonkeyPatch, error: Exception,
     ) -> None:  # fmt: skip
         monkeypatch.setattr("search.supervisor.LOOK_S", 0.0)
         looks: list[str | None] = []
@@ -279,11 +280,11 @@ class TestRun:
             looks.append(supervisor.trouble)
             if len(looks) == 2:
                 supervisor.end()
-            raise StoreError("database away")
+            raise error
 
         monkeypatch.setattr("search.supervisor.claim", away)
         supervisor.run()
-        assert looks == [None, "database away"]
+        assert looks == [None, "away"]
         assert drivers.closed
 
 
