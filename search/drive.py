@@ -4,7 +4,9 @@ A supervisor has claimed the job and starts this, on its own machine or on a Ray
 driver has to say it logs.
 """
 
+import faulthandler
 import logging
+import signal
 import sys
 
 from rich.console import Console
@@ -57,6 +59,8 @@ def main() -> None:
     """Drive the job that the command line names; exit code 0 however the job itself ended."""
     job_id, claim = sys.argv[1:]
     write_json(job=job_id)
+    # Where a driver seems to hang, `kill -USR1` lets its log say where it is.
+    faulthandler.register(signal.SIGUSR1, file=2)
     home = Home.from_environment()
     store = Store.open(home.database_url)
     try:

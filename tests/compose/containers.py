@@ -9,6 +9,16 @@ from pathlib import Path
 
 from tests.servers import free_port
 
+DRIVERS = """
+for process in /proc/[0-9]*; do
+    tr '\\0' ' ' < $process/cmdline | grep -q '^python -m search.drive' &&
+        kill -USR1 ${process#/proc/}
+done
+sleep 1
+tail -n 100 /tmp/ray/session_latest/logs/job-driver-*.log
+"""
+"""Lets each driver say where it is, and prints what all of them said."""
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -93,8 +103,7 @@ class Containers:
     def last_words(self) -> str:
         """What the containers and the drivers said last, and how the jobs and containers stand."""
         said = self.compose("logs", "--no-color", "--tail", "30", check=False)
-        logs = "tail -n 30 /tmp/ray/session_latest/logs/job-driver-*.log"
-        drivers = self.run("ray-head", "sh", "-c", logs, check=False)
+        drivers = self.run("ray-head", "sh", "-c", DRIVERS, check=False)
         jobs = self.run("gatetune", "gatetune", "jobs", "--json", check=False)
         return f"{said}\n{drivers}\n{jobs}\n{json.dumps(self.states(), indent=1)}"
 

@@ -1,5 +1,7 @@
 """The process that drives a claimed job: how it ends where the job cannot be run."""
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,3 +119,13 @@ def test_a_job_that_was_deleted_meanwhile_is_no_failure(
     store: Store, run: Callable[..., None]
 ) -> None:
     run(never, job_id="tiny-0009")
+
+
+def test_a_driver_that_seems_to_hang_says_where_it_is(
+    store: Store, run: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    def hang(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    run(hang)
+    assert "in hang" in capfd.readouterr().err
