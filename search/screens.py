@@ -137,7 +137,9 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
             format_value(one["train_mean"]),
             pair(one["test_mean"], one["test_sd"]),
         )
+    console.print()
     console.print(shown)
+    console.print()
     for one in job["compared"]:
         console.print(f"  {role(one)}: {words(one['params'])}")
     confirmed = job["confirmed"]
