@@ -55,9 +55,10 @@ def load_yaml(text: str, where: str) -> Any:
     try:
         loader = Loader(text)
         node = loader.get_single_node()
-        if extent(node, {}) > MOST_VALUES:
-            raise SpecError([f"{where}: must hold at most {MOST_VALUES} values"])
+        check_extent(node, where)
         return None if node is None else construct(loader, node, where)
+    except SpecError:  # a ValueError, too
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         problem = (error.problem or "it is not").removeprefix("but ")
@@ -78,6 +79,16 @@ def construct(loader: Loader, node: yaml.Node, where: str) -> Any:
         return loader.construct_document(node)
     except SpecError as error:
         raise SpecError([f"{where}, {fault}" for fault in error.faults]) from None
+
+
+def check_extent(node: yaml.Node | None, where: str) -> None:
+    """Refuse a document of which there is more than of any.
+
+    Raises:
+        SpecError: it holds too many values.
+    """
+    if extent(node, {}) > MOST_VALUES:
+        raise SpecError([f"{where}: must hold at most {MOST_VALUES} values"])
 
 
 def extent(node: yaml.Node | None, known: dict[int, float]) -> float:
