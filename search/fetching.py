@@ -82,10 +82,11 @@ def champion_files(home: Home, job: Job) -> Folder:
     """
     folder = champion_folder(home, job.id)
     if job.result is None or not is_whole(folder):
-        raise NotPossibleError(
-            f"job {job.id} is {live_status(job, time.time())} and has no champion yet; "
-            f"`gatetune resume {job.id}` finishes it"
-        )
+        status = live_status(job, time.time())
+        waits = status in {"queued", "running"}
+        command = f"`gatetune {'show' if waits else 'resume'} {job.id}`"
+        then = f"{command} says how far it is" if waits else f"{command} finishes it"
+        raise NotPossibleError(f"job {job.id} is {status} and has no champion yet; {then}")
     return folder
 
 

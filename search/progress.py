@@ -213,16 +213,13 @@ def epoch_line(row: Row, metrics: dict[str, float]) -> str:
 
 def trial_table(title: str, rows: list[Row], metric: str) -> Table:
     """Return trials as a table, one a row."""
-    table = Table(title=title, title_justify="left", title_style="dim", box=None, padding=(0, 2))
-    for name, justify in (
-        ("trial", "right"),
-        ("configuration", "left"),
-        ("epoch", "right"),
-        (metric, "right"),
-        ("best epoch", "right"),
-        ("", "left"),
-    ):
-        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table = Table(title=title, title_justify="left", title_style="dim", box=None, padding=(0, 1))
+    table.add_column("trial", justify="right", min_width=5)
+    table.add_column("configuration", no_wrap=True)  # the one that is cut where there is no room
+    table.add_column("epoch", justify="right", min_width=5)
+    table.add_column(metric, justify="right", min_width=len(metric))
+    table.add_column("best", justify="right", min_width=6)
+    table.add_column("", no_wrap=True, min_width=16)
     for row in rows:
         seconds = row.seconds if row.ending else time.monotonic() - row.started
         table.add_row(

@@ -71,7 +71,11 @@ def decide(result: Result, fingerprint: str, present: Incumbent | None) -> tuple
     Only validation results of the same data can promote; the test part decides nothing.
     """
     if result.beats_baseline is False:
-        return "challenger", "it does not beat the baseline on the validation part"
+        return "challenger", (
+            "it is itself a baseline: nothing that was found is better"
+            if result.chosen.baseline
+            else "it does not beat the baseline on the validation part"
+        )
     over = (
         "it beats the baseline on the validation part"
         if result.baselines

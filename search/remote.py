@@ -92,7 +92,7 @@ class Remote:
             )
         except requests.RequestException as error:
             raise UnansweredError(
-                f"no service answers at {self.url}: {first_line(error)}"
+                f"no service answers at {self.url}: {reason_of(error)}"
             ) from error
         if answer.status_code >= 400:
             raise refusal(answer)
@@ -293,6 +293,13 @@ class Lines:
         value = epoch["metrics"].get(self.metric)
         if value is not None:
             self.best[key] = self.pick(value, self.best.get(key, value))
+
+
+def reason_of(error: requests.RequestException) -> str:
+    """Return why no answer came, without the stack of the libraries' own words."""
+    if "refused" in str(error):
+        return "connection refused; `gatetune up` starts one"
+    return first_line(error)
 
 
 def is_address(url: str) -> bool:

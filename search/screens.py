@@ -62,7 +62,7 @@ def job_list(console: Console, listed: list[dict[str, Any]], *, chosen: bool = F
     """Print the jobs, one a row; `chosen` are those that a person asked for."""
     if not listed:
         console.print(
-            "no such job; `gatetune jobs` lists all of them"
+            "no job matches; `gatetune jobs` lists all of them"
             if chosen
             else "no jobs yet; `gatetune launch JOB.yaml` starts one"
         )

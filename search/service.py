@@ -21,7 +21,7 @@ from search.home import Home
 from search.lease import LeaseLostError
 from search.limits import Limits
 from search.logs import write_json
-from search.serving import TrackingServer, free_port
+from search.serving import TrackingServer, check_free, free_port
 from search.sharedray import SharedRay
 from search.store import Store, StoreError
 from search.supervisor import Supervisor
@@ -73,7 +73,12 @@ def run(
                 "--role admin` makes the first one"
             )
         if settings.is_loopback:
-            settings = replace(settings, port=free_port(settings.port))
+            port = free_port(settings.port)
+            if port != settings.port:
+                console.print(f"port {settings.port} is taken, so it is {port}")
+            settings = replace(settings, port=port)
+        else:
+            check_free(settings.host, settings.port)
         tracking = open_things.enter_context(tracked(home, tracking_port))
         supervisor = Supervisor(store, drivers_of(home), limits)
         open_things.enter_context(supervised(supervisor))

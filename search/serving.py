@@ -33,6 +33,21 @@ class ServingError(RuntimeError):
     """The server cannot be started."""
 
 
+def check_free(host: str, port: int) -> None:
+    """Make sure that a port can be listened on.
+
+    Raises:
+        ServingError: it cannot.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise ServingError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; --port names another"
+        ) from error
+
+
 def free_port(first: int) -> int:
     """Return the first free port from ``first`` on.
 

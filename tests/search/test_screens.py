@@ -57,7 +57,7 @@ def test_no_jobs_yet(console: Console) -> None:
     screens.job_list(console, [], chosen=True)
     assert lines(console) == [
         "no jobs yet; `gatetune launch JOB.yaml` starts one",
-        "no such job; `gatetune jobs` lists all of them",
+        "no job matches; `gatetune jobs` lists all of them",
     ]
 
 

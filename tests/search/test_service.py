@@ -207,6 +207,7 @@ def test_a_port_that_is_taken_is_passed_over(alone: list[Settings]) -> None:
         done = CliRunner().invoke(app, ["up", "--port", str(port)])
     assert done.exit_code == 0
     assert port < alone[0].port < port + 20
+    assert f"port {port} is taken, so it is {alone[0].port}\n" in done.stdout
     assert f"http://127.0.0.1:{alone[0].port} " in done.stdout
 
 
@@ -217,4 +218,15 @@ def test_no_port_is_free(alone: list[Settings]) -> None:
         done = CliRunner().invoke(app, ["up", "--port", "65535"])
     assert done.exit_code == 1
     assert done.stderr.startswith("gatetune: no free port among 65535 to ")
+    assert alone == []
+
+
+@pytest.mark.parametrize("host", [ANYWHERE, "::"])
+def test_on_a_network_a_port_that_is_taken_is_said(alone: list[Settings], host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as taken:
+        port = taken.getsockname()[1]
+        done = CliRunner().invoke(app, ["up", "--host", host, "--port", str(port)])
+    assert done.exit_code == 1
+    assert f"gatetune: cannot listen on {host}, port {port}: Address already in use" in done.stderr
     assert alone == []
