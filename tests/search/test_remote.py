@@ -37,6 +37,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """An installation that is served: a finished job and others. No test may change it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATETUNE_HOME", str(tmp_path_factory.mktemp("here")))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         with serving(installed()) as service:
             values = {"owner": "ada", "created_at": 2.0}
             add_job(service.store, SPEC, "waits-0001", status="queued", supervised=True, **values)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
 from mlflow.entities import Metric, Param
 
 from search.fetching import champion_folder
@@ -506,8 +505,8 @@ def a_model_of_an_interrupted_publishing(patient: Patient) -> None:
 def a_doubled_version(patient: Patient) -> None:
     client = patient.tracking.client
     first = client.get_model_version("tiny", "1")
-    mlflow.set_tracking_uri(patient.home.tracking_uri)
-    client.create_model_version("tiny", str(patient.home.artifacts), tags=first.tags)
+    with fluent(patient.home.tracking_uri):
+        client.create_model_version("tiny", str(patient.home.artifacts), tags=first.tags)
 
 
 @ill(("model-tag-differs", "model gatetune.validation"))
