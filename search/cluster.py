@@ -114,12 +114,27 @@ def sweep() -> None:
 
 
 def marked() -> Iterator[tuple[int, str]]:
-    """Yield the processes of local Rays, and the driver of each as ``pid:birth``."""
+    """Yield the processes of local Rays, and the driver of each as ``pid:birth``.
+
+    A process that sets its title may overwrite its environment, and the mark in it, so that what
+    a marked process has started belongs to the same driver.
+    """
     mark = re.compile(rb"(?:^|\0)%s=(\d+:\d+)\0" % MARK.encode())
-    for environment in Path("/proc").glob("[0-9]*/environ"):
+    owners: dict[int, str] = {}
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # another's process, or one that has just ended
-            if found := mark.search(environment.read_bytes()):
-                yield int(environment.parent.name), found[1].decode()
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            children.setdefault(int(parent), []).append(int(folder.name))
+            if found := mark.search((folder / "environ").read_bytes()):
+                owners[int(folder.name)] = found[1].decode()
+    pids = list(owners)
+    for pid in pids:
+        yield pid, owners[pid]
+        for child in children.get(pid, ()):
+            if child not in owners:
+                owners[child] = owners[pid]
+                pids.append(child)
 
 
 def kill(pid: int) -> None:

@@ -11,7 +11,7 @@ from search.fetching import answering
 from search.handover import TROUBLE
 from search.home import Home
 from search.jobs import NotPossibleError, find
-from search.lease import Lease, LeaseHeldError, live_status
+from search.lease import LIVE, Lease, LeaseHeldError, live_status
 from search.registry import delete_models, versions_of
 from search.start import TrackingUnreachableError, check_tracking
 from search.storage import open_storage
@@ -32,7 +32,7 @@ def delete_job(home: Home, store: Store, key: str) -> str:
     """
     job = find(store, key)
     status = live_status(job, time.time())
-    if status in {"queued", "running"}:
+    if status in LIVE:
         raise NotPossibleError(f"job {job.id} is {status}; `gatetune stop {job.id}` comes first")
     try:
         with answering(job), Lease(store, job.id) as lease:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from search.home import Home
 from search.jobs import NotPossibleError, find
-from search.lease import live_status
+from search.lease import LIVE, live_status
 from search.store import Store
 from search.tables import Job
 from trainables.folder import Folder, FolderError
@@ -83,7 +83,7 @@ def champion_files(home: Home, job: Job) -> Folder:
     folder = champion_folder(home, job.id)
     if job.result is None or not is_whole(folder):
         status = live_status(job, time.time())
-        waits = status in {"queued", "running"}
+        waits = status in LIVE
         command = f"`gatetune {'show' if waits else 'resume'} {job.id}`"
         then = f"{command} says how far it is" if waits else f"{command} finishes it"
         raise NotPossibleError(f"job {job.id} is {status} and has no champion yet; {then}")

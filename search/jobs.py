@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from search.champion import Result, parameters_of
-from search.lease import live_status
+from search.lease import LIVE, live_status
 from search.listing import best_trial, counted, counts_of
 from search.spec import JobSpec
 from search.storage import open_storage, read_trials
@@ -148,7 +148,7 @@ def request_stop(store: Store, key: str) -> Job:
         )
         if not stopped.rowcount:
             status = live_status(session.get_one(Job, job.id), time.time())
-            if status not in {"queued", "running"}:
+            if status not in LIVE:
                 raise NotPossibleError(f"job {job.id} is {status}, so there is nothing to stop")
             session.execute(update(Job).where(Job.id == job.id).values(stop_requested=True))
     return find(store, job.id)
@@ -275,7 +275,7 @@ def await_stop(store: Store, job_id: str, patience_s: float = 120.0) -> Job:
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         job = find(store, job_id)
-        if live_status(job, time.time()) not in {"queued", "running"}:
+        if live_status(job, time.time()) not in LIVE:
             return job
         time.sleep(0.2)
     raise NotPossibleError(f"job {job_id} was asked to stop {patience_s:.0f} s ago, but runs still")

@@ -17,6 +17,9 @@ from sqlalchemy.orm import Session
 from search.store import Store, StoreError
 from search.tables import Job
 
+LIVE = ("queued", "running")
+"""The statuses of a job that has not ended."""
+
 DURATION_S = 30.0
 """How long a lease holds without being renewed."""
 

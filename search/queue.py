@@ -9,7 +9,7 @@ from sqlalchemy import or_, select, text, update
 from sqlalchemy.orm import Session
 
 from search.jobs import NotPossibleError, check_resumable
-from search.lease import driver_is_alive, live_status
+from search.lease import LIVE, driver_is_alive, live_status
 from search.limits import Limits
 from search.shares import ROUNDING
 from search.store import Store
@@ -20,9 +20,6 @@ CLAIM_S = 120.0
 
 FAILED_STARTS = 3
 """Drivers in a row that may end soon after their start before the job is failed."""
-
-OPEN = ("queued", "running")
-"""States in which a supervised job wants a driver."""
 
 
 @contextmanager
@@ -58,7 +55,7 @@ def claim(store: Store, owner: str, limits: Limits, now: float | None = None) ->
         left = [job.id for job in held if job not in live]
         next_one = (
             select(Job)
-            .where(Job.supervised, Job.status.in_(OPEN), Job.owner.not_in(full))
+            .where(Job.supervised, Job.status.in_(LIVE), Job.owner.not_in(full))
             .where(or_(Job.lease_owner.is_(None), Job.id.in_(left)))
             .order_by(Job.status.desc(), Job.priority.desc(), Job.created_at, Job.id)
             .limit(1)
@@ -84,7 +81,7 @@ def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str
     release(store, job_id, owner)
     with store.session() as session:
         job = session.get(Job, job_id)
-        if job is None or not job.supervised or job.status not in OPEN:
+        if job is None or not job.supervised or job.status not in LIVE:
             return False
         if driver_is_alive(job, time.time()):
             return False
@@ -117,7 +114,7 @@ def enqueue(store: Store, job_id: str) -> None:
     with exclusive(store) as session:
         job = session.get_one(Job, job_id)
         status = live_status(job, time.time())
-        if status in OPEN:
+        if status in LIVE:
             raise NotPossibleError(f"job {job.id} is {status} already")
         check_resumable(store, job)
         job.status, job.message, job.supervised = "queued", None, True

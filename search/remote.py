@@ -16,6 +16,7 @@ from rich.console import Console
 from search.document import read_text
 from search.fetching import FILES, check_target
 from search.jobs import JobNotFoundError, NotPossibleError
+from search.lease import LIVE
 from search.listing import Wanted
 from search.spec import SpecError
 from search.store import first_line
@@ -34,8 +35,6 @@ AGAIN_S = 2.0
 
 PATIENCE_S = 120.0
 """How long a service may be away while a job is followed."""
-
-LIVE = ("queued", "running")
 
 
 class ServerError(RuntimeError):

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from search.cluster import LOCAL, MARK, SESSIONS, ClusterError, kill, marked, sweep
@@ -110,9 +109,7 @@ class SharedRay:
         if self.process is None:
             return
         # Not its process group: workers have their own, and outlive the others by a moment.
-        while mine := {pid for pid, owner in marked() if owner == self.owner} | members(
-            self.process.pid
-        ):
+        while mine := [pid for pid, owner in marked() if owner == self.owner]:
             for pid in mine:
                 kill(pid)
             time.sleep(0.05)
@@ -120,15 +117,3 @@ class SharedRay:
         self.process = None
         if self.session is not None:
             shutil.rmtree(self.session, ignore_errors=True)
-
-
-def members(session: int) -> set[int]:
-    """Return the processes of a session that have not ended."""
-    found = set()
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        pid = int(environment.parent.name)
-        with suppress(OSError):  # it has just ended
-            # What has ended and was not waited for has no environment any more.
-            if os.getsid(pid) == session and environment.read_bytes():
-                found.add(pid)
-    return found

@@ -10,8 +10,9 @@ from starlette.concurrency import run_in_threadpool
 
 from search.api.context import BEARER, In, found
 from search.api.errors import DOCUMENTED
-from search.api.feed import LIVE, Event, Feed, job_content
+from search.api.feed import Event, Feed, job_content
 from search.api.models import NUMBER
+from search.lease import LIVE
 from search.store import StoreError
 
 router = APIRouter(prefix="/api/v1", tags=["events"], dependencies=[BEARER], responses=DOCUMENTED)

@@ -22,7 +22,8 @@ LOOK_S = 0.5
 BATCH = 1000
 """Epochs that are read at once, those of one commit more."""
 
-LIVE = ("queued", "running")
+MOST_KNOWN = 16
+"""Batches that are kept for other followers."""
 
 Event = tuple[int, str, dict[str, Any]]
 """Revision, kind and content."""
@@ -55,6 +56,8 @@ class Feed:
             if time.monotonic() - self.looked_at >= LOOK_S:
                 await self.look()
             if since not in self.known:
+                if len(self.known) >= MOST_KNOWN:
+                    self.known.clear()  # of followers who are far apart
                 self.known[since] = await run_in_threadpool(read, self.store, self.job, since)
             return self.known[since], live_status(self.job, time.time())
 

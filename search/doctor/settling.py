@@ -7,8 +7,7 @@ from sqlalchemy import select
 from search.doctor.examination import JobReport, examining
 from search.doctor.treatment import treat
 from search.home import Home
-from search.lease import driver_is_alive
-from search.queue import OPEN
+from search.lease import LIVE, driver_is_alive
 from search.store import Store, undelivered
 from search.tables import Job
 
@@ -40,7 +39,7 @@ def unsettled(store: Store) -> list[str]:
     idle = [
         job
         for job in jobs
-        if not driver_is_alive(job, time.time()) and not (job.supervised and job.status in OPEN)
+        if not driver_is_alive(job, time.time()) and not (job.supervised and job.status in LIVE)
     ]
     return [
         job.id

@@ -13,7 +13,7 @@ FAKE_RAY = """#!/bin/sh
 echo "$@"
 test -e {folder}/broken && exit 3
 echo "This command will now block forever"
-setsid sleep 300 &
+setsid env -i sleep 300 &
 exec sleep 300
 """
 

@@ -97,7 +97,7 @@ def test_whatever_is_asked_is_answered_as_the_schema_says(
     operation = openapi[path][method]
 
     @settings(
-        max_examples=3 if path.endswith("/doctor") else 12,
+        max_examples=3 if path.endswith("/doctor") else 20,
         derandomize=True,
         database=None,
         deadline=None,
