@@ -54,7 +54,8 @@ def test_up_takes_the_next_free_ports_answers_and_ends_on_ctrl_c(home: Path) -> 
         )  # fmt: skip
         try:
             assert process.stdout is not None
-            service, tracking, state = (process.stdout.readline() for _ in range(3))
+            taken_port, service, tracking, state = (process.stdout.readline() for _ in range(4))
+            assert f"port {first} is taken" in taken_port
             assert str(home) in state
             addresses = [f"{line.split()[n]}/health" for line, n in ((service, 1), (tracking, 2))]
             for address, port in zip(addresses, (first, tracking_first), strict=True):
