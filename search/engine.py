@@ -212,6 +212,9 @@ class Engine:
 
     def suggest(self, ray_id: str) -> dict[str, Any] | str | None:
         """Return the configuration of the next trial, None for not yet, or FINISHED."""
+        # While nothing runs and there is no room Tune asks again and again, and does nothing else:
+        # only here it would be noticed that there is room, or a stop.
+        self.poll()
         if self.halted or self.study.done:
             return Searcher.FINISHED
         if self.asked >= TRIALS_A_FIT:

@@ -274,6 +274,26 @@ def test_a_job_without_room_waits_and_goes_on_once_there_is(
     assert asked[-1][1] == 1, "the last trial needs no more than one place"
 
 
+@pytest.mark.timeout(60)
+def test_a_job_whose_room_is_taken_between_two_trials_goes_on_once_it_has_some(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.engine.POLL_S", 0.01)
+    engine, study, _ = make("budget.trials=2", "workers.concurrent=1")
+    without: list[int] = []
+
+    def share(fit: int, wanted: int, used: int) -> int:
+        if len(study.ended) == 1 and not used and len(without) < 5:
+            without.append(used)
+            return 0
+        return wanted
+
+    engine.share = share
+    engine.run()
+    assert len(without) == 5
+    assert states(study) == [TrialState.COMPLETE] * 2
+
+
 def test_a_job_without_room_can_be_stopped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.engine.POLL_S", 0.01)
     engine, study, _ = make()
