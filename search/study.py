@@ -18,7 +18,16 @@ from search.spec import JobSpec
 from search.storage import FencedStorage, study_id
 from search.store import Store
 from search.tables import PARENT, JournalRow
-from search.trial import MLFLOW_STATUS, LiveTrial, Loss, Proposal, Verdict, loss_of, state_of
+from search.trial import (
+    ATTEMPTS,
+    MLFLOW_STATUS,
+    LiveTrial,
+    Loss,
+    Proposal,
+    Verdict,
+    loss_of,
+    state_of,
+)
 
 FAILURES = 5
 """Failed trials in a row, none with an epoch, after which a job stops: its fault is not theirs."""
@@ -74,6 +83,8 @@ class JobStudy:
         self.dropped: list[int] = []
         self.failures = 0
         """Trials that failed since one last reported an epoch to this driver."""
+        self.losses = 0
+        """Attempts that were lost since then."""
         self.closed: str | None = None
         """Why no further trial will start although the budget of trials is not spent."""
         self.load(store)
@@ -165,12 +176,14 @@ class JobStudy:
         """Return the next trial to train, or None while there is none.
 
         Requeued trials come first, then the fixed ones, then fresh ones from the sampler, and at
-        last, one at a time, those that must run alone.
+        last, one at a time, those that must run alone. While every attempt is lost nothing fresh
+        starts, so that it shows early whether anything can be trained at all.
         """
         if any(live.alone for live in self.live.values()):
             return None
         waiting = next((live for live in self.waiting if not live.alone), None)
-        trial = self.take(waiting) if waiting else self.ask_new()
+        hopeful = not self.waiting or self.losses < FAILURES * (ATTEMPTS - 1)
+        trial = self.take(waiting) if waiting else self.ask_new() if hopeful else None
         if trial is None and self.waiting and not self.live:
             return self.take(self.waiting[0])
         return trial
@@ -255,7 +268,7 @@ class JobStudy:
             optuna.set_trial_intermediate_value(live.trial_id, epoch, value)
         self.mirror.report(number, epoch, value)
         self.note(live, epoch, value)
-        self.failures = 0
+        self.failures = self.losses = 0
         if verdict is not Verdict.CONTINUE:
             self.end(live, verdict)
         return verdict
@@ -311,7 +324,9 @@ class JobStudy:
         """
         live = self.live[number]
         loss = loss_of(reason)
-        again = loss in {Loss.DISK, Loss.STORE} or live.lose(loss)
+        faultless = loss in {Loss.DISK, Loss.STORE}
+        self.losses += not faultless
+        again = faultless or live.lose(loss)
         remember = self.storage.optuna.set_trial_user_attr
         if live.alone:  # before it is counted: an attempt that is not may be had again
             remember(live.trial_id, "alone", value=True)

@@ -202,13 +202,17 @@ def test_a_store_that_goes_away_ends_the_run_and_loses_nothing(make: Make) -> No
     assert [t.user_attrs["lost_after"] for t in trials(resumed) if t.number == 1] == [[]]
 
 
-def test_a_job_whose_every_trial_fails_ends_early_and_says_why(make: Make) -> None:
-    engine, study, _ = make("budget.trials=20", "workers.concurrent=1", **{"raise": "all"})
+def test_a_job_whose_every_trial_fails_ends_early_and_says_why(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.study.FAILURES", 2)
+    engine, study, recorder = make("budget.trials=20", "workers.concurrent=1", **{"raise": "all"})
     with pytest.raises(
-        UnworkableError, match=r"5 trials in a row failed .*: ValueError: trial \d+ cannot be"
+        UnworkableError, match=r"2 trials in a row failed .*: ValueError: trial \d+ cannot be"
     ):
         engine.run()
-    assert TrialState.RUNNING not in states(study)
+    assert [number for number, _, _ in recorder.losses] == [0, 0, 1, 1, 0, 1]
+    assert states(study) == [TrialState.FAIL] * 2
 
 
 def test_a_damaged_checkpoint_is_told_and_remembered(make: Make) -> None:
