@@ -8,6 +8,7 @@ from typing import Any, Literal
 from optuna.trial import FrozenTrial, TrialState
 from pydantic import BaseModel, ConfigDict
 
+from search.sections import sign_of
 from search.seeding import derive_seed
 from search.spec import JobSpec
 from search.trial import Proposal
@@ -75,9 +76,8 @@ class Result(BaseModel):
     @property
     def champion_run(self) -> int:
         """The run whose weights become the model: the best on validation data."""
-        pick = max if self.direction == "maximize" else min
         pairs = zip(self.chosen.validation, self.chosen.runs, strict=True)
-        return pick(pairs, key=lambda pair: pair[0])[1]
+        return max(pairs, key=lambda pair: sign_of(self.direction) * pair[0])[1]
 
     def compared(self) -> list[dict[str, Any]]:
         """Return every candidate with its means, the chosen one first; unknown ones are null."""
@@ -132,8 +132,7 @@ def beats(values: Sequence[float], others: Sequence[float], direction: str) -> b
 
     With a single run on a side nothing is known about noise, and the bare difference decides.
     """
-    difference = statistics.fmean(values) - statistics.fmean(others)
-    gain = difference if direction == "maximize" else -difference
+    gain = sign_of(direction) * (statistics.fmean(values) - statistics.fmean(others))
     if len(values) < 2 or len(others) < 2:
         return gain > 0
     error = math.sqrt(
@@ -145,8 +144,7 @@ def beats(values: Sequence[float], others: Sequence[float], direction: str) -> b
 def by_value(trials: Iterable[FrozenTrial], direction: str) -> list[FrozenTrial]:
     """Return the complete trials, best first; ties keep the earlier one first."""
     complete = [t for t in trials if t.state is TrialState.COMPLETE and t.value is not None]
-    sign = -1.0 if direction == "maximize" else 1.0
-    return sorted(complete, key=lambda t: (sign * (t.value or 0.0), t.number))
+    return sorted(complete, key=lambda t: (-sign_of(direction) * (t.value or 0.0), t.number))
 
 
 def parameters_of(trial: FrozenTrial) -> Parameters:
@@ -196,10 +194,10 @@ def choose(
 
     A configuration that lost a replicate (diverged, failed) is chosen only if all did.
     """
-    sign = -1.0 if spec.objective.direction == "maximize" else 1.0
+    sign = sign_of(spec.objective.direction)
 
     def rank(one: Candidate) -> tuple[int, float, int]:
-        return (one.missing, sign * statistics.fmean(one.validation), one.of)
+        return (one.missing, -sign * statistics.fmean(one.validation), one.of)
 
     if confirmed:
         finals = [

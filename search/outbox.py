@@ -2,12 +2,13 @@
 
 import json
 import time
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Executable, func, update
+from sqlalchemy import Executable, func, select, update
 
 from search.storage import FencedStorage
-from search.store import StoreError
+from search.store import Store, StoreError
 from search.tables import PARENT, JournalRow, Run, revision_of
 from search.trial import LiveTrial, Verdict
 
@@ -91,6 +92,17 @@ class Outbox:
 def now_ms() -> int:
     """Return the time in milliseconds since 1970, MLflow's unit."""
     return int(time.time() * 1000)
+
+
+def epochs_of(store: Store, study: str) -> dict[int, list[JournalRow]]:
+    """Return the journal's rows of a study's trials, each trial's by epoch."""
+    with store.session() as session:
+        rows = session.scalars(
+            select(JournalRow)
+            .where(JournalRow.study == study, JournalRow.trial != PARENT)
+            .order_by(JournalRow.trial, JournalRow.epoch)
+        ).all()
+    return {trial: list(group) for trial, group in groupby(rows, key=lambda row: row.trial)}
 
 
 def read_epoch(row: JournalRow) -> tuple[dict[str, float], Verdict, dict[str, Any]]:

@@ -159,8 +159,9 @@ class Progress:
             seen.append((study.best[1], study.best[0]))
         if not seen:
             return "–"
-        sign = -1.0 if study.direction == "maximize" else 1.0
-        value, number = min(seen, key=lambda one: (sign * one[0], one[1]))  # ties keep the earlier
+        value, number = min(
+            seen, key=lambda one: (-study.sign * one[0], one[1])
+        )  # ties keep the earlier
         return f"{format_value(value)} (trial {number:03d})"
 
     def left(self, study: JobStudy) -> float | None:
@@ -181,8 +182,7 @@ class Progress:
                 return Text(f"{self.stage_name} …", style="cyan")
             running = [row for row in rows if row.ending is None]
             ended = [row for row in rows if row.ending is not None]
-            sign = -1.0 if study.direction == "maximize" else 1.0
-            ended.sort(key=lambda row: sign * row.best if row.best is not None else float("inf"))
+            ended.sort(key=lambda row: float("inf") if row.best is None else -study.sign * row.best)
             return Group(
                 self.head(study),
                 trial_table("running", running, study.spec.objective.metric),

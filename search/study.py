@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Executable, select
+from sqlalchemy import Executable
 
 from search.labels import run_name
 from search.lease import Lease
 from search.mirror import Mirror
-from search.outbox import Outbox, read_epoch
+from search.outbox import Outbox, epochs_of, read_epoch
 from search.rungs import Rungs
+from search.sections import sign_of
 from search.seeding import derive_seed
 from search.spec import JobSpec
 from search.storage import FencedStorage, study_id
 from search.store import Store
-from search.tables import PARENT, JournalRow
+from search.tables import JournalRow
 from search.trial import (
     ATTEMPTS,
     MLFLOW_STATUS,
@@ -65,10 +66,10 @@ class JobStudy:
         self.fixed = fixed
         self.trials = trials
         self.searching = searching
-        self.direction = spec.objective.direction
+        self.sign = sign_of(spec.objective.direction)
         self.storage = FencedStorage(store, lease)
         self.outbox = Outbox(self.storage, name, lease.job_id)
-        self.study_id = study_id(self.storage.optuna, name, self.direction)
+        self.study_id = study_id(self.storage.optuna, name, spec.objective.direction)
         self.mirror = Mirror(spec)
         self.rungs = Rungs(spec)
         self.sampler_attrs: dict[str, Any] = {}
@@ -99,15 +100,7 @@ class JobStudy:
         storage = self.storage.optuna
         self.sampler_attrs = dict(storage.get_study_system_attrs(self.study_id))
         self.mirror.restore_attrs(self.sampler_attrs)
-        with store.session() as session:
-            rows = session.scalars(
-                select(JournalRow)
-                .where(JournalRow.study == self.name, JournalRow.trial != PARENT)
-                .order_by(JournalRow.trial, JournalRow.epoch)
-            ).all()
-        journal: dict[int, list[JournalRow]] = {}
-        for row in rows:
-            journal.setdefault(row.trial, []).append(row)
+        journal = epochs_of(store, self.name)
         trials = storage.get_all_trials(self.study_id)
         last = {t.number: self.load_trial(t, journal.get(t.number, [])) for t in trials}
         running = {t.number for t in trials if t.state is TrialState.RUNNING}
@@ -297,7 +290,7 @@ class JobStudy:
 
     def better(self, value: float, other: float) -> bool:
         """Whether ``value`` is strictly better than ``other``."""
-        return value > other if self.direction == "maximize" else value < other
+        return self.sign * value > self.sign * other
 
     # -- ending --------------------------------------------------------------------------------
 
@@ -373,15 +366,14 @@ class JobStudy:
         self, live: LiveTrial, state: TrialState, value: float | None, run: Executable
     ) -> None:
         """Write a trial's final state, everywhere."""
-        values = None if value is None else [value]
         statements = [run]
         if self.searching:
             known = [v for v in (self.best and self.best[1], value) if v is not None]
-            best = (max if self.direction == "maximize" else min)(known, default=None)
+            best = max(known, key=lambda one: self.sign * one, default=None)
             ended = len(self.ended) + 1
             statements.append(self.outbox.job_step(ended, self.spec.objective.metric, best))
         with self.storage.along(*statements) as optuna:
-            optuna.set_trial_state_values(live.trial_id, state, values)
+            optuna.set_trial_state_values(live.trial_id, state, None if value is None else [value])
         self.mirror.finish(live.number, state, value)
         self.rungs.finish(live.number, state, value)
         del self.live[live.number]
@@ -394,8 +386,7 @@ class JobStudy:
         if self.best is None or self.better(live.best, self.best[1]):
             self.best = (live.number, live.best)
         if self.searching and not live.baseline:
-            sign = 1.0 if self.direction == "maximize" else -1.0
-            insort(self.top, (sign * live.best, -live.number))
+            insort(self.top, (self.sign * live.best, -live.number))
             if len(self.top) > max(1, self.spec.confirm.top):
                 self.dropped.append(-self.top.pop(0)[1])
 
