@@ -3,7 +3,9 @@
 import getpass
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -109,12 +111,9 @@ def launch(
     console.print(
         f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False
     )
-    from search.cluster import check_resources, cluster
-    from search.driver import Driver
+    with ray_and_data(spec, home) as data:
+        from search.driver import Driver
 
-    with cluster(home.ray_address):
-        check_resources(spec)
-        data = load_data(spec, home)
         home.create()
         store = Store.open(home.database_url)
         try:
@@ -161,17 +160,15 @@ def go_on(  # noqa: PLR0913 - what a driver is made of
     share: Callable[[int, int, int], int] = whole,
 ) -> None:
     """Run the driver of a job that exists, without Ray where only its delivery is left."""
-    from search.driver import Driver
-
     spec = JobSpec.from_json(job.document)
     if job.result is not None and is_whole(champion_folder(home, job.id)):
+        from search.driver import Driver
+
         Driver(home, store, lease, spec, None, progress).run()
         return
-    from search.cluster import check_resources, cluster
+    with ray_and_data(spec, home) as data:
+        from search.driver import Driver
 
-    with cluster(home.ray_address):
-        check_resources(spec)
-        data = load_data(spec, home)
         if job.dataset is None:
             JobRow(lease).set(dataset=json.dumps(describe_data(data)))
         else:
@@ -199,6 +196,23 @@ def open_existing(home: Home) -> Store:
             f"there are no jobs in {home.path}; `gatetune launch` makes one"
         )
     return Store.open(home.database_url)
+
+
+@contextmanager
+def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
+    """Join or start Ray, for as long as the block lasts, and load the data while it starts.
+
+    Raises:
+        ClusterError: Ray cannot be reached, or has not what the document asks for.
+        DatasetError: the data cannot be used.
+    """
+    from search.cluster import check_resources, cluster
+
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        loading = beside.submit(load_data, spec, home)  # which imports torch, too
+        with cluster(home.ray_address):
+            check_resources(spec)
+            yield loading.result()
 
 
 def load_data(spec: JobSpec, home: Home) -> Any:
