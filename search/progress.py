@@ -127,28 +127,33 @@ class Progress:
             row.ending = None if again else "failed"
             if again:
                 del self.rows[live.number]
-        text = f"trial {live.number:03d}  {what}: {last_line(reason)[:200]}"
+        text = f"{self.label(live.number)}  {what}: {last_line(reason)[:200]}"
         self.line(text, live.number)
 
     def damaged(self, live: LiveTrial, what: str) -> None:
         """A checkpoint of a trial could not be used."""
-        text = f"trial {live.number:03d}  goes on from an earlier epoch: {what}"
+        text = f"{self.label(live.number)}  goes on from an earlier epoch: {what}"
         self.line(text, live.number)
 
     # -- pictures ------------------------------------------------------------------------------
+
+    def label(self, number: int) -> str:
+        """Return what a trial is called: those that confirm are counted from 0, too."""
+        searching = self.study is None or self.study.searching
+        return f"{'trial' if searching else 'confirm'} {number:03d}"
 
     def ended_line(self, row: Row, study: JobStudy) -> str:
         """Return the line that a finished trial leaves in a log."""
         epochs = "1 epoch" if row.epoch == 1 else f"{row.epoch} epochs"
         return "  ".join(
             (
-                f"trial {row.live.number:03d}",
+                self.label(row.live.number),
                 f"{describe(row.live.config):<32}",
                 f"{row.ending} after {epochs}",
                 f"{study.spec.objective.metric} {format_value(row.best)}",
                 f"best {self.best(study)}",
                 f"{len(study.ended)}/{study.trials}",
-                f"about {duration(self.left(study))} left",
+                f"about {duration(self.left(study))} of {self.stage_name} left",
             )
         )
 
@@ -159,10 +164,9 @@ class Progress:
             seen.append((study.best[1], study.best[0]))
         if not seen:
             return "–"
-        value, number = min(
-            seen, key=lambda one: (-study.sign * one[0], one[1])
-        )  # ties keep the earlier
-        return f"{format_value(value)} (trial {number:03d})"
+        # Ties keep the earlier.
+        value, number = min(seen, key=lambda one: (-study.sign * one[0], one[1]))
+        return f"{format_value(value)} ({self.label(number)})"
 
     def left(self, study: JobStudy) -> float | None:
         """Return the seconds that the stage will still take, at the pace of this start so far."""

@@ -35,7 +35,7 @@ def printed(progress: Progress) -> str:
 
 def words(text: str) -> str:
     """Return a text without times and repeated spaces."""
-    return re.sub(r"\d\d:\d\d:\d\d | about \d+ s left", "", re.sub(" +", " ", text))
+    return re.sub(r"\d\d:\d\d:\d\d | about \d+ s of searching left", "", re.sub(" +", " ", text))
 
 
 def start(progress: Progress, study: JobStudy) -> LiveTrial:
@@ -75,6 +75,20 @@ def test_without_a_terminal_each_ended_trial_leaves_a_line(study: JobStudy) -> N
     ) in shown
     assert len(shown.splitlines()) == 3
     assert "\x1b" not in printed(progress)
+
+
+def test_runs_that_confirm_are_not_taken_for_trials_of_the_search(study: JobStudy) -> None:
+    study.searching = False
+    with make_progress(terminal=False) as progress:
+        progress.stage("confirming", study)
+        live = start(progress, study)
+        progress.damaged(live, "a page is missing")
+        report(progress, study, live, 0.8, "complete")
+    shown = words(printed(progress))
+    assert "\nconfirm 000 goes on from" in shown
+    assert "\nconfirm 000 GRU 8x1 lr 0.01 complete after 1 epoch " in shown
+    assert "best 0.8000 (confirm 000) 1/6 about 0 s of confirming left" in shown
+    assert "trial" not in shown
 
 
 def test_a_diverged_trial_has_no_value(study: JobStudy) -> None:
