@@ -159,10 +159,11 @@ def jobs(  # noqa: PLR0913 - each filters
         fail(f"--status must be one of {', '.join(STATUSES)}, but got {status!r}", WRONG)
     with desk(server) as opened:
         listed, more = opened.jobs(Wanted(status, name, owner, limit))
+        place = opened.place
     if as_json:
         print_json(listed)
     else:
-        job_list(Console(highlight=False), listed, chosen=any((status, name, owner)))
+        job_list(Console(highlight=False), listed, place, chosen=any((status, name, owner)))
     if more is not None:
         typer.echo("there are more; --limit N lists them, --status and --name choose", err=True)
 

@@ -16,6 +16,10 @@ class Desk(Protocol):
     jobs has in store: `StoreError` here, `ServerError` elsewhere.
     """
 
+    @property
+    def place(self) -> str:
+        """Where the jobs are, as a person would say it."""
+
     def launch(
         self, document: Path, overrides: Sequence[str], console: Console, *, detach: bool
     ) -> dict[str, Any]:

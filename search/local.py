@@ -21,6 +21,11 @@ class Local:
         self.opened: Store | None = None
 
     @property
+    def place(self) -> str:
+        """The folder of the installation."""
+        return str(self.home.path)
+
+    @property
     def store(self) -> Store:
         """The database of an installation that exists."""
         self.opened = self.opened or start.open_existing(self.home)

@@ -74,6 +74,11 @@ class Remote:
         if token is not None:
             self.session.headers["Authorization"] = f"Bearer {token}"
 
+    @property
+    def place(self) -> str:
+        """The service's address."""
+        return self.url
+
     # -- requests ------------------------------------------------------------------------------
 
     def call(

@@ -29,6 +29,15 @@ def table(*columns: str) -> Table:
     return made
 
 
+def fact(console: Console, label: str, text: str) -> None:
+    """Print what something is; what does not fit goes on below itself, not below the label."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(min_width=9, no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(f"  {label:<9}", text)
+    console.print(grid)
+
+
 def words(params: dict[str, Any]) -> str:
     """Return parameters as ``key=value`` pairs, numbers short."""
     return " ".join(
@@ -58,13 +67,17 @@ def progress(shown: dict[str, Any]) -> str:
     return f"{ended}/{trials['budget']}"
 
 
-def job_list(console: Console, listed: list[dict[str, Any]], *, chosen: bool = False) -> None:
-    """Print the jobs, one a row; `chosen` are those that a person asked for."""
+def job_list(
+    console: Console, listed: list[dict[str, Any]], place: str, *, chosen: bool = False
+) -> None:
+    """Print the jobs of a place, one a row; `chosen` are those that a person asked for."""
     if not listed:
         console.print(
             "no job matches; `gatetune jobs` lists all of them"
             if chosen
-            else "no jobs yet; `gatetune launch JOB.yaml` starts one"
+            else f"no jobs yet in {place}; `gatetune launch JOB.yaml` starts one",
+            markup=False,
+            soft_wrap=True,
         )
         return
     shown = table("job", "status", "trials", "best", "confirmed", "model", "took", "age")
@@ -93,21 +106,21 @@ def job_page(console: Console, job: dict[str, Any]) -> None:
         for state, number in job["trials"].items()
         if number and state not in {"total", "budget"}
     )
-    console.print(f"  trials     {progress(job)}: {counts or 'none yet'}")
+    fact(console, "trials", f"{progress(job)}: {counts or 'none yet'}")
     if job["best"]:
         best = job["best"]
         value = format_value(best["value"])
         metric = job["objective"]["metric"]
-        console.print(
-            f"  best       {metric} {value} (trial {best['trial']}) {words(best['params'])}"
-        )
+        fact(console, "best", f"{metric} {value} (trial {best['trial']})  {words(best['params'])}")
     if job["compared"]:
         comparison(console, job)
     if job["model"]:
         model = job["model"]
-        console.print(
-            f"  model      models:/{model['name']}@{model['alias']} version {model['version']}: "
-            f"{model['reason']}"
+        fact(
+            console,
+            "model",
+            f"models:/{model['name']}@{model['alias']} version {model['version']}: "
+            f"{model['reason']}",
         )
     if job["mlflow_away"]:
         gone = job["mlflow_away"]
@@ -141,7 +154,7 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
     console.print(shown)
     console.print()
     for one in job["compared"]:
-        console.print(f"  {role(one)}: {words(one['params'])}")
+        fact(console, role(one), words(one["params"]))
     confirmed = job["confirmed"]
     if confirmed is None:
         console.print("  one run each, not confirmed over several seeds")
@@ -192,15 +205,16 @@ def trial_list(console: Console, job_id: str, listed: list[dict[str, Any]]) -> N
 
 def document_page(console: Console, spec: JobSpec) -> None:
     """Print what a valid document would do."""
-    console.print(f"[green]valid[/]  job {spec.name} on {spec.data.source}")
+    console.print(
+        f"[green]valid[/]  job {spec.name} on {spec.data.source}, seed {spec.seed}", soft_wrap=True
+    )
     for parameters, overrides in spec.baselines():
         config: TrialConfig = spec.config(parameters, overrides)
-        console.print(f"  baseline   {describe(config)}")
-    console.print(f"  space      {', '.join(spec.space) or 'nothing is searched'}")
-    console.print(
-        f"  budget     {spec.budget.trials} trials of up to {spec.config({}).epochs} epochs"
-    )
-    console.print(f"  confirm    top {spec.confirm.top} over {spec.confirm.seeds} seeds")
+        fact(console, "baseline", describe(config))
+    fact(console, "space", ", ".join(spec.space) or "nothing is searched")
+    fact(console, "sampler", f"{spec.sampler.name}, pruner {spec.pruner.name}")
+    fact(console, "budget", f"{spec.budget.trials} trials of up to {spec.config({}).epochs} epochs")
+    fact(console, "confirm", f"top {spec.confirm.top} over {spec.confirm.seeds} seeds")
 
 
 def token_list(console: Console, listed: list[dict[str, Any]]) -> None:

@@ -389,7 +389,7 @@ def test_a_job_that_another_driver_runs_cannot_be_resumed(
 def test_no_jobs_are_an_empty_list(home: Path) -> None:
     result = call("jobs", "--json")
     assert (result.exit_code, json.loads(result.stdout)) == (0, [])
-    assert "no jobs yet" in call("jobs").stdout
+    assert call("jobs").stdout.startswith(f"no jobs yet in {home}; ")
     assert not home.exists()
 
 
@@ -397,7 +397,7 @@ def test_check_prints_the_document_with_every_default(home: Path, document: Path
     result = call("check", "job.yaml", "--set", "seed=7", "--json")
     assert result.exit_code == 0
     assert result.stdout == json.dumps(json.loads(make_spec("seed=7").to_json()), indent=2) + "\n"
-    assert call("check", "job.yaml").stdout.startswith("valid  job tiny on digits\n")
+    assert call("check", "job.yaml").stdout.startswith("valid  job tiny on digits, seed 0\n")
     assert not home.exists()
 
 

@@ -53,10 +53,10 @@ def lines(console: Console) -> list[str]:
 
 
 def test_no_jobs_yet(console: Console) -> None:
-    screens.job_list(console, [])
-    screens.job_list(console, [], chosen=True)
+    screens.job_list(console, [], "/home/[ada]")
+    screens.job_list(console, [], "/home/[ada]", chosen=True)
     assert lines(console) == [
-        "no jobs yet; `gatetune launch JOB.yaml` starts one",
+        "no jobs yet in /home/[ada]; `gatetune launch JOB.yaml` starts one",
         "no job matches; `gatetune jobs` lists all of them",
     ]
 
@@ -64,9 +64,9 @@ def test_no_jobs_yet(console: Console) -> None:
 def test_the_list_of_jobs(console: Console, store: Store, study: JobStudy) -> None:
     train(study, 0.75)
     train(study)
-    screens.job_list(console, listed(store))
+    screens.job_list(console, listed(store), "/home")
     finish_job(store, "tiny-0001")
-    screens.job_list(console, listed(store))
+    screens.job_list(console, listed(store), "/home")
     before, after = (line for line in lines(console) if line.startswith("tiny-0001"))
     assert before.startswith("tiny-0001 running 1/6 0.7500 – – 0 s")
     assert after.startswith("tiny-0001 finished 1/6 0.7500 0.9100 champion 3:07 min")
@@ -75,9 +75,19 @@ def test_the_list_of_jobs(console: Console, store: Store, study: JobStudy) -> No
 def test_a_list_keeps_ids_whole_in_a_narrow_terminal(store: Store, study: JobStudy) -> None:
     finish_job(store, "tiny-0001")
     narrow = Console(file=io.StringIO(), width=60)
-    screens.job_list(narrow, listed(store))
+    screens.job_list(narrow, listed(store), "/home")
     assert "tiny-0001" in printed(narrow)
     assert "finished" in printed(narrow)
+
+
+def test_what_does_not_fit_a_line_goes_on_below_itself() -> None:
+    narrow = Console(file=io.StringIO(), width=40)
+    screens.fact(narrow, "best", "val_accuracy 0.9236 hidden_size=12 learning_rate=0.02281")
+    assert [line.rstrip() for line in printed(narrow).splitlines()] == [
+        "  best       val_accuracy 0.9236",
+        "             hidden_size=12",
+        "             learning_rate=0.02281",
+    ]
 
 
 def test_the_page_of_a_running_job(
@@ -101,7 +111,7 @@ def test_the_page_of_a_finished_job_says_what_to_do_next(
     screens.outcome(console, reader.show(find(store, "tiny")))
     shown = lines(console)
     assert "winner 0.9100 ± 0.0141 – 0.8900 ± 0.0141" in shown
-    assert "winner: cell=gru hidden_size=16 learning_rate=0.01" in shown
+    assert "winner cell=gru hidden_size=16 learning_rate=0.01" in shown
     assert any(line.startswith("baseline 0.8100 ± 0.0141 – 0.7900 ± 0.0141") for line in shown)
     assert "mean ± standard deviation over 2 seeds" in shown
     assert "model models:/tiny@champion version 1: it won" in shown
@@ -141,9 +151,10 @@ def test_trials_of_the_confirmation_say_so(console: Console) -> None:
 def test_the_page_of_a_document(console: Console) -> None:
     screens.document_page(console, make_spec(BASELINE))
     assert lines(console) == [
-        "valid job tiny on digits",
+        "valid job tiny on digits, seed 0",
         "baseline GRU 8x1 lr 0.01",
         "space cell, hidden_size, learning_rate",
+        "sampler tpe, pruner none",
         "budget 6 trials of up to 4 epochs",
         "confirm top 3 over 5 seeds",
     ]
