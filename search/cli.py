@@ -1,6 +1,7 @@
 """The commands about jobs, and those that run the service."""
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -286,11 +287,13 @@ def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
         installation = Home.from_environment()
         installation.create()
         opened = Store.open(installation.database_url, upgrade=True)
+        logging.disable(logging.INFO)  # Optuna's migration sets up loggers, whatever they are here
         try:
             storage = open_storage(opened)
             storage.upgrade()
             storage.engine.dispose()
         finally:
+            logging.disable(logging.NOTSET)
             opened.close()
     if as_json:
         print_json({"revision": HEAD})

@@ -224,7 +224,7 @@ class FloatRange(Range):
 
 def read_space(document: object, faults: list[str]) -> dict[str, Parameter]:
     """Return the valid parameters of a document's `space`; ``faults`` takes the others'."""
-    if not isinstance(document, dict) or not document:
+    if not isinstance(document, dict) or all(value is None for value in document.values()):
         got = show(document)
         faults.append(f"space: must be a mapping of at least one setting to search, but got {got}")
         return {}
@@ -232,6 +232,8 @@ def read_space(document: object, faults: list[str]) -> dict[str, Parameter]:
     for name, value in document.items():
         if name not in Settings.model_fields:
             faults.append(unknown(f"space.{name}", "setting", Settings.model_fields))
+        elif value is None:  # as if left out, so that --set can take a setting out of the space
+            continue
         elif parameter := read_parameter(name, value, faults):
             found[name] = parameter
     return found

@@ -48,6 +48,8 @@ BAD_DOCUMENTS = [
     (job("buget: {trials: 3}"), "buget: unknown key; did you mean budget?"),
     (job("zzz: 1"), "zzz: unknown key; valid are name, data, space"),
     (job("training: {hidden: 3}"), "training.hidden: unknown setting; did you mean hidden_size?"),
+    (space("{layers: null}"), "space: must be a mapping of at least one setting to search, but"),
+    (space("{cell: [lstm], layrs: null}"), "space.layrs: unknown setting; did you mean layers?"),
     (space("{}"), "space: must be a mapping of at least one setting to search, but got {}"),
     (space("hiden_size: [1]"), "space.hiden_size: unknown setting; did you mean hidden_size?"),
     (space("cell: []"), "space.cell.choices: must not be empty, but got []"),
@@ -287,6 +289,11 @@ def test_override_reaches_every_key(change: str, path: str, value: object) -> No
 
 def test_overrides_reach_into_the_default_space() -> None:
     assert parse_job(DATA, ["space.layers.high=5"]).space["layers"].high == 5  # type: ignore[union-attr]
+
+
+def test_an_override_takes_a_setting_out_of_the_space() -> None:
+    spec = parse_job(space("{cell: [lstm, gru], layers: [1, 2]}"), ["space.layers=null"])
+    assert list(spec.space) == ["cell"]
 
 
 def test_override_of_an_aliased_mapping_leaves_the_other_alone() -> None:
