@@ -1,17 +1,14 @@
-"""What the machinery costs: trivial trials with everything on, beside the usual glue.
+"""Tells what the machinery costs: trivial trials with everything on, beside the usual glue.
 
 Both sides run the same trivial objective on the same Ray in one run: Gatetune with its study in
 SQLite, journal and MLflow delivery; the glue as the libraries' documents show it, OptunaSearch with
-SQLite storage, ASHAScheduler and MLflowLoggerCallback with their defaults. Run with
-``python -m benchmarks.overhead [--trials 200] [--glue-trials 40]``.
+SQLite storage, ASHAScheduler and MLflowLoggerCallback with their defaults.
 """
 
 import argparse
 import contextlib
 import io
 import os
-import platform
-import statistics
 import tempfile
 import time
 import warnings
@@ -19,82 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from rich.console import Console
-from rich.table import Table
 
-DOCUMENT = """
-name: overhead
-data: {{source: digits}}
-space:
-  cell: [lstm, gru]
-  hidden_size: {{low: 8, high: 256}}
-  layers: {{low: 1, high: 3}}
-  learning_rate: {{low: 1.0e-4, high: 3.0e-2, log: true}}
-training: {{epochs: 1}}
-budget: {{trials: {trials}}}
-confirm: {{top: 0}}
-"""
-
-
-def objective(learning_rate: float, layers: int) -> float:
-    """Return a number that costs nothing to compute."""
-    return 1.0 - abs(learning_rate - 0.003) - 0.01 * layers
-
-
-class TrivialTrial(tune.Trainable):
-    """Trains nothing; keeps the contract of `RecurrentTrial`."""
-
-    def setup(self, config: dict[str, Any], data: None) -> None:  # type: ignore[override]  # noqa: ARG002
-        """Take the parameters."""
-        self.parameters = config["parameters"]
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial's parameters."""
-        self.parameters = new_config["parameters"]
-        return True
-
-    def step(self) -> dict[str, Any]:
-        """Report one epoch."""
-        value = objective(self.parameters["learning_rate"], self.parameters["layers"])
-        metrics = {"val_accuracy": value, "val_loss": 1 - value, "train_loss": 1 - value}
-        return {"epoch": 1, "metrics": metrics, "outcome": "complete", "damaged": ()}
-
-
-def gatetune(trials: int, folder: Path) -> float:
-    """Return the seconds that Gatetune needs for the trials, delivery to MLflow included."""
-    os.environ["GATETUNE_HOME"] = str(folder)
-    from search import driver, jobs
-    from search.courier import Courier
-    from search.home import Home
-    from search.lease import Lease
-    from search.progress import Progress
-    from search.spec import parse_job
-    from search.store import Store, undelivered
-
-    text = DOCUMENT.format(trials=trials)
-    spec = parse_job(text)
-    home = Home.from_environment()
-    home.create()
-    store = Store.open(home.database_url)
-    job_id = jobs.create(
-        store, spec, text, owner="bench", dataset={"name": "none", "fingerprint": "0" * 64}
-    )
-    vars(driver)["RecurrentTrial"] = TrivialTrial
-    progress = Progress(Console(quiet=True), job_id, "")
-    one = driver.Driver(home, store, Lease(store, job_id), spec, None, progress)
-    began = time.perf_counter()
-    with one.lease:
-        one.row.begin()
-        courier = Courier(home, job_id, one.lease.owner)
-        ran = one.run_study("searching", job_id, [], None)  # type: ignore[arg-type]
-        searched = time.perf_counter() - began
-        assert courier.drain(), "MLflow did not take everything"
-    took = time.perf_counter() - began
-    assert len(ran) == trials
-    assert undelivered(store, job_id) == 0
-    print(f"  search {searched:.1f} s, delivery drained after {took - searched:.1f} s more")
-    store.close()
-    return took
+from benchmarks.bench import Answer, answer, parser, ratios, spread
+from benchmarks.trivial import Watcher, objective, search
+from search.cluster import QUIET, cluster
 
 
 def glue(trials: int, folder: Path) -> float:
@@ -140,37 +65,45 @@ def glue(trials: int, folder: Path) -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
-    """Run both sides and print the cost a trial and the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=200, help="trials of Gatetune")
-    parser.add_argument(
-        "--glue-trials", type=int, default=40, help="trials of the glue, which is slow"
-    )
-    parser.add_argument("--rounds", type=int, default=3, help="how often each side runs")
-    options = parser.parse_args()
-    warnings.filterwarnings("ignore")
-    from search.cluster import cluster
+@contextlib.contextmanager
+def as_documented() -> Any:
+    """Give the glue Tune's own settings, where ours would change what it does."""
+    for name in (*QUIET, "TUNE_MAX_PENDING_TRIALS_PG"):
+        os.environ.pop(name, None)
+    yield
+    os.environ.update(QUIET)
 
-    ours, theirs = [], []
+
+def measure(options: argparse.Namespace) -> Answer:
+    """Alternate the two, so that a noisy neighbour hits both."""
+    warnings.filterwarnings("ignore")
+    trials, glue_trials = (100, 10) if options.short else (200, 40)
+    ours, theirs, searching = [], [], []
     with cluster(None):
-        for _ in range(options.rounds):
+        for _ in range(2 if options.short else 3):
             with tempfile.TemporaryDirectory() as folder:
-                ours.append(gatetune(options.trials, Path(folder)) / options.trials)
-            with tempfile.TemporaryDirectory() as folder:
-                for name in ("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "TUNE_MAX_PENDING_TRIALS_PG"):
-                    os.environ.pop(name, None)
-                theirs.append(glue(options.glue_trials, Path(folder)) / options.glue_trials)
-                os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    table = Table("", "s a trial, median", "min", "max")
-    for name, costs in (("Gatetune", ours), ("glue", theirs)):
-        table.add_row(name, *(f"{f(costs):.3f}" for f in (statistics.median, min, max)))
-    Console().print(table)
-    ratios = [t / o for o, t in zip(ours, theirs, strict=True)]
-    middle = statistics.median(ratios)
-    print(f"ratio glue / Gatetune: {middle:.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
-    print(f"{os.cpu_count()} processors, {platform.processor() or platform.machine()}")
+                took = search(trials, Path(folder), Watcher())
+                ours.append((took.searching + took.draining) / trials)
+                searching.append(took.searching / trials)
+            with tempfile.TemporaryDirectory() as folder, as_documented():
+                theirs.append(glue(glue_trials, Path(folder)) / glue_trials)
+    if not options.short:
+        with cluster(None), tempfile.TemporaryDirectory() as folder:
+            long = search(2000, Path(folder), Watcher())
+    rows = [
+        (f"Gatetune, {trials} trials", spread(ours, ".3f"), "1"),
+        ("without the delivery that goes on afterwards", spread(searching, ".3f"), ""),
+        (f"glue, {glue_trials} trials", spread(theirs, ".3f"), spread(ratios(ours, theirs), ".0f")),
+    ]
+    if not options.short:
+        cost = (long.searching + long.draining) / 2000
+        rows.insert(1, ("Gatetune, 2,000 trials", f"{cost:.3f}", ""))
+    return Answer(
+        ("", "seconds a trial", "ratio"),
+        rows,
+        ["All figures hold the start of the first workers, about 3 s."],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    answer(parser(__doc__ or "").parse_args(), measure)
