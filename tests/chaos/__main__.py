@@ -49,7 +49,7 @@ def main() -> int:
     given = arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that servers and mounts go too
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
-    console = Console(width=max(Console().width, 96))  # of the table
+    console = Console(width=max(Console().width, 112))  # of the table
     console.print(f"seed {seed}: {given.faults} faults", highlight=False)
     began = time.monotonic()
     outcomes: list[Outcome] = []
