@@ -145,7 +145,7 @@ def test_of_ten_resumes_at_once_one_runs_the_job(
 ) -> None:
     if database == "postgresql":
         monkeypatch.setenv("GATETUNE_DATABASE_URL", request.getfixturevalue("postgres_url"))
-    killed = start("launch", str(document))
+    killed = start("launch", str(document), "--set", "confirm.top=0")
     read_until(killed, r"trial 003 .* after")
     killed.kill()
     killed.communicate()
@@ -158,20 +158,40 @@ def test_of_ten_resumes_at_once_one_runs_the_job(
     assert_whole(ask("show", job_id), home)
 
 
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """An installation with one small job that has finished, and what `launch` said of it."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
+    few = ("--set", "budget.trials=2", "--set", "confirm.top=0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATETUNE_HOME", str(folder / "home"))
+        return folder / "home", run("launch", str(folder / "tiny.yaml"), *few)
+
+
+@pytest.fixture
+def finished(
+    launched: tuple[Path, dict[str, Any]], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """What `launch` said of the finished job, whose installation the commands use."""
+    monkeypatch.setenv("GATETUNE_HOME", str(launched[0]))
+    return launched[1]
+
+
 def test_what_a_finished_job_still_has_to_deliver_needs_no_ray(
-    document: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+    finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when MLflow was away at the end."""
-    shown = run("launch", str(document), "--set", "budget.trials=2", "--set", "confirm.top=0")
+    home = Home.from_environment().path
     with sqlite3.connect(home / "gatetune.db") as connection:
         connection.execute("UPDATE jobs SET model = NULL")
         connection.execute("UPDATE runs SET delivered = 'RUNNING//0/' WHERE trial = -1")
     connection.close()
-    assert ask("show", shown["id"])["undelivered"] == 1
+    assert ask("show", finished["id"])["undelivered"] == 1
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    again = run("resume", shown["id"])
+    again = run("resume", finished["id"])
     assert (again["status"], again["undelivered"]) == ("finished", 0)
-    assert again["model"] == shown["model"]
+    assert again["model"] == finished["model"]
 
 
 def test_stop_ends_a_job_from_another_process(document: Path, home: Path) -> None:
@@ -201,12 +221,11 @@ print(tuple(model(torch.rand(7, 8, 8)).shape))
 """
 
 
-def test_a_fetched_model_needs_torch_alone(document: Path, home: Path, tmp_path: Path) -> None:
-    shown = run("launch", str(document), "--set", "budget.trials=2", "--set", "confirm.top=0")
-    assert shown["confirmed"] is None
-    assert shown["model"]["name"] == "tiny"
+def test_a_fetched_model_needs_torch_alone(finished: dict[str, Any], tmp_path: Path) -> None:
+    assert finished["confirmed"] is None
+    assert finished["model"]["name"] == "tiny"
     folder = tmp_path / "best"
-    fetched = ask("fetch", shown["id"], "--to", str(folder))
+    fetched = ask("fetch", finished["id"], "--to", str(folder))
     assert sorted(fetched["files"]) == sorted(p.name for p in folder.iterdir())
     loaded = subprocess.run(
         [sys.executable, "-I", "-c", FETCHED, str(folder)],
