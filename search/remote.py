@@ -269,11 +269,14 @@ class Lines:
     """Turns events into the lines that a person reads."""
 
     def __init__(self, job: dict[str, Any]) -> None:
+        self.study: str = job["id"]
         self.metric: str = job["objective"]["metric"]
         self.budget: int = job["trials"]["budget"]
         self.pick = max if job["objective"]["direction"] == "maximize" else min
         self.best: dict[tuple[str, int], float] = {}
         self.epochs: dict[tuple[str, int], int] = {}
+        self.ended: set[int] = set()
+        """Trials of the search that have ended; those that confirm are not in the budget."""
         self.status = ""
 
     def of(self, kind: str, content: dict[str, Any]) -> Iterator[str]:
@@ -285,10 +288,15 @@ class Lines:
             yield self.status + (f": {content['message']}" if content["message"] else "")
         elif kind == "trial" and content["state"] not in {"running", "waiting"}:
             key = (content["study"], content["trial"])
-            best = self.best.get(key)
-            value = "" if best is None else f"  {self.metric} {best:.4f}"
-            epochs = self.epochs.get(key, 0)
-            yield f"{content['name']}  {content['state']} after {epochs} epochs{value}"
+            best, epochs = self.best.get(key), self.epochs.get(key, 0)
+            count = "1 epoch" if epochs == 1 else f"{epochs} epochs"
+            said = [content["name"], f"{content['state']} after {count}"]
+            if best is not None:
+                said.append(f"{self.metric} {best:.4f}")
+            if content["study"] == self.study:
+                self.ended.add(content["trial"])
+                said.append(f"{len(self.ended)}/{self.budget}")
+            yield "  ".join(said)
 
     def note(self, epoch: dict[str, Any]) -> None:
         """Remember an epoch of a trial."""

@@ -92,8 +92,8 @@ class TestFollow:
             assert follower.result()["status"] == "finished"
         status, first, second, last = follower.lines()
         assert (status, last) == ("running", "finished")
-        assert re.fullmatch(r"000 .* complete after 2 epochs  val_accuracy 0\.7500", first)
-        assert re.fullmatch(r"001 .* complete after 1 epochs  val_accuracy 0\.2500", second)
+        assert re.fullmatch(r"000 .* complete after 2 epochs  val_accuracy 0\.7500  1/4", first)
+        assert re.fullmatch(r"001 .* complete after 1 epoch  val_accuracy 0\.2500  2/4", second)
 
     def test_a_service_may_go_away_and_come_back(self, tmp_path: Path) -> None:
         home, port = fresh(tmp_path), free_port()
@@ -297,7 +297,7 @@ class TestLaunch:
 class TestLines:
     def lines(self, direction: str = "maximize") -> Lines:
         objective = {"metric": "val_loss", "direction": direction}
-        return Lines({"objective": objective, "trials": {"budget": 4}})
+        return Lines({"id": "x", "objective": objective, "trials": {"budget": 4}})
 
     def test_a_status_is_said_once(self) -> None:
         lines = self.lines()
@@ -319,11 +319,15 @@ class TestLines:
         assert not list(lines.of("trial", trial | {"state": "running"}))
         assert not list(lines.of("trial", trial | {"state": "waiting"}))
         (said,) = lines.of("trial", trial | {"state": "pruned"})
-        assert said == f"000 LSTM  pruned after 4 epochs  val_loss {best:.4f}"
+        assert said == f"000 LSTM  pruned after 4 epochs  val_loss {best:.4f}  1/4"
 
     def test_a_trial_without_epochs(self) -> None:
         trial = {"study": "x", "trial": 0, "name": "000 LSTM", "state": "failed"}
-        assert list(self.lines().of("trial", trial)) == ["000 LSTM  failed after 0 epochs"]
+        assert list(self.lines().of("trial", trial)) == ["000 LSTM  failed after 0 epochs  1/4"]
+
+    def test_a_run_that_confirms_is_not_counted(self) -> None:
+        run = {"study": "x/confirm", "trial": 0, "name": "confirm 000 LSTM", "state": "complete"}
+        assert list(self.lines().of("trial", run)) == ["confirm 000 LSTM  complete after 0 epochs"]
 
     def test_a_sign_of_life_is_not_said(self) -> None:
         assert list(self.lines().of("", {})) == []
