@@ -5,9 +5,11 @@ from itertools import islice
 from typing import Any
 
 from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.samplers import make_sampler
+from search.sections import sign_of
 from search.seeding import derive_seed
 from search.space import Space
 from search.spec import JobSpec
@@ -28,11 +30,21 @@ class Mirror:
     def __init__(self, spec: JobSpec) -> None:
         self.spec = spec
         self.space = Space.of(spec)
+        self.sign = sign_of(spec.objective.direction)
         self.study = in_memory_study("mirror", spec.objective.direction)
-        self.storage = self.study._storage
-        self.study_id = self.study._study_id
         self.ids: dict[int, int] = {}
         self.tried: set[str] = set()
+        self.forgot_at = 0
+
+    @property
+    def storage(self) -> BaseStorage:
+        """The memory that the study lives in."""
+        return self.study._storage
+
+    @property
+    def study_id(self) -> int:
+        """The study's number in its storage."""
+        return self.study._study_id
 
     def identity(self, parameters: Parameters, overrides: Parameters) -> str:
         """Return what makes two trials the same: everything that they would train with."""
@@ -58,6 +70,7 @@ class Mirror:
         The seed depends on the job's seed and the number alone, so that a driver that is started
         again goes on as the first would have.
         """
+        self.forget(number)
         for attempt in range(DRAWS):
             seed = derive_seed(self.spec.seed, "sample", number, attempt)
             self.study.sampler = make_sampler(self.spec, seed)
@@ -71,6 +84,32 @@ class Mirror:
             # Samplers ignore failed trials, so a dropped draw teaches them nothing.
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
         return self.look_up(number)
+
+    def forget(self, number: int) -> None:
+        """Go on with the best trials and the newest, where the sampler's draws grow dear.
+
+        At numbers that are fixed, so that a driver that is started again forgets the same.
+        """
+        history = self.spec.sampler.history
+        if history is None:
+            return
+        due = number - number % (history // 2)
+        if due < history * 3 // 2 or due == self.forgot_at:
+            return
+        self.forgot_at = due
+        known = {n: self.storage.get_trial(trial_id) for n, trial_id in self.ids.items()}
+        old = [n for n in sorted(known) if n < due and known[n].state.is_finished()]
+        scored = [n for n in old if known[n].value is not None]
+        scored.sort(key=lambda n: -self.sign * (known[n].value or 0.0))
+        lost = set(old[: -history * 9 // 10]) - set(scored[: history // 10])
+        attrs = self.attrs()
+        self.study = in_memory_study("mirror", self.spec.objective.direction)
+        self.restore_attrs(attrs)
+        self.ids = {
+            n: self.storage.create_new_trial(self.study_id, trial)
+            for n, trial in sorted(known.items())
+            if n not in lost
+        }
 
     def look_up(self, number: int) -> FrozenTrial | None:
         """Return one of the configurations left in a small discrete space."""

@@ -5,7 +5,7 @@
 
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 class SamplerOptions(Section):
     """What all samplers share."""
 
+    history: ClassVar[int | None] = None
+    """Trials that a draw looks back on, None for all: what it costs may grow with them."""
     name: str
 
     def refusals(self, space: Space, trials: int) -> Iterator[str]:
@@ -41,6 +43,8 @@ class SamplerOptions(Section):
 class Tpe(SamplerOptions):
     """Tree-structured Parzen estimator (Bergstra et al. 2011), the general choice."""
 
+    # Optuna divides the best 25 trials from the rest; a draw takes 15 ms more for every 1,000.
+    history = 1000
     name: Literal["tpe"] = Field("tpe", description="the sampler")
     n_startup_trials: int = Field(10, ge=0, description="random trials before it learns")
     n_ei_candidates: int = Field(24, ge=1, description="candidates weighed for each draw")

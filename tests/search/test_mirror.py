@@ -1,7 +1,8 @@
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search.mirror import Mirror
+from search.samplers import Tpe
 from search.spec import JobSpec
 from tests.search.conftest import make_spec
 from trainables.config import Parameters
@@ -73,6 +74,40 @@ def taught(spec: JobSpec, *, best: str) -> list[str]:
 @pytest.mark.parametrize("best", ["lstm", "gru"])
 def test_the_sampler_learns_from_reports_and_ends(best: str) -> None:
     assert taught(make_spec("sampler=tpe"), best=best).count(best) >= 14
+
+
+def told(mirror: Mirror, numbers: range, trials: dict[int, FrozenTrial]) -> None:
+    """Let trials be drawn and end, the earlier the better."""
+    for number in numbers:
+        drawn_trial = mirror.draw(number)
+        assert drawn_trial is not None
+        mirror.report(number, 1, 1.0 / (number + 1))
+        mirror.finish(number, TrialState.COMPLETE, 1.0 / (number + 1))
+        trials[number] = mirror.storage.get_trial(mirror.ids[number])
+
+
+def test_the_best_and_the_newest_trials_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tpe, "history", 40)
+    mirror, trials = Mirror(make_spec("budget.trials=200")), dict[int, FrozenTrial]()
+    told(mirror, range(60), trials)
+    running = mirror.draw(60)
+    assert sorted(mirror.ids) == [*range(4), *range(24, 61)]
+    assert running is not None
+    told(mirror, range(61, 81), trials)
+    assert sorted(mirror.ids) == [*range(4), *range(43, 81)]
+    assert len(mirror.study.trials) == len(mirror.ids)
+
+
+def test_a_driver_that_is_started_again_forgets_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tpe, "history", 40)
+    spec = make_spec("budget.trials=200")
+    first, trials = Mirror(spec), dict[int, FrozenTrial]()
+    told(first, range(90), trials)
+    again = Mirror(spec)
+    for number, trial in trials.items():
+        again.add(number, trial, again.identity(trial.params, {}))
+    assert drawn(again, 90) == drawn(first, 90)
+    assert sorted(again.ids) == sorted(first.ids)
 
 
 def test_what_samplers_remember_is_taken_over() -> None:
