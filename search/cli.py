@@ -78,14 +78,14 @@ def desk(server: str | None) -> Iterator["Desk"]:
             opened.close()
 
 
-def finish(shown: dict[str, Any], *, as_json: bool) -> None:
+def finish(shown: dict[str, Any], server: str | None, *, as_json: bool) -> None:
     """Print how a run ended and exit accordingly."""
     from search.screens import outcome
 
     if as_json:
         print_json(shown)
     else:
-        outcome(Console(highlight=False), shown)
+        outcome(Console(highlight=False), shown, server)
     codes = {"finished": 0, "queued": 0, "running": 0, "stopped": INTERRUPTED}
     sys.exit(codes.get(shown["status"], FAILED))
 
@@ -101,7 +101,7 @@ def launch(
     """Run the search of a job document: here and now, or through a service's queue."""
     with one_message_of_a_run(), desk(server) as opened:
         shown = opened.launch(document, overrides, Console(stderr=as_json), detach=detach)
-    finish(shown, as_json=as_json)
+    finish(shown, server, as_json=as_json)
 
 
 @app.command(epilog="Example: `gatetune resume mnist-5k-7f3a`")
@@ -114,7 +114,7 @@ def resume(
     """Go on with a job that was stopped or whose driver died."""
     with one_message_of_a_run(), desk(server) as opened:
         shown = opened.resume(key, Console(stderr=as_json), detach=detach)
-    finish(shown, as_json=as_json)
+    finish(shown, server, as_json=as_json)
 
 
 @app.command(epilog="Example: `gatetune stop mnist-5k-7f3a`")

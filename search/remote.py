@@ -68,7 +68,7 @@ class Remote:
             raise ServerError(f"--server must be http://HOST:PORT or https://…, but got {url!r}")
         if token is not None and not re.fullmatch(r"[!-~]+", token):
             raise ServerError("GATETUNE_TOKEN must be a token such as gt_…, but holds other signs")
-        self.url = url.rstrip("/")
+        self.url = url.rstrip("/").removesuffix("/api/v1")
         self.session = requests.Session()
         self.session.trust_env = False  # no proxy and no .netrc between a person and their service
         if token is not None:

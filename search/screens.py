@@ -178,14 +178,20 @@ def pair(mean: float | None, deviation: float | None) -> str:
     return format_value(mean) + (f" ± {deviation:.4f}" if deviation is not None else "")
 
 
-def outcome(console: Console, job: dict[str, Any]) -> None:
-    """Print how a launch or resume ended, and what to do next."""
+def outcome(console: Console, job: dict[str, Any], server: str | None) -> None:
+    """Print how a launch or resume ended, here or at a service, and what to do next."""
     console.print()
     job_page(console, job)
     if job["status"] == "finished":
+        at = f" --server {server}" if server else ""
         console.print()
-        console.print(f"  fetch the model     gatetune fetch {job['id']} --to best-model")
-        console.print("  open the MLflow UI  gatetune up")
+        console.print(
+            f"  fetch the model     gatetune fetch {job['id']} --to best-model{at}",
+            markup=False,
+            soft_wrap=True,
+        )
+        if server is None:
+            console.print("  open the MLflow UI  gatetune up")
 
 
 def trial_list(console: Console, job_id: str, listed: list[dict[str, Any]]) -> None:

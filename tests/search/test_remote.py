@@ -287,6 +287,11 @@ def test_an_address_that_is_none(home: Path, url: str) -> None:
     assert not home.exists()
 
 
+def test_the_address_of_the_interface_is_one_of_the_service(here: Served) -> None:
+    done = call("show", "tiny", "--server", f"{here.url}/api/v1/")
+    assert done.exit_code == 0, done.stderr
+
+
 def test_an_address_where_nothing_answers(home: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     done = call("show", "tiny", "--server", url)

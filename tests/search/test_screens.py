@@ -108,7 +108,7 @@ def test_the_page_of_a_finished_job_says_what_to_do_next(
     console: Console, store: Store, study: JobStudy, reader: Reader
 ) -> None:
     finish_job(store, "tiny-0001")
-    screens.outcome(console, reader.show(find(store, "tiny")))
+    screens.outcome(console, reader.show(find(store, "tiny")), None)
     shown = lines(console)
     assert "winner 0.9100 ± 0.0141 – 0.8900 ± 0.0141" in shown
     assert "winner cell=gru hidden_size=16 learning_rate=0.01" in shown
@@ -116,6 +116,18 @@ def test_the_page_of_a_finished_job_says_what_to_do_next(
     assert "mean ± standard deviation over 2 seeds" in shown
     assert "model models:/tiny@champion version 1: it won" in shown
     assert "fetch the model gatetune fetch tiny-0001 --to best-model" in shown
+    assert "open the MLflow UI gatetune up" in shown
+
+
+def test_what_to_do_next_at_a_service_names_the_service(
+    console: Console, store: Store, study: JobStudy, reader: Reader
+) -> None:
+    finish_job(store, "tiny-0001")
+    screens.outcome(console, reader.show(find(store, "tiny")), "http://hub:8765")
+    shown = lines(console)
+    command = "gatetune fetch tiny-0001 --to best-model --server http://hub:8765"
+    assert f"fetch the model {command}" in shown
+    assert "open the MLflow UI gatetune up" not in shown
 
 
 def test_a_job_that_is_not_finished_has_nothing_to_fetch(
@@ -123,7 +135,7 @@ def test_a_job_that_is_not_finished_has_nothing_to_fetch(
 ) -> None:
     job = find(store, "tiny")
     job.status, job.message = "failed", "no [/green] trial of space[cell] completed"
-    screens.outcome(console, reader.show(job))
+    screens.outcome(console, reader.show(job), None)
     assert "no [/green] trial of space[cell] completed" in lines(console)
     assert "fetch" not in printed(console)
 
