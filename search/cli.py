@@ -17,6 +17,7 @@ from search.ends import (
     INTERRUPTED,
     WRONG,
     AsJson,
+    RunConsole,
     fail,
     one_message,
     one_message_of_a_run,
@@ -100,7 +101,7 @@ def launch(
 ) -> None:
     """Run the search of a job document: here and now, or through a service's queue."""
     with one_message_of_a_run(), desk(server) as opened:
-        shown = opened.launch(document, overrides, Console(stderr=as_json), detach=detach)
+        shown = opened.launch(document, overrides, RunConsole(stderr=as_json), detach=detach)
     finish(shown, server, as_json=as_json)
 
 
@@ -113,7 +114,7 @@ def resume(
 ) -> None:
     """Go on with a job that was stopped or whose driver died."""
     with one_message_of_a_run(), desk(server) as opened:
-        shown = opened.resume(key, Console(stderr=as_json), detach=detach)
+        shown = opened.resume(key, RunConsole(stderr=as_json), detach=detach)
     finish(shown, server, as_json=as_json)
 
 

@@ -1,18 +1,33 @@
 """How commands end: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 FAILED = 1
 WRONG = 2
 INTERRUPTED = 130
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+class RunConsole(Console):
+    """A console whose reader may go away: the job then stops as when its terminal is closed."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more, and ask for the stop; without a job that could be asked, end."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit:
+            if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+                raise
+            signal.raise_signal(signal.SIGHUP)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from optuna.distributions import BaseDistribution
+from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -17,7 +18,8 @@ from search.storage import in_memory_study
 from trainables.config import Parameters
 
 DRAWS = 20
-"""Draws before a configuration that is new is looked up instead."""
+"""Draws before a configuration that is new is looked up instead, or drawn at random where there is
+no end of them: a sampler that does not learn from pruned trials may propose one for ever."""
 
 
 class Mirror:
@@ -71,9 +73,10 @@ class Mirror:
         again goes on as the first would have.
         """
         self.forget(number)
-        for attempt in range(DRAWS):
+        for attempt in range(DRAWS if self.space.size else 2 * DRAWS):
             seed = derive_seed(self.spec.seed, "sample", number, attempt)
-            self.study.sampler = make_sampler(self.spec, seed)
+            at_random = attempt >= DRAWS
+            self.study.sampler = RandomSampler(seed) if at_random else make_sampler(self.spec, seed)
             asked = self.study.ask()
             identity = self.identity(self.space.suggest(asked), {})
             trial_id = asked._trial_id
@@ -114,7 +117,7 @@ class Mirror:
     def look_up(self, number: int) -> FrozenTrial | None:
         """Return one of the configurations left in a small discrete space."""
         if self.space.size is None:
-            raise RuntimeError(f"{DRAWS} draws in a row from an infinite space were no new trial")
+            raise RuntimeError(f"{DRAWS} random draws from an infinite space were no new trial")
         untried = (c for c in self.space.configurations() if self.identity(c, {}) not in self.tried)
         left = list(islice(untried, 1000))
         if not left:

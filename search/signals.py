@@ -10,7 +10,8 @@ from types import FrameType
 class Stop:
     """Whether this process was told to stop; the second Ctrl-C ends it at once.
 
-    A terminal that is closed sends SIGHUP, which ends a job as cleanly as SIGTERM.
+    A terminal that is closed sends SIGHUP, which ends a job as cleanly as SIGTERM, unless it was
+    started by `nohup`.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,8 @@ class Stop:
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         """Take the signals while the block runs."""
-        taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        taken = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
         before = {number: signal.signal(number, self.handle) for number in taken}
         try:
             yield

@@ -1,4 +1,5 @@
 import pytest
+from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.mirror import Mirror
@@ -39,6 +40,16 @@ def test_a_configuration_that_was_fixed_is_not_drawn_again() -> None:
     mirror.add(0, mirror.frozen(fixed), mirror.identity(fixed, {}))
     assert fixed not in drawn(mirror, 1, 2, 3)
     assert mirror.draw(4) is None
+
+
+def test_a_sampler_that_proposes_the_same_for_ever_is_helped_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("search.mirror.make_sampler", lambda *_: RandomSampler(seed=0))
+    spec = make_spec("space={learning_rate: {low: 1.0e-4, high: 0.1, log: true}}")
+    first, second, third = drawn(Mirror(spec), 0, 1, 2)
+    assert first != second != third != first
+    assert drawn(Mirror(spec), 0, 1, 2) == [first, second, third]
 
 
 def test_what_differs_in_other_settings_alone_may_be_drawn() -> None:
