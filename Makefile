@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: install search test chaos compose-test lint docs lock
+.PHONY: install search test chaos compose-test bench lint docs lock
 
 install: $(READY)
 
@@ -31,6 +31,10 @@ chaos: $(READY)
 # A team's installation in containers, whose parts are killed in mid-job; needs docker-compose.
 compose-test: $(READY)
 	$(BIN)/python -m tests.compose
+
+# Every benchmark, minutes each; writes docs/performance.md. FULL=1 takes hours.
+bench: $(READY)
+	$(BIN)/python -m benchmarks $(if $(FULL),--full)
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -1,9 +1,7 @@
-"""How fast does a service answer that many people watch? Prints the times of 100 pollers.
+"""Tells how fast a service answers that many people watch.
 
-    python -m benchmarks.load --seconds 60
-
-Starts a service on a home of its own, puts 1,000 jobs into its queue of which two run at once, lets
-clients poll `show` and streams follow events, and reads the whole list again and again.
+A service with 1,000 jobs in its queue, of which two train: 100 clients ask for a job every five
+seconds, 50 follow a job's events, and one more reads the whole list again and again.
 """
 
 import argparse
@@ -18,9 +16,8 @@ from pathlib import Path
 from statistics import median
 
 import requests
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks.bench import Answer, answer, parser
 from search import jobs
 from search.api.settings import Settings
 from search.home import Home
@@ -38,6 +35,9 @@ space:
 budget: {{trials: 100000}}
 confirm: {{top: 0}}
 """
+CLIENTS = 100
+STREAMS = 50
+QUEUED = 1000
 
 
 def queued(home: Home, number: int) -> None:
@@ -87,36 +87,9 @@ class Watch:
                 self.errors.append(str(error))
 
 
-def main() -> None:
-    """Load a service and print what it took."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients", type=int, default=100)
-    parser.add_argument("--streams", type=int, default=50)
-    parser.add_argument("--queued", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="gatetune-load-") as folder:
-        os.environ |= {"GATETUNE_HOME": folder, "GATETUNE_MAX_JOBS": "2"}
-        home = Home.from_environment()
-        home.create()
-        queued(home, given.queued)
-        port = Settings.port + 10
-        log = Path(folder) / "up.log"
-        with log.open("wb") as stream:
-            command = [sys.executable, "-m", "search", "up", "--port", str(port)]
-            service = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
-        try:
-            url = f"http://127.0.0.1:{port}"
-            watch = measure(given, url)
-        finally:
-            service.send_signal(signal.SIGTERM)
-            service.wait(120)
-    report(given, watch)
-
-
-def measure(given: argparse.Namespace, url: str) -> Watch:
+def watch(url: str, seconds: float) -> Watch:
     """Wait until two jobs train, then let everybody watch them."""
-    remote, watch = Remote(url, None), Watch()
+    remote, watching = Remote(url, None), Watch()
     running: list[str] = []
     deadline = time.monotonic() + 180
     while len(running) < 2 and time.monotonic() < deadline:
@@ -128,48 +101,57 @@ def measure(given: argparse.Namespace, url: str) -> Watch:
         running = [job["id"] for job in shown if job["trials"]["total"] > 0]
     threads = [
         threading.Thread(
-            target=watch.poll,
-            args=("show", url, f"/jobs/{running[n % 2]}", 5.0, 5.0 * n / given.clients),
+            target=watching.poll,
+            args=("show", url, f"/jobs/{running[n % 2]}", 5.0, 5.0 * n / CLIENTS),
         )
-        for n in range(given.clients)
+        for n in range(CLIENTS)
     ]
-    threads.append(
-        threading.Thread(target=watch.poll, args=("list of 1,000", url, "/jobs?limit=1000", 1.0, 0))
-    )
+    whole = ("list of 1,000", url, f"/jobs?limit={QUEUED}", 1.0, 0)
+    threads.append(threading.Thread(target=watching.poll, args=whole))
     streams = [
-        threading.Thread(target=watch.stream, args=(url, running[n % 2]), daemon=True)
-        for n in range(given.streams)
+        threading.Thread(target=watching.stream, args=(url, running[n % 2]), daemon=True)
+        for n in range(STREAMS)
     ]
     for thread in threads + streams:
         thread.start()
-    time.sleep(given.seconds)
-    watch.ending.set()
+    time.sleep(seconds)
+    watching.ending.set()
     for thread in threads:
         thread.join()
-    return watch
+    return watching
 
 
-def report(given: argparse.Namespace, watch: Watch) -> None:
-    """Print the table."""
-    console = Console()
-    table = Table("request", "times", "median ms", "p99 ms", "longest ms", box=None)
-    for what, took in watch.took.items():
-        ordered = sorted(took)
-        p99 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))]
-        table.add_row(
-            what,
-            str(len(took)),
-            *(f"{1000 * one:.0f}" for one in (median(ordered), p99, ordered[-1])),
-        )
-    console.print(table)
-    console.print(
-        f"{given.clients} clients, {given.streams} streams with {watch.events} events, two jobs "
-        f"training, {given.queued} jobs in the queue, {given.seconds:.0f} s: "
-        f"{len(watch.errors)} errors"
+def measure(options: argparse.Namespace) -> Answer:
+    """Load a service and return what it took."""
+    seconds = 20.0 if options.short else 60.0
+    with tempfile.TemporaryDirectory(prefix="gatetune-load-") as folder:
+        os.environ |= {"GATETUNE_HOME": folder, "GATETUNE_MAX_JOBS": "2"}
+        home = Home.from_environment()
+        home.create()
+        queued(home, QUEUED)
+        port = Settings.port + 10
+        with (Path(folder) / "up.log").open("wb") as stream:
+            command = [sys.executable, "-m", "search", "up", "--port", str(port)]
+            service = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
+        try:
+            seen = watch(f"http://127.0.0.1:{port}", seconds)
+        finally:
+            service.send_signal(signal.SIGTERM)
+            service.wait(120)
+    remarks = [f"{seconds:.0f} s, {seen.events:,} events, {len(seen.errors)} errors."]
+    return Answer(
+        ("request", "times", "median", "99th percentile", "longest"),
+        [row(what, sorted(took)) for what, took in seen.took.items()],
+        remarks + seen.errors[:5],
     )
-    for error in watch.errors[:5]:
-        console.print(error)
+
+
+def row(what: str, took: list[float]) -> tuple[str, ...]:
+    """Return a request's row, of its times in order."""
+    p99 = took[min(len(took) - 1, int(len(took) * 0.99))]
+    times = (f"{1000 * one:.0f} ms" for one in (median(took), p99, took[-1]))
+    return (what, f"{len(took):,}", *times)
 
 
 if __name__ == "__main__":
-    main()
+    answer(parser(__doc__ or "").parse_args(), measure)

@@ -1,10 +1,8 @@
-"""Shows whether an MLflow that is away slows trials down, and whether anything is missing then.
+"""Tells whether an MLflow that is away slows trials down, and whether anything is missing then.
 
-Runs one job of like trials against a real MLflow server, takes the server away in the middle,
-and compares the trials that ran meanwhile with the others of the same job. Then `gatetune doctor`
+One job of like trials against a real MLflow server, which is killed in the middle and started
+again: the trials that ran meanwhile beside the others of the same job. Then `gatetune doctor`
 compares every metric of every epoch.
-
-    python -m benchmarks.outage --away 60
 """
 
 import argparse
@@ -19,10 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import select
 
+from benchmarks.bench import Answer, answer, parser
 from search.home import Home
 from search.serving import HOST, await_answer, end, start
 from search.store import Store
@@ -63,7 +60,7 @@ def trial_seconds(store: Store) -> list[tuple[float, float, float]]:
     ]
 
 
-def measure(folder: Path, *, trials: int, before_s: float, away_s: float) -> dict[str, Any]:
+def run(folder: Path, *, trials: int, before_s: float, away_s: float) -> dict[str, Any]:
     """Run the job with an outage of ``away_s`` and return what was seen."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
@@ -103,34 +100,32 @@ def measure(folder: Path, *, trials: int, before_s: float, away_s: float) -> dic
     }
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=400)
-    parser.add_argument("--before", type=float, default=30.0, help="seconds before the outage")
-    parser.add_argument("--away", type=float, default=60.0, help="seconds without MLflow")
-    options = parser.parse_args()
+def measure(options: argparse.Namespace) -> Answer:
+    """Run the job and compare its trials."""
+    trials, before_s, away_s = (120, 15.0, 20.0) if options.short else (250, 25.0, 60.0)
     with tempfile.TemporaryDirectory() as folder:
-        seen = measure(
-            Path(folder), trials=options.trials, before_s=options.before, away_s=options.away
-        )
-    table = Table("", "trials", "s a trial, median", "s an epoch, median")
-    medians = []
+        seen = run(Path(folder), trials=trials, before_s=before_s, away_s=away_s)
+    rows, medians = [], []
     for name in ("outside", "during"):
-        trials = seen[name]
-        medians.append(statistics.median(stop - start for start, stop, _ in trials))
-        epoch = statistics.median(one[2] for one in trials)
-        table.add_row(f"{name} the outage", str(len(trials)), f"{medians[-1]:.2f}", f"{epoch:.3f}")
-    console = Console()
-    console.print(table)
-    console.print(f"ratio during / outside: {medians[1] / medians[0]:.2f}")
+        ran = seen[name]
+        medians.append(statistics.median(stop - start for start, stop, _ in ran))
+        epoch = statistics.median(one[2] for one in ran)
+        ratio = f"{medians[-1] / medians[0]:.2f}"
+        rows.append(
+            (f"{name} the outage", f"{len(ran)}", f"{medians[-1]:.2f}", f"{epoch:.3f}", ratio)
+        )
     (job,) = seen["doctor"]["jobs"]
     examined = job["examined"]
-    console.print(
-        f"job exit code {seen['job']}; doctor compared {examined['epochs']} epochs of "
-        f"{examined['runs']} runs: {len(job['findings'])} disagreements"
+    return Answer(
+        (f"{away_s:.0f} s without MLflow", "trials", "s a trial", "s an epoch", "ratio"),
+        rows,
+        [
+            f"The job ended with exit code {seen['job']}.",
+            f"Doctor compared {examined['epochs']} epochs of {examined['runs']} runs.",
+            f"It found {len(job['findings'])} disagreements.",
+        ],
     )
 
 
 if __name__ == "__main__":
-    main()
+    answer(parser(__doc__ or "").parse_args(), measure)

@@ -63,8 +63,13 @@ class Tpe(SamplerOptions):
         """Return Optuna's TPESampler."""
         from optuna.samplers import TPESampler
 
+        from search.sequences import WholeSpaceTpe
+
         group = space.is_conditional and self.multivariate if self.group is None else self.group
-        return TPESampler(seed=seed, **self.options() | {"group": group})
+        options = self.options() | {"group": group}
+        if self.multivariate and not group and not space.is_conditional:
+            return WholeSpaceTpe(space, seed=seed, **options)
+        return TPESampler(seed=seed, **options)
 
 
 class Gp(SamplerOptions):

@@ -1,13 +1,38 @@
-"""Two of Optuna's samplers, changed so that they may be made again for every draw."""
+"""Some of Optuna's samplers, changed so that they may be made again for every draw."""
 
 from typing import Any
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.samplers import NSGAIISampler, QMCSampler, RandomSampler
+from optuna.samplers import NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from search.space import Space, distribution
+
+
+class WholeSpaceTpe(TPESampler):
+    """A joint model of all parameters of a space without conditions.
+
+    Optuna's own looks for the parameters that all trials share, and reads every trial for each
+    draw unless the sampler is kept.
+
+    Args:
+        space: the job's space.
+        options: as of `TPESampler`.
+
+    """
+
+    def __init__(self, space: Space, **options: Any) -> None:
+        super().__init__(**options)
+        self.space = space
+
+    def infer_relative_search_space(
+        self,
+        study: Study,  # noqa: ARG002 - Optuna's signature
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Return all parameters that have more than one value."""
+        return open_parameters(self.space)
 
 
 class WholeSpaceQmc(QMCSampler):
@@ -40,8 +65,7 @@ class WholeSpaceQmc(QMCSampler):
         trial: FrozenTrial,  # noqa: ARG002
     ) -> dict[str, BaseDistribution]:
         """Return all parameters that have more than one value."""
-        whole = {name: distribution(p) for name, p in self.space.parameters.items()}
-        return {name: d for name, d in sorted(whole.items()) if not d.single()}
+        return open_parameters(self.space)
 
 
 class StatelessNsgaIi(NSGAIISampler):
@@ -54,3 +78,9 @@ class StatelessNsgaIi(NSGAIISampler):
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
         """Return the parents of a generation, none for the first."""
         return [] if generation == 0 else self.select_parent(study, generation)
+
+
+def open_parameters(space: Space) -> dict[str, BaseDistribution]:
+    """Return Optuna's distributions of all parameters that have more than one value, by name."""
+    whole = {name: distribution(p) for name, p in space.parameters.items()}
+    return {name: d for name, d in sorted(whole.items()) if not d.single()}

@@ -4,6 +4,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.samplers import TPESampler
+from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import TrialState
 
 from search.samplers import SAMPLERS, make_sampler
@@ -126,6 +127,21 @@ def test_tpe_models_groups_in_conditional_spaces_only() -> None:
         sampler = make_sampler(job(space, "tpe", n_startup_trials=3), 0)
         assert isinstance(sampler, TPESampler)
         assert (sampler._group, sampler._n_startup_trials) == (group, 3)
+
+
+def test_tpe_draws_as_optunas_own_without_reading_every_trial(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    space = FLAT + ", cell: [lstm, gru], layers: {low: 2, high: 2}"
+    ours = Search(job(space, "tpe")).run(30)
+    monkeypatch.setattr(
+        "search.sequences.WholeSpaceTpe.infer_relative_search_space",
+        TPESampler.infer_relative_search_space,
+    )
+    assert Search(job(space, "tpe")).run(30) == ours
+    monkeypatch.undo()
+    monkeypatch.setattr(IntersectionSearchSpace, "calculate", None)
+    assert Search(job(space, "tpe")).run(30) == ours
 
 
 def test_every_option_that_optuna_calls_experimental_is_silent() -> None:
