@@ -1,0 +1,236 @@
+"""Makes the table of real learning curves on which `search_quality` tries searches.
+
+    python -m benchmarks.curves --each 300
+
+Draws configurations at random from this project's own space, on two data sets, and trains each to
+its last epoch as a trial does, one thread each, over all processors. A table that is there already
+is gone on with, but for one of another space or training, which is refused.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.bench import processor
+from search.home import Home
+from search.seeding import derive_seed
+from search.spec import JobSpec, parse_job
+from trainables.config import Parameters, TrialConfig
+from trainables.datasets import SequenceDataset, load_dataset
+
+if TYPE_CHECKING:
+    from trainables.training import Trainer
+
+TABLE = Path(__file__).parent / "data" / "curves.json.gz"
+
+DOCUMENT = """
+name: quality
+data: {{source: {source}, validation: 0.2}}
+space:
+  cell: [lstm, gru]
+  hidden_size: {{low: 32, high: {widest}, step: 32}}
+  layers: {{low: 1, high: 3}}
+  learning_rate: {{low: 1.0e-4, high: 3.0e-2, log: true}}
+  dropout: {{low: 0.0, high: 0.5, when: {{layers: {{at_least: 2}}}}}}
+training: {{epochs: 6}}
+confirm: {{top: 0}}
+"""
+
+DOCUMENTS = {
+    source: DOCUMENT.format(source=source, widest=widest)
+    # Where sequences are longer and more, narrower networks keep the table cheap to make.
+    for source, widest in (("digits", 256), ("mnist-5k", 128))
+}
+"""The search of each data set, without sampler and pruner."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One configuration, trained.
+
+    Attributes:
+        number: its place among the draws; with the document it fixes parameters and seed.
+        parameters: the active parameters of the space.
+        val_accuracy: of each epoch, but for one in which it diverged.
+        val_loss: the same.
+        seconds: processor seconds of each epoch, with the one in which it diverged.
+    """
+
+    number: int
+    parameters: Parameters
+    val_accuracy: list[float]
+    val_loss: list[float]
+    seconds: list[float]
+
+    @property
+    def best(self) -> float | None:
+        """The accuracy of its best epoch, None where it diverged."""
+        whole = len(self.val_accuracy) == len(self.seconds)
+        return max(self.val_accuracy) if whole else None
+
+
+@dataclass
+class Curves:
+    """The table: how it was made, and the curves of each data set."""
+
+    made: dict[str, Any]
+    curves: dict[str, list[Curve]]
+
+    @classmethod
+    def read(cls, path: Path) -> "Curves":
+        """Return the table of a file."""
+        with gzip.open(path, "rt", encoding="utf-8") as stream:
+            found = json.load(stream)
+        curves = {s: [Curve(**one) for one in many] for s, many in found["curves"].items()}
+        return cls(found["made"], curves)
+
+    def write(self, path: Path) -> None:
+        """Write the table whole, or not at all."""
+        for many in self.curves.values():
+            many.sort(key=lambda curve: curve.number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        with gzip.open(part, "wt", encoding="utf-8") as stream:
+            json.dump(asdict(self), stream, separators=(",", ":"))
+        part.replace(path)
+
+
+def configurations(spec: JobSpec, number: int) -> list[Parameters]:
+    """Return the first draws of a random search, which are the same every time."""
+    from search.mirror import Mirror
+
+    mirror = Mirror(spec)
+    drawn = [mirror.draw(place) for place in range(number)]
+    return [trial.params for trial in drawn if trial is not None]
+
+
+@cache
+def dataset(source: str) -> SequenceDataset:
+    """Return a data set, split as its document says, once a process."""
+    spec = parse_job(DOCUMENTS[source])
+    return load_dataset(
+        source,
+        validation=spec.data.validation,
+        seed=spec.seed,
+        data_dir=Home.from_environment().data,
+    )
+
+
+def begin() -> None:
+    """Prepare a process: all that an epoch would otherwise pay for once."""
+    from trainables.device import configure
+
+    configure(threads=1)
+    for source in DOCUMENTS:
+        trainer(source, TrialConfig(hidden_size=32), 0).run_epoch()
+
+
+def trainer(source: str, config: TrialConfig, seed: int) -> "Trainer":
+    """Return what trains a configuration as a trial does."""
+    import torch
+
+    from trainables.training import Trainer
+
+    return Trainer(
+        config,
+        dataset(source),
+        seed=seed,
+        device=torch.device("cpu"),
+        metric="val_accuracy",
+        direction="maximize",
+    )
+
+
+def train(source: str, number: int, parameters: Parameters) -> Curve:
+    """Return the curve of a configuration."""
+    from trainables.training import Diverged
+
+    spec = parse_job(DOCUMENTS[source])
+    training = trainer(source, spec.config(parameters), derive_seed(spec.seed, "trial", number))
+    curve = Curve(number, parameters, [], [], [])
+    while training.epoch < training.config.epochs:
+        began = time.process_time()  # to which a neighbour on a busy machine adds little
+        try:
+            metrics = training.run_epoch()
+        except Diverged:
+            break
+        finally:
+            curve.seconds.append(round(time.process_time() - began, 3))
+        curve.val_accuracy.append(round(metrics["val_accuracy"], 5))
+        curve.val_loss.append(round(metrics["val_loss"], 5))
+    return curve
+
+
+def made() -> dict[str, Any]:
+    """Return what the curves depend on."""
+    import torch
+
+    return {
+        "by": "python -m benchmarks.curves",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "processor": processor(),
+        "documents": DOCUMENTS,
+    }
+
+
+def complete(path: Path, each: int) -> Curves:
+    """Train what a table lacks of so many configurations on each data set, and return it."""
+    how = made()
+    table = Curves.read(path) if path.exists() else Curves(how, {s: [] for s in DOCUMENTS})
+    if table.made["documents"] != how["documents"]:
+        raise SystemExit(f"{path} was made with another space or training: move it away first")
+    with ProcessPoolExecutor(
+        os.cpu_count(), mp_context=get_context("spawn"), initializer=begin
+    ) as pool:
+        waiting = {
+            pool.submit(train, source, number, parameters): source
+            for source, number, parameters in missing(table, each)
+        }
+        console = Console(stderr=True)
+        for done in track(as_completed(waiting), "training", len(waiting), console=console):
+            table.curves[waiting[done]].append(done.result())
+            table.write(path)
+    return table
+
+
+def missing(table: Curves, each: int) -> Iterator[tuple[str, int, Parameters]]:
+    """Yield what is yet to be trained."""
+    for source, document in DOCUMENTS.items():
+        there = {curve.number for curve in table.curves[source]}
+        drawn = configurations(parse_job(document, ["sampler=random"]), each)
+        yield from ((source, n, one) for n, one in enumerate(drawn) if n not in there)
+
+
+def main() -> None:
+    """Make the table and say what it holds."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--each", type=int, default=300, help="configurations a data set")
+    parser.add_argument("--table", type=Path, default=TABLE, help="the file that keeps the table")
+    options = parser.parse_args()
+    for source, curves in complete(options.table, options.each).curves.items():
+        seconds = sum(sum(curve.seconds) for curve in curves) / len(curves)
+        bests = [curve.best for curve in curves if curve.best is not None]
+        print(
+            f"{source}: {len(curves)} curves of {seconds:.1f} s each, best accuracy "
+            f"{max(bests):.4f}, {len(curves) - len(bests)} diverged"
+        )
+
+
+if __name__ == "__main__":
+    main()

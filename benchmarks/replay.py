@@ -1,0 +1,160 @@
+"""Plays a search on the table of `curves`: the study is real, the clock and the training are not.
+
+A configuration that the sampler proposes has the curve of the table's nearest one. Each is a point
+whose coordinates range from 0 to 1 over the document's space: cell, hidden size, layers, dropout,
+and from 0 to 3 the logarithm of the learning rate, which decides most.
+"""
+
+import heapq
+import math
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.curves import DOCUMENTS, Curve, Curves
+from search.jobs import create
+from search.lease import Lease
+from search.spec import JobSpec, parse_job
+from search.store import Store
+from search.study import JobStudy
+from search.trial import Verdict
+from trainables.config import TrialConfig
+
+WORKERS = 2
+
+Found = list[tuple[float, float]]
+"""When a search had a new best, in seconds, and its value."""
+
+
+class Table:
+    """The curves of one data set, and which of them answers a configuration."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self.curves = Curves.read(path).curves[source]
+        self.spec = parse_job(DOCUMENTS[source])
+        configs = [self.spec.config(curve.parameters) for curve in self.curves]
+        self.points = np.array([self.point(config) for config in configs])
+
+    def point(self, config: TrialConfig) -> NDArray[np.float64]:
+        """Return where a configuration lies."""
+        return np.array(
+            [
+                float(config.cell == "gru"),
+                self.place("hidden_size", config.hidden_size),
+                self.place("layers", config.layers),
+                self.place("dropout", config.dropout if config.layers > 1 else 0.0),
+                3 * self.place("learning_rate", config.learning_rate, math.log),
+            ]
+        )
+
+    def place(self, name: str, value: float, scale: Any = float) -> float:
+        """Return where a value lies in its range, from 0 to 1."""
+        ranged: Any = self.spec.space[name]
+        low, high = scale(ranged.low), scale(ranged.high)
+        return float((scale(value) - low) / (high - low))
+
+    def nearest(self, config: TrialConfig) -> Curve:
+        """Return the curve that answers a configuration."""
+        return self.curves[int(np.square(self.points - self.point(config)).sum(1).argmin())]
+
+    @property
+    def best(self) -> float:
+        """The best value in the table."""
+        return max(curve.best for curve in self.curves if curve.best is not None)
+
+    def seconds(self, trials: int) -> float:
+        """Return how long the workers need to train so many configurations, of average cost."""
+        return statistics.fmean(sum(curve.seconds) for curve in self.curves) * trials / WORKERS
+
+    def likeness(self) -> float:
+        """Return how alike neighbours are: Spearman's correlation of a curve with its nearest."""
+        from scipy.stats import spearmanr  # type: ignore[import-untyped]
+
+        apart = np.square(self.points[:, None] - self.points).sum(2)
+        np.fill_diagonal(apart, np.inf)
+        values = [curve.best or 0.0 for curve in self.curves]
+        return float(spearmanr(values, [values[near] for near in apart.argmin(1)]).statistic)
+
+
+def document(source: str, sampler: str, pruner: str, *, seed: int, trials: int) -> JobSpec:
+    """Return a search, in a space of the form that its sampler can take."""
+    given = [f"sampler={sampler}", f"pruner={pruner}", f"seed={seed}", f"budget.trials={trials}"]
+    if sampler in {"gp", "cma-es"}:  # dropout is then drawn where it does nothing, too
+        given.append("space.dropout.when={}")
+    if sampler == "cma-es":  # the cell, which it cannot choose, is each of the two in turn
+        given += ["space.cell=null", f"training.cell={('lstm', 'gru')[seed % 2]}"]
+    return parse_job(DOCUMENTS[source], given)
+
+
+def play(table: Table, spec: JobSpec, budget_s: float) -> Found:
+    """Search on the table until the time is spent.
+
+    Returns:
+        The best trials that ran to their end, since only such a trial can win a job.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(f"sqlite:///{folder}/gatetune.db")
+        job_id = create(store, spec, "", owner="bench")
+        with Lease(store, job_id) as lease:
+            study = JobStudy(
+                store, lease, spec, name=job_id, fixed=[], trials=10**6, searching=True
+            )
+            found = Play(study, table).run(budget_s)
+            study.shut()
+        store.close()
+    return found
+
+
+class Play:
+    """A study whose trials are taken from a table, on workers with a simulated clock."""
+
+    def __init__(self, study: JobStudy, table: Table) -> None:
+        self.study = study
+        self.table = table
+        self.curves: dict[int, Curve] = {}
+        self.epochs: list[tuple[float, int, int]] = []
+        """The epoch that each worker is at, as its end, trial and number; the soonest first."""
+
+    def run(self, budget_s: float) -> Found:
+        """Let the workers report, one after the other as the clock has it."""
+        found: Found = []
+        for _ in range(WORKERS):
+            self.start(0.0)
+        while self.epochs[0][0] <= budget_s:
+            now, number, epoch = heapq.heappop(self.epochs)
+            if self.report(number, epoch) is Verdict.CONTINUE:
+                self.go_on(now, number, epoch + 1)
+                continue
+            best = self.study.best
+            if best is not None and (not found or best[1] > found[-1][1]):
+                found.append((now, best[1]))
+            self.start(now)
+        return found
+
+    def start(self, now: float) -> None:
+        """Let a worker begin the next trial."""
+        live = self.study.ask()
+        assert live is not None
+        self.curves[live.number] = self.table.nearest(live.config)
+        self.go_on(now, live.number, 1)
+
+    def go_on(self, now: float, number: int, epoch: int) -> None:
+        """Let a worker begin an epoch."""
+        ends = now + self.curves[number].seconds[epoch - 1]
+        heapq.heappush(self.epochs, (ends, number, epoch))
+
+    def report(self, number: int, epoch: int) -> Verdict:
+        """Report an epoch as its worker would."""
+        curve = self.curves[number]
+        if epoch > len(curve.val_accuracy):
+            return self.study.report(number, epoch, {}, "diverged")
+        metrics = {
+            "val_accuracy": curve.val_accuracy[epoch - 1],
+            "val_loss": curve.val_loss[epoch - 1],
+        }
+        last = epoch == self.study.spec.most_epochs
+        return self.study.report(number, epoch, metrics, "complete" if last else "running")

@@ -1,0 +1,207 @@
+"""Tells how near training is to the machine.
+
+The arithmetic of a training step, beside the machine's own matrix product of the same type; and a
+trial's step beside a bare one, that of a loop written by hand around the same layers. All in turn
+and on one thread, whose processor time is taken: it is the wall's where nobody else computes, and
+holds little of a neighbour's noise where somebody does.
+
+A trial's step is that of the trainer of a worker: each measurement is the training of one of its
+epochs, without the validation that follows.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from itertools import product
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.bench import Answer, answer, parser, ratios, spread
+from trainables.cells import CELLS
+from trainables.config import TrialConfig
+from trainables.datasets import Part, SequenceDataset
+from trainables.device import configure, has_bfloat16, pick_precision
+from trainables.training import Trainer
+
+Cell = Literal["lstm", "gru"]
+Precision = Literal["float32", "bfloat16"]
+
+BATCH, STEPS, FEATURES, CLASSES, SCALE = 64, 28, 28, 10, 255.0
+CPU = torch.device("cpu")
+
+GATES = {"lstm": 4, "gru": 3}
+
+SIDE = 1024
+"""Of the square matrices, large enough for the full rate."""
+
+PRODUCTS = 10
+"""Matrix products in one measurement."""
+
+
+def flops(config: TrialConfig) -> int:
+    """Return the floating-point operations of one training step.
+
+    Multiplying [batch, n] by [n, m] is batch·n·m multiplications and as many additions. At each
+    step of a sequence, each of a layer's gates multiplies the layer's input and its last output,
+    together [batch, inputs + hidden], by [inputs + hidden, hidden]; the head multiplies all steps'
+    outputs, [batch, steps·hidden], by [steps·hidden, classes]. Backward there are two products of
+    the same size for each of these, one for the gradient of either factor, hence 3 times the
+    forward pass. The gradient of the data themselves is counted too, though nobody needs it: 7
+    percent of all at hidden size 32, 1 percent at 256. What is done value by value (activations,
+    the optimizer) is left out.
+    """
+    hidden = config.hidden_size
+    inputs = FEATURES + (config.layers - 1) * hidden
+    recurrent = STEPS * GATES[config.cell] * (inputs + config.layers * hidden) * hidden
+    head = STEPS * hidden * CLASSES
+    return 3 * 2 * BATCH * (recurrent + head)
+
+
+def random_data(*sizes: int) -> SequenceDataset:
+    """Return random data of MNIST's form; the sizes are those of its three parts."""
+    rng = np.random.default_rng(0)
+    train, validation, test = (
+        Part(
+            rng.integers(0, 256, (size, STEPS, FEATURES), dtype=np.uint8),
+            rng.integers(0, CLASSES, size),
+        )
+        for size in sizes
+    )
+    classes = tuple("0123456789")
+    return SequenceDataset("random", train, validation, test, classes, SCALE, fingerprint="")
+
+
+class Bare:
+    """The same training by hand: nothing but the layers, the loss and the optimizer."""
+
+    def __init__(self, config: TrialConfig, data: SequenceDataset) -> None:
+        self.clip_norm = config.clip_norm
+        self.dtype = pick_precision(config.precision, CPU)
+        self.layers = CELLS[config.cell](
+            FEATURES, config.hidden_size, num_layers=config.layers, batch_first=True
+        )
+        self.head = nn.Linear(STEPS * config.hidden_size, CLASSES)
+        self.parameters = [*self.layers.parameters(), *self.head.parameters()]
+        self.optimizer = torch.optim.Adam(self.parameters, config.learning_rate, fused=True)
+        x, y = torch.from_numpy(data.train.x) / SCALE, torch.from_numpy(data.train.y)
+        self.batches = list(zip(torch.split(x, BATCH), torch.split(y, BATCH), strict=True))
+
+    def step_s(self) -> float:
+        """Return the seconds of a step, over all batches, with torch's own settings."""
+        torch.set_deterministic_debug_mode("default")
+        began = time.process_time()
+        for x, y in self.batches:
+            self.step(x, y)
+        return (time.process_time() - began) / len(self.batches)
+
+    def step(self, x: Tensor, y: Tensor) -> None:
+        """Learn from one batch."""
+        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+            outputs, _ = self.layers(x)
+            logits = self.head(outputs.flatten(1))
+        loss = nn.functional.cross_entropy(logits.float(), y)
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
+        self.optimizer.step()
+
+
+class Ours:
+    """A trial's training, with a worker's settings."""
+
+    def __init__(self, config: TrialConfig, data: SequenceDataset) -> None:
+        self.trainer = Trainer(
+            config, data, seed=0, device=CPU, metric="val_accuracy", direction="maximize"
+        )
+        self.steps = len(data.train.y) // BATCH
+
+    def step_s(self) -> float:
+        """Return the seconds of a step, over an epoch."""
+        configure(threads=1)
+        began = time.process_time()
+        self.trainer.train_epoch()
+        return (time.process_time() - began) / self.steps
+
+
+def product_s(factor: Tensor) -> float:
+    """Return the seconds of a product of square matrices."""
+    out = torch.empty_like(factor)
+    began = time.process_time()
+    for _ in range(PRODUCTS):
+        torch.mm(factor, factor, out=out)
+    return (time.process_time() - began) / PRODUCTS
+
+
+def row(cell: Cell, hidden: int, precision: Precision, *, work: float, rounds: int) -> list[str]:
+    """Measure one network and return its row.
+
+    Args:
+        cell: of the network.
+        hidden: its hidden size.
+        precision: of its products.
+        work: operations in one measurement of a step, so that small networks make more steps.
+        rounds: measurements of each, after one that is not counted.
+    """
+    config = TrialConfig(
+        cell=cell,
+        hidden_size=hidden,
+        layers=2,
+        batch_size=BATCH,
+        precision=precision,
+        epochs=rounds + 1,
+    )
+    steps = max(4, round(work / flops(config)))
+    data = random_data(steps * BATCH, BATCH, BATCH)
+    factor = torch.randn(SIDE, SIDE).to(pick_precision(precision, CPU))
+    bare, ours = Bare(config, data), Ours(config, data)
+    measured = [(product_s(factor), bare.step_s(), ours.step_s()) for _ in range(rounds + 1)]
+    products, bares, trials = zip(*measured[1:], strict=True)
+    machine = rates(2 * SIDE**3, products)
+    reached = rates(flops(config), bares)
+    return [
+        cell,
+        str(hidden),
+        precision,
+        spread(machine, ".0f"),
+        spread(reached, ".0f"),
+        spread(ratios(machine, reached)),
+        spread(ratios(bares, trials), ".3f"),
+    ]
+
+
+def rates(operations: int, seconds: Sequence[float]) -> list[float]:
+    """Return GFLOP/s."""
+    return [operations / one / 1e9 for one in seconds]
+
+
+def measure(options: argparse.Namespace) -> Answer:
+    """Measure each network, in every precision that this processor computes in hardware."""
+    configure(threads=1)
+    work, rounds = (10e9, 3) if options.short else (40e9, 15)
+    precisions = [name for name in get_args(Precision) if name == "float32" or has_bfloat16(CPU)]
+    networks = product(get_args(Cell), (32, 96, 256), precisions)
+    columns = (
+        "cell",
+        "hidden",
+        "precision",
+        "product",
+        "bare step",
+        "share",
+        "ours / bare",
+    )
+    rows = [tuple(row(*network, work=work, rounds=rounds)) for network in networks]
+    remarks = [
+        f"Two layers, batch {BATCH}, {STEPS} steps of {FEATURES} features, one thread.",
+        "Matrix product and bare step in GFLOP/s, ours / bare in the time of a step.",
+    ]
+    if len(precisions) == 1:
+        remarks.append("This processor has no bfloat16 in hardware.")
+    return Answer(columns, rows, remarks)
+
+
+if __name__ == "__main__":
+    answer(parser(__doc__ or "").parse_args(), measure)
