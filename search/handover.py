@@ -52,12 +52,15 @@ class Delivery:
     owner: str
     tracking: Tracking
     known: dict[RunKey, str] = field(default_factory=dict)
+    described: set[RunKey] = field(default_factory=set)
+    """Runs that were told what they are made of, whose status has still to follow."""
 
     def start(self) -> None:
         """Learn which runs MLflow has, and make database and MLflow agree on them.
 
         Where MLflow lost a run, or a person deleted it, all of its trial is delivered again.
         """
+        self.described.clear()
         existing = self.tracking.existing()
         with self.session() as session:
             rows = session.scalars(select(Run).where(Run.job_id == self.job_id)).all()
@@ -184,10 +187,11 @@ class Delivery:
         key = (run.study, run.trial)
         if key not in self.known:
             self.create_run(run)
-        if run.delivered is None:
+        if run.delivered is None and key not in self.described:
             self.tracking.log_parameters(self.known[key], json.loads(run.parameters))
             if run.trial == PARENT:
                 self.describe_parent(self.known[key])
+            self.described.add(key)
 
     def create_run(self, run: Run) -> None:
         """Create the MLflow run of a trial, and write down that it is the one."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, or_, update
+from sqlalchemy import Connection, bindparam, or_, update
 from sqlalchemy.orm import Session
 
 from search.store import Store, StoreError
@@ -96,6 +96,12 @@ class Lease:
         self.owner = identity()
         self.clock = clock
         self.claim = claim
+        # Made once: every commit of the driver has it.
+        self.renewal = (
+            update(Job)
+            .where(Job.id == job_id, Job.lease_owner == self.owner)
+            .values(lease_until=bindparam("until"), revision=Job.revision + 1)
+        )
         self.lost = threading.Event()
         self.released = threading.Event()
         self.thread = threading.Thread(target=self.keep, name="lease", daemon=True)
@@ -143,11 +149,7 @@ class Lease:
         Raises:
             LeaseLostError: another driver took it.
         """
-        renewed = connection.execute(
-            update(Job)
-            .where(Job.id == self.job_id, Job.lease_owner == self.owner)
-            .values(lease_until=self.clock() + DURATION_S, revision=Job.revision + 1)
-        )
+        renewed = connection.execute(self.renewal, {"until": self.clock() + DURATION_S})
         if renewed.rowcount != 1:
             self.lost.set()
             raise LeaseLostError(f"job {self.job_id} was taken over by another driver")

@@ -5,9 +5,9 @@ import time
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Executable, func, select, update
+from sqlalchemy import bindparam, func, select, update
 
-from search.storage import FencedStorage
+from search.storage import FencedStorage, Told
 from search.store import Store, StoreError
 from search.tables import PARENT, JournalRow, Run, revision_of
 from search.trial import LiveTrial, Verdict
@@ -23,9 +23,17 @@ class Outbox:
     """
 
     def __init__(self, storage: FencedStorage, study: str, job_id: str) -> None:
-        self.storage = storage
         self.study = study
         self.job_id = job_id
+        revision = revision_of(job_id)
+        self.add_epoch = storage.insert_once(JournalRow, revision=revision)
+        self.add_run = storage.insert_once(Run, revision=revision)
+        worker = func.coalesce(bindparam("on_worker", type_=Run.worker.type), Run.worker)
+        self.set_status = (
+            update(Run)
+            .where(Run.study == study, Run.trial == bindparam("of_trial"))
+            .values(worker=worker, revision=revision)
+        )
 
     def epoch(
         self,
@@ -35,55 +43,47 @@ class Outbox:
         *,
         verdict: str = "continue",
         pruner: dict[str, Any] | None = None,
-    ) -> Executable:
+    ) -> Told:
         """Return the statement that writes an epoch, unless it is written already."""
-        return self.storage.insert_once(
-            JournalRow,
-            study=self.study,
-            trial=trial,
-            epoch=epoch,
-            job_id=self.job_id,
-            time_ms=now_ms(),
-            metrics=json.dumps(metrics),
-            verdict=verdict,
-            pruner=json.dumps(pruner or {}),
-            delivered=False,
-            revision=revision_of(self.job_id),
-        )
+        return self.add_epoch, {
+            "study": self.study,
+            "trial": trial,
+            "epoch": epoch,
+            "job_id": self.job_id,
+            "time_ms": now_ms(),
+            "metrics": json.dumps(metrics),
+            "verdict": verdict,
+            "pruner": json.dumps(pruner or {}),
+            "delivered": False,
+        }
 
-    def new_run(self, trial: int, name: str, parameters: dict[str, Any]) -> Executable:
+    def new_run(self, trial: int, name: str, parameters: dict[str, Any]) -> Told:
         """Return the statement that asks for a trial's run."""
-        return self.storage.insert_once(
-            Run,
-            study=self.study,
-            trial=trial,
-            job_id=self.job_id,
-            name=name,
-            parameters=json.dumps(parameters),
-            status="RUNNING",
-            started_ms=now_ms(),
-            revision=revision_of(self.job_id),
-        )
+        return self.add_run, {
+            "study": self.study,
+            "trial": trial,
+            "job_id": self.job_id,
+            "name": name,
+            "parameters": json.dumps(parameters),
+            "status": "RUNNING",
+            "started_ms": now_ms(),
+        }
 
     def status(
         self, live: LiveTrial, status: str, tag: str | None = None, reason: str | None = None
-    ) -> Executable:
+    ) -> Told:
         """Return the statement that sets what a trial's run should show."""
-        return (
-            update(Run)
-            .where(Run.study == self.study, Run.trial == live.number)
-            .values(
-                status=status,
-                tag=tag,
-                reason=reason,
-                attempts=len(live.lost_after),
-                worker=func.coalesce(live.worker, Run.worker),
-                ended_ms=None if status == "RUNNING" else now_ms(),
-                revision=revision_of(self.job_id),
-            )
-        )
+        return self.set_status, {
+            "of_trial": live.number,
+            "status": status,
+            "tag": tag,
+            "reason": reason,
+            "attempts": len(live.lost_after),
+            "on_worker": live.worker,
+            "ended_ms": None if status == "RUNNING" else now_ms(),
+        }
 
-    def job_step(self, ended: int, metric: str, best: float | None) -> Executable:
+    def job_step(self, ended: int, metric: str, best: float | None) -> Told:
         """Return the statement that writes the parent run's step after so many ended trials."""
         known = {} if best is None else {f"best_{metric}": best}
         return self.epoch(PARENT, ended, {"trials_ended": float(ended), **known})

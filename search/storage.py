@@ -19,6 +19,9 @@ from search.store import DatabaseAwayError, Store, settings_of, tune_sqlite
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+Told = tuple[Executable, dict[str, Any]]
+"""A statement that is made once, since making it costs as much as running it, and its values."""
+
 DATABASE_AWAY = (DatabaseAwayError, StorageInternalError, OperationalError, InterfaceError)
 """What we, Optuna and SQLAlchemy raise while the database does not answer."""
 
@@ -45,7 +48,7 @@ class FencedStorage:
         self.optuna = open_storage(store)
         self.lease = lease
         self.dialect = store.engine.dialect.name
-        self.pending: list[Executable] = []
+        self.pending: list[Told] = []
         self.committed = False
         event.listen(self.optuna.scoped_session.session_factory, "before_commit", self.join)
 
@@ -61,11 +64,11 @@ class FencedStorage:
         if self.committed:
             raise DatabaseAwayError("the database went away during a commit")
         self.committed = True
-        for statement in self.pending:
-            session.execute(statement)
+        for statement, values in self.pending:
+            session.connection().execute(statement, values)
 
     @contextmanager
-    def along(self, *statements: Executable) -> Iterator[RDBStorage]:
+    def along(self, *statements: Told) -> Iterator[RDBStorage]:
         """Yield Optuna's storage; the one commit made in the block carries ``statements``."""
         self.pending, self.committed = list(statements), False
         try:
@@ -74,10 +77,14 @@ class FencedStorage:
             self.pending = []
 
     def insert_once(self, table: type[DeclarativeBase], **values: Any) -> Executable:
-        """Return an insert that leaves a row that is already there as it is."""
-        if self.dialect == "postgresql":
-            return postgresql.insert(table).values(**values).on_conflict_do_nothing()
-        return sqlite.insert(table).values(**values).on_conflict_do_nothing()
+        """Return an insert that leaves a row that is already there as it is.
+
+        Args:
+            table: where to.
+            values: that are computed by the database; the others are given with the statement.
+        """
+        insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
+        return insert(table).values(**values).on_conflict_do_nothing()
 
     def close(self) -> None:
         """Close the pooled connections."""

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Executable
 
 from search.labels import run_name
 from search.lease import Lease
@@ -16,7 +15,7 @@ from search.rungs import Rungs
 from search.sections import sign_of
 from search.seeding import derive_seed
 from search.spec import JobSpec
-from search.storage import FencedStorage, study_id
+from search.storage import FencedStorage, Told, study_id
 from search.store import Store
 from search.tables import JournalRow
 from search.trial import (
@@ -362,9 +361,7 @@ class JobStudy:
                 self.live[live.number] = live
                 self.end(live, Verdict.BUDGET)
 
-    def finish(
-        self, live: LiveTrial, state: TrialState, value: float | None, run: Executable
-    ) -> None:
+    def finish(self, live: LiveTrial, state: TrialState, value: float | None, run: Told) -> None:
         """Write a trial's final state, everywhere."""
         statements = [run]
         if self.searching:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import mlflow
 import pytest
@@ -136,6 +137,18 @@ def test_an_epoch_arrives_with_its_own_step_and_time(
     assert runs[0].data.tags["mlflow.parentRunId"] == runs[PARENT].info.run_id
     assert runs[0].info.run_name == "trial 0"
     assert undelivered(store, JOB) == 0
+
+
+def test_a_run_is_described_once_however_many_batches_it_takes(
+    installation: Home, store: Store, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.handover.ROWS", 2)
+    add_run(store, 0, 0.5, 0.6, 0.7, 0.8, 0.9)
+    tracking = delivery.tracking
+    with patch.object(tracking, "log_parameters", wraps=tracking.log_parameters) as describe:
+        everything(delivery)
+    assert describe.call_count == 2  # the parent's and the trial's
+    assert len(history(installation, 0)) == 5
 
 
 def test_after_a_crash_before_the_note_nothing_is_doubled(
