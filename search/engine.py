@@ -29,6 +29,9 @@ TRIALS_A_FIT = 1000
 """Trials after which Tune is started afresh on the same study: its driver grows by 57 to 84 MB
 for 1,000 trials that it keeps, and starting costs seconds."""
 
+ROUNDS_A_FIT = 50
+"""Trials that every worker has at least before that: all of them are started anew then."""
+
 RAMP_S = 1.0
 """How long running trials must last before another worker is started beside them. Tune gives a
 worker that becomes free to a trial that waits for a new one, and kills the new one on its way: for
@@ -217,7 +220,7 @@ class Engine:
         self.poll()
         if self.halted or self.study.done:
             return Searcher.FINISHED
-        if self.asked >= TRIALS_A_FIT:
+        if self.asked >= max(TRIALS_A_FIT, ROUNDS_A_FIT * self.slots):
             return None if self.study.live else Searcher.FINISHED
         if not self.has_room():
             return None

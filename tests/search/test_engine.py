@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import ray
@@ -157,9 +158,15 @@ def states(study: JobStudy) -> list[TrialState]:
     return [trial.state for trial in trials(study)]
 
 
-def test_runs_the_whole_budget(make: Make) -> None:
+def test_runs_the_whole_budget_however_often_tune_is_started_afresh(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.engine.TRIALS_A_FIT", 1)
+    monkeypatch.setattr("search.engine.ROUNDS_A_FIT", 2)  # of two workers
     engine, study, recorder = make()
-    engine.run()
+    with patch.object(engine, "fit", wraps=engine.fit) as fit:
+        engine.run()
+    assert fit.call_count == 2
     assert states(study) == [TrialState.COMPLETE] * 6
     assert recorder.epochs == 12
     assert study.best == (5, 0.552)
