@@ -17,14 +17,10 @@ from trainables.cells import RecurrentClassifier
 from trainables.config import TrialConfig
 from trainables.datasets import Part, SequenceDataset
 from trainables.device import pick_precision
+from trainables.optimizers import OPTIMIZERS
 
 CHECK_STEPS = 8
 """Steps between two looks at whether training diverged: each look waits for the device."""
-
-OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-}
 
 
 class Diverged(Exception):  # noqa: N818 - a normal outcome, not an error
