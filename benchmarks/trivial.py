@@ -60,6 +60,9 @@ class TrivialTrial(tune.Trainable):
 class Watcher:
     """Wants to know nothing."""
 
+    def room(self, slots: int) -> None:
+        """So many trials run at once."""
+
     def asked(self, live: LiveTrial) -> None:
         """A trial starts."""
 

@@ -48,6 +48,9 @@ A worker that hangs ends itself at the limit; one that is frozen or cut off cann
 class Observer(Protocol):
     """Who wants to know what happens, in the driver's thread; must be quick and not raise."""
 
+    def room(self, slots: int) -> None:
+        """So many trials run at once from now on; 0 while other jobs have all workers."""
+
     def asked(self, live: LiveTrial) -> None:
         """A trial starts, or starts again."""
 
@@ -111,6 +114,8 @@ class Engine:
         self.placed: dict[int, Trial] = {}
         self.asked = 0
         self.slots = 1
+        self.told: int | None = None
+        """The slots that the observer was told last."""
         self.workers: set[tuple[str, int]] = set()
         """Machine and process of the workers that have reported in this fit."""
         self.started: dict[int, float] = {}
@@ -337,6 +342,11 @@ class Engine:
         asked = self.spec.workers.concurrent
         wanted = max(1, min(fit if asked == "auto" else asked, left))
         self.slots = self.share(fit, wanted, len(self.study.live))
+        if self.told is None or (
+            self.slots != self.told and wanted < left
+        ):  # not for want of trials
+            self.told = self.slots
+            self.observer.room(self.slots)
         self.stopping = self.stopping or self.should_stop()
         hours = self.spec.budget.hours if self.study.searching else None
         if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_closed:

@@ -95,6 +95,13 @@ class Progress:
             f"{time.strftime('%H:%M:%S')}  {text}", highlight=False, markup=False, soft_wrap=True
         )
 
+    def room(self, slots: int) -> None:
+        """So many trials run at once from now on."""
+        if slots == 0:
+            self.line("no room: other jobs have all workers")
+        else:
+            self.line("1 trial at once" if slots == 1 else f"{slots} trials at once")
+
     def asked(self, live: LiveTrial) -> None:
         """A trial starts, or starts again."""
         with self.lock:

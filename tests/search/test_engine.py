@@ -84,6 +84,10 @@ class Recorder:
     def __init__(self) -> None:
         self.losses: list[tuple[int, str, bool]] = []
         self.epochs = 0
+        self.rooms: list[int] = []
+
+    def room(self, slots: int) -> None:
+        self.rooms.append(slots)
 
     def asked(self, live: LiveTrial) -> None:
         pass
@@ -169,6 +173,7 @@ def test_runs_the_whole_budget_however_often_tune_is_started_afresh(
     assert fit.call_count == 2
     assert states(study) == [TrialState.COMPLETE] * 6
     assert recorder.epochs == 12
+    assert recorder.rooms == [2]
     assert study.best == (5, 0.552)
 
 
