@@ -1,6 +1,7 @@
 """How commands end: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,16 +19,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard out
 
 
 class RunConsole(Console):
-    """A console whose reader may go away: the job then stops as when its terminal is closed."""
+    """A console whose reader may go away: the job then stops as when its terminal is closed.
+
+    Beside JSON, what it prints on standard error is not what the command is run for.
+    """
 
     def on_broken_pipe(self) -> None:
         """Print nothing more, and ask for the stop; without a job that could be asked, end."""
-        try:
-            super().on_broken_pipe()
-        except SystemExit:
-            if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
-                raise
-            signal.raise_signal(signal.SIGHUP)
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
+        if self.stderr:
+            return
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            sys.exit(INTERRUPTED)
+        signal.raise_signal(signal.SIGHUP)
 
 
 @contextmanager

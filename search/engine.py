@@ -30,7 +30,10 @@ TRIALS_A_FIT = 1000
 for 1,000 trials that it keeps, and starting costs seconds."""
 
 ROUNDS_A_FIT = 50
-"""Trials that every worker has at least before that: all of them are started anew then."""
+"""Trials that every worker has before that, where they are many: all of them are started anew."""
+
+MOST_A_FIT = 4000
+"""But after so many in any case."""
 
 RAMP_S = 1.0
 """How long running trials must last before another worker is started beside them. Tune gives a
@@ -113,9 +116,11 @@ class Engine:
         self.numbers: dict[str, int] = {}
         self.placed: dict[int, Trial] = {}
         self.asked = 0
+        self.most = TRIALS_A_FIT
+        """Trials of the fit at hand."""
         self.slots = 1
-        self.told: int | None = None
-        """The slots that the observer was told last."""
+        self.told_slots: int | None = None
+        """What the observer knows of them."""
         self.workers: set[tuple[str, int]] = set()
         """Machine and process of the workers that have reported in this fit."""
         self.started: dict[int, float] = {}
@@ -151,7 +156,7 @@ class Engine:
             self.requeue_all()
 
     def await_room(self) -> None:
-        """Wait until other jobs leave room for a trial; Tune would wait without looking up."""
+        """Wait until other jobs leave room for a trial: until then Tune need not be started."""
         while self.slots < 1 and not self.halted:
             time.sleep(POLL_S)
             self.poll()
@@ -180,8 +185,9 @@ class Engine:
             self.study.requeue(number)
 
     def fit(self) -> None:
-        """Let Tune run up to `TRIALS_A_FIT` trials."""
+        """Let Tune run a thousand trials or more."""
         self.asked = 0
+        self.most = min(MOST_A_FIT, max(TRIALS_A_FIT, ROUNDS_A_FIT * self.slots))
         self.numbers.clear()
         self.placed.clear()
         self.workers.clear()
@@ -225,7 +231,7 @@ class Engine:
         self.poll()
         if self.halted or self.study.done:
             return Searcher.FINISHED
-        if self.asked >= max(TRIALS_A_FIT, ROUNDS_A_FIT * self.slots):
+        if self.asked >= self.most:
             return None if self.study.live else Searcher.FINISHED
         if not self.has_room():
             return None
@@ -342,11 +348,7 @@ class Engine:
         asked = self.spec.workers.concurrent
         wanted = max(1, min(fit if asked == "auto" else asked, left))
         self.slots = self.share(fit, wanted, len(self.study.live))
-        if self.told is None or (
-            self.slots != self.told and wanted < left
-        ):  # not for want of trials
-            self.told = self.slots
-            self.observer.room(self.slots)
+        self.tell_room(left)
         self.stopping = self.stopping or self.should_stop()
         hours = self.spec.budget.hours if self.study.searching else None
         if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_closed:
@@ -356,6 +358,13 @@ class Engine:
         for trial in list(self.placed.values()):
             if trial.status == Trial.ERROR:
                 self.lose(trial.trial_id, "Ray could not reset the worker for this trial")
+
+    def tell_room(self, left: int) -> None:
+        """Tell the observer of more or fewer slots, but not of those that want for trials."""
+        known = self.told_slots
+        if known is None or (self.slots != known and not self.slots == left < known):
+            self.told_slots = self.slots
+            self.observer.room(self.slots)
 
     def end_frozen(self, now: float) -> None:
         """Kill workers that have been silent for too long; Tune then tells of their loss."""

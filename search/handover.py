@@ -53,14 +53,13 @@ class Delivery:
     tracking: Tracking
     known: dict[RunKey, str] = field(default_factory=dict)
     described: set[RunKey] = field(default_factory=set)
-    """Runs that were told what they are made of, whose status has still to follow."""
+    """Runs that were told what they are made of: once, although their status may follow later."""
 
     def start(self) -> None:
         """Learn which runs MLflow has, and make database and MLflow agree on them.
 
         Where MLflow lost a run, or a person deleted it, all of its trial is delivered again.
         """
-        self.described.clear()
         existing = self.tracking.existing()
         with self.session() as session:
             rows = session.scalars(select(Run).where(Run.job_id == self.job_id)).all()

@@ -1,5 +1,6 @@
 """A copy of the study in memory, in which the sampler draws before anything is written."""
 
+import copy
 import random
 from itertools import islice
 from typing import Any
@@ -83,7 +84,7 @@ class Mirror:
             if identity not in self.tried:
                 self.ids[number] = trial_id
                 self.tried.add(identity)
-                return self.storage.get_trial(trial_id)
+                return copy.deepcopy(self.storage.get_trial(trial_id))
             # Samplers ignore failed trials, so a dropped draw teaches them nothing.
             self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
         return self.look_up(number)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
 
-from search.storage import FencedStorage, Told
+from search.storage import FencedStorage, Statement
 from search.store import Store, StoreError
 from search.tables import PARENT, JournalRow, Run, revision_of
 from search.trial import LiveTrial, Verdict
@@ -43,7 +43,7 @@ class Outbox:
         *,
         verdict: str = "continue",
         pruner: dict[str, Any] | None = None,
-    ) -> Told:
+    ) -> Statement:
         """Return the statement that writes an epoch, unless it is written already."""
         return self.add_epoch, {
             "study": self.study,
@@ -57,7 +57,7 @@ class Outbox:
             "delivered": False,
         }
 
-    def new_run(self, trial: int, name: str, parameters: dict[str, Any]) -> Told:
+    def new_run(self, trial: int, name: str, parameters: dict[str, Any]) -> Statement:
         """Return the statement that asks for a trial's run."""
         return self.add_run, {
             "study": self.study,
@@ -71,7 +71,7 @@ class Outbox:
 
     def status(
         self, live: LiveTrial, status: str, tag: str | None = None, reason: str | None = None
-    ) -> Told:
+    ) -> Statement:
         """Return the statement that sets what a trial's run should show."""
         return self.set_status, {
             "of_trial": live.number,
@@ -83,7 +83,7 @@ class Outbox:
             "ended_ms": None if status == "RUNNING" else now_ms(),
         }
 
-    def job_step(self, ended: int, metric: str, best: float | None) -> Told:
+    def job_step(self, ended: int, metric: str, best: float | None) -> Statement:
         """Return the statement that writes the parent run's step after so many ended trials."""
         known = {} if best is None else {f"best_{metric}": best}
         return self.epoch(PARENT, ended, {"trials_ended": float(ended), **known})

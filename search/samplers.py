@@ -5,7 +5,7 @@
 
 import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 class SamplerOptions(Section):
     """What all samplers share."""
 
-    history: ClassVar[int | None] = None
-    """Trials that a draw looks back on, None for all: what it costs may grow with them."""
     name: str
+
+    @property
+    def history(self) -> int | None:
+        """Trials that a draw looks back on, None for all: what it costs may grow with them."""
+        return None
 
     def refusals(self, space: Space, trials: int) -> Iterator[str]:
         """Yield why this sampler makes no sense for a space and a number of trials."""
@@ -43,8 +46,6 @@ class SamplerOptions(Section):
 class Tpe(SamplerOptions):
     """Tree-structured Parzen estimator (Bergstra et al. 2011), the general choice."""
 
-    # Optuna divides the best 25 trials from the rest; a draw takes 15 ms more for every 1,000.
-    history = 1000
     name: Literal["tpe"] = Field("tpe", description="the sampler")
     n_startup_trials: int = Field(10, ge=0, description="random trials before it learns")
     n_ei_candidates: int = Field(24, ge=1, description="candidates weighed for each draw")
@@ -53,6 +54,11 @@ class Tpe(SamplerOptions):
         None, description="model conditional parts as groups; null: in conditional spaces"
     )
     constant_liar: bool = Field(default=True, description="keep away from trials that still run")
+
+    @property
+    def history(self) -> int:
+        """A thousand or more: Optuna divides the best 25 of them from the rest."""
+        return max(1000, 2 * self.n_startup_trials)
 
     def refusals(self, space: Space, trials: int) -> Iterator[str]:
         """Yield the fault of groups without a joint model."""

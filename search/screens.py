@@ -190,7 +190,7 @@ def outcome(console: Console, job: dict[str, Any], server: str | None) -> None:
             markup=False,
             soft_wrap=True,
         )
-        if server is None:
+        if not server:
             console.print("  open the MLflow UI  gatetune up")
 
 

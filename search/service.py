@@ -23,6 +23,7 @@ from search.limits import Limits
 from search.logs import write_json
 from search.serving import TrackingServer, check_free, free_port
 from search.sharedray import SharedRay
+from search.signals import that_end
 from search.store import Store, StoreError
 from search.supervisor import Supervisor
 from search.tokens import any_valid
@@ -50,7 +51,7 @@ def up(home: Home, settings: Settings, tracking_port: int, console: Console) -> 
     limits = limits_of(home)
     if not console.is_terminal:
         write_json()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in that_end():
         # uvicorn takes them while it runs, and raises them again once it has ended.
         signal.signal(number, signal.default_int_handler)
     home.create()

@@ -7,12 +7,17 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class Stop:
-    """Whether this process was told to stop; the second Ctrl-C ends it at once.
+def that_end() -> tuple[signal.Signals, ...]:
+    """Return the signals that end this process cleanly.
 
-    A terminal that is closed sends SIGHUP, which ends a job as cleanly as SIGTERM, unless it was
-    started by `nohup`.
+    A terminal that is closed sends SIGHUP, which what was started by `nohup` ignores.
     """
+    hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    return (signal.SIGINT, signal.SIGTERM, *hang_up)
+
+
+class Stop:
+    """Whether this process was told to stop; the second Ctrl-C ends it at once."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -27,9 +32,7 @@ class Stop:
     @contextmanager
     def on_signals(self) -> Iterator[None]:
         """Take the signals while the block runs."""
-        ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        taken = (signal.SIGINT, signal.SIGTERM, *(() if ignored else (signal.SIGHUP,)))
-        before = {number: signal.signal(number, self.handle) for number in taken}
+        before = {number: signal.signal(number, self.handle) for number in that_end()}
         try:
             yield
         finally:

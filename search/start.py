@@ -4,9 +4,10 @@ import getpass
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -200,7 +201,7 @@ def open_existing(home: Home) -> Store:
 
 @contextmanager
 def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
-    """Join or start Ray, for as long as the block lasts, and load the data while it starts.
+    """Join or start Ray, for as long as the block lasts, and load the data.
 
     Raises:
         ClusterError: Ray cannot be reached, or has not what the document asks for.
@@ -208,11 +209,11 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
     """
     from search.cluster import check_resources, cluster
 
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        loading = beside.submit(load_data, spec, home)  # which imports torch, too
-        with cluster(home.ray_address):
-            check_resources(spec)
-            yield loading.result()
+    # With torch that takes as long as Ray's start, which waits most of the time.
+    Thread(target=import_module, args=("trainables.datasets",)).start()
+    with cluster(home.ray_address):
+        check_resources(spec)
+        yield load_data(spec, home)
 
 
 def load_data(spec: JobSpec, home: Home) -> Any:

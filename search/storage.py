@@ -19,7 +19,7 @@ from search.store import DatabaseAwayError, Store, settings_of, tune_sqlite
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-Told = tuple[Executable, dict[str, Any]]
+Statement = tuple[Executable, dict[str, Any]]
 """A statement that is made once, since making it costs as much as running it, and its values."""
 
 DATABASE_AWAY = (DatabaseAwayError, StorageInternalError, OperationalError, InterfaceError)
@@ -48,7 +48,7 @@ class FencedStorage:
         self.optuna = open_storage(store)
         self.lease = lease
         self.dialect = store.engine.dialect.name
-        self.pending: list[Told] = []
+        self.pending: list[Statement] = []
         self.committed = False
         event.listen(self.optuna.scoped_session.session_factory, "before_commit", self.join)
 
@@ -68,7 +68,7 @@ class FencedStorage:
             session.connection().execute(statement, values)
 
     @contextmanager
-    def along(self, *statements: Told) -> Iterator[RDBStorage]:
+    def along(self, *statements: Statement) -> Iterator[RDBStorage]:
         """Yield Optuna's storage; the one commit made in the block carries ``statements``."""
         self.pending, self.committed = list(statements), False
         try:

@@ -15,7 +15,7 @@ from search.rungs import Rungs
 from search.sections import sign_of
 from search.seeding import derive_seed
 from search.spec import JobSpec
-from search.storage import FencedStorage, Told, study_id
+from search.storage import FencedStorage, Statement, study_id
 from search.store import Store
 from search.tables import JournalRow
 from search.trial import (
@@ -361,7 +361,9 @@ class JobStudy:
                 self.live[live.number] = live
                 self.end(live, Verdict.BUDGET)
 
-    def finish(self, live: LiveTrial, state: TrialState, value: float | None, run: Told) -> None:
+    def finish(
+        self, live: LiveTrial, state: TrialState, value: float | None, run: Statement
+    ) -> None:
         """Write a trial's final state, everywhere."""
         statements = [run]
         if self.searching:

@@ -14,7 +14,8 @@ def eager(kind: type[Adam]) -> type[Adam]:
     """Return an optimizer whose methods are those inside their decorators.
 
     `torch.compile` brings nothing at recurrent layers, and the decorators import it when they are
-    first called: more than a second and 150 MB in every worker.
+    first called: more than a second and 150 MB in every worker. Torch wraps ``step`` once more when
+    a class has its first instance, so this has to happen before that.
     """
     bare: dict[str, Callable[..., Any]] = {n: getattr(kind, n).__wrapped__ for n in DECORATED}
     return type(kind.__name__, (kind,), bare | {"step": torch.no_grad()(bare["step"])})

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import TextIO
 
 import pytest
 
@@ -12,17 +14,28 @@ from search.signals import Stop
 
 
 @pytest.fixture
-def unread() -> Iterator[RunConsole]:
-    """A console whose reader has gone away."""
+def hang_up() -> Iterator[None]:
+    """What a closed terminal sends ends this process, whoever started it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def pipe() -> Iterator[TextIO]:
+    """A file whose reader has gone away."""
     read, write = os.pipe()
     os.close(read)
     with suppress(BrokenPipeError), os.fdopen(write, "w") as file:
-        yield RunConsole(file=file)
+        yield file
 
 
-def test_a_run_that_nobody_reads_stops(
-    unread: RunConsole, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def unread(hang_up: None, pipe: TextIO) -> RunConsole:
+    return RunConsole(file=pipe)
+
+
+def test_a_run_that_nobody_reads_stops(unread: RunConsole) -> None:
     stop = Stop()
     with stop.on_signals():
         unread.print("an epoch")
@@ -30,22 +43,28 @@ def test_a_run_that_nobody_reads_stops(
     assert stop.requested
 
 
-def test_a_run_that_nobody_hangs_up_goes_on_unread(
-    unread: RunConsole, capfd: pytest.CaptureFixture[str]
-) -> None:
-    before, stop = signal.signal(signal.SIGHUP, signal.SIG_IGN), Stop()
-    try:
-        with stop.on_signals():
-            unread.print("an epoch")
-    finally:
-        signal.signal(signal.SIGHUP, before)
+def test_a_run_that_nohup_started_goes_on_unread(unread: RunConsole) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    stop = Stop()
+    with stop.on_signals():
+        unread.print("an epoch")
     assert not stop.requested
 
 
-def test_a_command_that_nobody_reads_ends(
-    unread: RunConsole, capfd: pytest.CaptureFixture[str]
+def test_a_run_for_its_json_goes_on_unread(
+    hang_up: None, pipe: TextIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(SystemExit):
+    monkeypatch.setattr(sys, "stderr", pipe)
+    stop = Stop()
+    with stop.on_signals():
+        RunConsole(stderr=True).print("an epoch")
+    assert not stop.requested
+    pipe.write("an error at the end")  # goes nowhere, and breaks nothing
+    pipe.flush()
+
+
+def test_a_command_that_nobody_reads_ends(unread: RunConsole) -> None:
+    with pytest.raises(SystemExit, match=r"^130$"):
         unread.print("an epoch")
 
 

@@ -121,6 +121,12 @@ def test_a_driver_that_is_started_again_forgets_the_same(monkeypatch: pytest.Mon
     assert sorted(again.ids) == sorted(first.ids)
 
 
+def test_a_sampler_remembers_enough_to_begin_to_learn() -> None:
+    assert make_spec().sampler.history == 1000
+    assert make_spec("sampler={name: tpe, n_startup_trials: 3000}").sampler.history == 6000
+    assert make_spec("sampler=random").sampler.history is None
+
+
 def test_what_samplers_remember_is_taken_over() -> None:
     spec = make_spec()
     mirror = Mirror(spec)

@@ -196,6 +196,22 @@ class TestOnEveryDatabase:
             assert study.is_failing is failing
         study.shut()
 
+    def test_while_every_attempt_is_lost_nothing_fresh_starts(
+        self, opened: Store, lease: Lease
+    ) -> None:
+        study = self.reopen(opened, lease, "budget.trials=20")
+        for _ in range(5):
+            for _ in range(2):  # the third attempt is alone, and last
+                live = study.ask()
+                assert live is not None
+                assert study.fail(live.number, "the worker was lost")
+        last = study.ask()
+        assert (last and last.number) == 0
+        study.report(0, 1, metrics(0.5), "complete")
+        fresh = study.ask()
+        assert (fresh and fresh.number) == 5
+        study.shut()
+
     def test_a_damaged_row_is_named(self, study: JobStudy, opened: Store, lease: Lease) -> None:
         self.run_trial(study, 0.6)
         with opened.session() as session:
