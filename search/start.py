@@ -209,11 +209,16 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
     """
     from search.cluster import check_resources, cluster
 
-    # With torch that takes as long as Ray's start, which waits most of the time.
-    Thread(target=import_module, args=("trainables.datasets",)).start()
+    Thread(target=import_heavy).start()
     with cluster(home.ray_address):
         check_resources(spec)
         yield load_data(spec, home)
+
+
+def import_heavy() -> None:
+    """Import what takes seconds, while Ray starts, which waits most of the time."""
+    for name in ("torch", "sklearn.model_selection", "sklearn.datasets"):
+        import_module(name)
 
 
 def load_data(spec: JobSpec, home: Home) -> Any:
