@@ -85,7 +85,6 @@ LIMITS = st.builds(Limits, trials=CAP, owner_trials=CAP)
 
 
 @given(NEEDS, LIMITS)
-@settings(deadline=None)
 def test_shares_fill_the_cluster_as_far_as_limits_and_needs_allow(
     needs: list[Need], limits: Limits
 ) -> None:
@@ -110,7 +109,6 @@ def test_shares_fill_the_cluster_as_far_as_limits_and_needs_allow(
 
 
 @given(NEEDS, st.integers(1, 12), CAP)
-@settings(deadline=None)
 def test_of_equal_trials_nobody_gets_two_more_than_one_who_wants_more(
     needs: list[Need], slots: int, trials: int | None
 ) -> None:
@@ -225,7 +223,7 @@ EVENTS = st.lists(
 
 
 @given(drivers=DRIVERS, events=EVENTS, cluster=st.integers(3, 6), limits=LIMITS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_drivers_whose_views_lag_never_run_more_than_there_is(
     in_memory: Store,
     drivers: list[tuple[int, str, int]],

@@ -261,8 +261,6 @@ TestStudy = StudyMachine.TestCase
 TestStudy.settings = settings(
     max_examples=12,
     stateful_step_count=30,
-    deadline=None,
-    derandomize=True,
     phases=[Phase.generate],  # a failure is shrunk for minutes, since each step is on disk
     suppress_health_check=[HealthCheck.too_slow],
 )

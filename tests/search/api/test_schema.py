@@ -98,9 +98,6 @@ def test_whatever_is_asked_is_answered_as_the_schema_says(
 
     @settings(
         max_examples=3 if path.endswith("/doctor") else 20,
-        derandomize=True,
-        database=None,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     @given(case=asks(operation))

@@ -30,8 +30,6 @@ PLACES = [(table, column) for table, columns in DAMAGE.items() for column in col
 @pytest.mark.parametrize("repair", [False, True])
 @settings(
     max_examples=25,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
