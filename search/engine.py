@@ -344,7 +344,7 @@ class Engine:
             return
         self.next_poll = now + POLL_S
         fit = slots(self.spec)
-        left = self.study.trials - len(self.study.ended)
+        left = max(1, self.study.trials - len(self.study.ended))
         asked = self.spec.workers.concurrent
         wanted = max(1, min(fit if asked == "auto" else asked, left))
         self.slots = self.share(fit, wanted, len(self.study.live))
