@@ -294,7 +294,7 @@ def test_a_job_without_room_waits_and_goes_on_once_there_is(
 def test_a_job_whose_room_is_taken_between_two_trials_goes_on_once_it_has_some(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.engine.POLL_S", 0.01)
+    monkeypatch.setattr("search.engine.POLL_S", 0.0)
     engine, study, _ = make("budget.trials=2", "workers.concurrent=1")
     without: list[int] = []
 
