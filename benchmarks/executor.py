@@ -1,6 +1,7 @@
 """Trials that run nowhere: an executor in this process, behind the hooks by which Tune asks."""
 
 import socket
+import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ class Executor:
 
     def __init__(self, engine: Engine, live: int, epochs: int) -> None:
         self.engine = engine
+        engine.most = sys.maxsize  # there is no Tune that could be started afresh
         self.searcher = StudySearcher(engine)
         self.scheduler = StudyScheduler(engine)
         self.stopper = StudyStopper(engine)
@@ -106,6 +108,6 @@ class Executor:
 
 @contextmanager
 def uncounted(live: int) -> Iterator[None]:
-    """Tell the engine of so many slots without a Ray; its Tune, which is none, never restarts."""
-    with patch.multiple("search.engine", slots=lambda spec: live, TRIALS_A_FIT=1_000_000):
+    """Tell the engine of so many slots without a Ray."""
+    with patch("search.engine.slots", lambda spec: live):
         yield

@@ -16,6 +16,21 @@ from search.spec import parse_job
 from search.store import Store
 from search.study import JobStudy
 
+DOCUMENT = """
+name: {name}
+data: {{source: digits}}
+space:
+  cell: [lstm, gru]
+  hidden_size: {{low: 8, high: 256}}
+  layers: {{low: 1, high: 3}}
+  learning_rate: {{low: 1.0e-4, high: 3.0e-2, log: true}}
+pruner: {pruner}
+training: {{epochs: {epochs}}}
+budget: {{trials: {trials}}}
+confirm: {{top: 0}}
+"""
+"""A job of which only the machinery counts."""
+
 
 @dataclass(frozen=True)
 class Leased:

@@ -2,8 +2,8 @@
 
 On Ray: trials that sleep, on clusters of nodes with 8 logical processors each, all on this machine.
 The ideal time is trials x seconds / slots. "Steady" is from when a third of the trials have started
-until the last one does, or the last one before Tune is started afresh; "in all" also holds the
-start of the workers, Tune's fresh starts, and the end, when slots run dry.
+until the last one does; "in all" also holds the start of the workers and the end, when slots run
+dry.
 
 Without Ray: how many results a second the driver decides on, its commits to the study included,
 when so many trials are live.
@@ -22,26 +22,13 @@ from ray.cluster_utils import Cluster
 
 from benchmarks.bench import Answer, answer, parser
 from benchmarks.executor import Executor
-from benchmarks.leased import leased
+from benchmarks.leased import DOCUMENT, leased
 from benchmarks.sleeper import Sleeper
 from benchmarks.trivial import Watcher
 from search.cluster import cluster
 from search.trial import LiveTrial, Verdict
 from tests.servers import Postgres, free_port
 
-DOCUMENT = """
-name: scale-out
-data: {{source: digits}}
-space:
-  cell: [lstm, gru]
-  hidden_size: {{low: 8, high: 256}}
-  layers: {{low: 1, high: 3}}
-  learning_rate: {{low: 1.0e-4, high: 3.0e-2, log: true}}
-pruner: {pruner}
-training: {{epochs: {epochs}}}
-budget: {{trials: {trials}}}
-confirm: {{top: 0}}
-"""
 CPUS = 8
 """Logical processors of a node."""
 
@@ -101,7 +88,7 @@ def on_ray(number: int, *, epochs: int, epoch_s: float, rounds: int) -> tuple[st
     """Run a search on so many nodes and return the table's row."""
     slots = number * CPUS
     trials = slots * rounds
-    document = DOCUMENT.format(pruner="none", epochs=epochs, trials=trials)
+    document = DOCUMENT.format(name="scale-out", pruner="none", epochs=epochs, trials=trials)
     clock = Clock(trials)
     with (
         nodes(number),
@@ -124,7 +111,9 @@ def on_ray(number: int, *, epochs: int, epoch_s: float, rounds: int) -> tuple[st
 
 def without_ray(name: str, database: str | None, live: int, results: int) -> tuple[str, ...]:
     """Take results in this process and return the table's row."""
-    document = DOCUMENT.format(pruner=HALVING, epochs=EPOCHS, trials=live + results)
+    document = DOCUMENT.format(
+        name="scale-out", pruner=HALVING, epochs=EPOCHS, trials=live + results
+    )
     with (
         tempfile.TemporaryDirectory() as folder,
         leased(document, Path(folder), database=database) as job,

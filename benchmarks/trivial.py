@@ -1,6 +1,5 @@
 """A search of trials that train nothing: what it takes is the machinery's."""
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,29 +7,11 @@ from typing import Any
 
 from ray import tune
 
+from benchmarks.leased import DOCUMENT, leased
 from search.courier import Courier
-from search.engine import Engine, Observer
-from search.home import Home
-from search.jobrow import JobRow
-from search.jobs import create
-from search.lease import Lease
-from search.spec import parse_job
-from search.store import Store, undelivered
-from search.study import JobStudy
+from search.engine import Observer
+from search.store import undelivered
 from search.trial import LiveTrial, Verdict
-
-DOCUMENT = """
-name: trivial
-data: {{source: digits}}
-space:
-  cell: [lstm, gru]
-  hidden_size: {{low: 8, high: 256}}
-  layers: {{low: 1, high: 3}}
-  learning_rate: {{low: 1.0e-4, high: 3.0e-2, log: true}}
-training: {{epochs: 1}}
-budget: {{trials: {trials}}}
-confirm: {{top: 0}}
-"""
 
 
 def objective(learning_rate: float, layers: int) -> float:
@@ -94,37 +75,15 @@ def search(trials: int, folder: Path, observer: Observer, *, database: str | Non
         observer: what is told of every trial.
         database: its URL; SQLite in the folder by default.
     """
-    os.environ["GATETUNE_HOME"] = str(folder)
-    if database is not None:
-        os.environ["GATETUNE_DATABASE_URL"] = database
-    text = DOCUMENT.format(trials=trials)
-    spec = parse_job(text)
-    home = Home.from_environment()
-    home.create()
-    store = Store.open(home.database_url)
-    job_id = create(
-        store, spec, text, owner="bench", dataset={"name": "none", "fingerprint": "0" * 64}
-    )
-    began = time.perf_counter()
-    with Lease(store, job_id) as lease:
-        JobRow(lease).begin()
-        courier = Courier(home, job_id, lease.owner)
-        study = JobStudy(store, lease, spec, name=job_id, fixed=[], trials=trials, searching=True)
-        Engine(
-            study,
-            trainable=TrivialTrial,
-            data=None,
-            checkpoints=home.folder(job_id).child("search"),
-            scratch=home.path / "scratch" / job_id,
-            observer=observer,
-            should_stop=lambda: False,
-            elapsed_s=lambda: 0.0,
-        ).run()
+    document = DOCUMENT.format(name="trivial", pruner="successive-halving", epochs=1, trials=trials)
+    with leased(document, folder, database=database) as job:
+        job_id = job.lease.job_id
+        began = time.perf_counter()
+        courier = Courier(job.home, job_id, job.lease.owner)
+        job.engine(TrivialTrial, None, observer).run()
         searched = time.perf_counter() - began
         assert courier.drain(), "MLflow did not take everything"
-    took = Took(searched, time.perf_counter() - began - searched)
-    assert len(study.ended) == trials
-    assert undelivered(store, job_id) == 0
-    study.shut()
-    store.close()
-    return took
+        drained = time.perf_counter() - began - searched
+        assert len(job.study.ended) == trials
+        assert undelivered(job.store, job_id) == 0
+    return Took(searched, drained)

@@ -10,7 +10,22 @@ from optuna.trial import FrozenTrial
 from search.space import Space, distribution
 
 
-class WholeSpaceTpe(TPESampler):
+class WholeSpace:
+    """Models all parameters of a space together, instead of those that earlier trials share."""
+
+    space: Space
+
+    def infer_relative_search_space(
+        self,
+        study: Study,  # noqa: ARG002 - Optuna's signature
+        trial: FrozenTrial,  # noqa: ARG002
+    ) -> dict[str, BaseDistribution]:
+        """Return all parameters that have more than one value, by name."""
+        whole = {name: distribution(p) for name, p in self.space.parameters.items()}
+        return {name: d for name, d in sorted(whole.items()) if not d.single()}
+
+
+class WholeSpaceTpe(WholeSpace, TPESampler):
     """A joint model of all parameters of a space without conditions.
 
     Optuna's own looks for the parameters that all trials share, and reads every trial for each
@@ -26,16 +41,8 @@ class WholeSpaceTpe(TPESampler):
         super().__init__(**options)
         self.space = space
 
-    def infer_relative_search_space(
-        self,
-        study: Study,  # noqa: ARG002 - Optuna's signature
-        trial: FrozenTrial,  # noqa: ARG002
-    ) -> dict[str, BaseDistribution]:
-        """Return all parameters that have more than one value."""
-        return open_parameters(self.space)
 
-
-class WholeSpaceQmc(QMCSampler):
+class WholeSpaceQmc(WholeSpace, QMCSampler):
     """A quasi-random sequence with a coordinate for every parameter, conditional ones included.
 
     Optuna's own takes the parameters of the first trial that ended, a baseline for instance, and
@@ -59,14 +66,6 @@ class WholeSpaceQmc(QMCSampler):
         )
         self.space = space
 
-    def infer_relative_search_space(
-        self,
-        study: Study,  # noqa: ARG002 - Optuna's signature
-        trial: FrozenTrial,  # noqa: ARG002
-    ) -> dict[str, BaseDistribution]:
-        """Return all parameters that have more than one value."""
-        return open_parameters(self.space)
-
 
 class StatelessNsgaIi(NSGAIISampler):
     """NSGA-II that finds the parents of a generation anew.
@@ -78,9 +77,3 @@ class StatelessNsgaIi(NSGAIISampler):
     def get_parent_population(self, study: Study, generation: int) -> list[FrozenTrial]:
         """Return the parents of a generation, none for the first."""
         return [] if generation == 0 else self.select_parent(study, generation)
-
-
-def open_parameters(space: Space) -> dict[str, BaseDistribution]:
-    """Return Optuna's distributions of all parameters that have more than one value, by name."""
-    whole = {name: distribution(p) for name, p in space.parameters.items()}
-    return {name: d for name, d in sorted(whole.items()) if not d.single()}
