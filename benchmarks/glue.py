@@ -98,7 +98,8 @@ def dataset(seed: int) -> dict[str, TensorDataset]:
     )
 
     def part(of: Part) -> TensorDataset:
-        return TensorDataset(torch.tensor(of.x / found.scale).float(), torch.tensor(of.y))
+        white = found.preparation.scale[0]
+        return TensorDataset(torch.tensor(of.x / white).float(), torch.tensor(of.y))
 
     return {"train": part(found.train), "validation": part(found.validation)}
 

@@ -29,7 +29,7 @@ from benchmarks.training_rate import random_data
 from search.cluster import cluster
 from trainables.cells import CELLS, RecurrentClassifier
 from trainables.config import TrialConfig
-from trainables.datasets import SequenceDataset
+from trainables.datasets import SequenceDataset, Shape
 from trainables.trial import RecurrentTrial
 
 LIMIT_MB = 1000
@@ -103,7 +103,7 @@ class Idle(tune.Trainable):
 def usual(config: dict[str, Any], data: dict[str, Tensor], scale: float) -> None:
     """Train the same network for an epoch as a function trainable usually does."""
     settings = TrialConfig(**config["parameters"])
-    model = RecurrentClassifier(settings, steps=28, features=28, classes=10)
+    model = RecurrentClassifier(settings, Shape(steps=28, inputs=28, classes=10))
     optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
     rows = TensorDataset(data["train_x"], data["train_y"])
     for x, y in DataLoader(rows, batch_size=settings.batch_size, shuffle=True):

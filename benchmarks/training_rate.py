@@ -24,6 +24,7 @@ from trainables.cells import CELLS
 from trainables.config import TrialConfig
 from trainables.datasets import Part, SequenceDataset
 from trainables.device import configure, has_bfloat16, pick_precision
+from trainables.preparation import Preparation
 from trainables.training import Trainer
 
 Cell = Literal["lstm", "gru"]
@@ -71,7 +72,8 @@ def random_data(*sizes: int) -> SequenceDataset:
         for size in sizes
     )
     classes = tuple("0123456789")
-    return SequenceDataset("random", train, validation, test, classes, SCALE, fingerprint="")
+    preparation = Preparation.divide(FEATURES, SCALE)
+    return SequenceDataset("random", train, validation, test, classes, preparation, fingerprint="")
 
 
 class Bare:

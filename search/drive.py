@@ -13,6 +13,7 @@ from rich.console import Console
 
 from search import jobs
 from search.cluster import ResourcesError
+from search.faults import SpecError
 from search.home import Home
 from search.jobrow import JobRow
 from search.lease import Lease, LeaseHeldError, LeaseLostError
@@ -26,6 +27,9 @@ from search.versions import VersionsError, check_versions
 from trainables.datasets import DatasetError
 
 logger = logging.getLogger("gatetune.driver")
+
+UNWORKABLE = (ResourcesError, VersionsError, DatasetError, SpecError, jobs.NotPossibleError)
+"""What makes a job fail for good that a supervisor has claimed."""
 
 
 class LoggedProgress(Progress):
@@ -50,7 +54,7 @@ def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
             check_versions()
             share = Share(lease, Limits.from_environment())
             go_on(home, store, lease, job, LoggedProgress(job_id, str(home.path)), share.of)
-        except (ResourcesError, VersionsError, DatasetError, jobs.NotPossibleError) as error:
+        except UNWORKABLE as error:
             JobRow(lease).end("failed", str(error))
             raise
 

@@ -151,6 +151,8 @@ class Driver:
 
     def choose(self, data: SequenceDataset) -> Outcome:
         """Search, confirm and choose."""
+        for note in data.notes:
+            self.progress.line(f"about the data: {note}")
         searched = self.run_study("searching", self.job_id, self.baselines(), data)
         again = replicates(searched, self.spec) if self.spec.confirm.top else []
         confirmed = (

@@ -94,6 +94,8 @@ def describe(error: ErrorDetails, model: type[BaseModel], where: str, kind: str)
         return unknown(path, kind, known)
     if error["type"] == "missing":
         return f"{path}: is required"
+    if error["type"] == "value_error" and isinstance(error["input"], Mapping):
+        return f"{path}: {rule(error)}"  # of several keys together
     return f"{path}: {rule(error)}, but got {show(error['input'])}{hint(error)}"
 
 

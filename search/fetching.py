@@ -12,7 +12,14 @@ from search.store import Store
 from search.tables import Job
 from trainables.folder import Folder, FolderError
 
-FILES = ("model.pt2", "weights.safetensors", "config.json", "metrics.json", "README.md")
+FILES = (
+    "model.pt2",
+    "model.onnx",
+    "weights.safetensors",
+    "config.json",
+    "metrics.json",
+    "README.md",
+)
 """What a fetched model consists of; README.md is the model card."""
 
 

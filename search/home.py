@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from search.places import Places
 from trainables.folder import Folder, folder_at
 
 FOLDER = ".gatetune"
@@ -31,6 +32,8 @@ class Home:
 
     Attributes:
         checkpoints: what `folder_at` opens: a path, or the URL of an object store.
+        data: folder of downloaded and of uploaded data.
+        roots: further folders from which jobs that came over the network may read.
     """
 
     path: Path
@@ -39,6 +42,7 @@ class Home:
     ray_address: str | None
     checkpoints: str
     data: Path
+    roots: tuple[Path, ...] = ()
 
     @classmethod
     def from_environment(cls) -> "Home":
@@ -61,6 +65,7 @@ class Home:
             ray_address=os.environ.get("RAY_ADDRESS") or None,
             checkpoints=checkpoints_at(path / "checkpoints"),
             data=local_folder("GATETUNE_DATA", path / "data"),
+            roots=local_folders("GATETUNE_DATA_ROOTS"),
         )
 
     @property
@@ -71,6 +76,11 @@ class Home:
     def folder(self, job_id: str) -> Folder:
         """Return the folder of a job's checkpoints and champion."""
         return folder_at(self.checkpoints).child(job_id)
+
+    @property
+    def places(self) -> Places:
+        """The folders from which jobs that came over the network may read."""
+        return Places(self.data, self.roots)
 
     @property
     def embedded_tracking(self) -> bool:
@@ -121,6 +131,22 @@ def local_folder(setting: str, default: Path) -> Path:
     if "://" in given:
         raise SettingsError(f"{setting} must be a folder, but got {given!r}")
     return Path(given).expanduser().resolve()
+
+
+def local_folders(setting: str) -> tuple[Path, ...]:
+    """Return the folders that ``setting`` names, with colons between them.
+
+    Raises:
+        SettingsError: one is not there.
+    """
+    given = [Path(part) for part in os.environ.get(setting, "").split(os.pathsep) if part]
+    for folder in given:
+        if not folder.is_absolute() or not folder.is_dir():
+            raise SettingsError(
+                f"{setting} must name folders that are there, each by its whole path and with "
+                f"{os.pathsep} between them, but got {str(folder)!r}"
+            )
+    return tuple(given)
 
 
 def checkpoints_at(default: Path) -> str:

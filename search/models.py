@@ -1,12 +1,12 @@
 """The champion's weights: measured on every part of the data, exported, saved for people."""
 
 import json
+import math
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load
-from torch import Tensor
 
 from search.champion import Candidate, Result
 from search.fetching import replace_champion
@@ -14,15 +14,19 @@ from search.labels import describe
 from search.spec import JobSpec
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import TrialConfig
-from trainables.datasets import Part, SequenceDataset
+from trainables.datasets import Part, SequenceDataset, Shape
 from trainables.export import (
+    Example,
     ExportedClassifier,
     build_model,
+    example_of,
     export_program,
+    onnx,
     pt2,
     weights_file,
 )
 from trainables.folder import Folder
+from trainables.preparation import Preparation
 from trainables.training import evaluate
 
 EXAMPLES = 4
@@ -63,27 +67,20 @@ def scores(  # noqa: PLR0913 - whose metric, of what, on what
     for run in one.runs:
         model = network(config, data, best_weights(result, folder, run)).classifier
         measured = evaluate(
-            model, part, data.scale, device=torch.device("cpu"), dtype=torch.float32
+            model, part, data.preparation, device=torch.device("cpu"), dtype=torch.float32
         )
         found.append(measured[name])
     return tuple(found)
 
 
 def network(
-    config: TrialConfig, data: SequenceDataset, weights: dict[str, Tensor]
+    config: TrialConfig, data: SequenceDataset, weights: dict[str, torch.Tensor]
 ) -> ExportedClassifier:
     """Return a trained network that takes the data set's own values."""
-    return build_model(
-        config,
-        steps=data.steps,
-        features=data.features,
-        classes=len(data.classes),
-        scale=data.scale,
-        weights=weights,
-    )
+    return build_model(config, data.shape, data.preparation, weights)
 
 
-def best_weights(result: Result, folder: Folder, run: int) -> dict[str, Tensor]:
+def best_weights(result: Result, folder: Folder, run: int) -> dict[str, torch.Tensor]:
     """Return the weights of a run's best epoch.
 
     A trial that reached the target ended in the middle: its last checkpoint holds its best weights.
@@ -95,7 +92,7 @@ def best_weights(result: Result, folder: Folder, run: int) -> dict[str, Tensor]:
     state = checkpoints.read(checkpoints.latest())
     if state is None:
         raise DamagedError(f"the weights of trial {run} are missing from {checkpoints.folder}")
-    weights: dict[str, Tensor] = state["trainer"]["best_weights"]
+    weights: dict[str, torch.Tensor] = state["trainer"]["best_weights"]
     return weights
 
 
@@ -106,18 +103,18 @@ def save_champion(
     chosen = result.chosen
     config = spec.config(chosen.parameters)
     model = network(config, data, best_weights(result, folder, result.champion_run))
-    example = data.validation.x[:EXAMPLES].astype(np.float32)
+    example = example_of(data.validation, data.shape, EXAMPLES)
     described = {
         "trial": config.model_dump(),
-        "steps": data.steps,
-        "features": data.features,
+        "shape": asdict(data.shape),
         "classes": list(data.classes),
-        "scale": data.scale,
+        "preparation": asdict(data.preparation),
         "data": {"name": data.name, "fingerprint": data.fingerprint},
         "job": job_id,
     }
     contents = {
         "model.pt2": pt2(export_program(model, example)),
+        "model.onnx": onnx(model, example),
         "weights.safetensors": weights_file(model),
         "config.json": as_json(described),
         "metrics.json": as_json(metrics(result)),
@@ -126,20 +123,23 @@ def save_champion(
     replace_champion(folder.child("champion"), contents)
 
 
-def load_champion(folder: Folder) -> tuple[ExportedClassifier, Tensor]:
-    """Return a saved champion and an input example [sequences, steps, features] in data units."""
+def load_champion(folder: Folder) -> tuple[ExportedClassifier, Example]:
+    """Return a saved champion and an input example in the data set's units."""
     saved = json.loads(folder.read("config.json"))
+    shape = Shape(**saved["shape"])
+    preparation = Preparation.of(saved["preparation"])
     model = build_model(
         TrialConfig(**saved["trial"]),
-        steps=saved["steps"],
-        features=saved["features"],
-        classes=len(saved["classes"]),
-        scale=saved["scale"],
-        weights=load(folder.read("weights.safetensors")),
+        shape,
+        preparation,
+        load(folder.read("weights.safetensors")),
     )
-    shape = (EXAMPLES, saved["steps"], saved["features"])
-    ramp = torch.arange(float(np.prod(shape))).reshape(shape)
-    return model, ramp % (saved["scale"] + 1)
+    sizes = (EXAMPLES, shape.steps, preparation.features)
+    waves = torch.arange(float(math.prod(sizes))).sin().reshape(sizes)
+    x = torch.tensor(preparation.offset) + waves.abs() * torch.tensor(preparation.scale)
+    if not shape.varies:
+        return model, (x,)
+    return model, (x, torch.arange(EXAMPLES) % shape.steps + 1)
 
 
 def metrics(result: Result) -> dict[str, Any]:
@@ -186,11 +186,10 @@ and the baseline's. The test part chose nothing.
 ```python
 import torch
 model = torch.export.load("model.pt2").module()
-print(model(torch.zeros(3, {data.steps}, {data.features})).argmax(1))
+{usage(data)}
 ```
 
-Input: float32 [batch, {data.steps} steps, {data.features} features], values as the data set \
-stores them, 0 to {data.scale:g}. Output: logits [batch, {len(data.classes)}]. \
+Output: logits [batch, {len(data.classes)}]. `model.onnx` answers the same in any ONNX runtime, \
 `weights.safetensors` holds the weights alone, `config.json` what they belong to.
 
 ## Data
@@ -198,6 +197,17 @@ stores them, 0 to {data.scale:g}. Output: logits [batch, {len(data.classes)}]. \
 `{data.name}`, fingerprint `{data.fingerprint}`: {len(data.train.y)} training, \
 {len(data.validation.y)} validation and {len(data.test.y)} test sequences. Job `{job_id}`.
 """
+
+
+def usage(data: SequenceDataset) -> str:
+    """Return the lines that ask the model, and what goes in."""
+    steps, features = data.shape.steps, data.features
+    if not data.shape.varies:
+        return f"""# float32 [batch, {steps} steps, {features} features], the values of the data set
+print(model(torch.zeros(3, {steps}, {features})).argmax(1))"""
+    return f"""# float32 [batch, {steps} steps, {features} features], the values of the data set,
+# anything finite after the end of a sequence; and the length of each. model.onnx takes any steps.
+print(model(torch.zeros(3, {steps}, {features}), torch.tensor([{steps}, 1, 2])).argmax(1))"""
 
 
 def article(config: TrialConfig) -> str:

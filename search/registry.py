@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,7 @@ from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 from search.champion import Result, beats
 from search.fetching import champion_folder, copy_champion
@@ -203,35 +204,48 @@ def log_model(run_id: str, folder: Folder) -> str:
 
 def log_copy(run_id: str, folder: str) -> str:
     """Log the champion in a folder of this machine."""
-    model, example = load_champion(LocalFolder(Path(folder)))
-    outputs = model(example).detach().numpy()
-    signature = ModelSignature(
-        inputs=Schema([TensorSpec(example.numpy().dtype, (-1, *example.shape[1:]))]),
-        outputs=Schema([TensorSpec(outputs.dtype, (-1, *outputs.shape[1:]))]),
-    )
     with quiet(), mlflow.start_run(run_id=run_id):
-        logged = mlflow.pytorch.log_model(
-            model,
-            name="model",
-            signature=signature,
-            input_example=example.numpy(),
-            serialization_format="pt2",
-            # Found by inference otherwise, in a process that imports this project for seconds.
-            pip_requirements=[
-                f"torch=={torch_release()}",
-                f"mlflow=={mlflow.__version__}",
-                "numpy",
-            ],
-        )
+        logged = log_program(folder)
         mlflow.log_artifacts(folder, "champion")
     return str(logged.model_id)
 
 
-def torch_release() -> str:
-    """Return torch's version without the local part that says how it was built."""
-    import torch
+def log_program(folder: str) -> Any:
+    """Log the model as MLflow serves it: as torch's program, or in ONNX where lengths vary."""
+    model, example = load_champion(LocalFolder(Path(folder)))
+    outputs = model(*example).detach().numpy()
+    out = Schema([TensorSpec(outputs.dtype, (-1, *outputs.shape[1:]))])
+    # Requirements are found by inference otherwise, in a process that imports this project.
+    needs = [f"mlflow=={mlflow.__version__}", "numpy"]
+    x, *lengths = (one.numpy() for one in example)
+    if not lengths:
+        return mlflow.pytorch.log_model(
+            model,
+            name="model",
+            signature=ModelSignature(Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]))]), out),
+            input_example=x,
+            serialization_format="pt2",
+            pip_requirements=[f"torch=={released('torch')}", *needs],
+        )
+    import onnx
 
-    return str(torch.__version__).split("+")[0]
+    inputs: list[ColSpec | TensorSpec] = [
+        TensorSpec(x.dtype, (-1, -1, x.shape[2]), "x"),
+        TensorSpec(lengths[0].dtype, (-1,), "lengths"),
+    ]
+    return mlflow.onnx.log_model(
+        onnx.load(f"{folder}/model.onnx"),
+        name="model",
+        signature=ModelSignature(Schema(inputs), out),
+        input_example={"x": x, "lengths": lengths[0]},
+        onnx_execution_providers=["CPUExecutionProvider"],
+        pip_requirements=[f"{name}=={released(name)}" for name in ("onnx", "onnxruntime")] + needs,
+    )
+
+
+def released(name: str) -> str:
+    """Return a package's version without the local part that says how it was built."""
+    return metadata.version(name).split("+")[0]
 
 
 def log_report(  # noqa: PLR0913 - what a report is made of

@@ -1,7 +1,9 @@
 """A document → its sections, each checked by itself and then against the others."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from search.baselines import check_baseline, read_baseline, read_settings
@@ -59,9 +61,15 @@ def read_sections(document: Document, faults: list[str]) -> Sections:
         if len(faults) == before:
             found[key] = value
     given = {key: document[key] for key in ("name", "seed") if document.get(key) is not None}
-    source = found["data"].source if "data" in found else "unnamed"
+    source = called(found["data"].source) if "data" in found else "unnamed"
     identity = read(Identity, {"name": source} | given, "", faults)
     return found | (identity.model_dump() if identity else {})
+
+
+def called(source: str) -> str:
+    """Return what a job is called that has no name."""
+    plain = re.sub(r"[^a-z0-9_-]+", "-", Path(source).stem.lower()).strip("-")
+    return plain[:64] or "unnamed"
 
 
 def or_empty(value: Any) -> Any:

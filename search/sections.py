@@ -5,8 +5,11 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from search.faults import Section, nearest, number, show
-from trainables.datasets import SOURCES
+from search.faults import Section, number, show
+from search.places import fault_of
+from trainables.preparation import Missing
+from trainables.sources.columns import Columns
+from trainables.sources.named import SOURCES
 
 Metric = Literal["val_accuracy", "val_loss"]
 Direction = Literal["maximize", "minimize"]
@@ -44,7 +47,19 @@ class Identity(Section):
 class Data(Section):
     """What the networks learn from."""
 
-    source: str = Field(description=f"the data set: {', '.join(SOURCES)}")
+    source: str = Field(
+        description=f"{', '.join(SOURCES)}, or a file or folder of one's own: see [data](data.md)"
+    )
+    test: str | None = Field(
+        None, description="a file with the test part; null where the source has one, or is split"
+    )
+    test_share: float = Field(
+        0.2,
+        gt=0.0,
+        lt=1.0,
+        description="share of a source without a test part that becomes one; the same sequences "
+        "for every seed",
+    )
     validation: float = Field(
         0.1,
         gt=0.0,
@@ -53,15 +68,74 @@ class Data(Section):
         "stratified, fixed by the seed",
     )
 
-    @field_validator("source")
+    label: str | list[str] | None = Field(
+        None, description="the column that is learned; null: the one that is called so"
+    )
+    sequence: str | None = Field(
+        None,
+        description="the column that says to which sequence a row belongs; null: the one that is "
+        "called so, and where none is, each row is a sequence",
+    )
+    step: str | None = Field(
+        None,
+        description="the column that orders the rows of a sequence; null: the one that is called "
+        "so, or the order of the file",
+    )
+    features: list[str] = Field(
+        [], description="the columns that the networks see; empty: all that are nothing else"
+    )
+    group: str | None = Field(
+        None, description="a column; sequences with the same value stay in the same part"
+    )
+    time: str | None = Field(
+        None, description="a column that orders the sequences: the latest are held out"
+    )
+    missing: Missing = Field(
+        "refuse",
+        description="what is done about missing values: zero, the feature's mean, or forward, the "
+        "last value before",
+    )
+    mask: bool = Field(
+        default=False, description="whether the networks also see which values were missing"
+    )
+
+    @field_validator("source", "test")
     @classmethod
-    def known(cls, source: str) -> str:
-        """Refuse a source that does not exist."""
-        if source not in SOURCES:
-            guess = nearest(source, SOURCES)
-            options = ", ".join(SOURCES) + (f" (did you mean {guess}?)" if guess else "")
-            raise ValueError(f"must be one of {options}")
+    def known(cls, source: str | None) -> str | None:
+        """Refuse a source that can be none."""
+        if source is not None and (fault := fault_of(source)):
+            raise ValueError(fault)
         return source
+
+    @model_validator(mode="after")
+    def agree(self) -> "Data":
+        """Refuse what makes no sense together."""
+        given = [
+            key
+            for key, field in type(self).model_fields.items()
+            if key not in {"source", "validation", "test_share"}
+            and getattr(self, key) != field.get_default()
+        ]
+        if self.source in SOURCES and given:
+            raise ValueError(f"{given[0]} must not be given for {self.source}, which is no file")
+        if self.group is not None and self.time is not None:
+            raise ValueError("group and time must not be given both")
+        if self.mask and self.missing == "refuse":
+            raise ValueError("mask must be false where missing is refuse")
+        return self
+
+    @property
+    def columns(self) -> Columns:
+        """Which column of a table is what."""
+        label = [self.label] if isinstance(self.label, str) else self.label or []
+        return Columns(
+            label=tuple(label),
+            sequence=self.sequence,
+            step=self.step,
+            features=tuple(self.features),
+            group=self.group,
+            time=self.time,
+        )
 
 
 class Objective(Section):

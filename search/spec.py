@@ -11,6 +11,7 @@ from search.baselines import split
 from search.document import Document, load_document, override, read_text
 from search.faults import SpecError, unknown
 from search.parameters import Choices, FloatRange, IntRange
+from search.places import anchored
 from search.pruners import AnyPruner, SuccessiveHalving
 from search.rules import check_sections, default_space, most_epochs, read_sections
 from search.samplers import AnySampler, Tpe
@@ -75,12 +76,14 @@ class JobSpec(Identity):
         return check_document(json.loads(text), [])
 
 
-def parse_job(text: str, overrides: Sequence[str] = ()) -> JobSpec:
+def parse_job(text: str, overrides: Sequence[str] = (), *, folder: Path | None = None) -> JobSpec:
     """Return the job of a YAML document.
 
     Args:
         text: the document.
         overrides: ``a.b.c=value``, the value as YAML, through mappings and list indices.
+        folder: where the document's relative paths begin, those of overrides beginning in the
+            working directory; None to leave them as they are.
 
     Raises:
         SpecError: with all faults of document and overrides.
@@ -88,8 +91,12 @@ def parse_job(text: str, overrides: Sequence[str] = ()) -> JobSpec:
     """
     faults: list[str] = []
     document = load_document(text)
+    if folder is not None:
+        document = with_paths(document, folder)
     inner = [text for text in overrides if text.startswith("space.")]
     document = override(document, [text for text in overrides if text not in inner], faults)
+    if folder is not None:
+        document = with_paths(document, Path.cwd())
     if inner and document.get("space") is None:
         document["space"] = default_space(document.get("training"))
     return check_document(override(document, inner, faults), faults)
@@ -97,7 +104,16 @@ def parse_job(text: str, overrides: Sequence[str] = ()) -> JobSpec:
 
 def read_job(path: str | Path, overrides: Sequence[str] = ()) -> JobSpec:
     """Return the job of a YAML file; as `parse_job`, and a file that is no text is a fault."""
-    return parse_job(read_text(Path(path)), overrides)
+    return parse_job(read_text(Path(path)), overrides, folder=Path(path).parent)
+
+
+def with_paths(document: Document, folder: Path) -> Document:
+    """Return a document whose data have absolute paths, relative ones beginning in a folder."""
+    data = document.get("data")
+    if not isinstance(data, dict):
+        return document
+    paths = {key: anchored(data[key], folder) for key in ("source", "test") if key in data}
+    return {**document, "data": {**data, **paths}}
 
 
 def check_document(document: Document, faults: list[str]) -> JobSpec:

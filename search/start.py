@@ -20,6 +20,7 @@ from search.fetching import champion_folder, is_whole
 from search.home import Home, SettingsError
 from search.jobrow import JobRow
 from search.lease import Lease
+from search.loading import allowed, check_same_data, check_source, describe_data, load_data
 from search.progress import Progress
 from search.shares import whole
 from search.spec import JobSpec, read_job
@@ -112,6 +113,7 @@ def launch(
     console.print(
         f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False
     )
+    check_source(spec.data)
     with ray_and_data(spec, home) as data:
         from search.driver import Driver
 
@@ -167,7 +169,7 @@ def go_on(  # noqa: PLR0913 - what a driver is made of
 
         Driver(home, store, lease, spec, None, progress).run()
         return
-    with ray_and_data(spec, home) as data:
+    with ray_and_data(allowed(spec, home) if job.supervised else spec, home) as data:
         from search.driver import Driver
 
         if job.dataset is None:
@@ -219,40 +221,3 @@ def import_heavy() -> None:
     """Import what takes seconds, while Ray starts, which waits most of the time."""
     for name in ("torch", "sklearn.model_selection", "sklearn.datasets"):
         import_module(name)
-
-
-def load_data(spec: JobSpec, home: Home) -> Any:
-    """Load the document's data set."""
-    from trainables.datasets import load_dataset
-
-    return load_dataset(
-        spec.data.source, validation=spec.data.validation, seed=spec.seed, data_dir=home.data
-    )
-
-
-def describe_data(data: Any) -> dict[str, Any]:
-    """Return what identifies a data set, as JSON can hold it."""
-    return {
-        "name": data.name,
-        "fingerprint": data.fingerprint,
-        "train": len(data.train.y),
-        "validation": len(data.validation.y),
-        "test": len(data.test.y),
-        "steps": data.steps,
-        "features": data.features,
-        "classes": list(data.classes),
-    }
-
-
-def check_same_data(job: Job, dataset: dict[str, Any]) -> None:
-    """Refuse to go on with other data than the job began with.
-
-    Raises:
-        NotPossibleError: the fingerprints differ.
-    """
-    began = json.loads(job.dataset or "{}").get("fingerprint")
-    if began != dataset["fingerprint"]:
-        raise jobs.NotPossibleError(
-            f"job {job.id} began with data {str(began)[:12]}, but {dataset['name']} is now "
-            f"{dataset['fingerprint'][:12]}; its trials would not compare"
-        )

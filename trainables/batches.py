@@ -1,14 +1,76 @@
 """A part of a data set where the network is, and measuring a network on it."""
 
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.datasets import Part
+from trainables.preparation import Preparation
+
+POOL = 64
+"""Batches whose sequences are put together by length, where lengths are unequal."""
+
+
+class Batch(NamedTuple):
+    """Some sequences as the network sees them.
+
+    Attributes:
+        x: [sequences, steps, inputs] float32.
+        lengths: [sequences] int64; None where all are of one length.
+        y: [sequences] int64.
+    """
+
+    x: Tensor
+    lengths: Tensor | None
+    y: Tensor
+
+
+class Prepare(nn.Module):
+    """A `Preparation` as a part of networks.
+
+    Args:
+        preparation: what it does.
+    """
+
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, preparation: Preparation) -> None:
+        super().__init__()
+        self.missing = preparation.missing
+        self.mask = preparation.mask
+        self.centred = any(preparation.offset)
+        self.register_buffer("offset", torch.tensor(preparation.offset), persistent=False)
+        self.register_buffer("scale", torch.tensor(preparation.scale), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what the network sees [batch, steps, inputs] of raw x [batch, steps, features]."""
+        lacking = None
+        if self.missing != "refuse":
+            lacking = torch.isnan(x)
+            x = self.filled(x, lacking)
+        seen = (x - self.offset if self.centred else x) / self.scale
+        if self.mask and lacking is not None:
+            return torch.cat((seen, lacking.to(seen.dtype)), dim=-1)
+        return seen
+
+    def filled(self, x: Tensor, lacking: Tensor) -> Tensor:
+        """Return the values without a gap."""
+        if self.missing == "zero":
+            return torch.where(lacking, torch.zeros_like(x), x)
+        if self.missing == "forward":
+            # The places of what is known come first in the order of these keys, and at each step
+            # the one that is wanted is the last of those counted. By sorting, since the running
+            # maximum, which is shorter, has no counterpart in ONNX.
+            steps = torch.arange(x.shape[1], device=x.device)[None, :, None].expand_as(x)
+            known = (steps + x.shape[1] * lacking).argsort(1)
+            counted = (~lacking).to(torch.int64).cumsum(1)
+            x = x.gather(1, known.gather(1, (counted - 1).clamp_min(0)))
+        return torch.where(torch.isnan(x), self.offset.expand_as(x), x)
 
 
 def tensor_on(device: torch.device, array: NDArray[Any]) -> Tensor:
@@ -20,32 +82,59 @@ def tensor_on(device: torch.device, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(device)
 
 
-@dataclass(frozen=True, eq=False)
 class Placed:
     """A part on a device, its values as they are stored until they reach a batch.
 
-    Attributes:
-        x: [sequences, steps, features], uint8 or float32; on the CPU it shares the part's memory.
-        y: [sequences] int64.
-        scale: the network sees ``x / scale``.
+    Args:
+        device: where it is placed; on the CPU it shares the part's memory.
+        part: what is placed.
+        preparation: what is done to the values of a batch.
     """
 
-    x: Tensor
-    y: Tensor
-    scale: float
-
-    @classmethod
-    def on(cls, device: torch.device, part: Part, scale: float) -> "Placed":
-        """Place a part on a device."""
-        return cls(tensor_on(device, part.x), tensor_on(device, part.y), scale)
+    def __init__(self, device: torch.device, part: Part, preparation: Preparation) -> None:
+        self.x = tensor_on(device, part.x)
+        self.y = tensor_on(device, part.y)
+        self.lengths = None if part.lengths is None else torch.tensor(part.lengths)
+        self.starts = torch.tensor(part.starts) if part.lengths is not None else None
+        self.prepare = Prepare(preparation).to(device)
 
     def __len__(self) -> int:
         return len(self.y)
 
-    def rows(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return some sequences as the network sees them, in new memory, and their labels."""
-        # A third of the time of x[rows], which matters beside a small network.
-        return self.x.index_select(0, rows) / self.scale, self.y.index_select(0, rows)
+    def rows(self, rows: Tensor) -> Batch:
+        """Return some sequences, by their places [sequences] on this device, in new memory."""
+        y = self.y.index_select(0, rows)
+        if self.lengths is None or self.starts is None:
+            # A third of the time of x[rows], which matters beside a small network.
+            return Batch(self.prepare(self.x.index_select(0, rows)), None, y)
+        local = rows.cpu()
+        lengths, starts = self.lengths[local], self.starts[local]
+        # What is padded repeats the last step, so that filling and scaling meet no strange values.
+        steps = torch.minimum(torch.arange(int(lengths.max())), lengths[:, None] - 1)
+        places = (starts[:, None] + steps).to(self.x.device)
+        x = self.x.index_select(0, places.flatten()).view(*places.shape, -1)
+        return Batch(self.prepare(x), lengths.to(y.device), y)
+
+    def shuffled(self, batch_size: int) -> tuple[Tensor, ...]:
+        """Return all rows in batches, in an order that torch's generator draws.
+
+        Where lengths are unequal, sequences of like length come together, so that little is padded:
+        within pools of many batches, drawn anew every time, and the batches in any order.
+        """
+        order = torch.randperm(len(self))
+        if self.lengths is None:
+            return torch.split(order.to(self.y.device), batch_size)
+        pools = torch.split(order, POOL * batch_size)
+        lengths = self.lengths
+        near = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools])
+        batches = torch.split(near.to(self.y.device), batch_size)
+        return tuple(batches[place] for place in torch.randperm(len(batches)).tolist())
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Yield every sequence once, those of like length together."""
+        order = torch.arange(len(self)) if self.lengths is None else self.lengths.argsort()
+        for rows in torch.split(order.to(self.y.device), batch_size):
+            yield self.rows(rows)
 
 
 def measure(
@@ -59,9 +148,8 @@ def measure(
         torch.inference_mode(),
         torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
     ):
-        for rows in torch.split(torch.arange(len(placed), device=device), batch_size):
-            x, y = placed.rows(rows)
-            logits = model(x).float()
+        for x, lengths, y in placed.in_order(batch_size):
+            logits = model(x, lengths).float()
             loss = nn.functional.cross_entropy(logits, y, reduction="sum")
             sums += torch.stack((loss, (logits.argmax(1) == y).sum()))
     loss_sum, correct = sums.tolist()

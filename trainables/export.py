@@ -3,17 +3,22 @@
 import copy
 import io
 import warnings
+from collections.abc import Callable
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from trainables.batches import Prepare
 from trainables.cells import RecurrentClassifier
 from trainables.config import TrialConfig
+from trainables.datasets import Part, Shape
+from trainables.preparation import Preparation
+
+Example = tuple[Tensor, ...]
+"""Sequences x [batch, steps, features]; where lengths vary, also lengths [batch]."""
 
 CHECKED_BATCHES = (1, 2, 5)
 """Batch sizes that an export is compared at: tracing has frozen sizes silently before."""
@@ -28,77 +33,167 @@ class ExportedClassifier(nn.Module):
 
     Args:
         classifier: what is wrapped.
-        scale: the classifier sees the values divided by this.
+        preparation: what is done to the values before the classifier sees them.
     """
 
-    def __init__(self, classifier: RecurrentClassifier, scale: float) -> None:
+    def __init__(self, classifier: RecurrentClassifier, preparation: Preparation) -> None:
         super().__init__()
         self.classifier = classifier
-        self.scale = scale
+        self.prepare = Prepare(preparation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits [batch, classes] of float32 values [batch, steps, features]."""
-        return cast("Tensor", self.classifier(x / self.scale))
+        return cast("Tensor", self.classifier(self.prepare(x)))
 
 
-def build_model(  # noqa: PLR0913 - the shape of the data and what was learned from it
-    config: TrialConfig,
-    *,
-    steps: int,
-    features: int,
-    classes: int,
-    scale: float,
-    weights: dict[str, Tensor],
+class ExportedOfLengths(ExportedClassifier):
+    """An `ExportedClassifier` of sequences of unequal lengths."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
+        """Return the logits [batch, classes] of float32 values [batch, steps, features].
+
+        Args:
+            x: whatever follows a sequence in it changes nothing.
+            lengths: [batch] int64, of each sequence.
+        """
+        return cast("Tensor", self.classifier(self.prepare(x), lengths))
+
+
+def build_model(
+    config: TrialConfig, shape: Shape, preparation: Preparation, weights: dict[str, Tensor]
 ) -> ExportedClassifier:
     """Return the network of a trial on the CPU, ready to answer.
 
     Args:
         config: of the trial.
-        steps: length of every sequence.
-        features: values a step.
-        classes: number of classes.
-        scale: of the data set.
+        shape: of the data.
+        preparation: of the data.
         weights: as `Checkpoints.read_best` returns them.
 
     Raises:
         RuntimeError: the weights are those of another network.
     """
-    classifier = RecurrentClassifier(config, steps=steps, features=features, classes=classes)
+    classifier = RecurrentClassifier(config, shape)
     classifier.load_state_dict(weights)
-    return ExportedClassifier(classifier, scale).eval()
+    kind = ExportedOfLengths if shape.varies else ExportedClassifier
+    return kind(classifier, preparation).eval()
 
 
-def export_program(model: ExportedClassifier, example: NDArray[np.float32]) -> ExportedProgram:
+def example_of(part: Part, shape: Shape, count: int) -> Example:
+    """Return the first sequences of a part as a model takes them.
+
+    Args:
+        part: with at least as many.
+        shape: of the data set; where lengths vary, sequences are padded to its steps with zeros.
+        count: how many.
+    """
+    if part.lengths is None:
+        return (torch.tensor(part.x[:count], dtype=torch.float32),)
+    x = torch.zeros(count, shape.steps, part.x.shape[-1])
+    for row in range(count):
+        sequence = part.sequence(row)
+        x[row, : len(sequence)] = torch.tensor(sequence)
+    return x, torch.tensor(part.lengths[:count])
+
+
+def export_program(model: ExportedClassifier, example: Example) -> ExportedProgram:
     """Return the model as a program for any batch size, compared with the model at some of them.
+
+    It takes sequences of the example's steps alone: the time axis cannot be kept free.
 
     Args:
         model: as `build_model` returns it.
-        example: [batch, steps, features] in the data set's units, at least 2 sequences: one would
-            freeze the batch size at 1.
+        example: in the data set's units, at least 2 sequences: one would freeze the batch size at
+            1.
 
     Raises:
         ValueError: the example is too small.
         ExportError: the program's answers differ from the model's.
     """
-    if len(example) < 2:
-        raise ValueError(f"the example needs at least 2 sequences, but has {len(example)}")
-    rows = torch.from_numpy(np.array(example, dtype=np.float32))
+    if len(example[0]) < 2:
+        raise ValueError(f"the example needs at least 2 sequences, but has {len(example[0])}")
     with warnings.catch_warnings():
         # Recurrent layers keep a second list of their weights, which tracing exchanges and puts
         # back; the weights themselves are registered and exported.
         warnings.filterwarnings("ignore", r"The tensor attributes .*_flat_weights", UserWarning)
         program = torch.export.export(
-            copy.deepcopy(model), (rows,), dynamic_shapes={"x": {0: Dim("batch")}}
+            copy.deepcopy(model), example, dynamic_shapes=tuple({0: Dim("batch")} for _ in example)
         )
-    answer = program.module()
+    compare(model, program.module(), example, "the export")
+    return program
+
+
+def onnx(model: ExportedClassifier, example: Example) -> bytes:
+    """Return the model in ONNX's format, for any batch size and any steps.
+
+    Its inputs are ``x`` and, where lengths vary, ``lengths``; its output is ``logits``. Compared
+    with the model in onnxruntime, where lengths vary at shorter ones, too.
+
+    Args:
+        model: as `build_model` returns it.
+        example: in the data set's units.
+
+    Raises:
+        ExportError: its answers differ from the model's.
+    """
+    names = ["x", "lengths"][: len(example)]
+    steps = {1: "steps"} if len(example) > 1 else {}
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # The newer exporter, of which these warn, freezes the number of steps; and tracing warns
+        # of any batch size but 1 and of initial states, which are made from the batch here.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            copy.deepcopy(model),
+            example,
+            buffer,  # type: ignore[arg-type]  # any file will do
+            dynamo=False,
+            input_names=names,
+            output_names=["logits"],
+            dynamic_axes={
+                "x": {0: "batch", **steps}, "lengths": {0: "batch"}, "logits": {0: "batch"}
+            },
+        )  # fmt: skip
+    content = buffer.getvalue()
+    answer = answers(content)
+    compare(model, answer, example, "the ONNX export")
+    if len(example) > 1:
+        x, lengths = example
+        shorter = max(1, x.shape[1] // 2)
+        compare(model, answer, (x[:, :shorter], lengths.clamp_max(shorter)), "the ONNX export")
+    return content
+
+
+def answers(content: bytes) -> Callable[..., Tensor]:
+    """Return what a model in ONNX's format answers, by onnxruntime on one thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(content, options)
+    names = [one.name for one in session.get_inputs()]
+
+    def answer(*inputs: Tensor) -> Tensor:
+        given = {name: one.numpy() for name, one in zip(names, inputs, strict=True)}
+        return torch.from_numpy(session.run(None, given)[0])
+
+    return answer
+
+
+def compare(model: nn.Module, answer: Callable[..., Tensor], example: Example, what: str) -> None:
+    """Make sure that an export answers as the model does, at some batch sizes.
+
+    Raises:
+        ExportError: it does not.
+    """
     for size in CHECKED_BATCHES:
-        x = rows[torch.arange(size) % len(rows)]
+        rows = torch.arange(size) % len(example[0])
+        some = [one[rows] for one in example]
         with torch.inference_mode():
-            wanted, got = model(x), answer(x)
+            wanted, got = model(*some), answer(*some)
         if not torch.allclose(wanted, got, rtol=1e-4, atol=1e-5):
             apart = float((wanted - got).abs().max())
-            raise ExportError(f"at batch size {size} the export's logits are {apart:.2g} apart")
-    return program
+            raise ExportError(f"at batch size {size} the logits of {what} are {apart:.2g} apart")
 
 
 def pt2(program: ExportedProgram) -> bytes:

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import OneCycleLR
 
-from trainables.batches import Placed, measure
+from trainables.batches import Batch, Placed, measure
 from trainables.cells import RecurrentClassifier
 from trainables.config import TrialConfig
 from trainables.datasets import Part, SequenceDataset
 from trainables.device import pick_precision
 from trainables.optimizers import OPTIMIZERS
+from trainables.preparation import Preparation
 
 CHECK_STEPS = 8
 """Steps between two looks at whether training diverged: each look waits for the device."""
@@ -76,13 +77,11 @@ class Trainer:
         self.metric = metric
         self.sign = 1.0 if direction == "maximize" else -1.0
         self.dtype = pick_precision(config.precision, device)
-        self.train = Placed.on(device, data.train, data.scale)
-        self.validation = Placed.on(device, data.validation, data.scale)
+        self.train = Placed(device, data.train, data.preparation)
+        self.validation = Placed(device, data.validation, data.preparation)
         self.seed_torch(0)
         # Made on the CPU first: the same seed gives the same first weights on every device.
-        self.model = RecurrentClassifier(
-            config, steps=data.steps, features=data.features, classes=len(data.classes)
-        ).to(device)
+        self.model = RecurrentClassifier(config, data.shape).to(device)
         self.parameters = list(self.model.parameters())
         self.optimizer = OPTIMIZERS[config.optimizer](
             self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -135,11 +134,10 @@ class Trainer:
         sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         rate = self.config.learning_rate
         seen = 0
-        order = torch.randperm(len(self.train)).to(self.device)
-        batches = torch.split(order, self.config.batch_size)
+        batches = self.train.shuffled(self.config.batch_size)
         for step, rows in enumerate(batches, start=1):
             rate = self.optimizer.param_groups[0]["lr"]
-            sums += self.step(*self.train.rows(rows))
+            sums += self.step(self.train.rows(rows))
             seen += len(rows)
             if step % CHECK_STEPS == 0 or step == len(batches):
                 loss, correct, norm = sums.tolist()
@@ -153,10 +151,11 @@ class Trainer:
                     raise Diverged(metrics)
         return metrics
 
-    def step(self, x: Tensor, y: Tensor) -> Tensor:
+    def step(self, batch: Batch) -> Tensor:
         """Learn from one batch; return the sum of losses, correct answers and the gradient norm."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            logits = self.model(x)
+            logits = self.model(batch.x, batch.lengths)
+        y = batch.y
         loss = nn.functional.cross_entropy(logits.float(), y)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -223,7 +222,7 @@ def fit(trainer: Trainer) -> Iterator[dict[str, float]]:
 def evaluate(  # noqa: PLR0913 - each is an independent part of the measurement
     model: nn.Module,
     part: Part,
-    scale: float,
+    preparation: Preparation,
     *,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
@@ -232,12 +231,12 @@ def evaluate(  # noqa: PLR0913 - each is an independent part of the measurement
     """Return the mean loss and the accuracy of a model on a part of a data set.
 
     Args:
-        model: answers ``part.x / scale`` with logits [batch, classes]; lies on ``device`` and is
-            left in evaluation mode.
+        model: answers prepared values with logits [batch, classes]; lies on ``device`` and is left
+            in evaluation mode.
         part: what it is measured on.
-        scale: the data set's scale.
+        preparation: of the data set.
         device: where to compute.
         dtype: type of the matrix products, float32 or bfloat16.
         batch_size: sequences at a time; changes memory and speed only.
     """
-    return measure(model, Placed.on(device, part, scale), dtype, batch_size=batch_size)
+    return measure(model, Placed(device, part, preparation), dtype, batch_size=batch_size)

@@ -26,6 +26,7 @@ from search.deletion import delete_by_id
 from search.doctor.examination import every_job, examining
 from search.doctor.treatment import doctor
 from search.listing import MOST, Wanted, page
+from search.loading import allowed
 from search.outbox import read_epoch
 from search.queue import enqueue
 from search.tables import JournalRow, Run
@@ -57,6 +58,7 @@ def launch(
 ) -> dict[str, Any]:
     """Put the job of a document into the queue. 200 where the same request made it before."""
     spec, source = submission.read(body.document, body.set)
+    allowed(spec, service.home)
     submission.check_size(spec, service.settings.trials_a_job)
     job, is_new = submission.submit(
         service.store,
@@ -72,9 +74,10 @@ def launch(
 
 
 @router.post("/check", tags=["documents"])
-def check(body: DocumentRequest) -> dict[str, Any]:
+def check(body: DocumentRequest, service: In) -> dict[str, Any]:
     """Check a document without running it; returns it with every default written out."""
     spec, _ = submission.read(body.document, body.set)
+    allowed(spec, service.home)
     shown: dict[str, Any] = json.loads(spec.to_json())
     return shown
 

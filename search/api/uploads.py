@@ -17,7 +17,6 @@ from starlette.concurrency import run_in_threadpool
 from search.api.context import BEARER, In, needs
 from search.api.errors import DOCUMENTED, ApiError, ErrorBody
 from search.api.models import Deleted, UploadedFile
-from search.home import Home
 
 router = APIRouter(prefix="/api/v1", tags=["data"], dependencies=[BEARER], responses=DOCUMENTED)
 
@@ -36,7 +35,7 @@ FileName = Annotated[str, InPath(pattern=f"^{NAME}$", max_length=128)]
 @router.get("/data", response_model=list[UploadedFile])
 def uploads(service: In) -> list[UploadedFile]:
     """List the data files that were uploaded."""
-    folder = uploads_of(service.home)
+    folder = service.home.places.uploads
     paths = sorted(folder.iterdir()) if folder.exists() else []
     return [described(path) for path in paths if re.fullmatch(NAME, path.name) and is_whole(path)]
 
@@ -63,7 +62,7 @@ async def upload(name: FileName, service: In, request: Request) -> UploadedFile:
         raise ApiError(
             415, "unsupported-media-type", f"the body must be application/octet-stream, not {kind}"
         )
-    folder, most = uploads_of(service.home), service.settings.uploads_bytes
+    folder, most = service.home.places.uploads, service.settings.uploads_bytes
     await run_in_threadpool(folder.mkdir, parents=True, exist_ok=True)
     target, partial = folder / name, folder / f".{secrets.token_hex(8)}"
     try:
@@ -92,7 +91,7 @@ async def upload(name: FileName, service: In, request: Request) -> UploadedFile:
 @router.delete("/data/{name}", response_model=Deleted, dependencies=[needs("admin")])
 def forget(name: FileName, service: In) -> dict[str, str]:
     """Delete a data file."""
-    target = uploads_of(service.home) / name
+    target = service.home.places.uploads / name
     if not is_whole(target):
         raise ApiError(404, "not-found", f"there is no data file {name}")
     target.unlink()
@@ -116,11 +115,6 @@ def check_room(folder: Path, most: int) -> None:
         raise ApiError(
             507, "no-room", f"all data files may take {most} bytes; delete some to make room"
         )
-
-
-def uploads_of(home: Home) -> Path:
-    """Return the folder of uploaded files."""
-    return home.data / "uploads"
 
 
 def is_whole(path: Path) -> bool:

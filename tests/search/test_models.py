@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from search.champion import Candidate, Result
-from search.fetching import is_whole
+from search.fetching import FILES, is_whole
 from search.models import best_weights, load_champion, measure, save_champion
 from tests.search.conftest import make_spec
 from trainables.cells import RecurrentClassifier
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import Parameters
 from trainables.datasets import SequenceDataset, load_dataset
+from trainables.export import answers
 from trainables.folder import LocalFolder
 
 SPEC = make_spec()
@@ -38,9 +39,7 @@ def digits() -> SequenceDataset:
 def folder(tmp_path: Path, digits: SequenceDataset) -> LocalFolder:
     for run in RESULT.chosen.runs:
         torch.manual_seed(run)
-        network = RecurrentClassifier(
-            SPEC.config(PARAMETERS), steps=digits.steps, features=digits.features, classes=10
-        )
+        network = RecurrentClassifier(SPEC.config(PARAMETERS), digits.shape)
         place = Checkpoints(LocalFolder(tmp_path / "confirm" / f"{run:06d}"))
         place.write_best(network.state_dict(), epoch=1, value=0.9)
     return LocalFolder(tmp_path)
@@ -63,15 +62,14 @@ def test_the_folder_holds_one_model_in_three_forms(
     for _ in range(2):
         save_champion(measured, SPEC, "tiny-0001", digits, folder)
     champion = folder.child("champion")
-    assert champion.names() == [
-        "README.md", "config.json", "metrics.json", "model.pt2", "weights.safetensors",
-    ]  # fmt: skip
+    assert champion.names() == sorted(FILES)
     x = torch.from_numpy(digits.test.x[:7].astype(np.float32))
     program = torch.export.load(champion.path / "model.pt2").module()
-    model, example = load_champion(champion)
+    model, (example,) = load_champion(champion)
     torch.testing.assert_close(program(x), model(x))
     assert example.shape == (4, 8, 8)
-    assert 0 <= float(example.min()) <= float(example.max()) <= digits.scale
+    assert 0 <= float(example.min()) <= float(example.max()) <= 16
+    torch.testing.assert_close(answers(champion.read("model.onnx"))(x), model(x))
     found = json.loads(champion.read("metrics.json"))["model"]
     # The second seed is the better one on validation data, so its weights are the model.
     assert found["validation_accuracy"] == 0.92
@@ -100,7 +98,7 @@ def test_a_champion_that_was_being_written_is_none_until_it_is_written_again(
         patch.setattr(LocalFolder, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             save_champion(measured, SPEC, "tiny-0001", digits, folder)
-    assert champion.names() == ["config.json", "model.pt2", "weights.safetensors"]
+    assert champion.names() == sorted(FILES[: FILES.index("metrics.json")])
     assert not is_whole(champion)
     save_champion(measured, SPEC, "tiny-0001", digits, folder)
     assert is_whole(champion)

@@ -6,18 +6,14 @@ from pathlib import Path
 import pytest
 
 from search.home import Home
-from search.jobs import JobNotFoundError, NotPossibleError, find
+from search.jobs import JobNotFoundError
 from search.start import (
     TrackingUnreachableError,
     check_database,
-    check_same_data,
     check_tracking,
-    describe_data,
-    load_data,
     open_existing,
 )
-from search.store import Store, StoreError
-from tests.search.conftest import add_job, make_spec
+from search.store import StoreError
 from tests.servers import free_port
 
 
@@ -82,26 +78,6 @@ def test_a_database_server_that_does_not_answer(
     monkeypatch.setenv("GATETUNE_DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/search")
     with pytest.raises(StoreError, match=r"cannot use the database postgresql\+psycopg://127"):
         check_database(Home.from_environment())
-
-
-def test_other_data_than_the_job_began_with_is_refused(store: Store) -> None:
-    job = find(store, add_job(store, make_spec()))
-    check_same_data(job, {"name": "digits", "fingerprint": "00"})
-    with pytest.raises(
-        NotPossibleError, match="began with data 00, but digits is now 0123456789ab;"
-    ):
-        check_same_data(job, {"name": "digits", "fingerprint": "0123456789abcdef"})
-
-
-def test_the_same_document_loads_the_same_data(home: Path) -> None:
-    first, again, other = (
-        describe_data(load_data(make_spec(f"seed={seed}"), Home.from_environment()))
-        for seed in (0, 0, 1)
-    )
-    assert first == again
-    assert first["fingerprint"] != other["fingerprint"]
-    assert (first["steps"], first["features"], len(first["classes"])) == (8, 8, 10)
-    assert first["train"] + first["validation"] + first["test"] == 1797
 
 
 def test_where_nothing_was_launched_nothing_is_created(home: Path) -> None:

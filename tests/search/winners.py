@@ -8,9 +8,9 @@ from search.champion import Candidate, Result
 from search.handover import deliver_rest
 from search.home import Home
 from search.lease import Lease
+from search.loading import describe_data
 from search.models import measure, save_champion
 from search.spec import JobSpec
-from search.start import describe_data
 from search.storage import open_storage
 from search.store import Store
 from search.tables import PARENT, Job, Run
@@ -78,7 +78,5 @@ def finish_job(
 
 
 def write_weights(spec: JobSpec, data: SequenceDataset, folder: Folder) -> None:
-    network = RecurrentClassifier(
-        spec.config(PARAMETERS), steps=data.steps, features=data.features, classes=10
-    )
+    network = RecurrentClassifier(spec.config(PARAMETERS), data.shape)
     Checkpoints(folder).write_best(network.state_dict(), epoch=1, value=0.9)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_a_diverged_epoch_is_reported_and_reported_again(
 ) -> None:
     x = digits.train.x.astype(np.float32)
     x[0] = np.nan
-    broken = SequenceDataset(**{**vars(digits), "train": Part(x, digits.train.y)})
+    broken = replace(digits, train=Part(x, digits.train.y))
 
     first = attempt(trial_config, broken).next_report()
     again = attempt(trial_config, broken)
@@ -152,7 +153,7 @@ def test_divergence_in_an_epoch_that_was_known_ends_the_trial_at_the_awaited_one
 ) -> None:
     x = digits.train.x.astype(np.float32)
     x[0] = np.nan
-    broken = SequenceDataset(**{**vars(digits), "train": Part(x, digits.train.y)})
+    broken = replace(digits, train=Part(x, digits.train.y))
 
     report = attempt(trial_config, broken, acknowledged=2).next_report()
 

@@ -5,11 +5,12 @@ from torch import Tensor, nn
 from tests.trainables.conftest import small
 from trainables.cells import RecurrentClassifier
 from trainables.config import TrialConfig
+from trainables.datasets import Shape
 
 
-def network(config: TrialConfig) -> RecurrentClassifier:
+def network(config: TrialConfig, *, varies: bool = False) -> RecurrentClassifier:
     torch.manual_seed(0)
-    return RecurrentClassifier(config, steps=5, features=3, classes=4)
+    return RecurrentClassifier(config, Shape(steps=5, inputs=3, classes=4, varies=varies))
 
 
 def sequences() -> Tensor:
@@ -96,3 +97,36 @@ def test_one_layer_has_nothing_to_drop() -> None:
     model = network(small(layers=1, dropout=0.5))
 
     assert torch.equal(model(sequences()), model(sequences()))
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("head", ["last", "mean"])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_padding_changes_nothing(cell: str, head: str, bidirectional: bool) -> None:
+    config = small(cell=cell, head=head, bidirectional=bidirectional, layers=2, dropout=0.1)
+    model = network(config, varies=True).eval()
+    x, lengths = sequences(), torch.tensor([5, 1, 3, 4, 2, 5])
+
+    together = model(x, lengths)
+    x[1, 1:] = 1e6
+
+    torch.testing.assert_close(model(x, lengths), together)
+    for row, length in enumerate(lengths.tolist()):
+        alone = model(x[row : row + 1, :length], torch.tensor([length]))
+        torch.testing.assert_close(alone[0], together[row])
+
+
+def test_both_ways_is_torchs_bidirectional_layer() -> None:
+    config = small(cell="lstm", head="last", bidirectional=True)
+    ours, theirs = network(config, varies=True), network(config)
+    weights = {}
+    for name, weight in ours.state_dict().items():
+        place = name.replace(".onward.", ".")
+        if ".back." in name:
+            place = f"{name.replace('.back.', '.')}_reverse"
+        weights[place] = weight
+    theirs.load_state_dict(weights)
+
+    everything = torch.full((6,), 5)
+
+    torch.testing.assert_close(ours(sequences(), everything), theirs(sequences()))

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 from torchvision.datasets import MNIST
 
+from trainables import splits
 from trainables.datasets import (
     SOURCES,
     DatasetError,
     Part,
     SequenceDataset,
+    Shape,
     fingerprint,
     load_dataset,
-    split,
 )
+from trainables.preparation import Preparation
 
 
 def digits(seed: int = 0, validation: float = 0.1) -> SequenceDataset:
@@ -84,13 +86,15 @@ def test_sources_cost_no_heavy_import() -> None:
 def test_digits() -> None:
     data = digits()
 
-    assert (data.steps, data.features, data.scale) == (8, 8, 16.0)
+    assert data.shape == Shape(steps=8, inputs=8, classes=10)
+    assert data.preparation == Preparation.divide(8, 16)
     assert data.classes == tuple("0123456789")
     assert [len(part.y) for part in (data.train, data.validation, data.test)] == [1293, 144, 360]
 
 
 def test_mnist_5k(mnist_5k: SequenceDataset) -> None:
-    assert (mnist_5k.steps, mnist_5k.features, mnist_5k.scale) == (28, 28, 255.0)
+    assert mnist_5k.shape == Shape(steps=28, inputs=28, classes=10)
+    assert mnist_5k.preparation == Preparation.divide(28, 255)
     for part, size in ((mnist_5k.train, 3600), (mnist_5k.validation, 400), (mnist_5k.test, 1000)):
         assert part.x.dtype == np.uint8
         assert part.y.dtype == np.int64
@@ -153,21 +157,17 @@ def test_every_class_must_be_in_both_parts(validation: float, rule: str) -> None
 
 
 def test_a_class_of_one_sequence_cannot_be_split() -> None:
-    part = Part(np.zeros((9, 1, 1), np.uint8), np.array([0] * 8 + [1]))
-
     with pytest.raises(DatasetError, match="must be split, and the smallest class has 1"):
-        split(part, 0.5, 0, "validation")
+        splits.stratified(np.array([0] * 8 + [1]), 0.5, 0, "validation")
 
 
 def test_a_class_too_rare_for_the_fraction_is_named_as_such() -> None:
-    part = Part(np.zeros((102, 1, 1), np.uint8), np.array([0] * 100 + [1] * 2))
-
     with pytest.raises(DatasetError, match="leaves a class out; the smallest has 2 sequences"):
-        split(part, 0.05, 0, "validation")
+        splits.stratified(np.array([0] * 100 + [1] * 2), 0.05, 0, "validation")
 
 
-def test_an_unknown_source_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(DatasetError, match=r"one of mnist, fashion-mnist, .* got 'mnist-6k'"):
+def test_a_source_that_is_not_there() -> None:
+    with pytest.raises(DatasetError, match="must be a file or folder, but there is no mnist-6k"):
         load_dataset("mnist-6k", validation=0.1, seed=0, data_dir=Path())
 
 

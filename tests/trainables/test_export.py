@@ -15,6 +15,7 @@ from trainables.datasets import SequenceDataset
 from trainables.export import (
     ExportedClassifier,
     build_model,
+    example_of,
     export_program,
     pt2,
     weights_file,
@@ -31,19 +32,18 @@ print(json.dumps([logits.tolist(), [name for name in sys.modules if "trainables"
 
 def model_for(data: SequenceDataset, **settings: Any) -> ExportedClassifier:
     config = small(**settings)
-    shape = {"steps": data.steps, "features": data.features, "classes": len(data.classes)}
     torch.manual_seed(0)
-    weights = RecurrentClassifier(config, **shape).state_dict()
-    return build_model(config, **shape, scale=data.scale, weights=weights)
+    weights = RecurrentClassifier(config, data.shape).state_dict()
+    return build_model(config, data.shape, data.preparation, weights)
 
 
-def raw(data: SequenceDataset, size: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return data.test.x[:size].astype(np.float32)
+def raw(data: SequenceDataset, size: int) -> torch.Tensor:
+    return example_of(data.test, data.shape, size)[0]
 
 
 def test_takes_values_in_the_units_of_the_data(digits: SequenceDataset) -> None:
     model = model_for(digits, dropout=0.5, layers=2)
-    x = torch.from_numpy(raw(digits, 3))
+    x = raw(digits, 3)
 
     torch.testing.assert_close(model(x), model.classifier(x / 16.0))
     assert not model.training
@@ -62,17 +62,17 @@ def test_the_program_answers_any_batch_as_the_model_does(
 ) -> None:
     model = model_for(digits, **settings)
 
-    answer = export_program(model, raw(digits, 2)).module()
+    answer = export_program(model, (raw(digits, 2),)).module()
 
     for size in (1, 3, 17):
-        x = torch.from_numpy(raw(digits, size))
+        x = raw(digits, size)
         torch.testing.assert_close(answer(x), model(x))
 
 
 def test_loads_with_torch_alone(mnist_5k: SequenceDataset, tmp_path: Path) -> None:
     model = model_for(mnist_5k, cell="gru")
-    (tmp_path / "model.pt2").write_bytes(pt2(export_program(model, raw(mnist_5k, 4))))
-    np.save(tmp_path / "x.npy", raw(mnist_5k, 7))
+    (tmp_path / "model.pt2").write_bytes(pt2(export_program(model, (raw(mnist_5k, 4),))))
+    np.save(tmp_path / "x.npy", raw(mnist_5k, 7).numpy())
 
     run = subprocess.run(
         [sys.executable, "-I", "-W", "error", "-c", LOAD],
@@ -84,9 +84,7 @@ def test_loads_with_torch_alone(mnist_5k: SequenceDataset, tmp_path: Path) -> No
 
     logits, ours = json.loads(run.stdout)
     assert ours == []
-    torch.testing.assert_close(
-        torch.tensor(logits), model(torch.from_numpy(raw(mnist_5k, 7))), rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(torch.tensor(logits), model(raw(mnist_5k, 7)), rtol=1e-4, atol=1e-5)
 
 
 def test_weights_come_back_whole(digits: SequenceDataset) -> None:
@@ -100,11 +98,11 @@ def test_weights_come_back_whole(digits: SequenceDataset) -> None:
 
 def test_an_example_of_one_row_is_refused(digits: SequenceDataset) -> None:
     with pytest.raises(ValueError, match="at least 2 sequences, but has 1"):
-        export_program(model_for(digits), raw(digits, 1))
+        export_program(model_for(digits), (raw(digits, 1),))
 
 
 def test_weights_of_another_network_are_refused(digits: SequenceDataset) -> None:
     weights = model_for(digits, hidden_size=4).classifier.state_dict()
 
     with pytest.raises(RuntimeError, match="size mismatch"):
-        build_model(small(), steps=8, features=8, classes=10, scale=16.0, weights=weights)
+        build_model(small(), digits.shape, digits.preparation, weights)

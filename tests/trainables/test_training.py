@@ -127,7 +127,7 @@ def test_the_best_epoch_is_kept_as_it_was(
     assert values[0] < values[1] < values[2]
     assert (trainer.best_epoch, trainer.best_value) == (1, values[0])
     trainer.model.load_state_dict(trainer.best_weights)
-    measured = evaluate(trainer.model, digits.validation, digits.scale, device=CPU)
+    measured = evaluate(trainer.model, digits.validation, digits.preparation, device=CPU)
     assert measured["accuracy"] == values[0]
 
 
@@ -219,7 +219,7 @@ def test_evaluate_does_not_depend_on_the_batch_size(
     model = make_trainer().model.eval()
 
     small, large = (
-        evaluate(model, digits.test, digits.scale, device=CPU, batch_size=size)
+        evaluate(model, digits.test, digits.preparation, device=CPU, batch_size=size)
         for size in (7, 10_000)
     )
 

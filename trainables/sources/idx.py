@@ -9,15 +9,20 @@ from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from torchvision import datasets as torchvision_datasets
 
-from trainables.datasets import DatasetError, Part
+from trainables.sequences import DatasetError
 
 CONNECT_S = 5.0
 """How long one attempt to reach a mirror may take; torchvision itself would wait for ever."""
 
 
-def read(name: str, data_dir: Path) -> tuple[Part, Part]:
+Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
+"""Pictures [pictures, rows, columns] and their classes [pictures]."""
+
+
+def read(name: str, data_dir: Path) -> tuple[Labelled, Labelled]:
     """Return the training and the test part of MNIST or FashionMNIST, downloaded if need be.
 
     Args:
@@ -40,11 +45,11 @@ def read(name: str, data_dir: Path) -> tuple[Part, Part]:
         ) from error
 
 
-def part(found: torchvision_datasets.MNIST) -> Part:
-    """Return torchvision's tensors as a part."""
+def part(found: torchvision_datasets.MNIST) -> Labelled:
+    """Return torchvision's tensors as arrays."""
     if len(found.data) != len(found.targets):
         raise ValueError(f"{len(found.data)} images have {len(found.targets)} labels")
-    return Part(found.data.numpy(), found.targets.numpy().astype(np.int64))
+    return found.data.numpy(), found.targets.numpy().astype(np.int64)
 
 
 def fetch(source: type[torchvision_datasets.MNIST], data_dir: Path, folder: Path) -> None:

@@ -20,10 +20,10 @@ from search.doctor.treatment import treat
 from search.driver import Driver
 from search.home import Home
 from search.lease import Lease
+from search.loading import describe_data
 from search.progress import Progress
 from search.retention import delete, unreferenced_of_job
 from search.spec import JobSpec
-from search.start import describe_data
 from search.storage import open_storage, read_trials
 from search.store import Store
 from search.study import JobStudy
@@ -172,7 +172,7 @@ def search(study: JobStudy) -> None:
 
 def write_weights(spec: JobSpec, data: SequenceDataset, folder: Folder, trial: Any) -> None:
     config = spec.config(trial.params, trial.user_attrs.get("overrides", {}))
-    network = RecurrentClassifier(config, steps=data.steps, features=data.features, classes=10)
+    network = RecurrentClassifier(config, data.shape)
     checkpoints = Checkpoints(folder.child(f"{trial.number:06d}"))
     checkpoints.write_best(network.state_dict(), epoch=4, value=0.5)
 

@@ -1,0 +1,120 @@
+"""A document's data: where they lie, loaded, and compared with what a job began with."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from search.home import Home
+from search.jobs import NotPossibleError
+from search.parameters import Choices
+from search.places import is_path
+from search.sections import Data
+from search.spec import JobSpec
+from search.tables import Job
+from trainables.sequences import DatasetError
+from trainables.sources import files
+
+
+def load_data(spec: JobSpec, home: Home) -> Any:
+    """Load the document's data set.
+
+    Raises:
+        DatasetError: it cannot be used, or not with what the document trains.
+    """
+    from trainables.datasets import FileOptions, load_dataset
+
+    said = spec.data
+    data = load_dataset(
+        said.source,
+        validation=said.validation,
+        seed=spec.seed,
+        data_dir=home.data,
+        options=FileOptions(
+            columns=said.columns,
+            test=None if said.test is None else Path(said.test),
+            test_share=said.test_share,
+            missing=said.missing,
+            mask=said.mask,
+        ),
+    )
+    check_heads(spec, data)
+    return data
+
+
+def check_heads(spec: JobSpec, data: Any) -> None:
+    """Refuse the head that needs sequences of one length, where they are not.
+
+    Raises:
+        DatasetError: the document trains it, or searches it.
+    """
+    if data.shape.varies and "all-steps" in heads(spec):
+        raise DatasetError(
+            f"training.head: must be last or mean, since the sequences of {data.name} are of "
+            "unequal lengths, but got all-steps"
+        )
+
+
+def heads(spec: JobSpec) -> set[object]:
+    """Return every head that a trial of the job may have."""
+    searched = spec.space.get("head")
+    found: set[object] = set(searched.choices) if isinstance(searched, Choices) else set()
+    if searched is None or searched.when:
+        found.add(spec.config({}).head)
+    return found | {entry["head"] for entry in spec.baseline if "head" in entry}
+
+
+def check_source(data: Data) -> None:
+    """Make sure that the files of a document are there, before anything is created.
+
+    Raises:
+        DatasetError: they are not.
+    """
+    if is_path(data.source):
+        files.parts(Path(data.source))
+    if data.test is not None:
+        files.parts(Path(data.test))
+
+
+def allowed(spec: JobSpec, home: Home) -> JobSpec:
+    """Return the job with the paths of its data where they may be read on this machine.
+
+    Looked up again whenever a driver starts: it may be on another machine than the service, and a
+    link may lead elsewhere by now.
+
+    Raises:
+        SpecError: they may not be read.
+    """
+    found = {
+        key: str(home.places.find(f"data.{key}", path))
+        for key in ("source", "test")
+        if (path := getattr(spec.data, key)) is not None and is_path(path)
+    }
+    return spec.model_copy(update={"data": spec.data.model_copy(update=found)})
+
+
+def describe_data(data: Any) -> dict[str, Any]:
+    """Return what identifies a data set, as JSON can hold it."""
+    return {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "train": len(data.train.y),
+        "validation": len(data.validation.y),
+        "test": len(data.test.y),
+        "steps": data.shape.steps,
+        "features": data.features,
+        "classes": list(data.classes),
+    }
+
+
+def check_same_data(job: Job, dataset: dict[str, Any]) -> None:
+    """Refuse to go on with other data than the job began with.
+
+    Raises:
+        NotPossibleError: the fingerprints differ.
+    """
+    began = json.loads(job.dataset or "{}").get("fingerprint")
+    if began != dataset["fingerprint"]:
+        raise NotPossibleError(
+            f"job {job.id} began with data {str(began)[:12]}, but {dataset['name']} is now "
+            f"{dataset['fingerprint'][:12]}; its trials would not compare"
+        )

@@ -1,0 +1,74 @@
+"""The labels of sequences as classes; light to import."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.sequences import DatasetError, Sequences, brief
+
+MOST_CLASSES = 1000
+"""More than any known data set of sequences has; so many labels are numbers, or names."""
+
+
+def classes_of(train: Sequences, test: Sequences | None) -> tuple[str, ...]:
+    """Return the names of the classes in order, numbers by their size.
+
+    Raises:
+        DatasetError: labels are no classes, there is one class only, or there are too many.
+    """
+    parts = [train] if test is None else [train, test]
+    for one in parts:
+        if one.labels.ndim > 1:
+            raise DatasetError(f"data.label: must be one column, but got {brief(one.targets)}")
+        if one.labels.dtype.kind == "f" and (one.labels % 1 != 0).any():
+            at = int(np.argmax(one.labels % 1 != 0))
+            raise DatasetError(
+                f"the label {one.targets[0]} must be a class, a text or a whole number, but is "
+                f"{one.labels[at]:g} for sequence {at + 1}"
+            )
+    known, *others = (set(names(one.labels)) for one in parts)
+    unseen = set().union(*others) - known
+    if unseen:
+        raise DatasetError(
+            f"the training part must have every class of the test part, but lacks "
+            f"{brief(in_order(unseen))}"
+        )
+    if len(known) < 2:
+        raise DatasetError(f"there must be at least two classes, but there is only {min(known)}")
+    if len(known) > MOST_CLASSES:
+        raise DatasetError(
+            f"the label {train.targets[0]} must have at most {MOST_CLASSES} classes, but "
+            f"{len(train.labels)} sequences have {len(known)}"
+        )
+    return tuple(in_order(known))
+
+
+def encode(labels: NDArray[Any], classes: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return the place of each label in the classes."""
+    found, places = np.unique(labels, return_inverse=True)
+    order = {name: place for place, name in enumerate(classes)}
+    return np.array([order[name] for name in map(name_of, found)], np.int64)[places]
+
+
+def names(labels: NDArray[Any]) -> list[str]:
+    """Return the names of the classes that labels stand for."""
+    return list(map(name_of, np.unique(labels)))
+
+
+def name_of(value: Any) -> str:
+    """Return the name of a class; whole numbers have no dot."""
+    return str(int(value)) if isinstance(value, np.floating) else str(value)
+
+
+def in_order(found: Iterable[str]) -> list[str]:
+    """Return names in order: by size if all are whole numbers, else by letters."""
+    found = list(found)
+    return sorted(found, key=int) if all(map(is_whole, found)) else sorted(found)
+
+
+def is_whole(name: str) -> bool:
+    """Whether a name is that of a whole number as `int` writes it."""
+    digits = name.removeprefix("-")
+    return digits.isascii() and digits.isdecimal() and len(digits) < 100

@@ -1,0 +1,67 @@
+"""Sequences as a source has them, before they are split; light to import."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DatasetError(ValueError):
+    """The data set cannot be had, or not split as asked; the message says what would help."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """The sequences of one file, or of one part of a named data set.
+
+    Attributes:
+        x: [all steps, features], the sequences one after the other; uint8, or float32 in which a
+            missing value is NaN.
+        lengths: [sequences] int64, at least 1 each.
+        labels: [sequences] text, whole numbers or truth values; or float64
+            [sequences, targets], finite. No objects.
+        features: a name for each feature.
+        targets: a name for each target, or the one of the label.
+        groups: [sequences], what must stay together in one part; None where nothing must.
+        times: [sequences], what orders the sequences; None where nothing does.
+    """
+
+    x: NDArray[Any]
+    lengths: NDArray[np.int64]
+    labels: NDArray[Any]
+    features: tuple[str, ...]
+    targets: tuple[str, ...] = ("label",)
+    groups: NDArray[Any] | None = None
+    times: NDArray[Any] | None = None
+
+    def place(self, step: int, feature: int) -> str:
+        """Return where a value lies, as a person counts: from 1.
+
+        Args:
+            step: of all steps.
+            feature: its number.
+        """
+        ends = np.cumsum(self.lengths)
+        sequence = int(np.searchsorted(ends, step, side="right"))
+        inside = step - int(ends[sequence] - self.lengths[sequence]) + 1
+        return f"sequence {sequence + 1}, step {inside}, feature {self.features[feature]}"
+
+
+def pictures(x: NDArray[np.uint8], y: NDArray[Any], classes: tuple[str, ...]) -> Sequences:
+    """Return pictures [pictures, rows, columns] as sequences of rows, y as the names of classes."""
+    count, rows, columns = x.shape
+    return Sequences(
+        x=x.reshape(count * rows, columns),
+        lengths=np.full(count, rows, np.int64),
+        labels=np.array(classes)[y],
+        features=tuple(f"column {number}" for number in range(columns)),
+    )
+
+
+def brief(names: Iterable[object]) -> str:
+    """Return names for a message, not too many of them."""
+    shown = [str(name) for name in names]
+    more = f" and {len(shown) - 12} more" if len(shown) > 12 else ""
+    return ", ".join(shown[:12]) + more

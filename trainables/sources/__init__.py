@@ -1,0 +1,1 @@
+"""Where sequences come from: named data sets, and people's own files."""

@@ -1,0 +1,187 @@
+"""Which column of a table is what: as the document says, or as the names suggest."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trainables.sequences import DatasetError, brief
+
+GUESSES = {
+    "sequence": ("sequence", "sequence_id", "seq", "seq_id", "series", "series_id", "case_id",
+                 "sample_id", "id"),
+    "step": ("step", "time_step", "timestep", "t", "time", "timestamp", "datetime", "date"),
+    "label": ("label", "labels", "class", "target", "y"),
+}  # fmt: skip
+"""Names by which columns are known, in any case, the likelier first."""
+
+CELL = re.compile(r"(?P<feature>.*?)[_. -]?(?P<step>\d+)")
+"""A column of the wide form: what is measured, and at which step."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a document says about the columns of a table; None and empty: to be guessed.
+
+    Attributes:
+        label: what is learned, several for several numbers.
+        sequence: which sequence a row belongs to, where each row is a step.
+        step: what orders the rows of a sequence.
+        features: what is measured.
+        group: sequences with the same value stay in the same part.
+        time: what orders the sequences, the latest of which are held out.
+    """
+
+    label: tuple[str, ...] = ()
+    sequence: str | None = None
+    step: str | None = None
+    features: tuple[str, ...] = ()
+    group: str | None = None
+    time: str | None = None
+
+    def named(self) -> dict[str, str]:
+        """Return every column that is named, by the key that names it."""
+        one = {
+            "sequence": self.sequence, "step": self.step, "group": self.group, "time": self.time
+        }  # fmt: skip
+        found = {key: name for key, name in one.items() if name is not None}
+        for key, names in (("label", self.label), ("features", self.features)):
+            found |= {key if len(names) == 1 else f"{key}.{n}": x for n, x in enumerate(names)}
+        return found
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which column is what.
+
+    Attributes:
+        label: as in `Columns`, at least one.
+        sequence: None in the wide form, in which each row is a sequence.
+        step: None for the order of the file.
+        features: names of what is measured.
+        cells: the columns of the wide form, step by step and feature by feature.
+        group: None for no groups.
+        time: None for no order.
+    """
+
+    label: tuple[str, ...]
+    sequence: str | None
+    step: str | None
+    features: tuple[str, ...]
+    cells: tuple[str, ...]
+    group: str | None
+    time: str | None
+
+    @property
+    def steps(self) -> int:
+        """Steps of the wide form."""
+        return len(self.cells) // len(self.features)
+
+    @property
+    def used(self) -> list[str]:
+        """Every column that is needed, once."""
+        one = (self.sequence, self.step, self.group, self.time)
+        values = self.cells if self.sequence is None else self.features
+        return list(dict.fromkeys([*filter(None, one), *self.label, *values]))
+
+    def describe(self) -> str:
+        """Return what was found, in words."""
+        if self.sequence is None:
+            return (
+                f"a row a sequence: label {', '.join(self.label)}, "
+                f"{self.steps} steps of {', '.join(self.features)}"
+            )
+        step = "in the order of the file" if self.step is None else f"ordered by {self.step}"
+        return (
+            f"a row a step: sequence {self.sequence}, {step}, label {', '.join(self.label)}, "
+            f"features {', '.join(self.features)}"
+        )
+
+
+def find(file: str, names: Iterable[str], given: Columns) -> Layout:
+    """Return which of a table's columns is what.
+
+    Args:
+        file: the name of the file, for messages.
+        names: of its columns.
+        given: what the document says.
+
+    Raises:
+        DatasetError: a column that is named is not there, or there is no label or no feature.
+    """
+    names = list(names)
+    for key, name in given.named().items():
+        if name not in names:
+            raise DatasetError(
+                f"data.{key}: must be a column of {file}, but got {name!r}; it has {brief(names)}"
+            )
+    double = [name for name in names if list(given.named().values()).count(name) > 1]
+    if double:
+        raise DatasetError(f"data: a column can be one thing only, but {double[0]} is named twice")
+    taken = set(given.named().values())
+    sequence = given.sequence or guess(names, "sequence", taken)
+    label = given.label or as_tuple(guess(names, "label", taken))
+    if not label:
+        raise DatasetError(
+            f"data.label: must name the column of {file} that is to be learned, since none is "
+            f"called {', '.join(GUESSES['label'])}; it has {brief(names)}"
+        )
+    step = given.step
+    if sequence is not None and step is None:
+        step = guess(names, "step", taken)
+    taken |= {*label, *filter(None, (sequence, step))}
+    features = given.features or tuple(name for name in names if name not in taken)
+    if not features:
+        raise DatasetError(
+            f"data.features: {file} must have columns besides {brief(sorted(taken))}"
+        )
+    if sequence is not None:
+        return Layout(label, sequence, step, features, (), given.group, given.time)
+    measured, cells = grid(file, features)
+    return Layout(label, None, None, measured, cells, given.group, given.time)
+
+
+def guess(names: list[str], key: str, taken: set[str]) -> str | None:
+    """Return the column that is called as such columns are; None if none is."""
+    called = {name.strip().lower(): name for name in reversed(names) if name not in taken}
+    return next((called[word] for word in GUESSES[key] if word in called), None)
+
+
+def as_tuple(name: str | None) -> tuple[str, ...]:
+    """Return a name as a list of names."""
+    return () if name is None else (name,)
+
+
+def grid(file: str, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the features of the wide form, and its columns step by step.
+
+    Columns such as ``x_0, x_1, y_0, y_1`` are steps of several features; any others are the steps
+    of one, in the order of the file.
+
+    Raises:
+        DatasetError: a feature lacks a step that another has.
+    """
+    matches = [CELL.fullmatch(name) for name in names]
+    found: dict[str, dict[int, str]] = {}
+    for name, match in zip(names, matches, strict=True):
+        if match is None:
+            return ("value",), names
+        found.setdefault(match["feature"], {})[int(match["step"])] = name
+    if len(found) == 1 or any(len(steps) == 1 for steps in found.values()):
+        only = next(iter(found))
+        whole = len(found) == 1 and len(found[only]) == len(names)
+        if not whole:
+            return ("value",), names
+        return (only or "value",), tuple(found[only][step] for step in sorted(found[only]))
+    first, *others = found
+    for other in others:
+        lacking = set(found[first]) ^ set(found[other])
+        if lacking:
+            step = min(lacking)
+            has, lacks = (first, other) if step in found[first] else (other, first)
+            raise DatasetError(
+                f"{file}: each feature must have the same steps, but {has} has step {step} and "
+                f"{lacks} has not"
+            )
+    return tuple(found), tuple(
+        found[feature][step] for step in sorted(found[first]) for feature in found
+    )

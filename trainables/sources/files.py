@@ -1,0 +1,149 @@
+"""People's own files: which a path means, and how each is read."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from trainables.preparation import Missing
+from trainables.sequences import DatasetError, Sequences, brief
+from trainables.sources.columns import Columns
+
+SUFFIXES = (".npz", ".csv", ".parquet", ".ts")
+"""Of the files that are read."""
+
+TABLES = (".csv", ".parquet")
+
+PART = re.compile(r"(?P<name>.*?)[_.-]?(?P<part>train|test)", re.IGNORECASE)
+"""The stem of a file that is one of two parts."""
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """What a document says about its own file.
+
+    Attributes:
+        columns: which column of a table is what.
+        test: a file with the test part; None where the source has one, or is split.
+        test_share: share that becomes the test part, where it is split.
+        missing: how missing values are filled.
+        mask: whether the network sees where they were.
+    """
+
+    columns: Columns = field(default_factory=Columns)
+    test: Path | None = None
+    test_share: float = 0.2
+    missing: Missing = "refuse"
+    mask: bool = False
+
+
+def load(path: Path, options: FileOptions) -> tuple[Sequences, Sequences | None]:
+    """Return the sequences of a file or folder, and those of the test part if they are apart.
+
+    Raises:
+        DatasetError: they cannot be read, do not fit each other, or lack values.
+    """
+    train_path, test_path = parts(path)
+    test_path = options.test or test_path
+    train = complete(train_path, options)
+    if test_path is None:
+        return train, None
+    test = complete(test_path, options)
+    if test.features != train.features:
+        raise DatasetError(
+            f"{test_path.name}: must have the features of {train_path.name}, "
+            f"{brief(train.features)}, but has {brief(test.features)}"
+        )
+    return train, test
+
+
+def complete(path: Path, options: FileOptions) -> Sequences:
+    """Return the sequences of a file; refuse missing values unless they are to be filled."""
+    found = read(path, options.columns)
+    lacking = np.isnan(found.x) if options.missing == "refuse" else np.zeros(0, bool)
+    if lacking.any():
+        place = found.place(*map(int, np.unravel_index(lacking.argmax(), lacking.shape)))
+        raise DatasetError(
+            f"{path.name}, {place}: must have a value, as must {int(lacking.sum()) - 1} more of "
+            f"{lacking.size}; data.missing fills them: zero, mean or forward"
+        )
+    return found
+
+
+def parts(path: Path) -> tuple[Path, Path | None]:
+    """Return the file with the training part, and the one with the test part, if it is apart.
+
+    Args:
+        path: a file, which is split; or a folder that holds one, or two such as ``train.csv`` and
+            ``test.csv``, or ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``.
+
+    Raises:
+        DatasetError: it is not there, or the folder holds something else.
+    """
+    if path.is_dir():
+        return inside(path)
+    if not path.exists():
+        raise DatasetError(f"data.source: must be a file or folder, but there is no {path}")
+    if not path.is_file():
+        raise DatasetError(f"data.source: must be a file or folder, but {path} is neither")
+    return path, None
+
+
+def inside(folder: Path) -> tuple[Path, Path | None]:
+    """Return the files of a folder: one, or one for each part."""
+    found = sorted(one for one in folder.iterdir() if one.suffix in SUFFIXES and one.is_file())
+    if len(found) == 1:
+        return found[0], None
+    named = {one: PART.fullmatch(one.stem) for one in found}
+    roles = {match["part"].lower(): one for one, match in named.items() if match is not None}
+    names = {match["name"] for match in named.values() if match is not None}
+    if len(found) == 2 and len(roles) == 2 and len(names) == 1:
+        return roles["train"], roles["test"]
+    has = ", ".join(one.name for one in found[:8]) or "none"
+    raise DatasetError(
+        f"data.source: the folder {folder} must hold one file ending in {', '.join(SUFFIXES)}, or "
+        f"two of one name such as NAME_TRAIN.ts and NAME_TEST.ts; it has {has}"
+    )
+
+
+def read(path: Path, columns: Columns) -> Sequences:
+    """Return the sequences of a file.
+
+    Args:
+        path: its suffix says how it is read.
+        columns: which column is what, for a table.
+
+    Raises:
+        DatasetError: it cannot be read; names the place.
+    """
+    if path.suffix not in SUFFIXES:
+        raise DatasetError(f"{path.name}: must end in {', '.join(SUFFIXES)}")
+    try:
+        if not path.stat().st_size:
+            raise DatasetError(f"{path.name}: must hold sequences, but is empty")
+        return reader(path, columns)(path)
+    except OSError as error:
+        raise DatasetError(f"{path.name}: must be readable, but {error.strerror}") from None
+
+
+def reader(path: Path, columns: Columns) -> Callable[[Path], Sequences]:
+    """Return what reads files of a suffix; each takes long to import."""
+    if path.suffix in TABLES:
+        from trainables.sources import tables
+
+        return lambda one: tables.read(one, columns)
+    named = columns.named()
+    if named:
+        raise DatasetError(
+            f"data.{next(iter(named))}: names a column, which only {' and '.join(TABLES)} have, "
+            f"but {path.name} has not"
+        )
+    if path.suffix == ".npz":
+        from trainables.sources import npz
+
+        return npz.read
+    from trainables.sources import archive
+
+    return archive.read

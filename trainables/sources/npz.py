@@ -1,0 +1,153 @@
+"""Sequences from numpy's arrays in a file."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.sequences import DatasetError, Sequences
+from trainables.sources.room import check_room
+
+SHAPES = "[sequences, steps, features], or [all steps, features] with lengths"
+
+
+def read(path: Path) -> Sequences:
+    """Return the sequences of a ``.npz`` file.
+
+    It holds ``x``, in one of two shapes, and ``y``, [sequences] or [sequences, targets]; with them
+    ``lengths``, ``group`` and ``time``, [sequences] each. Objects are never unpickled.
+
+    Raises:
+        DatasetError: it does not; names the array, and the place of a value.
+    """
+    arrays = load(path)
+    for name in ("x", "y"):
+        if name not in arrays:
+            has = ", ".join(arrays) or "none"
+            raise DatasetError(f"{path.name}: must hold an array {name}, but it has {has}")
+    x, lengths = values(path, arrays)
+    count = len(lengths)
+    labels = labels_of(path, arrays["y"], count)
+    return Sequences(
+        x=x,
+        lengths=lengths,
+        labels=labels,
+        features=tuple(f"{number}" for number in range(x.shape[1])),
+        targets=tuple(f"y{n}" for n in range(labels.shape[1])) if labels.ndim > 1 else ("y",),
+        groups=beside(path, arrays, "group", count),
+        times=beside(path, arrays, "time", count),
+    )
+
+
+def load(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a file that we know."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            check_room(path, sum(item.file_size for item in packed.infolist()))
+        with np.load(path, allow_pickle=False) as opened:
+            known = [n for n in ("x", "y", "lengths", "group", "time") if n in opened.files]
+            found: dict[str, NDArray[Any]] = {name: array(path, opened, name) for name in known}
+            return found or dict.fromkeys(opened.files, np.empty(0))
+    except (OSError, zipfile.BadZipFile, EOFError) as error:
+        raise DatasetError(f"{path.name}: must be a file of numpy.savez, but {error}") from None
+
+
+def array(path: Path, opened: Any, name: str) -> NDArray[Any]:
+    """Return one array of an open file."""
+    try:
+        found: NDArray[Any] = opened[name]
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, OverflowError, MemoryError) as error:
+        if "allow_pickle" in str(error):
+            raise DatasetError(
+                f"{path.name}, {name}: must hold numbers or text, but holds Python objects, which "
+                "are never unpickled"
+            ) from None
+        raise DatasetError(f"{path.name}, {name}: must be a whole array, but {error}") from None
+    except Exception as error:  # zlib and numpy's header parser have errors of their own
+        raise DatasetError(f"{path.name}, {name}: must be a whole array, but {error}") from None
+    return found
+
+
+def values(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return all steps [all steps, features], and the lengths of the sequences."""
+    x = arrays["x"]
+    if x.dtype.kind not in "uifb":
+        raise DatasetError(f"{path.name}, x: must hold numbers, but holds {x.dtype}")
+    if "lengths" in arrays:
+        if x.ndim != 2:
+            raise DatasetError(f"{path.name}, x: must be {SHAPES}, but is {list(x.shape)}")
+        lengths = lengths_of(path, arrays["lengths"], len(x))
+    else:
+        if x.ndim != 3:
+            raise DatasetError(f"{path.name}, x: must be {SHAPES}, but is {list(x.shape)}")
+        lengths = np.full(len(x), x.shape[1], np.int64)
+    if not x.size or not len(lengths):
+        raise DatasetError(
+            f"{path.name}, x: must have sequences, steps and features, but is {list(x.shape)}"
+        )
+    flat = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    if flat.dtype == np.uint8:
+        return flat, lengths
+    with np.errstate(over="ignore"):
+        numbers = flat.astype(np.float32, copy=False)
+    if np.isinf(numbers).any():
+        step, feature = map(int, np.argwhere(np.isinf(numbers))[0])
+        place = Sequences(numbers, lengths, lengths, tuple(map(str, range(x.shape[-1])))).place(
+            step, feature
+        )
+        got = flat[step, feature]
+        raise DatasetError(
+            f"{path.name}, x, {place}: must be finite and at most 3.4e38 in size, but got {got:g}"
+        )
+    return numbers, lengths
+
+
+def lengths_of(path: Path, lengths: NDArray[Any], steps: int) -> NDArray[np.int64]:
+    """Return the lengths of the sequences, which are positive and add up to all steps."""
+    where = f"{path.name}, lengths"
+    if lengths.ndim != 1 or lengths.dtype.kind not in "ui":
+        raise DatasetError(
+            f"{where}: must be [sequences] whole numbers, but is {list(lengths.shape)} "
+            f"{lengths.dtype}"
+        )
+    if len(lengths) and lengths.min() < 1:
+        at = int(np.argmax(lengths < 1))
+        raise DatasetError(f"{where}, sequence {at + 1}: must be at least 1, but got {lengths[at]}")
+    total = sum(map(int, lengths))
+    if total != steps:
+        raise DatasetError(f"{where}: must add up to the {steps} steps of x, but make {total}")
+    return lengths.astype(np.int64)
+
+
+def labels_of(path: Path, y: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return the labels: one for each sequence, or several numbers."""
+    where = f"{path.name}, y"
+    if y.dtype.kind not in "uifbU":
+        raise DatasetError(f"{where}: must hold text or numbers, but holds {y.dtype}")
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim not in (1, 2) or len(y) != count:
+        raise DatasetError(
+            f"{where}: must have a label for each of the {count} sequences, but is {list(y.shape)}"
+        )
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        at = int(np.argwhere(~np.isfinite(y))[0][0])
+        raise DatasetError(f"{where}, sequence {at + 1}: must be finite, but got {y[at]}")
+    return y.astype(np.float64) if y.ndim == 2 else y
+
+
+def beside(
+    path: Path, arrays: dict[str, NDArray[Any]], name: str, count: int
+) -> NDArray[Any] | None:
+    """Return an array that has a value for each sequence; None where there is none."""
+    if name not in arrays:
+        return None
+    found = arrays[name]
+    if found.ndim != 1 or len(found) != count or found.dtype.kind not in "uifbUM":
+        raise DatasetError(
+            f"{path.name}, {name}: must have a value for each of the {count} sequences, but is "
+            f"{list(found.shape)} {found.dtype}"
+        )
+    return found

@@ -1,0 +1,24 @@
+"""Whether what a file holds fits into this machine's memory."""
+
+from pathlib import Path
+
+from trainables.sequences import DatasetError
+
+SHARE = 0.5
+"""Of the memory that is free, what the values of one file may take."""
+
+
+def check_room(path: Path, size_bytes: int) -> None:
+    """Refuse a file that is too large to read, as a few packed kilobytes may be.
+
+    Raises:
+        DatasetError: it is.
+    """
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if size_bytes > SHARE * free:
+        raise DatasetError(
+            f"{path.name}: must fit into half of the free memory, {free * SHARE / 1e9:.1f} GB, but "
+            f"holds {size_bytes / 1e9:.1f} GB"
+        )

@@ -1,0 +1,136 @@
+"""Which sequences are held out: stratified by class, whole groups, or the latest."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.sequences import DatasetError
+
+Rows = NDArray[np.int64]
+
+
+def stratified(y: NDArray[np.int64], fraction: float, seed: int, name: str) -> tuple[Rows, Rows]:
+    """Hold ``fraction`` of the sequences out, of each class alike.
+
+    Args:
+        y: [sequences] classes; each must end in both halves.
+        fraction: share that is held out.
+        seed: fixes which sequences are held out.
+        name: what the held-out half is called in errors.
+
+    Returns:
+        Which stay, and which are held out, each in the order of the whole.
+
+    Raises:
+        DatasetError: the fraction leaves a class out of one of the two.
+    """
+    from sklearn.model_selection import train_test_split  # takes seconds to import
+
+    check_fraction(fraction, name)
+    found, counts = np.unique(y, return_counts=True)
+    total = len(y)
+    out = int(np.ceil(fraction * total))
+    rule = (
+        f"each of the {len(found)} classes needs a sequence in the {name} part and one outside it, "
+        f"but {name}={fraction} of {total} sequences"
+    )
+    if min(out, total - out) < len(found):
+        raise DatasetError(f"{rule} would hold out {out} and leave {total - out}")
+    if counts.min() < 2:
+        raise DatasetError(f"{rule} must be split, and the smallest class has {counts.min()}")
+    stays, held = train_test_split(
+        np.arange(total), test_size=out, random_state=seed % 2**32, stratify=y
+    )
+    halves = np.sort(stays), np.sort(held)
+    if any(len(np.unique(y[half])) < len(found) for half in halves):
+        raise DatasetError(f"{rule} leaves a class out; the smallest has {counts.min()} sequences")
+    return halves
+
+
+def at_random(count: int, fraction: float, seed: int, name: str) -> tuple[Rows, Rows]:
+    """Hold ``fraction`` of ``count`` sequences out, where there are no classes; see `stratified`.
+
+    Raises:
+        DatasetError: nothing would be held out, or nothing left.
+    """
+    check_fraction(fraction, name)
+    out = int(np.ceil(fraction * count))
+    if out >= count:
+        raise DatasetError(f"{name}={fraction} of {count} sequences would leave none")
+    order = np.random.default_rng(seed % 2**32).permutation(count)
+    return np.sort(order[out:]), np.sort(order[:out])
+
+
+def by_group(
+    groups: NDArray[np.generic], y: NDArray[np.int64] | None, fraction: float, seed: int, name: str
+) -> tuple[Rows, Rows]:
+    """Hold whole groups out, about ``fraction`` of the sequences; see `stratified`.
+
+    Args:
+        groups: [sequences], the same for those that must stay together.
+        y: [sequences] classes, whose shares are kept as far as groups allow; None for none.
+        fraction: share that is held out, at most a half.
+        seed: fixes which groups are held out.
+        name: what the held-out half is called in errors.
+
+    Raises:
+        DatasetError: there are too few groups, or a class would be left out of one of the two.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # takes seconds to import
+
+    check_fraction(fraction, name)
+    folds = max(2, round(1 / fraction))
+    count = len(np.unique(groups))
+    if count < folds:
+        raise DatasetError(
+            f"data.group: {name}={fraction} needs at least {folds} groups, but there are {count}"
+        )
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
+    strata = np.zeros(len(groups), np.int64) if y is None else y
+    stays, held = next(splitter.split(groups, strata, groups))
+    check_classes(y, (stays, held), f"data.group: the {name} part of {len(held)} sequences")
+    return np.sort(stays), np.sort(held)
+
+
+def by_time(
+    times: NDArray[np.generic], y: NDArray[np.int64] | None, fraction: float, name: str
+) -> tuple[Rows, Rows]:
+    """Hold the latest sequences out, about ``fraction`` of them; see `stratified`.
+
+    Sequences of the same time stay together.
+
+    Raises:
+        DatasetError: nothing would be left, or a class left out of one of the two.
+    """
+    check_fraction(fraction, name)
+    order = np.argsort(times, kind="stable")
+    out = int(np.ceil(fraction * len(times)))
+    first = times[order[len(times) - out]]
+    held = times >= first
+    if held.all():
+        raise DatasetError(
+            f"data.time: the {name} part of {out} sequences would hold all of them, since they are "
+            f"of the same time, {first}"
+        )
+    halves = np.flatnonzero(~held), np.flatnonzero(held)
+    check_classes(y, halves, f"data.time: the {name} part of {int(held.sum())} sequences")
+    return halves
+
+
+def check_fraction(fraction: float, name: str) -> None:
+    """Refuse a share that is none."""
+    if not 0 < fraction < 1:
+        raise DatasetError(f"0 < {name} < 1 must hold, but got {name}={fraction}")
+
+
+def check_classes(y: NDArray[np.int64] | None, halves: Sequence[Rows], what: str) -> None:
+    """Refuse a split after which a class is in one half only."""
+    if y is None:
+        return
+    inside = [set(np.unique(y[half]).tolist()) for half in halves]
+    if inside[0] != inside[1]:
+        count = len(inside[0] ^ inside[1])
+        raise DatasetError(
+            f"{what} and the rest must have every class, but {count} are in one only"
+        )
