@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from search.lease import LIVE
 from search.listing import Wanted
 from search.spec import SpecError
 from search.store import first_line
+from search.uploading import with_uploads
 
 TIMEOUT_S = 60.0
 """How long an answer may take."""
@@ -46,6 +48,10 @@ class ServerError(RuntimeError):
         """Whether another request would be answered; else the service itself is in trouble."""
         self.final = final
         """Whether the same request would be refused again, however often it is made."""
+
+
+class NameTakenError(ServerError):
+    """There is a file of that name already."""
 
 
 class UnansweredError(ServerError):
@@ -123,7 +129,9 @@ class Remote:
         self, document: Path, overrides: Sequence[str], console: Console, *, detach: bool
     ) -> dict[str, Any]:
         """Put a job into the service's queue, and follow it."""
-        body = {"document": read_text(document), "set": list(overrides)}
+        text = read_text(document)
+        given = with_uploads(document, text, overrides, partial(self.upload, console))
+        body = {"document": text, "set": given}
         # The key lets a request whose answer was lost be sent again, and make no second job.
         request = partial(
             self.ask, "POST", "/jobs", json=body, headers={"Idempotency-Key": secrets.token_hex(16)}
@@ -134,6 +142,15 @@ class Remote:
             job = request()
         console.print(f"job {job['id']}   service: {self.url}", highlight=False, markup=False)
         return job if detach else self.follow(job, console)
+
+    def upload(self, console: Console, name: str, path: Path) -> None:
+        """Bring a file to the service, unless it has it."""
+        if name in {one["name"] for one in self.get("/data")}:
+            return
+        size_mb = path.stat().st_size / 1e6
+        console.print(f"uploading {path.name}, {size_mb:.1f} MB", highlight=False, markup=False)
+        with path.open("rb") as file, suppress(NameTakenError):  # by another, at the same moment
+            self.ask("PUT", f"/data/{name}", data=file, timeout_s=LONG_S)
 
     def resume(self, key: str, console: Console, *, detach: bool) -> dict[str, Any]:
         """Put a job back into the queue, and follow it."""
@@ -348,6 +365,8 @@ def refusal(answer: requests.Response) -> Exception:
         return JobNotFoundError(message)
     if code == "not-possible":
         return NotPossibleError(message)
+    if code == "exists":
+        return NameTakenError(message)
     hint = "; GATETUNE_TOKEN holds the caller's" if code == "token-needed" else ""
     return ServerError(
         f"{message}{hint}",

@@ -90,6 +90,13 @@ def parse_job(text: str, overrides: Sequence[str] = (), *, folder: Path | None =
 
     """
     faults: list[str] = []
+    return check_document(document_of(text, overrides, faults, folder=folder), faults)
+
+
+def document_of(
+    text: str, overrides: Sequence[str], faults: list[str], *, folder: Path | None
+) -> Document:
+    """Return a YAML document with its overrides, nothing else checked; see `parse_job`."""
     document = load_document(text)
     if folder is not None:
         document = with_paths(document, folder)
@@ -99,7 +106,7 @@ def parse_job(text: str, overrides: Sequence[str] = (), *, folder: Path | None =
         document = with_paths(document, Path.cwd())
     if inner and document.get("space") is None:
         document["space"] = default_space(document.get("training"))
-    return check_document(override(document, inner, faults), faults)
+    return override(document, inner, faults)
 
 
 def read_job(path: str | Path, overrides: Sequence[str] = ()) -> JobSpec:

@@ -65,10 +65,9 @@ def test_a_file_that_is_not_there_is_told_before_anything_starts(tmp_path: Path)
     [
         ["training={}"],
         ["space.head=[mean, all-steps]"],
-        ["baseline.0={cell: gru, hidden_size: 32, layers: 1, learning_rate: 0.001, "
-         "head: all-steps}"],
+        ["baseline.0={cell: gru, hidden_size: 32, layers: 1, head: all-steps}"],
     ],
-)  # fmt: skip
+)
 def test_all_steps_needs_sequences_of_one_length(
     tmp_path: Path, home: Path, given: list[str]
 ) -> None:
