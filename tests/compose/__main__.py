@@ -13,7 +13,7 @@ from tests.compose.containers import Containers
 
 DOCUMENT = """
 name: {name}
-data: {{source: digits}}
+data: {{source: {source}}}
 space:
   cell: [lstm, gru]
   hidden_size: {{low: 8, high: 32, step: 8}}
@@ -25,7 +25,6 @@ confirm: {{top: 1, seeds: 2}}
 seed: {seed}
 """
 
-JOBS = 3
 WORKERS = 2
 RECOVERY_S = 300.0
 JOINED = "This command will now block"
@@ -75,8 +74,14 @@ def exercise(steps: Steps, containers: Containers) -> None:
     with steps.step(f"start with {WORKERS} workers"):
         containers.up(WORKERS)
     client = Client(containers)
-    with steps.step(f"launch {JOBS} jobs at once") as seen:
-        jobs = client.launch([DOCUMENT.format(name=f"c{n}", seed=n) for n in range(JOBS)])
+    with steps.step("launch three jobs at once, one of an uploaded file") as seen:
+        sources = ["digits", client.upload_digits(), "digits"]
+        jobs = client.launch(
+            [
+                DOCUMENT.format(name=f"c{seed}", seed=seed, source=source)
+                for seed, source in enumerate(sources)
+            ]
+        )
         seen.append(", ".join(jobs))
     for job in jobs:
         client.listen(job)

@@ -15,6 +15,8 @@ import mlflow
 import numpy as np
 import requests
 import torch
+from rich.console import Console
+from sklearn.datasets import load_digits
 
 from search.remote import Remote, ServerError
 from tests.compose.containers import Containers
@@ -52,6 +54,15 @@ class Client:
                 return False
 
         until(ready, 300, "the service is not ready")
+
+    def upload_digits(self) -> str:
+        """Upload the digits as a file of one's own, and return its name."""
+        found = load_digits()
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "mine.npz"
+            np.savez(path, x=found.images, y=found.target)
+            self.remote().upload(Console(quiet=True), path.name, path)
+        return path.name
 
     def launch(self, documents: list[str]) -> list[str]:
         """Launch jobs at the same moment, and return their ids."""

@@ -67,9 +67,7 @@ def test_a_launch_brings_its_file_once(service: Served, remote: Remote, document
         assert (data.shape.steps, data.features) == (6, 2)
 
 
-def test_a_folder_brings_both_of_its_parts(
-    service: Served, remote: Remote, document: Path
-) -> None:
+def test_a_folder_brings_both_of_its_parts(service: Served, remote: Remote, document: Path) -> None:
     folder = document.parent / "parts"
     folder.mkdir()
     write_walks(folder / "walks_train.npz")
