@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.bench import Answer, answer, parser
 from benchmarks.training_rate import random_data
 from search.cluster import cluster
-from trainables.cells import CELLS, RecurrentClassifier
+from trainables.cells import CELLS, RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset, Shape
 from trainables.trial import RecurrentTrial
@@ -103,7 +103,7 @@ class Idle(tune.Trainable):
 def usual(config: dict[str, Any], data: dict[str, Tensor], scale: float) -> None:
     """Train the same network for an epoch as a function trainable usually does."""
     settings = TrialConfig(**config["parameters"])
-    model = RecurrentClassifier(settings, Shape(steps=28, inputs=28, classes=10))
+    model = RecurrentNetwork(settings, Shape(steps=28, inputs=28, outputs=10))
     optimizer = torch.optim.Adam(model.parameters(), settings.learning_rate)
     rows = TensorDataset(data["train_x"], data["train_y"])
     for x, y in DataLoader(rows, batch_size=settings.batch_size, shuffle=True):

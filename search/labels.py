@@ -26,8 +26,10 @@ def run_name(number: int, config: TrialConfig, attrs: Mapping[str, Any]) -> str:
 
 
 def format_value(value: float | None) -> str:
-    """Return a metric with four decimals, a dash for none."""
-    return "–" if value is None else f"{value:.4f}"
+    """Return a metric with four decimals, or digits where that says little; a dash for none."""
+    if value is None:
+        return "–"
+    return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.4g}"
 
 
 def duration(seconds: float | None) -> str:

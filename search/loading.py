@@ -30,6 +30,7 @@ def load_data(spec: JobSpec, home: Home) -> Any:
         seed=spec.seed,
         data_dir=home.data,
         options=FileOptions(
+            task=spec.task,
             columns=said.columns,
             test=None if said.test is None else Path(said.test),
             test_share=said.test_share,
@@ -103,6 +104,7 @@ def describe_data(data: Any) -> dict[str, Any]:
         "steps": data.shape.steps,
         "features": data.features,
         "classes": list(data.classes),
+        "targets": list(data.targets.names) if data.targets else [],
     }
 
 

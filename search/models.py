@@ -14,10 +14,10 @@ from search.labels import describe
 from search.spec import JobSpec
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import TrialConfig
-from trainables.datasets import Part, SequenceDataset, Shape
+from trainables.datasets import Part, SequenceDataset, Shape, Targets
 from trainables.export import (
     Example,
-    ExportedClassifier,
+    ExportedNetwork,
     build_model,
     example_of,
     export_program,
@@ -65,19 +65,17 @@ def scores(  # noqa: PLR0913 - whose metric, of what, on what
     config = spec.config(one.parameters)
     found = []
     for run in one.runs:
-        model = network(config, data, best_weights(result, folder, run)).classifier
-        measured = evaluate(
-            model, part, data.preparation, device=torch.device("cpu"), dtype=torch.float32
-        )
+        model = network(config, data, best_weights(result, folder, run)).network
+        measured = evaluate(model, part, data, device=torch.device("cpu"), dtype=torch.float32)
         found.append(measured[name])
     return tuple(found)
 
 
 def network(
     config: TrialConfig, data: SequenceDataset, weights: dict[str, torch.Tensor]
-) -> ExportedClassifier:
+) -> ExportedNetwork:
     """Return a trained network that takes the data set's own values."""
-    return build_model(config, data.shape, data.preparation, weights)
+    return build_model(config, data.shape, data.preparation, data.targets, weights)
 
 
 def best_weights(result: Result, folder: Folder, run: int) -> dict[str, torch.Tensor]:
@@ -108,6 +106,7 @@ def save_champion(
         "trial": config.model_dump(),
         "shape": asdict(data.shape),
         "classes": list(data.classes),
+        "targets": None if data.targets is None else asdict(data.targets),
         "preparation": asdict(data.preparation),
         "data": {"name": data.name, "fingerprint": data.fingerprint},
         "job": job_id,
@@ -123,7 +122,7 @@ def save_champion(
     replace_champion(folder.child("champion"), contents)
 
 
-def load_champion(folder: Folder) -> tuple[ExportedClassifier, Example]:
+def load_champion(folder: Folder) -> tuple[ExportedNetwork, Example]:
     """Return a saved champion and an input example in the data set's units."""
     saved = json.loads(folder.read("config.json"))
     shape = Shape(**saved["shape"])
@@ -132,6 +131,7 @@ def load_champion(folder: Folder) -> tuple[ExportedClassifier, Example]:
         TrialConfig(**saved["trial"]),
         shape,
         preparation,
+        Targets.of(saved["targets"]),
         load(folder.read("weights.safetensors")),
     )
     sizes = (EXAMPLES, shape.steps, preparation.features)
@@ -168,11 +168,9 @@ def card(result: Result, spec: JobSpec, job_id: str, data: SequenceDataset) -> s
     seeds = len(result.chosen.runs)
     runs = f"the best of {seeds} seeds on validation data" if seeds > 1 else "a single run"
     rows = "\n".join(f"| {key.replace('_', ' ')} | {value:.4f} |" for key, value in numbers.items())
-    classes = ", ".join(data.classes)
     return f"""# {spec.name}: {describe(chosen)}
 
-{article(chosen)} of {chosen.hidden_size} units that tells {len(data.classes)} classes apart: \
-{classes}.
+{article(chosen)} of {chosen.hidden_size} units that {purpose(data)}.
 
 | this model | |
 | --- | --- |
@@ -189,7 +187,7 @@ model = torch.export.load("model.pt2").module()
 {usage(data)}
 ```
 
-Output: logits [batch, {len(data.classes)}]. `model.onnx` answers the same in any ONNX runtime, \
+{output(data)} `model.onnx` answers the same in any ONNX runtime, \
 `weights.safetensors` holds the weights alone, `config.json` what they belong to.
 
 ## Data
@@ -199,15 +197,30 @@ Output: logits [batch, {len(data.classes)}]. `model.onnx` answers the same in an
 """
 
 
+def purpose(data: SequenceDataset) -> str:
+    """Return what a model is for."""
+    if data.targets is not None:
+        return f"predicts {', '.join(data.targets.names)}"
+    return f"tells {len(data.classes)} classes apart: {', '.join(data.classes)}"
+
+
+def output(data: SequenceDataset) -> str:
+    """Return what comes out of a model."""
+    if data.targets is not None:
+        return f"Output: [batch, {len(data.targets.names)}], in the units of the data set."
+    return f"Output: logits [batch, {len(data.classes)}], in the order of the classes above."
+
+
 def usage(data: SequenceDataset) -> str:
     """Return the lines that ask the model, and what goes in."""
     steps, features = data.shape.steps, data.features
+    pick = "" if data.targets is not None else ".argmax(1)"
     if not data.shape.varies:
         return f"""# float32 [batch, {steps} steps, {features} features], the values of the data set
-print(model(torch.zeros(3, {steps}, {features})).argmax(1))"""
+print(model(torch.zeros(3, {steps}, {features})){pick})"""
     return f"""# float32 [batch, {steps} steps, {features} features], the values of the data set,
 # anything finite after the end of a sequence; and the length of each. model.onnx takes any steps.
-print(model(torch.zeros(3, {steps}, {features}), torch.tensor([{steps}, 1, 2])).argmax(1))"""
+print(model(torch.zeros(3, {steps}, {features}), torch.tensor([{steps}, 1, 2])){pick})"""
 
 
 def article(config: TrialConfig) -> str:

@@ -45,6 +45,12 @@ TOLD = {"cell", "hidden_size", "layers", "learning_rate", "dropout", "bidirectio
 """What `describe` says already."""
 
 
+def learned(data: dict[str, Any]) -> str:
+    """Return what is learned of a data set, in words."""
+    targets = data.get("targets") or []
+    return f"to predict {', '.join(targets)}" if targets else f"{len(data['classes'])} classes"
+
+
 def label(spec: JobSpec, one: Candidate) -> str:
     """Return a candidate's configuration in words, with what differs from the job's training."""
     config, usual = spec.config(one.parameters), spec.config({})
@@ -127,7 +133,7 @@ def data_line(job: Job) -> str:
     return (
         f"Data `{data['name']}` ({data['fingerprint'][:12]}): {data['train']} training, "
         f"{data['validation']} validation and {data['test']} test sequences of {data['steps']} "
-        f"steps with {data['features']} features, {len(data['classes'])} classes."
+        f"steps with {data['features']} features, {learned(data)}."
     )
 
 

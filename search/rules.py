@@ -13,9 +13,19 @@ from search.faults import Section, read, show, unknown
 from search.parameters import Choices, IntRange, Parameter, read_space
 from search.pruners import PRUNERS, PrunerOptions
 from search.samplers import SAMPLERS, SamplerOptions
-from search.sections import Budget, Confirm, Data, Identity, Objective, Workers, target_fault
+from search.sections import (
+    Budget,
+    Confirm,
+    Data,
+    Identity,
+    Objective,
+    Workers,
+    objective_fault,
+    target_fault,
+)
 from search.space import Space, circle
 from trainables.config import Parameters
+from trainables.sources.named import SOURCES
 
 DEFAULT_SPACE: Document = {
     "cell": ["lstm", "gru"],
@@ -46,7 +56,7 @@ def read_sections(document: Document, faults: list[str]) -> Sections:
         "data": read_data,
         "space": partial(read_searched, default=default_space(document.get("training"))),
         "baseline": lambda value, faults: read_baseline([] if value is None else value, faults),
-        "objective": section(Objective, "objective"),
+        "objective": partial(read_objective, task=document.get("task")),
         "sampler": partial(read_named, "sampler", SAMPLERS),
         "pruner": partial(read_named, "pruner", PRUNERS),
         "training": lambda value, faults: read_settings(or_empty(value), "training", faults),
@@ -60,7 +70,8 @@ def read_sections(document: Document, faults: list[str]) -> Sections:
         value = reader(document.get(key), faults)
         if len(faults) == before:
             found[key] = value
-    given = {key: document[key] for key in ("name", "seed") if document.get(key) is not None}
+    own = ("name", "task", "seed")
+    given = {key: document[key] for key in own if document.get(key) is not None}
     source = called(found["data"].source) if "data" in found else "unnamed"
     identity = read(Identity, {"name": source} | given, "", faults)
     return found | (identity.model_dump() if identity else {})
@@ -88,6 +99,14 @@ def read_data(value: object, faults: list[str]) -> Data | None:
         faults.append("data: is required, such as {source: mnist-5k}")
         return None
     return read(Data, value, "data", faults)
+
+
+def read_objective(value: object, faults: list[str], *, task: object) -> Section | None:
+    """Return the objective, whose metric follows from the task where it is left out."""
+    document = or_empty(value)
+    if task == "regression" and isinstance(document, dict) and document.get("metric") is None:
+        document = {**document, "metric": "val_mse"}
+    return read(Objective, document, "objective", faults)
 
 
 def read_searched(
@@ -125,6 +144,7 @@ def check_sections(found: Sections, faults: list[str]) -> None:
     """Add to ``faults`` the rules between sections; one that lacks a section is passed over."""
     for needs, rule in (
         (("objective", "budget"), check_target),
+        (("objective", "task", "data"), check_task),
         (("baseline", "budget"), check_trials),
         (("space", "training"), check_space),
         (("sampler", "space", "training", "budget"), check_sampler),
@@ -139,6 +159,16 @@ def check_target(found: Sections, faults: list[str]) -> None:
     """Refuse a target that cannot be reached."""
     if fault := target_fault(found["objective"], found["budget"]):
         faults.append(fault)
+
+
+def check_task(found: Sections, faults: list[str]) -> None:
+    """Refuse an objective of another task, and numbers where there are only classes."""
+    if fault := objective_fault(found["objective"], found["task"]):
+        faults.append(fault)
+    if found["task"] == "regression" and found["data"].source in SOURCES:
+        faults.append(f"task: must be classification for {found['data'].source}")
+    if found["task"] == "regression" and found.get("training", {}).get("class_weights"):
+        faults.append("training.class_weights: must not be given for regression")
 
 
 def check_trials(found: Sections, faults: list[str]) -> None:

@@ -7,11 +7,21 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from search.faults import Section, number, show
 from search.places import fault_of
+from trainables.metrics import LOWER, METRICS, Task
 from trainables.preparation import Missing
 from trainables.sources.columns import Columns
 from trainables.sources.named import SOURCES
 
-Metric = Literal["val_accuracy", "val_loss"]
+Metric = Literal[
+    "val_accuracy",
+    "val_loss",
+    "val_balanced_accuracy",
+    "val_macro_f1",
+    "val_auroc",
+    "val_mse",
+    "val_mae",
+    "val_r2",
+]
 Direction = Literal["maximize", "minimize"]
 
 
@@ -22,14 +32,18 @@ def sign_of(direction: str) -> float:
 
 def direction_of(metric: str) -> Direction:
     """Return which way a metric gets better."""
-    return "maximize" if metric.endswith("accuracy") else "minimize"
+    return "minimize" if metric.removeprefix("val_") in LOWER else "maximize"
 
 
 class Identity(Section):
-    """What a job is called, and what its random numbers start from."""
+    """What a job is called, what it learns, and what its random numbers start from."""
 
     name: str = Field(
         description="1 to 64 of a-z, 0-9, - and _; part of the job's id, its name in MLflow"
+    )
+    task: Task = Field(
+        "classification",
+        description="whether the labels are classes, or numbers; numbers need a file",
     )
     seed: int = Field(
         0, ge=0, lt=2**32, description="fixes the split, the draws and every trial's training"
@@ -216,11 +230,22 @@ class Confirm(Section):
 
 def target_fault(objective: Objective, budget: Budget) -> str | None:
     """Return why the target can never be reached, or None."""
-    target = budget.target
+    target, metric = budget.target, objective.metric
     if target is None:
         return None
-    if objective.direction == "maximize" and not 0 < target <= 1:
-        return f"budget.target: an accuracy must be above 0 and at most 1, but got {show(target)}"
     if objective.direction == "minimize" and target <= 0:
-        return f"budget.target: a loss must be above 0, but got {number(target)}"
+        return f"budget.target: must be above 0 for {metric}, but got {number(target)}"
+    if metric == "val_r2" and target > 1:
+        return f"budget.target: must be at most 1 for {metric}, but got {number(target)}"
+    if objective.direction == "maximize" and metric != "val_r2" and not 0 < target <= 1:
+        return f"budget.target: must be above 0 and at most 1 for {metric}, but got {show(target)}"
     return None
+
+
+def objective_fault(objective: Objective, task: Task) -> str | None:
+    """Return why a task cannot have an objective, or None."""
+    known = [f"val_{name}" for name in METRICS[task]]
+    if objective.metric in known:
+        return None
+    rule = f"must be one of {', '.join(known)} for {task}"
+    return f"objective.metric: {rule}, but got {objective.metric}"

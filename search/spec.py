@@ -136,6 +136,7 @@ def check_document(document: Document, faults: list[str]) -> JobSpec:
 KEYS = (
     "name",
     "data",
+    "task",
     "space",
     "baseline",
     "objective",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.datasets import Part
+from trainables.goals import Goal
 from trainables.preparation import Preparation
 
 POOL = 64
@@ -21,7 +22,7 @@ class Batch(NamedTuple):
     Attributes:
         x: [sequences, steps, inputs] float32.
         lengths: [sequences] int64; None where all are of one length.
-        y: [sequences] int64.
+        y: labels, as the part has them.
     """
 
     x: Tensor
@@ -138,19 +139,18 @@ class Placed:
 
 
 def measure(
-    model: nn.Module, placed: Placed, dtype: torch.dtype, *, batch_size: int = 256
+    model: nn.Module, placed: Placed, goal: Goal, dtype: torch.dtype, *, batch_size: int = 256
 ) -> dict[str, float]:
-    """Return the mean loss and the accuracy of a model on placed sequences."""
+    """Return loss and metrics of a model on placed sequences."""
     device = placed.y.device
-    sums = torch.zeros(2, dtype=torch.float64, device=device)
     model.eval()
+    found, wanted = [], []
     with (
         torch.inference_mode(),
         torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
     ):
         for x, lengths, y in placed.in_order(batch_size):
-            logits = model(x, lengths).float()
-            loss = nn.functional.cross_entropy(logits, y, reduction="sum")
-            sums += torch.stack((loss, (logits.argmax(1) == y).sum()))
-    loss_sum, correct = sums.tolist()
-    return {"loss": loss_sum / len(placed), "accuracy": correct / len(placed)}
+            found.append(model(x, lengths).float())
+            wanted.append(y)
+    with torch.inference_mode():
+        return goal.scores(torch.cat(found), torch.cat(wanted))

@@ -43,7 +43,7 @@ def turned(x: Tensor, lengths: Tensor) -> Tensor:
     return x.gather(1, places[:, :, None].expand_as(x))
 
 
-class RecurrentClassifier(nn.Module):
+class RecurrentNetwork(nn.Module):
     """LSTM or GRU layers and one linear layer over their outputs.
 
     Args:
@@ -76,10 +76,10 @@ class RecurrentClassifier(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
         kept = width * (shape.steps if config.head == "all-steps" else 1)
-        self.linear = nn.Linear(kept, shape.classes)
+        self.linear = nn.Linear(kept, shape.outputs)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return the logits [batch, classes] of sequences.
+        """Return the outputs [batch, outputs] of sequences.
 
         Args:
             x: [batch, steps, features], in float.

@@ -32,6 +32,9 @@ class TrialConfig(BaseModel):
     schedule: Literal["constant", "one-cycle"] = Field(
         "one-cycle", description="how the learning rate moves over the steps"
     )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: errors on rare classes cost more, by how rare they are"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the hardware has it, else float32"
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables import leaks, splits
-from trainables.labels import classes_of, encode
+from trainables.labels import classes_of, encode, numbers
 from trainables.preparation import Preparation
 from trainables.sequences import DatasetError, Sequences
 from trainables.sources import files
@@ -31,12 +31,12 @@ class Part:
         x: [sequences, steps, features] where all are of one length, else [all steps, features];
             uint8 or float32, C-contiguous. May be mapped memory that other processes read too, and
             must never be written to.
-        y: [sequences] int64, places in the data set's ``classes``.
+        y: [sequences] int64, places in the data set's ``classes``; or [sequences, targets] float32.
         lengths: [sequences] int64; None where all are of one length.
     """
 
     x: NDArray[Any]
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     lengths: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -74,19 +74,39 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Targets:
+    """Numbers that are learned.
+
+    Attributes:
+        names: of each.
+        offset: its mean in the training part.
+        scale: its deviation there, above 0.
+    """
+
+    names: tuple[str, ...]
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def of(cls, saved: dict[str, Any] | None) -> "Targets | None":
+        """Return the targets whose fields were saved as JSON."""
+        return None if saved is None else cls(**{key: tuple(saved[key]) for key in saved})
+
+
+@dataclass(frozen=True)
 class Shape:
     """What the shape of a network follows from, besides its configuration.
 
     Attributes:
         steps: length of every sequence, or of the longest.
         inputs: values a step, as the network sees them.
-        classes: number of classes.
+        outputs: number of classes, or of targets.
         varies: whether sequences are of unequal lengths.
     """
 
     steps: int
     inputs: int
-    classes: int
+    outputs: int
     varies: bool = False
 
 
@@ -99,10 +119,11 @@ class SequenceDataset:
         train: what the networks learn from.
         validation: what configurations are compared on.
         test: what the chosen one is reported on.
-        classes: names of the classes.
+        classes: names of the classes; none where numbers are learned.
         preparation: what is done to raw values before the network sees them.
         fingerprint: SHA-256 in hex of content, labels and split.
         notes: what a person should know about it, a sentence each.
+        targets: the numbers that are learned; None where classes are.
     """
 
     name: str
@@ -113,6 +134,7 @@ class SequenceDataset:
     preparation: Preparation
     fingerprint: str
     notes: tuple[str, ...] = ()
+    targets: Targets | None = None
 
     @cached_property
     def shape(self) -> Shape:
@@ -120,7 +142,7 @@ class SequenceDataset:
         return Shape(
             steps=max(part.steps for part in (self.train, self.validation, self.test)),
             inputs=self.preparation.inputs,
-            classes=len(self.classes),
+            outputs=len(self.targets.names if self.targets else self.classes),
             varies=self.train.lengths is not None,
         )
 
@@ -153,6 +175,7 @@ def load_dataset(
     """
     options = options or FileOptions()
     notes: tuple[str, ...] = ()
+    targets = None
     if source in LOADERS:
         known = LOADERS[source](data_dir)
         train, test, classes = known.train, known.test, known.classes
@@ -160,23 +183,26 @@ def load_dataset(
         preparation = Preparation.divide(train.x.shape[1], known.white)
     else:
         train, test = files.load(Path(source), options)
-        classes = classes_of(train, test)
+        classes = classes_of(train, test) if options.task == "classification" else ()
         parts = split(train, test, classes, options.test_share, validation, seed)
+        if not classes:
+            targets = targets_of(train.targets, parts["train"].y)
         preparation = Preparation.standardise(
             parts["train"].flat, options.missing, mask=options.mask
         )
         notes = (
             *leaks.shared_groups(train, test),
             *leaks.duplicates(parts),
-            *leaks.rare(parts, classes),
+            *(leaks.rare(parts, classes) if classes else ()),
         )
     return SequenceDataset(
         name=source if source in LOADERS else Path(source).name,
         **parts,
         classes=classes,
         preparation=preparation,
-        fingerprint=fingerprint(classes, *parts.values()),
+        fingerprint=fingerprint(classes or train.targets, *parts.values()),
         notes=notes,
+        targets=targets,
     )
 
 
@@ -193,7 +219,7 @@ def split(  # noqa: PLR0913 - what is split, and how
     Args:
         train: what the training and validation part are of.
         test: the test part; None where it is of ``train``, too.
-        classes: names of the classes.
+        classes: names of the classes; none where numbers are learned.
         test_share: share of ``train`` that becomes the test part, if there is none; the same
             sequences for every seed.
         validation: share of the rest that becomes the validation part.
@@ -217,18 +243,26 @@ def part_of(sequences: Sequences, classes: tuple[str, ...], *, varies: bool) -> 
 
     Args:
         sequences: what it holds.
-        classes: all that there are.
+        classes: all that there are; none where numbers are learned.
         varies: whether the data set's sequences are of unequal lengths.
     """
-    y, lengths = encode(sequences.labels, classes), sequences.lengths
+    y = encode(sequences.labels, classes) if classes else numbers(sequences)
+    lengths = sequences.lengths
     if varies:
         return Part(sequences.x, y, lengths)
     return Part(sequences.x.reshape(len(lengths), int(lengths[0]), -1), y)
 
 
+def targets_of(names: tuple[str, ...], y: NDArray[np.float32]) -> Targets:
+    """Return what is known of the targets [sequences, targets] of a training part."""
+    exact = y.astype(np.float64)
+    offset, scale = exact.mean(0), exact.std(0)
+    return Targets(names, tuple(offset.tolist()), tuple(np.where(scale > 0, scale, 1.0).tolist()))
+
+
 def hold_out(  # noqa: PLR0913 - what is split, and how
     sequences: Sequences,
-    y: NDArray[np.int64],
+    y: NDArray[Any],
     rows: splits.Rows,
     fraction: float,
     seed: int,
@@ -238,18 +272,21 @@ def hold_out(  # noqa: PLR0913 - what is split, and how
 
     Args:
         sequences: all of the source; its groups or times decide, where it has them.
-        y: [sequences] classes.
+        y: [sequences] classes, which all parts must have; or numbers.
         rows: those that are split.
         fraction: share that is held out.
         seed: fixes which.
         name: what the held-out part is called in errors.
     """
+    classes = y[rows] if y.ndim == 1 else None
     if sequences.times is not None:
-        stay, out = splits.by_time(sequences.times[rows], y[rows], fraction, name)
+        stay, out = splits.by_time(sequences.times[rows], classes, fraction, name)
     elif sequences.groups is not None:
-        stay, out = splits.by_group(sequences.groups[rows], y[rows], fraction, seed, name)
+        stay, out = splits.by_group(sequences.groups[rows], classes, fraction, seed, name)
+    elif classes is None:
+        stay, out = splits.at_random(len(rows), fraction, seed, name)
     else:
-        stay, out = splits.stratified(y[rows], fraction, seed, name)
+        stay, out = splits.stratified(classes, fraction, seed, name)
     return rows[stay], rows[out]
 
 

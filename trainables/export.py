@@ -1,10 +1,9 @@
-"""A trained network as others load it: raw values in, logits out, with torch alone."""
+"""A trained network as others load it: raw values in, answers out, with torch alone."""
 
 import copy
 import io
 import warnings
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from safetensors.torch import save
@@ -12,9 +11,9 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from trainables.batches import Prepare
-from trainables.cells import RecurrentClassifier
+from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
-from trainables.datasets import Part, Shape
+from trainables.datasets import Part, Shape, Targets
 from trainables.preparation import Preparation
 
 Example = tuple[Tensor, ...]
@@ -28,55 +27,74 @@ class ExportError(RuntimeError):
     """The exported program does not answer as the network does."""
 
 
-class ExportedClassifier(nn.Module):
-    """A classifier of values in the data set's own units.
+class ExportedNetwork(nn.Module):
+    """A network of values in the data set's own units, which answers in those of the targets.
 
     Args:
-        classifier: what is wrapped.
-        preparation: what is done to the values before the classifier sees them.
+        network: what is wrapped.
+        preparation: what is done to the values before the network sees them.
+        targets: the numbers that it has learned; None where it answers with logits of classes.
     """
 
-    def __init__(self, classifier: RecurrentClassifier, preparation: Preparation) -> None:
+    target_offset: Tensor
+    target_scale: Tensor
+
+    def __init__(
+        self, network: RecurrentNetwork, preparation: Preparation, targets: Targets | None
+    ) -> None:
         super().__init__()
-        self.classifier = classifier
+        self.network = network
         self.prepare = Prepare(preparation)
+        self.restores = targets is not None
+        if targets is not None:
+            for name, values in (("offset", targets.offset), ("scale", targets.scale)):
+                self.register_buffer(f"target_{name}", torch.tensor(values), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the logits [batch, classes] of float32 values [batch, steps, features]."""
-        return cast("Tensor", self.classifier(self.prepare(x)))
+        """Return the outputs [batch, outputs] of float32 values [batch, steps, features]."""
+        return self.restored(self.network(self.prepare(x)))
+
+    def restored(self, outputs: Tensor) -> Tensor:
+        """Return the network's outputs in the targets' own units."""
+        return outputs * self.target_scale + self.target_offset if self.restores else outputs
 
 
-class ExportedOfLengths(ExportedClassifier):
-    """An `ExportedClassifier` of sequences of unequal lengths."""
+class ExportedOfLengths(ExportedNetwork):
+    """An `ExportedNetwork` of sequences of unequal lengths."""
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
-        """Return the logits [batch, classes] of float32 values [batch, steps, features].
+        """Return the outputs [batch, outputs] of float32 values [batch, steps, features].
 
         Args:
             x: whatever follows a sequence in it changes nothing.
             lengths: [batch] int64, of each sequence.
         """
-        return cast("Tensor", self.classifier(self.prepare(x), lengths))
+        return self.restored(self.network(self.prepare(x), lengths))
 
 
 def build_model(
-    config: TrialConfig, shape: Shape, preparation: Preparation, weights: dict[str, Tensor]
-) -> ExportedClassifier:
+    config: TrialConfig,
+    shape: Shape,
+    preparation: Preparation,
+    targets: Targets | None,
+    weights: dict[str, Tensor],
+) -> ExportedNetwork:
     """Return the network of a trial on the CPU, ready to answer.
 
     Args:
         config: of the trial.
         shape: of the data.
         preparation: of the data.
+        targets: of the data.
         weights: as `Checkpoints.read_best` returns them.
 
     Raises:
         RuntimeError: the weights are those of another network.
     """
-    classifier = RecurrentClassifier(config, shape)
-    classifier.load_state_dict(weights)
-    kind = ExportedOfLengths if shape.varies else ExportedClassifier
-    return kind(classifier, preparation).eval()
+    network = RecurrentNetwork(config, shape)
+    network.load_state_dict(weights)
+    kind = ExportedOfLengths if shape.varies else ExportedNetwork
+    return kind(network, preparation, targets).eval()
 
 
 def example_of(part: Part, shape: Shape, count: int) -> Example:
@@ -96,7 +114,7 @@ def example_of(part: Part, shape: Shape, count: int) -> Example:
     return x, torch.tensor(part.lengths[:count])
 
 
-def export_program(model: ExportedClassifier, example: Example) -> ExportedProgram:
+def export_program(model: ExportedNetwork, example: Example) -> ExportedProgram:
     """Return the model as a program for any batch size, compared with the model at some of them.
 
     It takes sequences of the example's steps alone: the time axis cannot be kept free.
@@ -123,10 +141,10 @@ def export_program(model: ExportedClassifier, example: Example) -> ExportedProgr
     return program
 
 
-def onnx(model: ExportedClassifier, example: Example) -> bytes:
+def onnx(model: ExportedNetwork, example: Example) -> bytes:
     """Return the model in ONNX's format, for any batch size and any steps.
 
-    Its inputs are ``x`` and, where lengths vary, ``lengths``; its output is ``logits``. Compared
+    Its inputs are ``x`` and, where lengths vary, ``lengths``; its output is ``outputs``. Compared
     with the model in onnxruntime, where lengths vary at shorter ones, too.
 
     Args:
@@ -149,9 +167,9 @@ def onnx(model: ExportedClassifier, example: Example) -> bytes:
             buffer,  # type: ignore[arg-type]  # any file will do
             dynamo=False,
             input_names=names,
-            output_names=["logits"],
+            output_names=["outputs"],
             dynamic_axes={
-                "x": {0: "batch", **steps}, "lengths": {0: "batch"}, "logits": {0: "batch"}
+                "x": {0: "batch", **steps}, "lengths": {0: "batch"}, "outputs": {0: "batch"}
             },
         )  # fmt: skip
     content = buffer.getvalue()
@@ -193,7 +211,7 @@ def compare(model: nn.Module, answer: Callable[..., Tensor], example: Example, w
             wanted, got = model(*some), answer(*some)
         if not torch.allclose(wanted, got, rtol=1e-4, atol=1e-5):
             apart = float((wanted - got).abs().max())
-            raise ExportError(f"at batch size {size} the logits of {what} are {apart:.2g} apart")
+            raise ExportError(f"at batch size {size} the outputs of {what} are {apart:.2g} apart")
 
 
 def pt2(program: ExportedProgram) -> bytes:
@@ -203,6 +221,6 @@ def pt2(program: ExportedProgram) -> bytes:
     return buffer.getvalue()
 
 
-def weights_file(model: ExportedClassifier) -> bytes:
-    """Return the classifier's weights as a file of safetensors."""
-    return save(model.classifier.state_dict())
+def weights_file(model: ExportedNetwork) -> bytes:
+    """Return the network's weights as a file of safetensors."""
+    return save(model.network.state_dict())

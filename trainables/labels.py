@@ -1,4 +1,4 @@
-"""The labels of sequences as classes; light to import."""
+"""The labels of sequences, as classes or as numbers; light to import."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -50,6 +50,42 @@ def encode(labels: NDArray[Any], classes: tuple[str, ...]) -> NDArray[np.int64]:
     found, places = np.unique(labels, return_inverse=True)
     order = {name: place for place, name in enumerate(classes)}
     return np.array([order[name] for name in map(name_of, found)], np.int64)[places]
+
+
+def numbers(sequences: Sequences) -> NDArray[np.float32]:
+    """Return the labels as numbers [sequences, targets].
+
+    Raises:
+        DatasetError: one is no number, or too large for one of 32 bits.
+    """
+    labels = sequences.labels.reshape(len(sequences.labels), -1)
+    try:
+        with np.errstate(over="ignore"):
+            found = labels.astype(np.float64).astype(np.float32)
+    except ValueError:
+        at = next(row for row, value in enumerate(labels[:, 0]) if not is_number(value))
+        raise DatasetError(
+            f"the label {sequences.targets[0]} must be a number, but is {labels[at, 0]!s} for "
+            f"sequence {at + 1}"
+        ) from None
+    if not np.isfinite(found).all():
+        at, place = map(int, np.argwhere(~np.isfinite(found))[0])
+        raise DatasetError(
+            f"the label {sequences.targets[place]} must be finite and at most 3.4e38 in size, but "
+            f"is {labels[at, place]} for sequence {at + 1}"
+        )
+    if (found == found[0]).all():
+        raise DatasetError("the labels must differ, but all sequences have the same")
+    return found
+
+
+def is_number(value: Any) -> bool:
+    """Whether a label reads as a number."""
+    try:
+        float(value)
+    except ValueError:
+        return False
+    return True
 
 
 def names(labels: NDArray[Any]) -> list[str]:

@@ -13,12 +13,12 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import OneCycleLR
 
 from trainables.batches import Batch, Placed, measure
-from trainables.cells import RecurrentClassifier
+from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import Part, SequenceDataset
 from trainables.device import pick_precision
+from trainables.goals import Classes, goal_of
 from trainables.optimizers import OPTIMIZERS
-from trainables.preparation import Preparation
 
 CHECK_STEPS = 8
 """Steps between two looks at whether training diverged: each look waits for the device."""
@@ -77,11 +77,12 @@ class Trainer:
         self.metric = metric
         self.sign = 1.0 if direction == "maximize" else -1.0
         self.dtype = pick_precision(config.precision, device)
+        self.goal = goal_of(data, config.class_weights, device)
         self.train = Placed(device, data.train, data.preparation)
         self.validation = Placed(device, data.validation, data.preparation)
         self.seed_torch(0)
         # Made on the CPU first: the same seed gives the same first weights on every device.
-        self.model = RecurrentClassifier(config, data.shape).to(device)
+        self.model = RecurrentNetwork(config, data.shape).to(device)
         self.parameters = list(self.model.parameters())
         self.optimizer = OPTIMIZERS[config.optimizer](
             self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -103,8 +104,10 @@ class Trainer:
         """Train one epoch, measure it, and remember its weights if it is the best.
 
         Returns:
-            train_loss, train_accuracy: means over the epoch, while the weights moved.
-            val_loss, val_accuracy: of the validation part after the epoch.
+            train_loss, and train_accuracy of classes: means over the epoch, while the weights
+                moved.
+            val_loss, val_accuracy and so on: of the validation part after the epoch, as the goal's
+                scores.
             learning_rate: of the last step.
             grad_norm: mean total gradient norm of the steps, before clipping.
             epoch_s: seconds for all of it.
@@ -117,7 +120,7 @@ class Trainer:
         self.seed_torch(self.epoch + 1)
         metrics = self.train_epoch()
         metrics["samples_per_s"] = len(self.train) / (time.perf_counter() - began)
-        measured = measure(self.model, self.validation, self.dtype)
+        measured = measure(self.model, self.validation, self.goal, self.dtype)
         metrics |= {f"val_{name}": value for name, value in measured.items()}
         metrics["epoch_s"] = time.perf_counter() - began
         if not math.isfinite(metrics["val_loss"]):
@@ -143,10 +146,11 @@ class Trainer:
                 loss, correct, norm = sums.tolist()
                 metrics = {
                     "train_loss": loss / seen,
-                    "train_accuracy": correct / seen,
                     "learning_rate": float(rate),
                     "grad_norm": norm / step,
                 }
+                if isinstance(self.goal, Classes):
+                    metrics["train_accuracy"] = correct / seen
                 if not math.isfinite(loss + norm):
                     raise Diverged(metrics)
         return metrics
@@ -154,9 +158,9 @@ class Trainer:
     def step(self, batch: Batch) -> Tensor:
         """Learn from one batch; return the sum of losses, correct answers and the gradient norm."""
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            logits = self.model(batch.x, batch.lengths)
+            outputs = self.model(batch.x, batch.lengths)
         y = batch.y
-        loss = nn.functional.cross_entropy(logits.float(), y)
+        loss = self.goal.loss(outputs.float(), y)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
@@ -165,8 +169,7 @@ class Trainer:
         self.optimizer.step()
         if self.scheduler is not None:
             self.scheduler.step()
-        correct = (logits.detach().argmax(1) == y).sum()
-        return torch.stack((loss.detach() * len(y), correct, norm))
+        return torch.stack((loss.detach() * len(y), self.goal.counted(outputs, y), norm))
 
     def remember_best(self, value: float) -> None:
         """Keep the weights if ``value`` beats every earlier epoch's."""
@@ -222,21 +225,22 @@ def fit(trainer: Trainer) -> Iterator[dict[str, float]]:
 def evaluate(  # noqa: PLR0913 - each is an independent part of the measurement
     model: nn.Module,
     part: Part,
-    preparation: Preparation,
+    data: SequenceDataset,
     *,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     batch_size: int = 256,
 ) -> dict[str, float]:
-    """Return the mean loss and the accuracy of a model on a part of a data set.
+    """Return loss and metrics of a model on a part of a data set.
 
     Args:
-        model: answers prepared values with logits [batch, classes]; lies on ``device`` and is left
-            in evaluation mode.
+        model: answers prepared values with outputs; lies on ``device`` and is left in evaluation
+            mode.
         part: what it is measured on.
-        preparation: of the data set.
+        data: the part's data set.
         device: where to compute.
         dtype: type of the matrix products, float32 or bfloat16.
         batch_size: sequences at a time; changes memory and speed only.
     """
-    return measure(model, Placed(device, part, preparation), dtype, batch_size=batch_size)
+    placed = Placed(device, part, data.preparation)
+    return measure(model, placed, goal_of(data, "none", device), dtype, batch_size=batch_size)

@@ -47,4 +47,6 @@ def test_a_span_of_time(seconds: float | None, words: str) -> None:
 def test_a_metric_has_four_decimals() -> None:
     assert format_value(0.98765) == "0.9877"
     assert format_value(0.0) == "0.0000"
+    assert format_value(0.0012345) == "0.001234"
+    assert format_value(-123456.7) == "-1.235e+05"
     assert format_value(None) == "–"

@@ -11,7 +11,7 @@ from search.champion import Candidate, Result
 from search.fetching import FILES, is_whole
 from search.models import best_weights, load_champion, measure, save_champion
 from tests.search.conftest import make_spec
-from trainables.cells import RecurrentClassifier
+from trainables.cells import RecurrentNetwork
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import Parameters
 from trainables.datasets import SequenceDataset, load_dataset
@@ -39,7 +39,7 @@ def digits() -> SequenceDataset:
 def folder(tmp_path: Path, digits: SequenceDataset) -> LocalFolder:
     for run in RESULT.chosen.runs:
         torch.manual_seed(run)
-        network = RecurrentClassifier(SPEC.config(PARAMETERS), digits.shape)
+        network = RecurrentNetwork(SPEC.config(PARAMETERS), digits.shape)
         place = Checkpoints(LocalFolder(tmp_path / "confirm" / f"{run:06d}"))
         place.write_best(network.state_dict(), epoch=1, value=0.9)
     return LocalFolder(tmp_path)

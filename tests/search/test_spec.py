@@ -46,7 +46,7 @@ BAD_DOCUMENTS = [
     ),
     ("data: {source: digits, validaton: 0.1}", "unknown key; did you mean validation?"),
     (job("buget: {trials: 3}"), "buget: unknown key; did you mean budget?"),
-    (job("zzz: 1"), "zzz: unknown key; valid are name, data, space"),
+    (job("zzz: 1"), "zzz: unknown key; valid are name, data, task"),
     (job("training: {hidden: 3}"), "training.hidden: unknown setting; did you mean hidden_size?"),
     (space("{layers: null}"), "space: must be a mapping of at least one setting to search, but"),
     (space("{cell: [lstm], layrs: null}"), "space.layrs: unknown setting; did you mean layers?"),
@@ -133,6 +133,24 @@ def test_bad_document(document: str, fault: str) -> None:
 
 
 BAD_OVERRIDES = [
+    ("task=regression", "task: must be classification for digits"),
+    (
+        "data.source=walks.csv; task=regression; objective.metric=val_accuracy",
+        "objective.metric: must be one of val_loss, val_mse, val_mae, val_r2 for regression, but "
+        "got val_accuracy",
+    ),
+    ("objective.metric=val_mse", "val_auroc for classification, but got val_mse"),
+    (
+        "data.source=walks.csv; task=regression; objective.metric=val_r2; budget.target=2",
+        "budget.target: must be at most 1 for val_r2, but got 2",
+    ),
+    (
+        "data.source=walks.csv; task=regression; training.class_weights=balanced",
+        "training.class_weights: must not be given for regression",
+    ),
+    ("data.label=y", "data: label must not be given for digits, which is no file"),
+    ("data={source: a.csv, group: g, time: t}", "data: group and time must not be given both"),
+    ("data={source: a.csv, mask: true}", "data: mask must be false where missing is refuse"),
     ("a", "--set a: must be KEY=VALUE, such as budget.trials=10"),
     ("a..b=3", "--set a..b=3: must be KEY=VALUE"),
     ("seed=[1", "--set seed, line 1, column 3: must be YAML, but expected ',' or ']'"),
@@ -152,10 +170,13 @@ BAD_OVERRIDES = [
     ("data.validation=0", "data.validation: must be greater than 0, but got 0"),
     ("data.validation=1", "data.validation: must be less than 1, but got 1"),
     ("budget.trials=0", "budget.trials: must be at least 1, but got 0"),
-    ("budget={trials: 1, target: 0}", "above 0 and at most 1, but got 0"),
-    ("objective={metric: val_loss}; budget.target=0", "a loss must be above 0, but got 0"),
+    ("budget={trials: 1, target: 0}", "above 0 and at most 1 for val_accuracy, but got 0"),
+    ("objective={metric: val_loss}; budget.target=0", "must be above 0 for val_loss, but got 0"),
     ("budget.hours=0", "budget.hours: must be greater than 0, but got 0"),
-    ("budget.target=1.5", "budget.target: an accuracy must be above 0 and at most 1, but got 1.5"),
+    (
+        "budget.target=1.5",
+        "budget.target: must be above 0 and at most 1 for val_accuracy, but got 1.5",
+    ),
     ("objective=val_loss", "objective: must be a mapping, but got 'val_loss'"),
     (
         "objective.metric=acc",

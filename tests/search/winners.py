@@ -15,7 +15,7 @@ from search.storage import open_storage
 from search.store import Store
 from search.tables import PARENT, Job, Run
 from tests.search.conftest import add_job, make_spec
-from trainables.cells import RecurrentClassifier
+from trainables.cells import RecurrentNetwork
 from trainables.checkpoint import Checkpoints
 from trainables.config import Parameters
 from trainables.datasets import SequenceDataset
@@ -78,5 +78,5 @@ def finish_job(
 
 
 def write_weights(spec: JobSpec, data: SequenceDataset, folder: Folder) -> None:
-    network = RecurrentClassifier(spec.config(PARAMETERS), data.shape)
+    network = RecurrentNetwork(spec.config(PARAMETERS), data.shape)
     Checkpoints(folder).write_best(network.state_dict(), epoch=1, value=0.9)

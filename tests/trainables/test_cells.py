@@ -3,14 +3,14 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.conftest import small
-from trainables.cells import RecurrentClassifier
+from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import Shape
 
 
-def network(config: TrialConfig, *, varies: bool = False) -> RecurrentClassifier:
+def network(config: TrialConfig, *, varies: bool = False) -> RecurrentNetwork:
     torch.manual_seed(0)
-    return RecurrentClassifier(config, Shape(steps=5, inputs=3, classes=4, varies=varies))
+    return RecurrentNetwork(config, Shape(steps=5, inputs=3, outputs=4, varies=varies))
 
 
 def sequences() -> Tensor:

@@ -86,14 +86,14 @@ def test_sources_cost_no_heavy_import() -> None:
 def test_digits() -> None:
     data = digits()
 
-    assert data.shape == Shape(steps=8, inputs=8, classes=10)
+    assert data.shape == Shape(steps=8, inputs=8, outputs=10)
     assert data.preparation == Preparation.divide(8, 16)
     assert data.classes == tuple("0123456789")
     assert [len(part.y) for part in (data.train, data.validation, data.test)] == [1293, 144, 360]
 
 
 def test_mnist_5k(mnist_5k: SequenceDataset) -> None:
-    assert mnist_5k.shape == Shape(steps=28, inputs=28, classes=10)
+    assert mnist_5k.shape == Shape(steps=28, inputs=28, outputs=10)
     assert mnist_5k.preparation == Preparation.divide(28, 255)
     for part, size in ((mnist_5k.train, 3600), (mnist_5k.validation, 400), (mnist_5k.test, 1000)):
         assert part.x.dtype == np.uint8

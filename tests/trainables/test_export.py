@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import load
 
 from tests.trainables.conftest import small
-from trainables.cells import RecurrentClassifier
+from trainables.cells import RecurrentNetwork
 from trainables.datasets import SequenceDataset
 from trainables.export import (
-    ExportedClassifier,
+    ExportedNetwork,
     build_model,
     example_of,
     export_program,
@@ -30,11 +30,11 @@ print(json.dumps([logits.tolist(), [name for name in sys.modules if "trainables"
 """
 
 
-def model_for(data: SequenceDataset, **settings: Any) -> ExportedClassifier:
+def model_for(data: SequenceDataset, **settings: Any) -> ExportedNetwork:
     config = small(**settings)
     torch.manual_seed(0)
-    weights = RecurrentClassifier(config, data.shape).state_dict()
-    return build_model(config, data.shape, data.preparation, weights)
+    weights = RecurrentNetwork(config, data.shape).state_dict()
+    return build_model(config, data.shape, data.preparation, data.targets, weights)
 
 
 def raw(data: SequenceDataset, size: int) -> torch.Tensor:
@@ -45,7 +45,7 @@ def test_takes_values_in_the_units_of_the_data(digits: SequenceDataset) -> None:
     model = model_for(digits, dropout=0.5, layers=2)
     x = raw(digits, 3)
 
-    torch.testing.assert_close(model(x), model.classifier(x / 16.0))
+    torch.testing.assert_close(model(x), model.network(x / 16.0))
     assert not model.training
 
 
@@ -92,8 +92,8 @@ def test_weights_come_back_whole(digits: SequenceDataset) -> None:
 
     weights = load(weights_file(model))
 
-    assert weights.keys() == model.classifier.state_dict().keys()
-    assert torch.equal(weights["linear.weight"], model.classifier.linear.weight)
+    assert weights.keys() == model.network.state_dict().keys()
+    assert torch.equal(weights["linear.weight"], model.network.linear.weight)
 
 
 def test_an_example_of_one_row_is_refused(digits: SequenceDataset) -> None:
@@ -102,7 +102,7 @@ def test_an_example_of_one_row_is_refused(digits: SequenceDataset) -> None:
 
 
 def test_weights_of_another_network_are_refused(digits: SequenceDataset) -> None:
-    weights = model_for(digits, hidden_size=4).classifier.state_dict()
+    weights = model_for(digits, hidden_size=4).network.state_dict()
 
     with pytest.raises(RuntimeError, match="size mismatch"):
-        build_model(small(), digits.shape, digits.preparation, weights)
+        build_model(small(), digits.shape, digits.preparation, None, weights)

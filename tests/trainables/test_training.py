@@ -50,6 +50,7 @@ def test_an_epoch_has_exactly_these_metrics(make_trainer: MakeTrainer) -> None:
 
     assert set(metrics) == {
         *("train_loss", "train_accuracy", "val_loss", "val_accuracy"),
+        *("val_balanced_accuracy", "val_macro_f1", "val_auroc"),
         *("learning_rate", "grad_norm", "epoch_s", "samples_per_s"),
     }
     assert all(type(value) is float and math.isfinite(value) for value in metrics.values())
@@ -127,7 +128,7 @@ def test_the_best_epoch_is_kept_as_it_was(
     assert values[0] < values[1] < values[2]
     assert (trainer.best_epoch, trainer.best_value) == (1, values[0])
     trainer.model.load_state_dict(trainer.best_weights)
-    measured = evaluate(trainer.model, digits.validation, digits.preparation, device=CPU)
+    measured = evaluate(trainer.model, digits.validation, digits, device=CPU)
     assert measured["accuracy"] == values[0]
 
 
@@ -219,8 +220,7 @@ def test_evaluate_does_not_depend_on_the_batch_size(
     model = make_trainer().model.eval()
 
     small, large = (
-        evaluate(model, digits.test, digits.preparation, device=CPU, batch_size=size)
-        for size in (7, 10_000)
+        evaluate(model, digits.test, digits, device=CPU, batch_size=size) for size in (7, 10_000)
     )
 
     assert small == pytest.approx(large)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainables.metrics import Task
 from trainables.preparation import Missing
 from trainables.sequences import DatasetError, Sequences, brief
 from trainables.sources.columns import Columns
@@ -25,6 +26,7 @@ class FileOptions:
     """What a document says about its own file.
 
     Attributes:
+        task: what is learned of its labels.
         columns: which column of a table is what.
         test: a file with the test part; None where the source has one, or is split.
         test_share: share that becomes the test part, where it is split.
@@ -32,6 +34,7 @@ class FileOptions:
         mask: whether the network sees where they were.
     """
 
+    task: Task = "classification"
     columns: Columns = field(default_factory=Columns)
     test: Path | None = None
     test_share: float = 0.2

@@ -30,7 +30,7 @@ from search.study import JobStudy
 from search.tracking import Tracking
 from tests.search.conftest import add_job, asked, make_spec, open_study, train
 from tests.search.installations import installed
-from trainables.cells import RecurrentClassifier
+from trainables.cells import RecurrentNetwork
 from trainables.checkpoint import Checkpoints
 from trainables.datasets import SequenceDataset, load_dataset
 from trainables.folder import Folder
@@ -172,7 +172,7 @@ def search(study: JobStudy) -> None:
 
 def write_weights(spec: JobSpec, data: SequenceDataset, folder: Folder, trial: Any) -> None:
     config = spec.config(trial.params, trial.user_attrs.get("overrides", {}))
-    network = RecurrentClassifier(config, data.shape)
+    network = RecurrentNetwork(config, data.shape)
     checkpoints = Checkpoints(folder.child(f"{trial.number:06d}"))
     checkpoints.write_best(network.state_dict(), epoch=4, value=0.5)
 

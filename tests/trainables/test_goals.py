@@ -1,0 +1,81 @@
+"""Losses and metrics, held against scikit-learn's."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as sk
+
+from trainables.goals import Classes, Numbers, areas
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("digits", [1, 6])  # one digit makes many ties
+def test_scores_of_classes(classes: int, digits: int) -> None:
+    y = RNG.integers(0, classes, 200)
+    logits = torch.tensor(np.round(RNG.normal(size=(200, classes)), digits), dtype=torch.float32)
+
+    found = Classes().scores(logits, torch.tensor(y))
+
+    shares = logits.double().softmax(1).numpy()
+    answers = logits.argmax(1).numpy()
+    wanted = {
+        "loss": sk.log_loss(y, shares),
+        "accuracy": sk.accuracy_score(y, answers),
+        "balanced_accuracy": sk.balanced_accuracy_score(y, answers),
+        "macro_f1": sk.f1_score(y, answers, average="macro"),
+        "auroc": np.mean([sk.roc_auc_score(y == one, shares[:, one]) for one in range(classes)]),
+    }
+    assert found == pytest.approx(wanted, rel=1e-5)
+
+
+def test_classes_without_a_sequence_are_left_out() -> None:
+    logits = torch.eye(3)[[0, 1, 1]]
+
+    found = Classes().scores(logits, torch.tensor([0, 1, 0]))
+
+    assert found["balanced_accuracy"] == pytest.approx(0.75)
+    assert found["macro_f1"] == pytest.approx(2 / 3)
+    assert found["auroc"] == pytest.approx(0.75)
+    assert areas(logits, torch.tensor([0, 1, 0])).isnan().tolist() == [False, False, True]
+
+
+def test_one_class_alone_has_no_rest() -> None:
+    assert Classes().scores(torch.eye(2), torch.tensor([0, 0]))["auroc"] == 0.5
+
+
+def test_class_weights_change_what_is_learned_and_not_what_is_measured() -> None:
+    logits, y = torch.randn(8, 2), torch.tensor([0] * 7 + [1])
+    weighted = Classes(torch.tensor([4 / 7, 4.0]))
+
+    assert weighted.loss(logits, y) != Classes().loss(logits, y)
+    assert weighted.scores(logits, y) == Classes().scores(logits, y)
+
+
+def test_scores_of_numbers() -> None:
+    wanted = RNG.normal(5.0, 3.0, (100, 2))
+    offset, scale = torch.tensor([5.0, 4.0]), torch.tensor([3.0, 2.0])
+    outputs = torch.tensor(RNG.normal(size=(100, 2)), dtype=torch.float32)
+    y = torch.tensor(wanted, dtype=torch.float32)
+
+    goal = Numbers(offset, scale)
+    found = goal.scores(outputs, y)
+
+    answers = (outputs * scale + offset).numpy()
+    assert found == pytest.approx(
+        {
+            "loss": float(goal.loss(outputs, y)),
+            "mse": sk.mean_squared_error(wanted, answers),
+            "mae": sk.mean_absolute_error(wanted, answers),
+            "r2": sk.r2_score(wanted, answers),
+        },
+        rel=1e-4,
+    )
+
+
+def test_r2_of_a_target_that_never_changes() -> None:
+    goal = Numbers(torch.zeros(1), torch.ones(1))
+
+    assert goal.scores(torch.full((4, 1), 2.0), torch.full((4, 1), 2.0))["r2"] == 1.0
+    assert goal.scores(torch.full((4, 1), 1.0), torch.full((4, 1), 2.0))["r2"] == 0.0

@@ -1,0 +1,18 @@
+"""Names of the metrics of a part, and which way each gets better; light to import."""
+
+from typing import Literal
+
+Task = Literal["classification", "regression"]
+
+CLASSIFICATION = ("loss", "accuracy", "balanced_accuracy", "macro_f1", "auroc")
+
+REGRESSION = ("loss", "mse", "mae", "r2")
+
+METRICS: dict[Task, tuple[str, ...]] = {
+    "classification": CLASSIFICATION,
+    "regression": REGRESSION,
+}
+"""Of each task; the first but the loss is the one by which it is usually judged."""
+
+LOWER = ("loss", "mse", "mae")
+"""Those of which less is better; of all others more is, up to 1."""
