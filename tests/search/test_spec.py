@@ -136,8 +136,7 @@ BAD_OVERRIDES = [
     ("task=regression", "task: must be classification for digits"),
     (
         "data.source=walks.csv; task=regression; objective.metric=val_accuracy",
-        "objective.metric: must be one of val_loss, val_mse, val_mae, val_r2 for regression, but "
-        "got val_accuracy",
+        "must be one of val_loss, val_mse, val_mae, val_r2 for regression, but got val_accuracy",
     ),
     ("objective.metric=val_mse", "val_auroc for classification, but got val_mse"),
     (
