@@ -17,11 +17,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from search.champion import Result, beats
 from search.fetching import champion_folder, copy_champion
 from search.home import Home
 from search.models import load_champion
 from search.report import html_page, markdown
+from search.result import Result, beats
 from search.store import Store
 from search.tables import PARENT, Job, Run
 from search.tracking import JOB_TAG, Tracking

@@ -12,11 +12,6 @@ Metric = Literal["val_accuracy", "val_loss"]
 Direction = Literal["maximize", "minimize"]
 
 
-def sign_of(direction: str) -> float:
-    """Return what a value has to be multiplied with so that more is better."""
-    return 1.0 if direction == "maximize" else -1.0
-
-
 def direction_of(metric: str) -> Direction:
     """Return which way a metric gets better."""
     return "maximize" if metric.endswith("accuracy") else "minimize"

@@ -16,7 +16,8 @@ import numpy as np
 import requests
 import torch
 
-from search.remote import Remote, ServerError
+from search.desk import ServerError
+from search.remote import Remote
 from tests.compose.containers import Containers
 
 Key = tuple[str, int, int]

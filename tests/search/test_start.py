@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.home import Home
-from search.jobs import JobNotFoundError, NotPossibleError, find
+from search.jobs import JobNotFoundError, NotPossibleError, find, open_existing
 from search.start import (
     TrackingUnreachableError,
     check_database,
@@ -14,7 +14,6 @@ from search.start import (
     check_tracking,
     describe_data,
     load_data,
-    open_existing,
 )
 from search.store import Store, StoreError
 from tests.search.conftest import add_job, make_spec

@@ -4,11 +4,11 @@ import json
 
 import optuna
 
-from search.champion import Candidate, Result
 from search.handover import deliver_rest
 from search.home import Home
 from search.lease import Lease
 from search.models import measure, save_champion
+from search.result import Candidate, Result
 from search.spec import JobSpec
 from search.start import describe_data
 from search.storage import open_storage
