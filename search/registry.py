@@ -243,7 +243,7 @@ def log_report(  # noqa: PLR0913 - what a report is made of
     tracking.client.log_text(run_id, text, "report.md")
     tracking.client.log_text(run_id, html_page(store, job, result, model), "report.html")
     # A time of its own makes a repeat the same metric.
-    tracking.log_metrics(run_id, finals(result, time_ms=int(job.created_at * 1000)))
+    tracking.log(run_id, finals(result, time_ms=int(job.created_at * 1000)))
 
 
 def finals(result: Result, *, time_ms: int) -> list[Metric]:
