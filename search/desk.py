@@ -9,6 +9,25 @@ from rich.console import Console
 from search.listing import Wanted
 
 
+class ServerError(RuntimeError):
+    """The service does not answer, or does not do what it was asked for; the message says why."""
+
+    def __init__(self, message: str, *, asked_wrong: bool = True, final: bool = False) -> None:
+        super().__init__(message)
+        self.asked_wrong = asked_wrong
+        """Whether another request would be answered; else the service itself is in trouble."""
+        self.final = final
+        """Whether the same request would be refused again, however often it is made."""
+
+
+class NameTakenError(ServerError):
+    """There is a file of that name already."""
+
+
+class UnansweredError(ServerError):
+    """No answer came; whether the request arrived is not known."""
+
+
 class Desk(Protocol):
     """Answers the commands, with the same content wherever the jobs are.
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from optuna.trial import FrozenTrial
 from ray.exceptions import RayError
 
-from search.champion import Result, choose, replicates
+from search.champion import choose, replicates
 from search.cluster import sweep
 from search.courier import Courier
 from search.engine import Engine, Interrupted, UnworkableError
@@ -20,6 +20,7 @@ from search.home import Home
 from search.jobrow import CLOSED, JobRow
 from search.lease import Lease, LeaseLostError
 from search.progress import Progress
+from search.result import Result
 from search.retention import delete, unreferenced_of_job
 from search.shares import whole
 from search.signals import Stop

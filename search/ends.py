@@ -40,12 +40,11 @@ class RunConsole(Console):
 @contextmanager
 def one_message() -> Iterator[None]:
     """Turn every fault that a person can mend into one message and exit code 2."""
+    from search.desk import ServerError
     from search.faults import SpecError
     from search.home import SettingsError
     from search.jobs import JobNotFoundError, NotPossibleError
     from search.lease import LeaseHeldError, LeaseLostError
-    from search.remote import ServerError
-    from search.start import TrackingUnreachableError
     from search.store import DatabaseAwayError, StoreError
 
     try:
@@ -58,7 +57,6 @@ def one_message() -> Iterator[None]:
         SpecError,
         SettingsError,
         StoreError,
-        TrackingUnreachableError,
         JobNotFoundError,
         NotPossibleError,
         LeaseHeldError,
@@ -72,12 +70,13 @@ def one_message() -> Iterator[None]:
 def one_message_of_a_run() -> Iterator[None]:
     """The same for commands that train, whose faults live in libraries that load slowly."""
     from search.cluster import ClusterError
+    from search.start import TrackingUnreachableError
     from trainables.datasets import DatasetError
 
     with one_message():
         try:
             yield
-        except (ClusterError, DatasetError) as error:
+        except (ClusterError, DatasetError, TrackingUnreachableError) as error:
             fail(str(error), WRONG)
 
 

@@ -4,7 +4,9 @@ import json
 import logging
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import distributions
@@ -30,11 +32,28 @@ logger = logging.getLogger("gatetune.delivery")
 ROWS = 2000
 """Journal rows taken at once; bounds memory."""
 
+CREATED = 50
+"""Runs that are created before their ids are written down."""
+
+SENDERS = 2
+"""Threads that tell MLflow of different runs: while one waits for the server, one prepares."""
+
 TROUBLE = (MlflowException, requests.RequestException, OSError, SQLAlchemyError, sqlite3.Error)
 """What MLflow raises when its server is away, or its own file cannot be used."""
 
 VERIFICATIONS = 3
 """Times that what MLflow shows is looked at and mended before a job ends."""
+
+
+@dataclass
+class Parcel:
+    """What MLflow is told of one run at once."""
+
+    new: Run | None = None
+    """The run, where MLflow does not know yet what it is made of."""
+    metrics: list[Metric] = field(default_factory=list)
+    ended: Run | None = None
+    """The run, where its status has changed."""
 
 
 @dataclass
@@ -64,7 +83,7 @@ class Delivery:
         with self.session() as session:
             rows = session.scalars(select(Run).where(Run.job_id == self.job_id)).all()
             for row in rows:
-                key = (row.study, row.trial)
+                key = key_of(row)
                 ids = [run.info.run_id for run in existing.get(key, [])]
                 if row.run_id is not None and row.run_id not in ids:
                     self.forget(session, row)
@@ -115,8 +134,23 @@ class Delivery:
         """Deliver one batch; return how many rows it held.
 
         Statuses are read before the journal, and a trial's status is written after its last
-        epoch, so a status that is delivered here never overtakes a metric.
+        epoch, so a status that is delivered here never overtakes a metric. Of a full batch, the
+        last trial's further epochs and those of later trials are not known yet.
         """
+        runs, rows = self.waiting()
+        if not runs and not rows:
+            return 0
+        with self.session():
+            pass  # nothing is sent for a job that is another's
+        self.create_runs(runs)
+        is_full = len(rows) == ROWS
+        ended = [run for run in runs if not is_full or run.trial < rows[-1].trial]
+        sent = self.send(rows, runs, ended)
+        self.mark(sent, ended)
+        return len(sent) + len(ended)
+
+    def waiting(self) -> tuple[Sequence[Run], Sequence[JournalRow]]:
+        """Return runs and epochs that MLflow does not have yet, those of a trial side by side."""
         with self.store.session() as session:
             runs = session.scalars(
                 select(Run)
@@ -127,29 +161,58 @@ class Delivery:
             rows = session.scalars(
                 select(JournalRow)
                 .where(JournalRow.job_id == self.job_id, JournalRow.delivered.is_(False))
-                .order_by(JournalRow.time_ms)
+                .order_by(JournalRow.trial, JournalRow.epoch)
                 .limit(ROWS)
             ).all()
-        if not runs and not rows:
-            return 0
-        with self.session():
-            pass  # nothing is sent for a job that is another's
+        return runs, rows
+
+    def send(
+        self, rows: Sequence[JournalRow], runs: Sequence[Run], ended: Sequence[Run]
+    ) -> list[JournalRow]:
+        """Tell MLflow what there is of each run, of several at once; return the rows that it has.
+
+        Args:
+            rows: epochs.
+            runs: which are described if they are new.
+            ended: those of them whose status is told.
+        """
+        parcels: dict[RunKey, Parcel] = defaultdict(Parcel)
         for run in runs:
-            self.ensure_run(run)
+            if run.delivered is None and key_of(run) not in self.described:
+                parcels[key_of(run)].new = run
+        for run in ended:
+            if run.delivered is not None or run.status != "RUNNING":  # a new run is running
+                parcels[key_of(run)].ended = run
         sent: list[JournalRow] = []
-        by_run: dict[RunKey, list[Metric]] = {}
         for row in rows:
             key = (row.study, row.trial)
             if key in self.known and (metrics := metrics_of(row)) is not None:
-                by_run.setdefault(key, []).extend(metrics)
+                parcels[key].metrics.extend(metrics)
                 sent.append(row)
-        for key, metrics in by_run.items():
-            self.tracking.log_metrics(self.known[key], metrics)
-        ended = [] if len(rows) == ROWS else list(runs)
-        for run in ended:
-            self.tell_status(run, again=run.delivered is not None)
-        self.mark(sent, ended)
-        return len(sent) + len(ended)
+        with ThreadPoolExecutor(SENDERS) as senders:
+            for _ in senders.map(self.tell, parcels, parcels.values()):
+                pass  # raises what went wrong
+        return sent
+
+    def tell(self, key: RunKey, parcel: Parcel) -> None:
+        """Tell MLflow of one run what it is made of, its metrics, and at last its status."""
+        run_id, new, ended = self.known[key], parcel.new, parcel.ended
+        if ended is not None and ended.delivered is not None:
+            self.tracking.clear_outcome(run_id)
+        self.tracking.log(
+            run_id,
+            parcel.metrics,
+            json.loads(new.parameters) if new is not None else {},
+            status_of(ended).tags if ended is not None else {},
+        )
+        if new is not None:
+            if new.trial == PARENT:
+                self.describe_parent(run_id)
+            self.described.add(key)
+        if ended is not None:
+            if ended.reason:
+                self.tracking.client.log_text(run_id, ended.reason, "traceback.txt")
+            self.tracking.set_status(run_id, status_of(ended))
 
     def verify(self) -> int:
         """Look at MLflow's runs once all is delivered; mend and return what is not as told.
@@ -163,12 +226,12 @@ class Delivery:
             ).all()
         mended = self.delete_doubles(existing)
         for row in rows:
-            key = (row.study, row.trial)
+            key = key_of(row)
             shown = next(
                 (r for r in existing.get(key, []) if r.info.run_id == self.known.get(key)), None
             )
             if shown is not None and not status_of(row).fits(shown):
-                self.tell_status(row, again=True)
+                self.tell(key, Parcel(ended=row))
                 mended += 1
         return mended
 
@@ -181,30 +244,26 @@ class Delivery:
             if not self.verify():
                 return
 
-    def ensure_run(self, run: Run) -> None:
-        """Create the MLflow run of a trial unless it exists, and say what it was made of."""
-        key = (run.study, run.trial)
-        if key not in self.known:
-            self.create_run(run)
-        if run.delivered is None and key not in self.described:
-            self.tracking.log_parameters(self.known[key], json.loads(run.parameters))
-            if run.trial == PARENT:
-                self.describe_parent(self.known[key])
-            self.described.add(key)
+    def create_runs(self, runs: Sequence[Run]) -> None:
+        """Create the MLflow runs that are missing, and write down that they are the ones."""
+        new = [run for run in runs if key_of(run) not in self.known]
+        parent, others = new[:1], new[1:]
+        if parent and parent[0].trial != PARENT:
+            parent, others = [], new
+        groups = [others[start : start + CREATED] for start in range(0, len(others), CREATED)]
+        for group in (parent, *groups):  # the parent comes first: the others name it
+            with ThreadPoolExecutor(SENDERS) as senders:
+                ids = dict(zip(map(key_of, group), senders.map(self.create, group), strict=True))
+            with self.session() as session:
+                for key, run_id in ids.items():
+                    session.get_one(Run, key).run_id = run_id
+            self.known.update(ids)
 
-    def create_run(self, run: Run) -> None:
-        """Create the MLflow run of a trial, and write down that it is the one."""
-        key = (run.study, run.trial)
-        new = NewRun(
-            key=key,
-            name=run.name,
-            started_ms=run.started_ms,
-            parent_id=None if run.trial == PARENT else self.known[(self.job_id, PARENT)],
-        )
-        run_id = self.tracking.create(new)
-        with self.session() as session:
-            session.get_one(Run, key).run_id = run_id
-        self.known[key] = run_id
+    def create(self, run: Run) -> str:
+        """Create the MLflow run of a trial and return its id."""
+        key = key_of(run)
+        parent_id = None if run.trial == PARENT else self.known[self.job_id, PARENT]
+        return self.tracking.create(NewRun(key, run.name, run.started_ms, parent_id))
 
     def describe_parent(self, run_id: str) -> None:
         """Attach what the job was made of: document, packages, commit, data; may be repeated."""
@@ -219,16 +278,7 @@ class Delivery:
         if job.dataset:
             self.tracking.log_dataset(run_id, json.loads(job.dataset), profile=job.dataset)
 
-    def tell_status(self, run: Run, *, again: bool) -> None:
-        """Give MLflow a run's status, and the reason where it failed."""
-        run_id = self.known[(run.study, run.trial)]
-        if run.delivered is None and run.status == "RUNNING":
-            return  # a new run is running
-        if run.reason:
-            self.tracking.client.log_text(run_id, run.reason, "traceback.txt")
-        self.tracking.set_status(run_id, status_of(run), again=again)
-
-    def mark(self, rows: list[JournalRow], runs: list[Run]) -> None:
+    def mark(self, rows: Sequence[JournalRow], runs: Sequence[Run]) -> None:
         """Remember what MLflow has."""
         with self.session() as session:
             if rows:
@@ -251,6 +301,11 @@ class Delivery:
                         for r in runs
                     ],
                 )
+
+
+def key_of(run: Run) -> RunKey:
+    """Return whose run it is."""
+    return run.study, run.trial
 
 
 def status_of(run: Run) -> Status:

@@ -1,26 +1,29 @@
 """Jobs as people see them: made from a document, listed, shown, asked to stop."""
 
 import json
+import math
 import secrets
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from search.champion import Result, parameters_of
+from search.recorded import trial_of, trials_of
+from search.result import Result
+from search.trial import parameters_of
+
+if TYPE_CHECKING:
+    from search.spec import JobSpec
+from search.home import Home
 from search.lease import LIVE, live_status
 from search.listing import best_trial, counted, counts_of
-from search.spec import JobSpec
-from search.storage import open_storage, read_trials
 from search.store import Store, is_storable, undelivered
 from search.tables import PARENT, Job, JournalRow, Run
-from search.trial import state_of
 
 
 class JobNotFoundError(LookupError):
@@ -31,9 +34,20 @@ class NotPossibleError(RuntimeError):
     """The job is not in a state in which this can be done."""
 
 
+def open_existing(home: Home) -> Store:
+    """Open the database of an installation that exists.
+
+    Raises:
+        JobNotFoundError: nothing was ever launched there; nothing is created.
+    """
+    if not Store.exists(home.database_url):
+        raise JobNotFoundError(f"there are no jobs in {home.path}; `gatetune launch` makes one")
+    return Store.open(home.database_url)
+
+
 def create(  # noqa: PLR0913 - what a job is made of
     store: Store,
-    spec: JobSpec,
+    spec: "JobSpec",
     source: str,
     *,
     owner: str,
@@ -164,93 +178,76 @@ def check_resumable(store: Store, job: Job) -> None:
         raise NotPossibleError(f"job {job.id} is finished; there is nothing to resume")
 
 
-class Reader:
-    """Reads jobs and their studies; writes nothing."""
+def show(store: Store, job: Job) -> dict[str, Any]:
+    """Return all that `show` prints of a job; costs the same however many trials it has."""
+    document = json.loads(job.document)
+    result = Result.model_validate_json(job.result) if job.result else None
+    with store.session() as session:
+        states = counted(session, [job.id])[job.id]
+        maximize = document["objective"]["direction"] == "maximize"
+        best_id = best_trial(session, job.id, maximize=maximize)
+        best = None if best_id is None else trial_of(session, best_id)
+        parent_run = run_id(session, job.id, PARENT)
+        best_run = best and run_id(session, job.id, best.number)
+    return {
+        "id": job.id,
+        "name": job.name,
+        "owner": job.owner,
+        "priority": job.priority,
+        "status": live_status(job, time.time()),
+        "message": job.message,
+        "created_at": job.created_at,
+        "objective": document["objective"],
+        "trials": counts_of(states) | {"budget": document["budget"]["trials"]},
+        "best": best
+        and {
+            "trial": best.number,
+            "value": best.value,
+            "params": parameters_of(best),
+            "mlflow_run_id": best_run,
+        },
+        "confirmed": result.summary() if result and result.confirmed else None,
+        "compared": result.compared() if result else [],
+        "model": json.loads(job.model) if job.model else None,
+        "elapsed_s": elapsed(job),
+        "mlflow_parent_run_id": parent_run,
+        "undelivered": undelivered(store, job.id),
+        "mlflow_away": away(job),
+    }
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
-        self.optuna: RDBStorage | None = None
 
-    @property
-    def studies(self) -> RDBStorage:
-        """Optuna's storage; opened when it is first read, since that takes a moment."""
-        self.optuna = self.optuna or open_storage(self.store)
-        return self.optuna
-
-    def show(self, job: Job) -> dict[str, Any]:
-        """Return all that `show` prints of a job; costs the same however many trials it has."""
-        spec = JobSpec.from_json(job.document)
-        result = Result.model_validate_json(job.result) if job.result else None
-        maximize = spec.objective.direction == "maximize"
-        with self.store.session() as session:
-            states = counted(session, [job.id])[job.id]
-            best_id = best_trial(session, job.id, maximize=maximize)
-            best = None if best_id is None else self.studies.get_trial(best_id)
-            parent_run = run_id(session, job.id, PARENT)
-            best_run = best and run_id(session, job.id, best.number)
-        return {
-            "id": job.id,
-            "name": job.name,
-            "owner": job.owner,
-            "priority": job.priority,
-            "status": live_status(job, time.time()),
-            "message": job.message,
-            "created_at": job.created_at,
-            "objective": spec.objective.model_dump(),
-            "trials": counts_of(states) | {"budget": spec.budget.trials},
-            "best": best
-            and {
-                "trial": best.number,
-                "value": best.value,
-                "params": parameters_of(best),
-                "mlflow_run_id": best_run,
-            },
-            "confirmed": result.summary() if result and result.confirmed else None,
-            "compared": result.compared() if result else [],
-            "model": json.loads(job.model) if job.model else None,
-            "elapsed_s": elapsed(job),
-            "mlflow_parent_run_id": parent_run,
-            "undelivered": undelivered(self.store, job.id),
-            "mlflow_away": away(job),
-        }
-
-    def trials(self, job: Job) -> list[dict[str, Any]]:
-        """Return one row a trial, the confirmation's last."""
-        spec = JobSpec.from_json(job.document)
-        rows = []
-        for study in (job.id, f"{job.id}/confirm"):
-            with self.store.session() as session:
-                runs = {r.trial: r for r in session.scalars(select(Run).where(Run.study == study))}
-                epochs = Counter(
-                    session.scalars(select(JournalRow.trial).where(JournalRow.study == study))
-                )
-            for trial in read_trials(self.studies, study):
-                run = runs.get(trial.number)
-                state = state_of(trial)
-                rows.append(
-                    {
-                        "study": study,
-                        "trial": trial.number,
-                        "state": state,
-                        "value": trial.value if trial.state is TrialState.COMPLETE else None,
-                        "best_epoch_value": best_epoch(trial, spec.objective.direction),
-                        "epochs": epochs[trial.number],
-                        "baseline": "baseline" in trial.user_attrs,
-                        "attempts": len(trial.user_attrs.get("lost_after", [])),
-                        "reason": trial.user_attrs.get("reason")
-                        if state in {"failed", "running", "waiting"}
-                        else None,
-                        "params": parameters_of(trial),
-                        "worker": run.worker if run else None,
-                        "mlflow_run_id": run.run_id if run else None,
-                    }
-                )
-        return rows
-
-    def close(self) -> None:
-        """Close the connections that were opened here."""
-        if self.optuna is not None:
-            self.optuna.engine.dispose()
+def show_trials(store: Store, job: Job) -> list[dict[str, Any]]:
+    """Return one row a trial, the confirmation's last."""
+    direction = json.loads(job.document)["objective"]["direction"]
+    rows = []
+    for study in (job.id, f"{job.id}/confirm"):
+        with store.session() as session:
+            runs = {r.trial: r for r in session.scalars(select(Run).where(Run.study == study))}
+            epochs = Counter(
+                session.scalars(select(JournalRow.trial).where(JournalRow.study == study))
+            )
+            trials = trials_of(session, study)
+        for trial in trials:
+            run = runs.get(trial.number)
+            rows.append(
+                {
+                    "study": study,
+                    "trial": trial.number,
+                    "state": trial.state,
+                    "value": trial.value if trial.state == "complete" else None,
+                    "best_epoch_value": best_epoch(trial.epochs, direction),
+                    "epochs": epochs[trial.number],
+                    "baseline": "baseline" in trial.user_attrs,
+                    "attempts": len(trial.user_attrs.get("lost_after", [])),
+                    "reason": trial.user_attrs.get("reason")
+                    if trial.state in {"failed", "running", "waiting"}
+                    else None,
+                    "params": parameters_of(trial),
+                    "worker": run.worker if run else None,
+                    "mlflow_run_id": run.run_id if run else None,
+                }
+            )
+    return rows
 
 
 def run_id(session: Session, study: str, trial: int) -> str | None:
@@ -259,11 +256,11 @@ def run_id(session: Session, study: str, trial: int) -> str | None:
     return run.run_id if run else None
 
 
-def best_epoch(trial: FrozenTrial, direction: str) -> float | None:
-    """Return the best objective of a trial's epochs so far."""
-    values = [v for v in trial.intermediate_values.values() if v == v]  # noqa: PLR0124 - NaN
+def best_epoch(values: Iterable[float], direction: str) -> float | None:
+    """Return the best of a trial's values so far, one an epoch."""
+    known = [v for v in values if not math.isnan(v)]
     pick = max if direction == "maximize" else min
-    return pick(values) if values else None
+    return pick(known) if known else None
 
 
 def await_stop(store: Store, job_id: str, patience_s: float = 120.0) -> Job:

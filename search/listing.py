@@ -14,20 +14,18 @@ from sqlalchemy import (
     String,
     and_,
     cast,
-    column,
     false,
     func,
-    inspect,
     not_,
     or_,
     select,
-    table,
     tuple_,
 )
 from sqlalchemy.orm import Session
 
-from search.champion import Result
 from search.lease import is_dead, live_status
+from search.recorded import STUDIES, TRIALS, VALUES, has_studies
+from search.result import Result
 from search.store import Store, is_storable
 from search.tables import PARENT, Job, Run
 from search.trial import SHOWN
@@ -39,11 +37,6 @@ STATUSES = ("queued", "running", "stopped", "failed", "finished")
 
 STATE_OF_RUN = {shown: "pruned" if state == "budget" else state for state, shown in SHOWN.items()}
 """A trial's state by what its run should show, which the study's own commits write."""
-
-# Optuna's tables, as far as a list needs them.
-STUDIES = table("studies", column("study_id"), column("study_name"))
-TRIALS = table("trials", column("trial_id"), column("study_id"), column("state"), column("number"))
-VALUES = table("trial_values", column("trial_id"), column("objective"), column("value"))
 
 
 class CursorError(ValueError):
@@ -157,11 +150,6 @@ def best_trial(session: Session, study: str, *, maximize: bool) -> int | None:
     ranked = complete(select(TRIALS.c.trial_id), [study]).order_by(better, TRIALS.c.number)
     best: int | None = session.scalar(ranked.limit(1))
     return best
-
-
-def has_studies(session: Session) -> bool:
-    """Whether Optuna has made its tables yet."""
-    return inspect(session.connection()).has_table(STUDIES.name)
 
 
 def complete(wanted: Select[Any], studies: Sequence[str]) -> Select[Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from search import jobs, start
+from search import jobs
 from search.fetching import fetch_model
 from search.home import Home
 from search.listing import Wanted, page
@@ -28,7 +28,7 @@ class Local:
     @property
     def store(self) -> Store:
         """The database of an installation that exists."""
-        self.opened = self.opened or start.open_existing(self.home)
+        self.opened = self.opened or jobs.open_existing(self.home)
         return self.opened
 
     def launch(
@@ -40,11 +40,15 @@ class Local:
         detach: bool,
     ) -> dict[str, Any]:
         """Run a job in this process."""
+        from search import start
+
         self.check_here(detach=detach)
         return start.launch(document, overrides, console=console)
 
     def resume(self, key: str, console: Console, *, detach: bool) -> dict[str, Any]:
         """Go on with a job in this process."""
+        from search import start
+
         self.check_here(detach=detach)
         return start.resume(key, console=console)
 
@@ -63,7 +67,7 @@ class Local:
     def stop(self, key: str) -> dict[str, Any]:
         """Ask a job to stop, and wait until it has."""
         job = jobs.request_stop(self.store, key)
-        return start.shown(self.store, jobs.await_stop(self.store, job.id).id)
+        return jobs.show(self.store, jobs.await_stop(self.store, job.id))
 
     def jobs(self, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None]:
         """Return a page of jobs; none where nothing was ever launched."""
@@ -73,16 +77,12 @@ class Local:
 
     def show(self, key: str) -> dict[str, Any]:
         """Return a job in full."""
-        return start.shown(self.store, jobs.find(self.store, key).id)
+        return jobs.show(self.store, jobs.find(self.store, key))
 
     def trials(self, key: str) -> tuple[str, list[dict[str, Any]]]:
         """Return a job's id and its trials."""
         job = jobs.find(self.store, key)
-        reader = jobs.Reader(self.store)
-        try:
-            return job.id, reader.trials(job)
-        finally:
-            reader.close()
+        return job.id, jobs.show_trials(self.store, job)
 
     def fetch(self, key: str, to: Path) -> list[str]:
         """Copy a job's best model."""

@@ -10,8 +10,8 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.result import sign_of
 from search.samplers import make_sampler
-from search.sections import sign_of
 from search.seeding import derive_seed
 from search.space import Space
 from search.spec import JobSpec

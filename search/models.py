@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from safetensors.torch import load
 
-from search.champion import Candidate, Result
 from search.fetching import replace_champion
 from search.labels import describe
+from search.result import Candidate, Result
 from search.spec import JobSpec
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import TrialConfig

@@ -18,11 +18,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 
-from search.champion import Result, beats
 from search.fetching import champion_folder, copy_champion
 from search.home import Home
 from search.models import load_champion
 from search.report import html_page, markdown
+from search.result import Result, beats
 from search.store import Store
 from search.tables import PARENT, Job, Run
 from search.tracking import JOB_TAG, Tracking
@@ -257,7 +257,7 @@ def log_report(  # noqa: PLR0913 - what a report is made of
     tracking.client.log_text(run_id, text, "report.md")
     tracking.client.log_text(run_id, html_page(store, job, result, model), "report.html")
     # A time of its own makes a repeat the same metric.
-    tracking.log_metrics(run_id, finals(result, time_ms=int(job.created_at * 1000)))
+    tracking.log(run_id, finals(result, time_ms=int(job.created_at * 1000)))
 
 
 def finals(result: Result, *, time_ms: int) -> list[Metric]:

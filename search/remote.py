@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 import requests
 from rich.console import Console
 
+from search.desk import NameTakenError, ServerError, UnansweredError
 from search.document import read_text
 from search.fetching import FILES, check_target
 from search.jobs import JobNotFoundError, NotPossibleError
@@ -37,25 +38,6 @@ AGAIN_S = 2.0
 
 PATIENCE_S = 120.0
 """How long a service may be away while a job is followed."""
-
-
-class ServerError(RuntimeError):
-    """The service does not answer, or does not do what it was asked for; the message says why."""
-
-    def __init__(self, message: str, *, asked_wrong: bool = True, final: bool = False) -> None:
-        super().__init__(message)
-        self.asked_wrong = asked_wrong
-        """Whether another request would be answered; else the service itself is in trouble."""
-        self.final = final
-        """Whether the same request would be refused again, however often it is made."""
-
-
-class NameTakenError(ServerError):
-    """There is a file of that name already."""
-
-
-class UnansweredError(ServerError):
-    """No answer came; whether the request arrived is not known."""
 
 
 class Remote:

@@ -8,9 +8,9 @@ from typing import Any
 
 import optuna
 
-from search.champion import Candidate, Result, mean, sd
 from search.figures import pictures
 from search.labels import describe, duration, format_value
+from search.result import Candidate, Result, mean, sd
 from search.spec import JobSpec
 from search.storage import open_storage
 from search.store import Store

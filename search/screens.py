@@ -1,7 +1,7 @@
 """What the commands print for people."""
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.labels import describe, duration, format_value
-from search.spec import JobSpec
-from trainables.config import TrialConfig
+
+if TYPE_CHECKING:
+    from search.spec import JobSpec
 
 STATUS_STYLE = {
     "finished": "green",
@@ -209,14 +210,13 @@ def trial_list(console: Console, job_id: str, listed: list[dict[str, Any]]) -> N
     console.print(shown)
 
 
-def document_page(console: Console, spec: JobSpec) -> None:
+def document_page(console: Console, spec: "JobSpec") -> None:
     """Print what a valid document would do."""
     console.print(
         f"[green]valid[/]  job {spec.name} on {spec.data.source}, seed {spec.seed}", soft_wrap=True
     )
     for parameters, overrides in spec.baselines():
-        config: TrialConfig = spec.config(parameters, overrides)
-        fact(console, "baseline", describe(config))
+        fact(console, "baseline", describe(spec.config(parameters, overrides)))
     fact(console, "space", ", ".join(spec.space) or "nothing is searched")
     fact(console, "sampler", f"{spec.sampler.name}, pruner {spec.pruner.name}")
     fact(console, "budget", f"{spec.budget.trials} trials of up to {spec.config({}).epochs} epochs")

@@ -25,11 +25,6 @@ Metric = Literal[
 Direction = Literal["maximize", "minimize"]
 
 
-def sign_of(direction: str) -> float:
-    """Return what a value has to be multiplied with so that more is better."""
-    return 1.0 if direction == "maximize" else -1.0
-
-
 def direction_of(metric: str) -> Direction:
     """Return which way a metric gets better."""
     return "minimize" if metric.removeprefix("val_") in LOWER else "maximize"

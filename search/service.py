@@ -84,7 +84,6 @@ def run(
         supervisor = Supervisor(store, drivers_of(home), limits)
         open_things.enter_context(supervised(supervisor))
         service = Service(home, store, settings, lambda: troubles(supervisor, tracking))
-        open_things.callback(service.close)
         threading.Thread(target=settle, args=(home,), name="settle", daemon=True).start()
         return serve(service, settings, lambda: say(console, home, settings, tracking))
 

@@ -125,7 +125,7 @@ def launch(
             )
             with Lease(store, job_id) as lease, Progress(console, job_id, str(home.path)) as told:
                 Driver(home, store, lease, spec, data, told).run()
-            return shown(store, job_id)
+            return jobs.show(store, jobs.find(store, job_id))
         finally:
             store.close()
 
@@ -140,7 +140,7 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
         LeaseHeldError: another driver runs it.
     """
     home = Home.from_environment()
-    store = open_existing(home)
+    store = jobs.open_existing(home)
     console = console or Console(quiet=True)
     try:
         job = jobs.find(store, key)
@@ -149,7 +149,7 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
         # Taken before Ray starts: of several resumes all but one end here, at once.
         with Lease(store, job.id) as lease, Progress(console, job.id, str(home.path)) as told:
             go_on(home, store, lease, job, told)
-        return shown(store, job.id)
+        return jobs.show(store, jobs.find(store, job.id))
     finally:
         store.close()
 
@@ -177,28 +177,6 @@ def go_on(  # noqa: PLR0913 - what a driver is made of
         else:
             check_same_data(job, describe_data(data))
         Driver(home, store, lease, spec, data, progress, share).run()
-
-
-def shown(store: Store, job_id: str) -> dict[str, Any]:
-    """Return what ``show`` says of a job."""
-    reader = jobs.Reader(store)
-    try:
-        return reader.show(jobs.find(store, job_id))
-    finally:
-        reader.close()
-
-
-def open_existing(home: Home) -> Store:
-    """Open the database of an installation that exists.
-
-    Raises:
-        JobNotFoundError: nothing was ever launched there; nothing is created.
-    """
-    if not Store.exists(home.database_url):
-        raise jobs.JobNotFoundError(
-            f"there are no jobs in {home.path}; `gatetune launch` makes one"
-        )
-    return Store.open(home.database_url)
 
 
 @contextmanager

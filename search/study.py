@@ -11,8 +11,8 @@ from search.labels import run_name
 from search.lease import Lease
 from search.mirror import Mirror
 from search.outbox import Outbox, epochs_of, read_epoch
+from search.result import sign_of
 from search.rungs import Rungs
-from search.sections import sign_of
 from search.seeding import derive_seed
 from search.spec import JobSpec
 from search.storage import FencedStorage, Statement, study_id

@@ -55,7 +55,7 @@ class Job(Base):
     dataset: Mapped[str | None]
     """JSON: name, fingerprint, shape and sizes of the parts."""
     result: Mapped[str | None]
-    """JSON of the candidates that were compared; see `search.champion.Result`."""
+    """JSON of the candidates that were compared; see `search.result.Result`."""
     model: Mapped[str | None]
     """JSON, as `show` prints it."""
     closed: Mapped[str | None]

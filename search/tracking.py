@@ -4,9 +4,10 @@ import getpass
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -37,7 +38,7 @@ NOBODY = -2
 """Number that stands for a trial tag which is none, as a person may have edited it."""
 
 BATCH = 1000
-"""Metrics that MLflow takes in one request."""
+"""Metrics, parameters and tags that MLflow takes in one request."""
 
 RunKey = tuple[str, int]
 """A study's name and a trial's number."""
@@ -64,6 +65,14 @@ class Status:
     attempts: int
     """Workers that the trial lost."""
     ended_ms: int | None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What a run's tags say of it: why it did not finish, and what it took."""
+        return {
+            **({self.outcome: "true"} if self.outcome else {}),
+            **({LOST_TAG: str(self.attempts)} if self.attempts else {}),
+        }
 
     def fits(self, run: Run) -> bool:
         """Whether MLflow shows a run like this."""
@@ -153,16 +162,28 @@ class Tracking:
         )
         return str(run.info.run_id)
 
-    def log_parameters(self, run_id: str, parameters: dict[str, Any]) -> None:
-        """Set a run's parameters, which MLflow never changes afterwards."""
-        self.client.log_batch(
-            run_id, params=[Param(key, str(value)) for key, value in parameters.items()]
-        )
+    def log(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        parameters: Mapping[str, Any] = MappingProxyType({}),
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Tell what a run has, in as few requests as MLflow's limit allows; in none if nothing.
 
-    def log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
-        """Send metrics, as many requests as MLflow's limit makes necessary."""
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+        Args:
+            run_id: the run.
+            metrics: of its epochs.
+            parameters: which MLflow never changes afterwards.
+            tags: which replace those of the same name.
+        """
+        params = [Param(key, str(value)) for key, value in parameters.items()]
+        marks = [RunTag(key, value) for key, value in tags.items()]
+        room = BATCH - len(params) - len(marks)
+        if params or marks or metrics:
+            self.client.log_batch(run_id, metrics[:room], params, marks)
+        for start in range(room, len(metrics), BATCH):
+            self.client.log_batch(run_id, metrics[start : start + BATCH])
 
     def log_dataset(self, run_id: str, dataset: dict[str, Any], profile: str) -> None:
         """Record the data set as an input of a run."""
@@ -176,21 +197,8 @@ class Tracking:
         context = InputTag("mlflow.data.context", "training")
         self.client.log_inputs(run_id, [DatasetInput(entity, [context])])
 
-    def set_status(self, run_id: str, status: Status, *, again: bool) -> None:
-        """Set a run's status; tags say why it did not finish, and what it took.
-
-        Args:
-            run_id: the run.
-            status: what it should show.
-            again: whether it may have ended before, and still say why.
-        """
-        if again:
-            self.clear_outcome(run_id)
-        tags = [RunTag(status.outcome, "true")] if status.outcome else []
-        if status.attempts:
-            tags.append(RunTag(LOST_TAG, str(status.attempts)))
-        if tags:
-            self.client.log_batch(run_id, tags=tags)
+    def set_status(self, run_id: str, status: Status) -> None:
+        """Set a run's status, last of all: what its tags say of it is told before."""
         if status.name == "RUNNING":
             self.client.update_run(run_id, status=status.name)
         else:

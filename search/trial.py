@@ -1,13 +1,15 @@
 """A trial in the hands of a driver: what fixes it, how it is tried, how it ends."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
-
-from optuna.trial import FrozenTrial, TrialState
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trainables.config import Parameters, TrialConfig
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 ATTEMPTS = 3
 """Workers that a trial may lose in a row without finishing an epoch before it is failed."""
@@ -123,8 +125,30 @@ class LiveTrial:
         return not hopeless and in_a_row < ATTEMPTS
 
 
-def state_of(trial: FrozenTrial) -> str:
+class Given(Protocol):
+    """What a trial was given, wherever it was read."""
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Values of the space's active parameters."""
+
+    @property
+    def user_attrs(self) -> dict[str, Any]:
+        """What the study remembers of it."""
+
+
+def parameters_of(trial: Given) -> Parameters:
+    """Return what a trial was given beyond the job's training settings."""
+    return {**trial.params, **trial.user_attrs.get("overrides", {})}
+
+
+def state_of(trial: "FrozenTrial") -> str:
     """Return complete, pruned, diverged, budget, failed, running or waiting."""
-    if trial.state is TrialState.PRUNED:
-        return next((a for a in ("diverged", "budget") if a in trial.user_attrs), "pruned")
-    return "failed" if trial.state is TrialState.FAIL else trial.state.name.lower()
+    return state_named(trial.state.name, trial.user_attrs)
+
+
+def state_named(name: str, attrs: Mapping[str, Any]) -> str:
+    """Return the same by the name of Optuna's `TrialState` and the trial's attributes."""
+    if name == "PRUNED":
+        return next((a for a in ("diverged", "budget") if a in attrs), "pruned")
+    return "failed" if name == "FAIL" else name.lower()

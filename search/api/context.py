@@ -60,10 +60,6 @@ class Service:
     examining: threading.Lock = field(default_factory=threading.Lock)
     """Held by the one doctor that may be at work."""
 
-    def __post_init__(self) -> None:
-        """Open what reads jobs."""
-        self.reader = jobs.Reader(self.store)
-
     def show(self, job: Job) -> dict[str, Any]:
         """Return a job in full; for many clients at once it is read once a second."""
         if len(self.shown) >= MOST_SHOWN:
@@ -71,16 +67,13 @@ class Service:
         shown = self.shown.setdefault(job.id, Shown())
         with shown.lock:
             if not shown.is_fresh(job):
-                shown.content, shown.read_at = self.reader.show(job), time.monotonic()
+                shown.content = jobs.show(self.store, job)
+                shown.read_at = time.monotonic()
             return shown.content
 
     def forget(self, job_id: str) -> None:
         """Let the next answer about a job be a new one."""
         self.shown.pop(job_id, None)
-
-    def close(self) -> None:
-        """Close the connections that were opened here."""
-        self.reader.close()
 
 
 def service_of(request: Request) -> Service:

@@ -105,7 +105,7 @@ def show(job: str, service: In) -> dict[str, Any]:
 @router.get("/jobs/{job}/trials", response_model=list[TrialRow])
 def trials(job: str, service: In) -> list[dict[str, Any]]:
     """List a job's trials with their parameters, the confirmation's last."""
-    return service.reader.trials(found(service, job))
+    return jobs.show_trials(service.store, found(service, job))
 
 
 @router.get("/jobs/{job}/trials/{trial}/metrics", response_model=list[Epoch])

@@ -6,12 +6,13 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any
 
-from search.champion import Candidate, choose
+from search.champion import choose
 from search.doctor.finding import Finding
 from search.doctor.record import UNREADABLE, Record, brief, read_object
 from search.doctor.steps import RestoreChampion, Step
 from search.fetching import FILES, champion_folder
 from search.home import Home
+from search.result import Candidate
 from search.spec import JobSpec
 from trainables.folder import Folder, FolderError, Item
 

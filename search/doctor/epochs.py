@@ -136,7 +136,7 @@ def examine_value(record: Record, key: Key, trial: FrozenTrial) -> Iterator[Find
     if trial.state is not TrialState.COMPLETE:
         return
     subject, objective = record.subject(key), record.spec.objective
-    best = best_epoch(trial, objective.direction)
+    best = best_epoch(trial.intermediate_values.values(), objective.direction)
     values = trial.values or []
     if values != ([] if best is None else [best]):
         yield Finding(

@@ -10,9 +10,9 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import select, text
 
-from search.champion import Result
 from search.doctor.steps import Key
 from search.outbox import read_epoch
+from search.result import Result
 from search.spec import JobSpec
 from search.storage import read_trials
 from search.store import Store, StoreError, first_line

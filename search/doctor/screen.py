@@ -9,8 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from search.doctor.examination import Report, every_job, examining
 from search.doctor.treatment import doctor
 from search.home import Home
-from search.jobs import find
-from search.start import open_existing
+from search.jobs import find, open_existing
 from search.store import Store
 
 MOST = 50

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from optuna.trial import FrozenTrial
 
-from search.champion import parameters_of, replicates
+from search.champion import replicates
 from search.doctor.finding import Finding
 from search.doctor.record import UNREADABLE, Record, brief
 from search.doctor.steps import Requeue
-from search.trial import Proposal, state_of
+from search.trial import Proposal, parameters_of, state_of
 
 
 def examine_study(record: Record) -> Iterator[Finding]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.champion import Result, choose, replicates
+from search.champion import choose, replicates
+from search.result import Result
 from search.store import undelivered
 from tests.chaos.finding import Finding
 from tests.chaos.keeper import Keeper

@@ -9,7 +9,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from search.champion import Result
+from search.result import Result
 from search.tables import PARENT
 from search.trial import state_of
 from tests.chaos.finding import Finding

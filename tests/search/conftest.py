@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from search.champion import Candidate, Result
 from search.lease import Lease, identity
+from search.result import Candidate, Result
 from search.spec import JobSpec, parse_job
 from search.store import Store
 from search.study import JobStudy

@@ -74,6 +74,20 @@ class TestHelp:
         )
         assert (done.stdout, done.stderr) == ("[]\n", "")
 
+    @pytest.mark.parametrize("command", [["show", "tiny"], ["trials", "tiny"], ["jobs"]])
+    def test_those_that_only_look_do_without_optuna(
+        self, finished: Path, command: list[str]
+    ) -> None:
+        script = (
+            "import sys; from search.cli import app; app(standalone_mode=False);"
+            " heavy = {'torch', 'ray', 'mlflow', 'optuna', 'alembic', 'numpy', 'requests'};"
+            " print(sorted(heavy & sys.modules.keys()))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, *command], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "[]"
+
 
 DOCUMENT_FAULTS = [
     ("pruner.nam=median", "pruner.nam: unknown option of none; did you mean name?"),

@@ -10,12 +10,12 @@ import pytest
 from mlflow.exceptions import MlflowException
 from sqlalchemy import MetaData, select, update
 
-from search.champion import Result
 from search.deletion import delete_job
 from search.home import Home
 from search.jobs import JobNotFoundError, NotPossibleError, find
 from search.lease import Lease, identity
 from search.registry import publish
+from search.result import Result
 from search.store import Store
 from search.tables import Job
 from search.tracking import Tracking

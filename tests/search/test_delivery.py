@@ -145,10 +145,27 @@ def test_a_run_is_described_once_however_many_batches_it_takes(
     monkeypatch.setattr("search.handover.ROWS", 2)
     add_run(store, 0, 0.5, 0.6, 0.7, 0.8, 0.9)
     tracking = delivery.tracking
-    with patch.object(tracking, "log_parameters", wraps=tracking.log_parameters) as describe:
+    with patch.object(tracking, "log", wraps=tracking.log) as log:
         everything(delivery)
-    assert describe.call_count == 2  # the parent's and the trial's
+    described = [call for call in log.call_args_list if call.args[2]]
+    assert len(described) == 2  # the parent's and the trial's
     assert len(history(installation, 0)) == 5
+
+
+def test_of_a_full_batch_only_trials_that_are_whole_end(
+    installation: Home, store: Store, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.handover.ROWS", 2)
+    add_run(store, 0, 0.5, status="FINISHED", ended_ms=9000)
+    add_run(store, 1, 0.6, 0.7, status="KILLED", tag="pruned", ended_ms=9000)
+    for _ in range(2):
+        delivery.deliver()
+    runs = in_mlflow(installation)
+    assert [runs[trial].info.status for trial in (0, 1)] == ["FINISHED", "RUNNING"]
+    assert "pruned" not in runs[1].data.tags
+    everything(delivery)
+    assert in_mlflow(installation)[1].info.status == "KILLED"
+    assert [step for step, _, _ in history(installation, 1)] == [1, 2]
 
 
 def test_after_a_crash_before_the_note_nothing_is_doubled(

@@ -12,13 +12,14 @@ from sqlalchemy.exc import IntegrityError
 from search.jobs import (
     JobNotFoundError,
     NotPossibleError,
-    Reader,
     await_stop,
     check_resumable,
     create,
     find,
     git_commit,
     request_stop,
+    show,
+    show_trials,
 )
 from search.lease import Lease, identity, live_status
 from search.limits import Limits
@@ -39,13 +40,6 @@ def study(store: Store, owned: Callable[[Store, JobSpec], Lease]) -> Iterator[Jo
     made = open_study(store, owned(store, SPEC), SPEC)
     yield made
     made.shut()
-
-
-@pytest.fixture
-def reader(store: Store) -> Iterator[Reader]:
-    made = Reader(store)
-    yield made
-    made.close()
 
 
 def set_job(store: Store, **values: object) -> Job:
@@ -199,12 +193,10 @@ class TestResumable:
 
 
 class TestShow:
-    def test_the_keys_are_those_that_programs_rely_on(
-        self, store: Store, study: JobStudy, reader: Reader
-    ) -> None:
+    def test_the_keys_are_those_that_programs_rely_on(self, store: Store, study: JobStudy) -> None:
         train(study, 0.5, 0.7)
         finish_job(store, "tiny-0001")
-        shown = reader.show(find(store, "tiny"))
+        shown = show(store, find(store, "tiny"))
         assert set(shown) >= {
             "id", "name", "status", "trials", "best", "confirmed", "model", "elapsed_s",
             "mlflow_parent_run_id",
@@ -219,14 +211,12 @@ class TestShow:
         }  # fmt: skip
         assert set(shown["model"]) >= {"name", "version", "alias"}
 
-    def test_a_new_job_has_nothing_yet(self, store: Store, reader: Reader) -> None:
-        shown = reader.show(find(store, launched(store)))
+    def test_a_new_job_has_nothing_yet(self, store: Store) -> None:
+        shown = show(store, find(store, launched(store)))
         assert (shown["status"], shown["trials"]["total"], shown["elapsed_s"]) == ("queued", 0, 0.0)
         assert [shown[key] for key in ("best", "confirmed", "model")] == [None] * 3
 
-    def test_trials_are_counted_as_they_ended(
-        self, store: Store, study: JobStudy, reader: Reader
-    ) -> None:
+    def test_trials_are_counted_as_they_ended(self, store: Store, study: JobStudy) -> None:
         train(study, 0.5, 0.7)
         for ending in ("diverged", "fail", "requeue", None):
             live = train(study)
@@ -238,23 +228,21 @@ class TestShow:
             elif ending == "requeue":
                 waiting = live
         study.requeue(waiting.number)
-        trials = reader.show(find(store, "tiny"))["trials"]
+        trials = show(store, find(store, "tiny"))["trials"]
         assert trials == {
             "complete": 1, "pruned": 0, "diverged": 1, "failed": 1, "running": 1, "waiting": 1,
             "total": 5, "budget": 6,
         }  # fmt: skip
 
     def test_trials_that_the_budget_ended_count_as_pruned(
-        self, store: Store, study: JobStudy, reader: Reader
+        self, store: Store, study: JobStudy
     ) -> None:
         study.requeue(train(study).number)
         study.close("hours")
-        assert reader.show(find(store, "tiny"))["trials"]["pruned"] == 1
-        assert [row["state"] for row in reader.trials(find(store, "tiny"))] == ["budget"]
+        assert show(store, find(store, "tiny"))["trials"]["pruned"] == 1
+        assert [row["state"] for row in show_trials(store, find(store, "tiny"))] == ["budget"]
 
-    def test_the_best_trial_names_its_run(
-        self, store: Store, study: JobStudy, reader: Reader
-    ) -> None:
+    def test_the_best_trial_names_its_run(self, store: Store, study: JobStudy) -> None:
         for value in (0.5, 0.8, 0.8):
             train(study, value)
         with store.session() as session:
@@ -262,17 +250,17 @@ class TestShow:
             parent = Run(study="tiny-0001", trial=PARENT, job_id="tiny-0001", name="tiny-0001",
                          parameters="{}", status="RUNNING", started_ms=0, run_id="def")  # fmt: skip
             session.add(parent)
-        shown = reader.show(find(store, "tiny"))
+        shown = show(store, find(store, "tiny"))
         best = shown["best"]
         assert (best["trial"], best["value"], best["mlflow_run_id"]) == (1, 0.8, "abc")
         assert shown["mlflow_parent_run_id"] == "def"
         assert set(best["params"]) == {"cell", "hidden_size", "learning_rate"}
 
 
-def test_trials_have_a_row_each(store: Store, study: JobStudy, reader: Reader) -> None:
+def test_trials_have_a_row_each(store: Store, study: JobStudy) -> None:
     train(study, 0.7, 0.6)
     study.fail(train(study).number, "lost")
-    baseline, other = reader.trials(find(store, "tiny"))
+    baseline, other = show_trials(store, find(store, "tiny"))
     assert (baseline["state"], baseline["epochs"], baseline["baseline"]) == ("complete", 2, True)
     assert (baseline["value"], baseline["best_epoch_value"]) == (0.7, 0.7)
     assert baseline["params"]["batch_size"] == 32

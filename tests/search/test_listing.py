@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event, insert
 
 from search.jobrow import JobRow
-from search.jobs import Reader, find
+from search.jobs import find, show
 from search.lease import Lease
 from search.listing import MOST, STATUSES, CursorError, Wanted, page, pages
 from search.store import Store
@@ -215,10 +215,7 @@ class TestOnEveryDatabase:
 
     @staticmethod
     def shown(store: Store) -> Any:
-        reader = Reader(store)
-        trials = reader.show(find(store, "tiny-0001"))["trials"]
-        reader.close()
-        return trials
+        return show(store, find(store, "tiny-0001"))["trials"]
 
     def assert_listed_as_shown(self, store: Store) -> None:
         (listed,), _ = page(store, Wanted())
@@ -238,9 +235,7 @@ class TestOnEveryDatabase:
         study.report(asked(study).number, 1, {metric: 0.99 if best > 0.5 else 0.01}, "running")
         (job,), _ = page(opened, Wanted())
         assert job["best_value"] == pytest.approx(best)
-        reader = Reader(opened)
-        assert reader.show(find(opened, "tiny-0001"))["best"]["value"] == job["best_value"]
-        reader.close()
+        assert show(opened, find(opened, "tiny-0001"))["best"]["value"] == job["best_value"]
 
     def test_every_job_has_its_own_trials_and_best(
         self, opened: Store, study_of: Callable[..., JobStudy]

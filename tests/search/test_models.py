@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from search.champion import Candidate, Result
 from search.fetching import FILES, is_whole
 from search.models import best_weights, load_champion, measure, save_champion
+from search.result import Candidate, Result
 from tests.search.conftest import make_spec
 from trainables.cells import RecurrentNetwork
 from trainables.checkpoint import Checkpoints, DamagedError

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 
-from search.champion import Result
 from search.home import Home
 from search.registry import Incumbent, decide, fluent, log_model, publish
 from search.registry import incumbent as present_champion
+from search.result import Result
 from search.store import Store
 from search.tables import PARENT, Run
 from search.tracking import Tracking

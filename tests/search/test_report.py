@@ -5,8 +5,8 @@ import json
 import optuna
 import pytest
 
-from search.champion import Candidate, Result
 from search.report import html_page, label, markdown, verdict
+from search.result import Candidate, Result
 from search.storage import open_storage
 from search.store import Store
 from search.tables import Job

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from search import screens
-from search.jobs import Reader, find
+from search.jobs import find, show, show_trials
 from search.lease import Lease
 from search.listing import Wanted, pages
 from search.spec import JobSpec
@@ -29,13 +29,6 @@ def study(store: Store, owned: Callable[[Store, JobSpec], Lease]) -> Iterator[Jo
     made = open_study(store, owned(store, spec), spec)
     yield made
     made.shut()
-
-
-@pytest.fixture
-def reader(store: Store) -> Iterator[Reader]:
-    made = Reader(store)
-    yield made
-    made.close()
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
@@ -90,12 +83,10 @@ def test_what_does_not_fit_a_line_goes_on_below_itself() -> None:
     ]
 
 
-def test_the_page_of_a_running_job(
-    console: Console, store: Store, study: JobStudy, reader: Reader
-) -> None:
+def test_the_page_of_a_running_job(console: Console, store: Store, study: JobStudy) -> None:
     train(study, 0.75)
     train(study)
-    screens.job_page(console, reader.show(find(store, "tiny")))
+    screens.job_page(console, show(store, find(store, "tiny")))
     assert lines(console) == [
         "tiny-0001 running 0 s",
         "trials 1/6: 1 complete, 1 running",
@@ -105,10 +96,10 @@ def test_the_page_of_a_running_job(
 
 
 def test_the_page_of_a_finished_job_says_what_to_do_next(
-    console: Console, store: Store, study: JobStudy, reader: Reader
+    console: Console, store: Store, study: JobStudy
 ) -> None:
     finish_job(store, "tiny-0001")
-    screens.outcome(console, reader.show(find(store, "tiny")), None)
+    screens.outcome(console, show(store, find(store, "tiny")), None)
     shown = lines(console)
     assert "winner 0.9100 ± 0.0141 – 0.8900 ± 0.0141" in shown
     assert "winner cell=gru hidden_size=16 learning_rate=0.01" in shown
@@ -120,10 +111,10 @@ def test_the_page_of_a_finished_job_says_what_to_do_next(
 
 
 def test_what_to_do_next_at_a_service_names_the_service(
-    console: Console, store: Store, study: JobStudy, reader: Reader
+    console: Console, store: Store, study: JobStudy
 ) -> None:
     finish_job(store, "tiny-0001")
-    screens.outcome(console, reader.show(find(store, "tiny")), "http://hub:8765")
+    screens.outcome(console, show(store, find(store, "tiny")), "http://hub:8765")
     shown = lines(console)
     command = "gatetune fetch tiny-0001 --to best-model --server http://hub:8765"
     assert f"fetch the model {command}" in shown
@@ -131,22 +122,20 @@ def test_what_to_do_next_at_a_service_names_the_service(
 
 
 def test_a_job_that_is_not_finished_has_nothing_to_fetch(
-    console: Console, store: Store, study: JobStudy, reader: Reader
+    console: Console, store: Store, study: JobStudy
 ) -> None:
     job = find(store, "tiny")
     job.status, job.message = "failed", "no [/green] trial of space[cell] completed"
-    screens.outcome(console, reader.show(job), None)
+    screens.outcome(console, show(store, job), None)
     assert "no [/green] trial of space[cell] completed" in lines(console)
     assert "fetch" not in printed(console)
 
 
-def test_the_list_of_trials(
-    console: Console, store: Store, study: JobStudy, reader: Reader
-) -> None:
+def test_the_list_of_trials(console: Console, store: Store, study: JobStudy) -> None:
     train(study, 0.70, 0.75)
     while study.fail(train(study).number, TRACEBACK):
         pass
-    screens.trial_list(console, "tiny-0001", reader.trials(find(store, "tiny")))
+    screens.trial_list(console, "tiny-0001", show_trials(store, find(store, "tiny")))
     shown = lines(console)
     assert "000 complete (baseline) 2 0.7500 cell=gru hidden_size=8 learning_rate=0.01" in shown
     assert any(line.startswith("001 failed 0 –") for line in shown)

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from search.home import Home
-from search.jobs import JobNotFoundError
+from search.jobs import JobNotFoundError, open_existing
 from search.start import (
     TrackingUnreachableError,
     check_database,
     check_tracking,
-    open_existing,
 )
 from search.store import StoreError
 from tests.servers import free_port

@@ -314,11 +314,7 @@ class Service:
         return jobs.create(self.store, parse_job(source), source, owner="ann", supervised=True)
 
     def shown(self, job_id: str) -> dict[str, Any]:
-        reader = jobs.Reader(self.store)
-        try:
-            return reader.show(jobs.find(self.store, job_id))
-        finally:
-            reader.close()
+        return jobs.show(self.store, jobs.find(self.store, job_id))
 
     def step_until(self, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 200

@@ -55,7 +55,7 @@ def test_doubled_runs_are_told_oldest_first(tracking: Tracking) -> None:
 def test_parameters_may_be_set_again(tracking: Tracking) -> None:
     run_id = tracking.create(new_run(0))
     for _ in range(2):
-        tracking.log_parameters(run_id, {"layers": 2})
+        tracking.log(run_id, parameters={"layers": 2})
     assert tracking.client.get_run(run_id).data.params == {"layers": "2"}
 
 
@@ -68,8 +68,8 @@ def test_runs_of_other_jobs_are_left_alone(tracking: Tracking) -> None:
 def test_more_metrics_than_a_request_takes(tracking: Tracking) -> None:
     run_id = tracking.create(new_run(0))
     metrics = [Metric("loss", 1.0, step, step) for step in range(BATCH + 5)]
-    tracking.log_metrics(run_id, metrics)
-    tracking.log_metrics(run_id, metrics)
+    for _ in range(2):
+        tracking.log(run_id, metrics, {"layers": 2}, {"pruned": "true"})
     assert len(tracking.client.get_metric_history(run_id, "loss")) == BATCH + 5
 
 
@@ -87,13 +87,15 @@ def test_the_data_set_is_an_input_with_its_digest(tracking: Tracking) -> None:
 def test_a_run_that_goes_on_loses_the_tag_of_its_end(tracking: Tracking) -> None:
     run_id = tracking.create(new_run(0))
     interrupted = Status("KILLED", "interrupted", attempts=1, ended_ms=5000)
-    tracking.set_status(run_id, interrupted, again=False)
+    tracking.log(run_id, tags=interrupted.tags)
+    tracking.set_status(run_id, interrupted)
     run = tracking.client.get_run(run_id)
     assert interrupted.fits(run)
     assert run.data.tags["gatetune.workers_lost"] == "1"
     assert (run.info.status, run.info.end_time) == ("KILLED", 5000)
     assert run.data.tags["interrupted"] == "true"
-    tracking.set_status(run_id, Status("RUNNING", None, 1, None), again=True)
+    tracking.clear_outcome(run_id)
+    tracking.set_status(run_id, Status("RUNNING", None, 1, None))
     run = tracking.client.get_run(run_id)
     assert run.info.status == "RUNNING"
     assert "interrupted" not in run.data.tags

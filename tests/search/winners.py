@@ -4,12 +4,12 @@ import json
 
 import optuna
 
-from search.champion import Candidate, Result
 from search.handover import deliver_rest
 from search.home import Home
 from search.lease import Lease
 from search.loading import describe_data
 from search.models import measure, save_champion
+from search.result import Candidate, Result
 from search.spec import JobSpec
 from search.storage import open_storage
 from search.store import Store

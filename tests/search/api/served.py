@@ -151,7 +151,6 @@ def serving(
     finally:
         server.should_exit = True
         thread.join()
-        service.close()
         store.close()
 
 

@@ -47,5 +47,10 @@ def test_and_a_study_that_cannot_be_read(served: Served, monkeypatch: pytest.Mon
         raise StorageInternalError("An exception is raised during the commit.")
 
     add_job(served.store, SPEC)
-    monkeypatch.setattr("search.jobs.read_trials", gone)
-    refused(served.ask("GET", "/jobs/tiny/trials"), 503, "database-away", "An exception is raised")
+    monkeypatch.setattr("search.api.files.open_storage", gone)
+    refused(
+        served.ask("GET", "/jobs/tiny/figures/history"),
+        503,
+        "database-away",
+        "An exception is raised",
+    )

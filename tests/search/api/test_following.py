@@ -17,11 +17,11 @@ from typer.testing import CliRunner, Result
 from search import remote as module
 from search.cli import app
 from search.deletion import delete_rows
+from search.desk import ServerError
 from search.jobrow import JobRow
-from search.jobs import JobNotFoundError
+from search.jobs import JobNotFoundError, open_existing
 from search.lease import Lease
-from search.remote import Lines, Remote, ServerError
-from search.start import open_existing
+from search.remote import Lines, Remote
 from tests.search.api.served import Served, fresh, serving
 from tests.search.api.stories import SPEC, TOLD, begin, end
 from tests.search.conftest import DOCUMENT, add_job, make_spec, open_study, train

@@ -262,12 +262,12 @@ def test_a_fault_of_the_service_tells_nothing_but_where_the_log_has_it(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(_: object) -> object:
+    def broken(*_: object) -> object:
         raise RuntimeError("the secret reason")
 
     with serving(fresh(tmp_path)) as served:
         add_job(served.store, make_spec(), owner="ada")
-        monkeypatch.setattr(served.service.reader, "trials", broken)
+        monkeypatch.setattr("search.jobs.show_trials", broken)
         answer = World(served, {}, log).refuse(
             (500, "internal-error", "the service failed; see its log"),
             None,
