@@ -27,6 +27,7 @@ JOB_TAG = "gatetune.job"
 STUDY_TAG = "gatetune.study"
 TRIAL_TAG = "gatetune.trial"
 LOST_TAG = "gatetune.workers_lost"
+PRECISION_TAG = "gatetune.precision"
 OUTCOMES = ("pruned", "diverged", "budget", "interrupted", "failed")
 """Tags that say why a run did not finish."""
 
@@ -64,6 +65,8 @@ class Status:
     attempts: int
     """Workers that the trial lost."""
     ended_ms: int | None
+    precision: str | None = None
+    """What the trial is computed in, once that is known."""
 
     def fits(self, run: Run) -> bool:
         """Whether MLflow shows a run like this."""
@@ -73,6 +76,7 @@ class Status:
             and (self.name == "RUNNING" or run.info.end_time == self.ended_ms)
             and outcomes == ({self.outcome} if self.outcome else set())
             and run.data.tags.get(LOST_TAG, "0") == str(self.attempts)
+            and run.data.tags.get(PRECISION_TAG) == self.precision
         )
 
 
@@ -189,6 +193,8 @@ class Tracking:
         tags = [RunTag(status.outcome, "true")] if status.outcome else []
         if status.attempts:
             tags.append(RunTag(LOST_TAG, str(status.attempts)))
+        if status.precision:
+            tags.append(RunTag(PRECISION_TAG, status.precision))
         if tags:
             self.client.log_batch(run_id, tags=tags)
         if status.name == "RUNNING":
@@ -199,7 +205,7 @@ class Tracking:
     def clear_outcome(self, run_id: str) -> None:
         """Take back what the run said before."""
         tags = self.client.get_run(run_id).data.tags
-        for tag in (*OUTCOMES, LOST_TAG):
+        for tag in (*OUTCOMES, LOST_TAG, PRECISION_TAG):
             if tag in tags:
                 self.client.delete_tag(run_id, tag)
 

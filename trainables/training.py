@@ -16,7 +16,7 @@ from trainables.batches import Placed, measure
 from trainables.cells import RecurrentClassifier
 from trainables.config import TrialConfig
 from trainables.datasets import Part, SequenceDataset
-from trainables.device import pick_precision
+from trainables.device import DTYPES, pick_precision
 from trainables.optimizers import OPTIMIZERS
 
 CHECK_STEPS = 8
@@ -50,6 +50,7 @@ class Trainer:
         direction: whether a large or a small value of it is better.
 
     Attributes:
+        precision: what the matrix products are computed in.
         epoch: finished epochs.
         model: the network after that epoch.
         best_epoch: the best epoch so far, the earliest of equals; 0 before the first.
@@ -75,7 +76,7 @@ class Trainer:
         self.device = device
         self.metric = metric
         self.sign = 1.0 if direction == "maximize" else -1.0
-        self.dtype = pick_precision(config.precision, device)
+        self.precision = pick_precision(config, device)
         self.train = Placed.on(device, data.train, data.scale)
         self.validation = Placed.on(device, data.validation, data.scale)
         self.seed_torch(0)
@@ -118,7 +119,7 @@ class Trainer:
         self.seed_torch(self.epoch + 1)
         metrics = self.train_epoch()
         metrics["samples_per_s"] = len(self.train) / (time.perf_counter() - began)
-        measured = measure(self.model, self.validation, self.dtype)
+        measured = measure(self.model, self.validation, DTYPES[self.precision])
         metrics |= {f"val_{name}": value for name, value in measured.items()}
         metrics["epoch_s"] = time.perf_counter() - began
         if not math.isfinite(metrics["val_loss"]):
@@ -155,7 +156,8 @@ class Trainer:
 
     def step(self, x: Tensor, y: Tensor) -> Tensor:
         """Learn from one batch; return the sum of losses, correct answers and the gradient norm."""
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        dtype = DTYPES[self.precision]
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             logits = self.model(x)
         loss = nn.functional.cross_entropy(logits.float(), y)
         self.optimizer.zero_grad()
