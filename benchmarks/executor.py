@@ -91,6 +91,7 @@ class Executor:
             "hostname": socket.gethostname(),
             "pid": turn.worker,
             "damaged": (),
+            "precision": "float32",
             "epoch": turn.epoch,
             "outcome": "complete" if turn.epoch == turn.epochs else "running",
             # Flat, as Tune passes them on.

@@ -41,4 +41,5 @@ class Sleeper(tune.Trainable):
             "metrics": metrics_at(self.number, self.epoch),
             "outcome": "complete" if self.epoch == self.epochs else "running",
             "damaged": (),
+            "precision": "float32",
         }

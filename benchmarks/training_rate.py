@@ -21,14 +21,13 @@ from torch import Tensor, nn
 
 from benchmarks.bench import Answer, answer, parser, ratios, spread
 from trainables.cells import CELLS
-from trainables.config import TrialConfig
+from trainables.config import Precision, TrialConfig
 from trainables.datasets import Part, SequenceDataset
-from trainables.device import configure, has_bfloat16, pick_precision
+from trainables.device import DTYPES, configure, has_bfloat16, pick_precision
 from trainables.preparation import Preparation
 from trainables.training import Trainer
 
 Cell = Literal["lstm", "gru"]
-Precision = Literal["float32", "bfloat16"]
 
 BATCH, STEPS, FEATURES, CLASSES, SCALE = 64, 28, 28, 10, 255.0
 CPU = torch.device("cpu")
@@ -81,7 +80,7 @@ class Bare:
 
     def __init__(self, config: TrialConfig, data: SequenceDataset) -> None:
         self.clip_norm = config.clip_norm
-        self.dtype = pick_precision(config.precision, CPU)
+        self.dtype = DTYPES[pick_precision(config, CPU)]
         self.layers = CELLS[config.cell](
             FEATURES, config.hidden_size, num_layers=config.layers, batch_first=True
         )
@@ -158,7 +157,7 @@ def row(cell: Cell, hidden: int, precision: Precision, *, work: float, rounds: i
     )
     steps = max(4, round(work / flops(config)))
     data = random_data(steps * BATCH, BATCH, BATCH)
-    factor = torch.randn(SIDE, SIDE).to(pick_precision(precision, CPU))
+    factor = torch.randn(SIDE, SIDE).to(DTYPES[precision])
     bare, ours = Bare(config, data), Ours(config, data)
     measured = [(product_s(factor), bare.step_s(), ours.step_s()) for _ in range(rounds + 1)]
     products, bares, trials = zip(*measured[1:], strict=True)

@@ -35,7 +35,8 @@ class TrivialTrial(tune.Trainable):
         """Report one epoch."""
         value = objective(self.parameters["learning_rate"], self.parameters["layers"])
         metrics = {"val_accuracy": value, "val_loss": 1 - value, "train_loss": 1 - value}
-        return {"epoch": 1, "metrics": metrics, "outcome": "complete", "damaged": ()}
+        report = {"epoch": 1, "outcome": "complete", "precision": "float32", "damaged": ()}
+        return report | {"metrics": metrics}
 
 
 class Watcher:

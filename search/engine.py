@@ -258,7 +258,7 @@ class Engine:
         """Return what the worker needs to train a trial."""
         return {
             "number": live.number,
-            "parameters": live.config.model_dump(),
+            "parameters": live.settings(),
             "seed": live.seed,
             "acknowledged": live.acknowledged,
             "checkpoints": self.folder(live.number).place,
@@ -275,6 +275,7 @@ class Engine:
         live = self.study.live[number]
         self.workers.add((result["hostname"], result["pid"]))
         live.worker = result["hostname"]
+        live.precision = live.precision or result["precision"]
         self.heard[number] = time.monotonic()
         for what in result["damaged"]:
             self.study.note_damage(number, what)

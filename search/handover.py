@@ -310,7 +310,7 @@ def key_of(run: Run) -> RunKey:
 
 def status_of(run: Run) -> Status:
     """Return how MLflow should show a run."""
-    return Status(run.status, run.tag, run.attempts, run.ended_ms)
+    return Status(run.status, run.tag, run.attempts, run.ended_ms, run.precision)
 
 
 def metrics_of(row: JournalRow) -> list[Metric] | None:

@@ -29,10 +29,11 @@ class Outbox:
         self.add_epoch = storage.insert_once(JournalRow, revision=revision)
         self.add_run = storage.insert_once(Run, revision=revision)
         worker = func.coalesce(bindparam("on_worker", type_=Run.worker.type), Run.worker)
+        precision = bindparam("computed_in", type_=Run.precision.type)
         self.set_status = (
             update(Run)
             .where(Run.study == study, Run.trial == bindparam("of_trial"))
-            .values(worker=worker, revision=revision)
+            .values(worker=worker, precision=precision, revision=revision)
         )
 
     def epoch(
@@ -80,6 +81,7 @@ class Outbox:
             "reason": reason,
             "attempts": len(live.lost_after),
             "on_worker": live.worker,
+            "computed_in": live.precision,
             "ended_ms": None if status == "RUNNING" else now_ms(),
         }
 

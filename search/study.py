@@ -28,6 +28,7 @@ from search.trial import (
     loss_of,
     state_of,
 )
+from trainables.config import TrialConfig
 
 FAILURES = 5
 """Failed trials in a row, none with an epoch, after which a job stops: its fault is not theirs."""
@@ -117,7 +118,7 @@ class JobStudy:
 
     def load_trial(self, trial: FrozenTrial, epochs: Sequence[JournalRow]) -> Verdict:
         """Take one trial into the mirror, the rungs and the counts; return its last verdict."""
-        live = self.as_live(trial)
+        live = LiveTrial.of(trial, self.config_of(trial))
         self.count += 1
         state, finished = trial.state, trial.state.is_finished()
         open_trial = trial if finished else self.mirror.frozen(trial.params, **trial.user_attrs)
@@ -139,18 +140,9 @@ class JobStudy:
             self.live[trial.number] = live
         return verdict
 
-    def as_live(self, trial: FrozenTrial) -> LiveTrial:
-        """Return the trial as its worker needs it, before any epoch."""
-        attrs = trial.user_attrs
-        return LiveTrial(
-            number=trial.number,
-            trial_id=trial._trial_id,
-            config=self.spec.config(trial.params, attrs.get("overrides", {})),
-            seed=attrs["seed"],
-            baseline="baseline" in attrs,
-            lost_after=list(attrs.get("lost_after", [])),
-            alone=attrs.get("alone", False),
-        )
+    def config_of(self, trial: FrozenTrial) -> TrialConfig:
+        """Return what a trial trains with."""
+        return self.spec.config(trial.params, trial.user_attrs.get("overrides", {}))
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -220,7 +212,7 @@ class JobStudy:
     def write(self, number: int, trial: FrozenTrial) -> LiveTrial:
         """Write a new trial whole, in one transaction with its MLflow run's row."""
         trial.number = number
-        live = self.as_live(trial)
+        live = LiveTrial.of(trial, self.config_of(trial))
         name = run_name(number, live.config, trial.user_attrs)
         run = self.outbox.new_run(number, name, live.config.model_dump() | {"seed": live.seed})
         with self.storage.along(run) as optuna:
@@ -239,8 +231,9 @@ class JobStudy:
     def report(self, number: int, epoch: int, metrics: dict[str, float], outcome: str) -> Verdict:
         """Commit one epoch and return what follows from it.
 
-        Epoch, MLflow row and verdict are one transaction. An epoch that was committed before is
-        not committed again; the trial just goes on.
+        Epoch, MLflow row and verdict are one transaction, with the trial's precision where it is
+        the first. An epoch that was committed before is not committed again; the trial just goes
+        on.
 
         Args:
             number: the trial.
@@ -256,7 +249,10 @@ class JobStudy:
         verdict = self.judge(live, epoch, value, outcome)
         memory = self.rungs.memory(number)
         row = self.outbox.epoch(number, epoch, metrics, verdict=verdict.value, pruner=memory)
-        with self.storage.along(row) as optuna:
+        statements = [row]
+        if not live.acknowledged and live.precision is not None:
+            statements.append(self.storage.attribute(live.trial_id, "precision", live.precision))
+        with self.storage.along(*statements) as optuna:
             optuna.set_trial_intermediate_value(live.trial_id, epoch, value)
         self.mirror.report(number, epoch, value)
         self.note(live, epoch, value)

@@ -146,6 +146,8 @@ class Run(Base):
     """The job's, when the status last changed."""
     worker: Mapped[str | None]
     """Name of the machine on which the trial was last trained."""
+    precision: Mapped[str | None]
+    """What the trial is computed in: float32 or bfloat16; None before its first epoch."""
 
     @hybrid_property
     def told(self) -> str:

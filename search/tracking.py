@@ -28,6 +28,7 @@ JOB_TAG = "gatetune.job"
 STUDY_TAG = "gatetune.study"
 TRIAL_TAG = "gatetune.trial"
 LOST_TAG = "gatetune.workers_lost"
+PRECISION_TAG = "gatetune.precision"
 OUTCOMES = ("pruned", "diverged", "budget", "interrupted", "failed")
 """Tags that say why a run did not finish."""
 
@@ -65,6 +66,8 @@ class Status:
     attempts: int
     """Workers that the trial lost."""
     ended_ms: int | None
+    precision: str | None = None
+    """What the trial is computed in, once that is known."""
 
     @property
     def tags(self) -> dict[str, str]:
@@ -72,6 +75,7 @@ class Status:
         return {
             **({self.outcome: "true"} if self.outcome else {}),
             **({LOST_TAG: str(self.attempts)} if self.attempts else {}),
+            **({PRECISION_TAG: self.precision} if self.precision else {}),
         }
 
     def fits(self, run: Run) -> bool:
@@ -82,6 +86,7 @@ class Status:
             and (self.name == "RUNNING" or run.info.end_time == self.ended_ms)
             and outcomes == ({self.outcome} if self.outcome else set())
             and run.data.tags.get(LOST_TAG, "0") == str(self.attempts)
+            and run.data.tags.get(PRECISION_TAG) == self.precision
         )
 
 
@@ -207,7 +212,7 @@ class Tracking:
     def clear_outcome(self, run_id: str) -> None:
         """Take back what the run said before."""
         tags = self.client.get_run(run_id).data.tags
-        for tag in (*OUTCOMES, LOST_TAG):
+        for tag in (*OUTCOMES, LOST_TAG, PRECISION_TAG):
             if tag in tags:
                 self.client.delete_tag(run_id, tag)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from trainables.config import Parameters, TrialConfig
+from trainables.config import Parameters, Precision, TrialConfig
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -111,6 +111,27 @@ class LiveTrial:
     best: float | None = None
     worker: str | None = None
     """Name of the machine on which this driver last saw it trained."""
+    precision: Precision | None = None
+    """What its first epoch was computed in, and all others are, wherever they are trained."""
+
+    @classmethod
+    def of(cls, trial: FrozenTrial, config: TrialConfig) -> "LiveTrial":
+        """Return the trial as its worker needs it, before any epoch."""
+        attrs = trial.user_attrs
+        return cls(
+            number=trial.number,
+            trial_id=trial._trial_id,
+            config=config,
+            seed=attrs["seed"],
+            baseline="baseline" in attrs,
+            lost_after=list(attrs.get("lost_after", [])),
+            alone=attrs.get("alone", False),
+            precision=attrs.get("precision"),
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Return what it trains with; in the precision that it began in, where it has begun."""
+        return self.config.model_dump() | ({"precision": self.precision} if self.precision else {})
 
     def lose(self, loss: Loss) -> bool:
         """Count a lost attempt and return whether there is hope in another.

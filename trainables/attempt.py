@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from trainables.checkpoint import Checkpoints, DamagedError
-from trainables.config import TrialConfig
+from trainables.config import Precision, TrialConfig
 from trainables.datasets import SequenceDataset
 from trainables.device import pick_device
 from trainables.folder import folder_at
@@ -24,12 +24,14 @@ class Report:
         epoch: counted from 1.
         metrics: what `Trainer.run_epoch` returned, or what is known of a diverged epoch.
         outcome: whether more epochs follow, and why not.
+        precision: what it was computed in.
         damaged: what was wrong with checkpoints that could not be used, a sentence each.
     """
 
     epoch: int
     metrics: dict[str, float]
     outcome: Outcome
+    precision: Precision
     damaged: tuple[str, ...] = ()
 
 
@@ -84,7 +86,7 @@ class Attempt:
         state = self.read(epoch)
         if state is None:
             return None
-        report = Report(epoch, state["metrics"], state["outcome"])
+        report = Report(epoch, state["metrics"], state["outcome"], state["precision"])
         if report.outcome == "complete":
             self.finish(state["trainer"])
         return report
@@ -104,11 +106,12 @@ class Attempt:
             try:
                 metrics = trainer.run_epoch()
             except Diverged as diverged:
-                report = Report(trainer.epoch + 1, diverged.metrics, "diverged")
+                report = Report(trainer.epoch + 1, diverged.metrics, "diverged", trainer.precision)
                 self.write(report, None)
                 return report
             complete = trainer.epoch >= self.settings.epochs
-            report = Report(trainer.epoch, metrics, "complete" if complete else "running")
+            outcome: Outcome = "complete" if complete else "running"
+            report = Report(trainer.epoch, metrics, outcome, trainer.precision)
             state = trainer.state()
             self.write(report, state)
             if complete:
@@ -119,7 +122,12 @@ class Attempt:
         """Write the checkpoint of an epoch."""
         self.checkpoints.write(
             report.epoch,
-            {"metrics": report.metrics, "outcome": report.outcome, "trainer": state},
+            {
+                "metrics": report.metrics,
+                "outcome": report.outcome,
+                "precision": report.precision,
+                "trainer": state,
+            },
         )
 
     def finish(self, state: dict[str, Any]) -> None:
@@ -132,22 +140,30 @@ class Attempt:
     def resumed(self) -> Trainer:
         """Return a trainer in the newest state up to the last epoch reported, a fresh one if none.
 
-        Epochs between that state and the last report are trained again, to the same numbers.
+        Epochs between that state and the last report are trained again, to the same numbers. What
+        began in one precision goes on in it, whatever this machine would pick.
         """
+        state = self.newest_state()
+        began_in = {} if state is None else {"precision": state["precision"]}
         trainer = Trainer(
-            self.settings,
+            self.settings.model_copy(update=began_in),
             self.data,
             seed=self.config["seed"],
             device=pick_device(self.config["gpus"]),
             metric=self.config["metric"],
             direction=self.config["direction"],
         )
+        if state is not None:
+            trainer.load_state(state["trainer"])
+        return trainer
+
+    def newest_state(self) -> dict[str, Any] | None:
+        """Return the newest whole checkpoint up to the last epoch reported, None where none is."""
         for epoch in reversed(self.checkpoints.epochs()):
             state = self.read(epoch) if epoch <= self.reported else None
             if state is not None and state["trainer"] is not None:
-                trainer.load_state(state["trainer"])
-                break
-        return trainer
+                return state
+        return None
 
 
 @contextmanager

@@ -8,6 +8,10 @@ Parameters = dict[str, str | int | float | bool | None]
 """Some of a trial's settings, by name."""
 
 
+Precision = Literal["float32", "bfloat16"]
+"""What matrix products are computed in."""
+
+
 class TrialConfig(BaseModel):
     """Everything that one trial trains with. Each field may be fixed or searched."""
 
@@ -36,7 +40,7 @@ class TrialConfig(BaseModel):
         "none", description="balanced: errors on rare classes cost more, by how rare they are"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where the hardware has it, else float32"
+        "auto", description="auto: bfloat16 where the hardware has it and it is faster there"
     )
     clip_norm: float | None = Field(
         1.0, gt=0.0, description="largest total gradient norm; null for no clipping"

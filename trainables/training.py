@@ -16,7 +16,7 @@ from trainables.batches import Batch, Placed, measure
 from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import Part, SequenceDataset
-from trainables.device import pick_precision
+from trainables.device import DTYPES, pick_precision
 from trainables.goals import Classes, goal_of
 from trainables.optimizers import OPTIMIZERS
 
@@ -51,6 +51,7 @@ class Trainer:
         direction: whether a large or a small value of it is better.
 
     Attributes:
+        precision: what the matrix products are computed in.
         epoch: finished epochs.
         model: the network after that epoch.
         best_epoch: the best epoch so far, the earliest of equals; 0 before the first.
@@ -76,7 +77,7 @@ class Trainer:
         self.device = device
         self.metric = metric
         self.sign = 1.0 if direction == "maximize" else -1.0
-        self.dtype = pick_precision(config.precision, device)
+        self.precision = pick_precision(config, device)
         self.goal = goal_of(data, config.class_weights, device)
         self.train = Placed(device, data.train, data.preparation)
         self.validation = Placed(device, data.validation, data.preparation)
@@ -120,7 +121,7 @@ class Trainer:
         self.seed_torch(self.epoch + 1)
         metrics = self.train_epoch()
         metrics["samples_per_s"] = len(self.train) / (time.perf_counter() - began)
-        measured = measure(self.model, self.validation, self.goal, self.dtype)
+        measured = measure(self.model, self.validation, self.goal, DTYPES[self.precision])
         metrics |= {f"val_{name}": value for name, value in measured.items()}
         metrics["epoch_s"] = time.perf_counter() - began
         if not math.isfinite(metrics["val_loss"]):
@@ -157,7 +158,8 @@ class Trainer:
 
     def step(self, batch: Batch) -> Tensor:
         """Learn from one batch; return the sum of losses, correct answers and the gradient norm."""
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        dtype = DTYPES[self.precision]
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             outputs = self.model(batch.x, batch.lengths)
         y = batch.y
         loss = self.goal.loss(outputs.float(), y)

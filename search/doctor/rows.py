@@ -25,17 +25,19 @@ class Told:
     status: str
     tag: str | None
     attempts: int
+    precision: str | None
     parameters: dict[str, Any]
 
     def line(self) -> str:
         """Return the status for a message."""
-        return told_line(self.status, self.tag, self.attempts)
+        return told_line(self.status, self.tag, self.attempts, self.precision)
 
 
-def told_line(status: str, tag: str | None, attempts: int) -> str:
-    """Return a status, its tag and the workers lost for a message."""
+def told_line(status: str, tag: str | None, attempts: int = 0, precision: str | None = None) -> str:
+    """Return a status, its tag, the workers lost and the precision for a message."""
     lost = f", {attempts} workers lost" if attempts else ""
-    return f"{status}{f' ({tag})' if tag else ''}{lost}"
+    computed = f", in {precision}" if precision else ""
+    return f"{status}{f' ({tag})' if tag else ''}{lost}{computed}"
 
 
 def told_of(spec: JobSpec, trial: FrozenTrial) -> Told:
@@ -47,8 +49,8 @@ def told_of(spec: JobSpec, trial: FrozenTrial) -> Told:
     attrs = trial.user_attrs
     config = spec.config(trial.params, attrs.get("overrides", {}))
     status, tag = SHOWN[state_of(trial)]
-    seed = {"seed": attrs["seed"]}
-    return Told(status, tag, len(attrs.get("lost_after", [])), config.model_dump() | seed)
+    lost, precision = len(attrs.get("lost_after", [])), attrs.get("precision")
+    return Told(status, tag, lost, precision, config.model_dump() | {"seed": attrs["seed"]})
 
 
 def examine_rows(record: Record) -> Iterator[Finding]:
@@ -82,7 +84,7 @@ def examine_row(record: Record, key: Key, row: Run, told: Told) -> Iterator[Find
     """A trial's row has the status, the tag and the parameters that the study says."""
     subject = record.subject(key)
     state = state_of(record.trials[key])
-    shown = told_line(row.status, row.tag, row.attempts)
+    shown = told_line(row.status, row.tag, row.attempts, row.precision)
     if shown != told.line() and state != "running":
         yield Finding(
             "run-row-status",
@@ -134,8 +136,8 @@ def examine_parent(record: Record) -> Iterator[Finding]:
         yield Finding(
             "run-row-status",
             "parent run",
-            f"the job is {job.status}, so MLflow should be told {told_line(*wanted, 0)}, but the "
-            f"row of the parent run says {told_line(row.status, row.tag, 0)}",
+            f"the job is {job.status}, so MLflow should be told {told_line(*wanted)}, but the "
+            f"row of the parent run says {told_line(row.status, row.tag)}",
             RewriteRow(record.parent),
         )
     if read_object(row.parameters) is None:
@@ -172,7 +174,7 @@ def rewritten(record: Record, key: Key) -> Run:
         config = record.spec.config(trial.params, trial.user_attrs.get("overrides", {}))
         made.status, made.tag = told_now.status, told_now.tag
         made.name, made.attempts = run_name(key[1], config, trial.user_attrs), told_now.attempts
-        made.parameters = json.dumps(told_now.parameters)
+        made.precision, made.parameters = told_now.precision, json.dumps(told_now.parameters)
         reason = made.reason or trial.user_attrs.get("reason")
         made.reason = reason if told_now.tag == "failed" else None
         times = (ms(trial.datetime_start), ms(trial.datetime_complete))

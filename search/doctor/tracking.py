@@ -20,7 +20,7 @@ from search.doctor.steps import (
 )
 from search.handover import status_of
 from search.tables import PARENT, Run
-from search.tracking import LOST_TAG, OUTCOMES, key_of
+from search.tracking import LOST_TAG, OUTCOMES, PRECISION_TAG, key_of
 
 LONGEST = 6000
 """Characters that MLflow keeps of a parameter."""
@@ -97,15 +97,15 @@ def examine_run(record: Record, key: Key, row: Run, run: MlflowRun) -> Iterator[
             "run-undelivered", subject, f"run {run.info.run_id} is not noted as its run", again
         )
     outcomes = sorted(tag for tag in OUTCOMES if tag in run.data.tags)
-    lost = run.data.tags.get(LOST_TAG, "0")
+    lost, precision = run.data.tags.get(LOST_TAG, "0"), run.data.tags.get(PRECISION_TAG)
     ended = row.status == "RUNNING" or run.info.end_time == row.ended_ms
     if not status_of(row).fits(run) or not ended:
         yield Finding(
             "run-undelivered" if row.is_undelivered else "run-status-in-mlflow",
             subject,
-            f"MLflow shows {run.info.status}, tags {outcomes}, {lost} workers lost, ended at "
-            f"{run.info.end_time}; it should be {row.status}, "
-            f"{[row.tag] if row.tag else []}, {row.attempts}, {row.ended_ms}"
+            f"MLflow shows {run.info.status}, tags {outcomes}, {lost} workers lost, precision "
+            f"{precision}, ended at {run.info.end_time}; it should be {row.status}, "
+            f"{[row.tag] if row.tag else []}, {row.attempts}, {row.precision}, {row.ended_ms}"
             + (", which waits for delivery" if row.is_undelivered else ""),
             again,
         )

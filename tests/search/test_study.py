@@ -70,6 +70,21 @@ class TestOnEveryDatabase:
         assert study.done
         assert study.best == (5, 0.55)
 
+    def test_a_trial_goes_on_in_the_precision_that_it_began_in(
+        self, study: JobStudy, opened: Store, lease: Lease
+    ) -> None:
+        live = study.ask()
+        assert live is not None
+        assert live.settings()["precision"] == "auto"
+        live.precision = "bfloat16"
+        study.report(0, 1, metrics(0.5), "running")
+        again = self.reopen(opened, lease)
+        (live,) = again.waiting
+        again.shut()
+        assert live.settings() == live.config.model_dump() | {"precision": "bfloat16"}
+        with opened.session() as session:
+            assert session.get_one(Run, (study.name, 0)).precision == "bfloat16"
+
     def test_a_reported_epoch_is_in_the_journal_once(self, study: JobStudy, opened: Store) -> None:
         live = study.ask()
         assert live is not None

@@ -86,12 +86,13 @@ def test_the_data_set_is_an_input_with_its_digest(tracking: Tracking) -> None:
 
 def test_a_run_that_goes_on_loses_the_tag_of_its_end(tracking: Tracking) -> None:
     run_id = tracking.create(new_run(0))
-    interrupted = Status("KILLED", "interrupted", attempts=1, ended_ms=5000)
+    interrupted = Status("KILLED", "interrupted", 1, ended_ms=5000, precision="bfloat16")
     tracking.log(run_id, tags=interrupted.tags)
     tracking.set_status(run_id, interrupted)
     run = tracking.client.get_run(run_id)
     assert interrupted.fits(run)
     assert run.data.tags["gatetune.workers_lost"] == "1"
+    assert run.data.tags["gatetune.precision"] == "bfloat16"
     assert (run.info.status, run.info.end_time) == ("KILLED", 5000)
     assert run.data.tags["interrupted"] == "true"
     tracking.clear_outcome(run_id)

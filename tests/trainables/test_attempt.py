@@ -9,6 +9,7 @@ from tests.trainables.conftest import without_times
 from trainables.attempt import Attempt, Report
 from trainables.checkpoint import BEST, Checkpoints, epoch_file
 from trainables.datasets import Part, SequenceDataset
+from trainables.device import runs_bfloat16
 from trainables.folder import folder_at
 
 Config = dict[str, Any]
@@ -86,6 +87,22 @@ def test_goes_on_to_the_same_numbers(
     assert [numbers(report) for report in reports] == [
         numbers(report) for report in undisturbed[acknowledged:]
     ]
+
+
+@pytest.mark.skipif(not runs_bfloat16(), reason="this processor cannot compute in bfloat16")
+@pytest.mark.parametrize("acknowledged", [0, 1])
+def test_goes_on_in_the_precision_that_it_began_in(
+    trial_config: Config, digits: SequenceDataset, acknowledged: int
+) -> None:
+    parameters = trial_config["parameters"]
+    elsewhere = {**trial_config, "parameters": {**parameters, "precision": "bfloat16"}}
+    run(elsewhere, digits, 1)
+
+    resumed = attempt(trial_config, digits, acknowledged=acknowledged)
+    reports = [resumed.next_report() for _ in range(2 - acknowledged)]
+
+    assert parameters["precision"] == "auto", "which is float32 for a network as small as this"
+    assert [report.precision for report in reports] == ["bfloat16"] * len(reports)
 
 
 @pytest.mark.parametrize("lost", [[2], [1, 2]])

@@ -1,8 +1,10 @@
 import os
+from unittest.mock import patch
 
 import pytest
 import torch
 
+from trainables.config import Precision, TrialConfig
 from trainables.device import (
     PrecisionError,
     configure,
@@ -34,19 +36,37 @@ def test_a_share_of_a_gpu_is_the_first_that_the_worker_sees() -> None:
     assert pick_device(0.5) == torch.device(wanted)
 
 
-def test_auto_is_bfloat16_exactly_where_the_hardware_has_it() -> None:
-    wanted = torch.bfloat16 if has_bfloat16(CPU) else torch.float32
+@pytest.mark.parametrize(
+    ("cell", "hidden_size", "wanted"),
+    [
+        ("lstm", 127, "float32"),
+        ("lstm", 128, "bfloat16"),
+        ("gru", 255, "float32"),
+        ("gru", 256, "bfloat16"),
+    ],
+)
+def test_auto_is_bfloat16_where_the_processor_has_it_and_the_network_gains(
+    cell: str, hidden_size: int, wanted: Precision
+) -> None:
+    config = TrialConfig.model_validate({"cell": cell, "hidden_size": hidden_size})
 
-    assert pick_precision("auto", CPU) is wanted
-    assert pick_precision("float32", CPU) is torch.float32
+    assert has_bfloat16(CPU) == any(
+        torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16")
+    )
+    with patch("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True}):
+        assert pick_precision(config, CPU) == wanted
+    with patch("torch.cpu.get_capabilities", dict):
+        assert pick_precision(config, CPU) == "float32"
 
 
-def test_bfloat16_is_given_or_refused_with_the_reason() -> None:
+def test_what_is_asked_for_is_given_or_refused_with_the_reason() -> None:
+    asked = TrialConfig(precision="bfloat16")
+    assert pick_precision(TrialConfig(precision="float32"), CPU) == "float32"
     if runs_bfloat16():
-        assert pick_precision("bfloat16", CPU) is torch.bfloat16
+        assert pick_precision(asked, CPU) == "bfloat16"
     else:
         with pytest.raises(PrecisionError, match="AVX-512 or AMX"):
-            pick_precision("bfloat16", CPU)
+            pick_precision(asked, CPU)
 
 
 def test_releasing_the_processor_is_nothing() -> None:

@@ -267,6 +267,11 @@ def a_row_with_other_attempts(patient: Patient) -> None:
     change_run(patient, 5, attempts=0)
 
 
+@ill(("run-row-status", "trial 5"), ("run-status-in-mlflow", "trial 5"))
+def a_row_with_another_precision(patient: Patient) -> None:
+    change_run(patient, 5, precision="bfloat16")
+
+
 @ill(("run-row-status", "parent run"), ("run-undelivered", "parent run"))
 def a_parent_row_that_still_runs(patient: Patient) -> None:
     change_run(patient, PARENT, status="RUNNING", ended_ms=None)
@@ -367,6 +372,11 @@ def another_end_in_mlflow(patient: Patient) -> None:
 @ill(("run-status-in-mlflow", "trial 1"))
 def workers_that_were_not_lost(patient: Patient) -> None:
     patient.tracking.client.set_tag(patient.run_id(1), "gatetune.workers_lost", "2")
+
+
+@ill(("run-status-in-mlflow", "trial 1"))
+def a_precision_of_which_nobody_knows(patient: Patient) -> None:
+    patient.tracking.client.set_tag(patient.run_id(1), "gatetune.precision", "bfloat16")
 
 
 @ill(("run-status-in-mlflow", "parent run"))
