@@ -70,7 +70,8 @@ class Prepare(nn.Module):
             steps = torch.arange(x.shape[1], device=x.device)[None, :, None].expand_as(x)
             known = (steps + x.shape[1] * lacking).argsort(1)
             counted = (~lacking).to(torch.int64).cumsum(1)
-            x = x.gather(1, known.gather(1, (counted - 1).clamp_min(0)))
+            last = x.gather(1, known.gather(1, (counted - 1).clamp_min(0)))
+            return torch.where(counted > 0, last, self.offset.expand_as(x))
         return torch.where(torch.isnan(x), self.offset.expand_as(x), x)
 
 

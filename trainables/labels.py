@@ -25,21 +25,23 @@ def classes_of(train: Sequences, test: Sequences | None) -> tuple[str, ...]:
         if one.labels.dtype.kind == "f" and (one.labels % 1 != 0).any():
             at = int(np.argmax(one.labels % 1 != 0))
             raise DatasetError(
-                f"the label {one.targets[0]} must be a class, a text or a whole number, but is "
-                f"{one.labels[at]:g} for sequence {at + 1}"
+                f"label {one.targets[0]}, sequence {at + 1}: must be a class, a text or a whole "
+                f"number, but got {one.labels[at]:g}"
             )
     known, *others = (set(names(one.labels)) for one in parts)
     unseen = set().union(*others) - known
     if unseen:
         raise DatasetError(
-            f"the training part must have every class of the test part, but lacks "
+            f"label {train.targets[0]}: must be a class of the training part, but the test part has "
             f"{brief(in_order(unseen))}"
         )
     if len(known) < 2:
-        raise DatasetError(f"there must be at least two classes, but there is only {min(known)}")
+        raise DatasetError(
+            f"label {train.targets[0]}: must have at least two classes, but has {min(known)} alone"
+        )
     if len(known) > MOST_CLASSES:
         raise DatasetError(
-            f"the label {train.targets[0]} must have at most {MOST_CLASSES} classes, but "
+            f"label {train.targets[0]}: must have at most {MOST_CLASSES} classes, but "
             f"{len(train.labels)} sequences have {len(known)}"
         )
     return tuple(in_order(known))
@@ -100,8 +102,9 @@ def name_of(value: Any) -> str:
 
 def in_order(found: Iterable[str]) -> list[str]:
     """Return names in order: by size if all are whole numbers, else by letters."""
-    found = list(found)
-    return sorted(found, key=int) if all(map(is_whole, found)) else sorted(found)
+    # Of names for the same number, such as 1 and 01, the order has to be the same every time.
+    by_letters = sorted(found)
+    return sorted(by_letters, key=int) if all(map(is_whole, by_letters)) else by_letters
 
 
 def is_whole(name: str) -> bool:

@@ -1,12 +1,12 @@
 """What a person should know about the parts of a data set before they trust a score on them."""
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainables.sequences import Sequences, brief
 
@@ -19,20 +19,24 @@ Parts = Mapping[str, "Part"]
 
 def duplicates(parts: Parts) -> Iterator[str]:
     """Yield a sentence for each two parts that share sequences."""
-    found: dict[bytes, dict[str, int]] = defaultdict(dict)
-    for name, part in parts.items():
-        for row in range(len(part)):
-            sequence = np.ascontiguousarray(part.sequence(row))
-            found[hashlib.blake2b(sequence.data, digest_size=16).digest()].setdefault(name, row)
-    shared = [places for places in found.values() if len(places) > 1]
+    found = {name: digests(part) for name, part in parts.items()}
     for one, other in combinations(parts, 2):
-        both = [places for places in shared if one in places and other in places]
-        if both:
-            first = both[0]
+        both, here, there = np.intersect1d(found[one], found[other], return_indices=True)
+        if len(both):
+            first = here.argmin()
             yield (
                 f"{len(both)} sequences are the same in the {one} and in the {other} part, such as "
-                f"sequence {first[one] + 1} of the one and {first[other] + 1} of the other"
+                f"sequence {here[first] + 1} of the one and {there[first] + 1} of the other"
             )
+
+
+def digests(part: "Part") -> NDArray[np.void]:
+    """Return 16 bytes for each sequence, the same for the same values."""
+    found = bytearray()
+    for row in range(len(part)):
+        values = np.ascontiguousarray(part.sequence(row))
+        found += hashlib.blake2b(values.data, digest_size=16).digest()
+    return np.frombuffer(found, "V16")
 
 
 def shared_groups(train: Sequences, test: Sequences | None) -> Iterator[str]:

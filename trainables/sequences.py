@@ -60,6 +60,15 @@ def pictures(x: NDArray[np.uint8], y: NDArray[Any], classes: tuple[str, ...]) ->
     )
 
 
+def is_number(text: str) -> bool:
+    """Whether a text reads as a number, infinities and NaN among them."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def brief(names: Iterable[object]) -> str:
     """Return names for a message, not too many of them."""
     shown = [str(name) for name in names]

@@ -1,6 +1,8 @@
 """Which sequences are held out: stratified by class, whole groups, or the latest."""
 
+import warnings
 from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +10,9 @@ from numpy.typing import NDArray
 from trainables.sequences import DatasetError
 
 Rows = NDArray[np.int64]
+
+FOLDS = 20
+"""Into how many like folds groups are divided at most, of which some are held out."""
 
 
 def stratified(y: NDArray[np.int64], fraction: float, seed: int, name: str) -> tuple[Rows, Rows]:
@@ -70,7 +75,7 @@ def by_group(
     Args:
         groups: [sequences], the same for those that must stay together.
         y: [sequences] classes, whose shares are kept as far as groups allow; None for none.
-        fraction: share that is held out, at most a half.
+        fraction: share that is held out, as near as so many groups allow.
         seed: fixes which groups are held out.
         name: what the held-out half is called in errors.
 
@@ -80,17 +85,21 @@ def by_group(
     from sklearn.model_selection import StratifiedGroupKFold  # takes seconds to import
 
     check_fraction(fraction, name)
-    folds = max(2, round(1 / fraction))
-    count = len(np.unique(groups))
-    if count < folds:
-        raise DatasetError(
-            f"data.group: {name}={fraction} needs at least {folds} groups, but there are {count}"
-        )
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed % 2**32)
     strata = np.zeros(len(groups), np.int64) if y is None else y
-    stays, held = next(splitter.split(groups, strata, groups))
+    count = len(np.unique(groups))
+    share = Fraction(fraction).limit_denominator(min(count, int(np.bincount(strata).max()), FOLDS))
+    if share in (0, 1):
+        raise DatasetError(
+            f"data.group: must have enough groups for {name}={fraction}, but has {count}"
+        )
+    splitter = StratifiedGroupKFold(share.denominator, shuffle=True, random_state=seed % 2**32)
+    with warnings.catch_warnings():  # of a rare class, which is no fault if both halves have it
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        folds = [held for _, held in splitter.split(groups, strata, groups)]
+    held = np.sort(np.concatenate(folds[: share.numerator]))
+    stays = np.setdiff1d(np.arange(len(groups)), held)
     check_classes(y, (stays, held), f"data.group: the {name} part of {len(held)} sequences")
-    return np.sort(stays), np.sort(held)
+    return stays, held
 
 
 def by_time(

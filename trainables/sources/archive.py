@@ -1,12 +1,13 @@
 """Sequences in the format of the UCR and UEA archives, read through aeon."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.sequences import DatasetError, Sequences
+from trainables.sequences import DatasetError, Sequences, is_number
 
 
 def read(path: Path) -> Sequences:
@@ -15,36 +16,27 @@ def read(path: Path) -> Sequences:
     Raises:
         DatasetError: it is not of that format; names the line.
     """
-    check_text(path)
+    labels = check_text(path)
     try:
         from aeon.datasets import load_from_ts_file
 
-        x, labels = load_from_ts_file(str(path))
+        x, _ = load_from_ts_file(str(path))
     except Exception as error:  # aeon raises whatever it stumbles over
         raise DatasetError(
             f"{path.name}: must be a .ts file of the UCR and UEA archives, but "
             f"{' '.join(str(error).split())[:200]}"
         ) from None
-    if labels is None or not len(labels):
-        raise DatasetError(
-            f"{path.name}: must have labels (@classlabel true, or @targetlabel true)"
-        )
-    sequences = [np.asarray(one, dtype=np.float64) for one in x]  # [features, steps] each
-    return assembled(path, sequences, np.asarray(labels))
+    return assembled(path, list(x), labels)
 
 
 def assembled(path: Path, found: list[NDArray[Any]], labels: NDArray[Any]) -> Sequences:
-    """Return aeon's sequences one after the other."""
-    lengths = np.array([one.shape[1] for one in found], np.int64)
-    if not lengths.all():
-        at = int(np.argmin(lengths))
-        raise DatasetError(f"{path.name}, sequence {at + 1}: must have steps, but has none")
+    """Return aeon's sequences, [features, steps] each, one after the other."""
     with np.errstate(over="ignore"):
         x = np.concatenate([one.T for one in found]).astype(np.float32)
     sequences = Sequences(
         x=x,
-        lengths=lengths,
-        labels=labels.astype(np.float64) if labels.dtype.kind == "f" else labels.astype(np.str_),
+        lengths=np.array([one.shape[1] for one in found], np.int64),
+        labels=labels,
         features=tuple(f"{number}" for number in range(x.shape[1])),
     )
     if np.isinf(x).any():
@@ -53,30 +45,32 @@ def assembled(path: Path, found: list[NDArray[Any]], labels: NDArray[Any]) -> Se
     return sequences
 
 
-def check_text(path: Path) -> None:
-    """Refuse text in which aeon would stumble, naming the line.
+def check_text(path: Path) -> NDArray[Any]:
+    """Return the labels as they are written, of text in which aeon does not stumble.
+
+    Aeon's own labels are in small letters.
 
     Raises:
-        DatasetError: it is no UTF-8, has no data, or a value is no number.
+        DatasetError: it is no UTF-8, has no data or no labels, or a value is no number; names the
+            line.
     """
     lines = read_lines(path)
     begin = next((n for n, line in enumerate(lines) if line.strip().lower() == "@data"), None)
     if begin is None:
         raise DatasetError(f"{path.name}: must have a line @data, after which the sequences come")
-    labelled = any(
-        line.lower().split()[:2] in (["@classlabel", "true"], ["@targetlabel", "true"])
-        for line in lines[:begin]
-    )
-    if not labelled:
+    said = [line.lower().split()[:2] for line in lines[:begin]]
+    if ["@timestamps", "true"] in said:
+        raise DatasetError(f"{path.name}: must have values alone, but says @timestamps true")
+    numbers = ["@targetlabel", "true"] in said
+    if not numbers and ["@classlabel", "true"] not in said:
         raise DatasetError(
             f"{path.name}: must have labels (@classlabel true, or @targetlabel true)"
         )
+    labels: list[str] = []
     features: int | None = None
     for number, line in enumerate(lines[begin + 1 :], start=begin + 2):
-        if not line.strip() or line.startswith(("#", "%")):
-            continue
-        *channels, label = line.strip().split(":")
         where = f"{path.name}, line {number}"
+        *channels, label = (part.strip() for part in line.split(":"))
         if not channels or not label:
             raise DatasetError(f"{where}: must be values, a colon and a label")
         features = features or len(channels)
@@ -85,23 +79,33 @@ def check_text(path: Path) -> None:
                 f"{where}: must have {features} features as the first sequence has, but has "
                 f"{len(channels)}"
             )
-        for place, channel in enumerate(channels, start=1):
-            check_values(f"{where}, feature {place}", channel)
-    if features is None:
+        check_channels(where, channels)
+        if numbers and not (is_number(label) and math.isfinite(float(label))):
+            raise DatasetError(
+                f"{where}: must end in a finite number, its label, but got {label!r}"
+            )
+        labels.append(label)
+    if not labels:
         raise DatasetError(f"{path.name}: must have sequences after @data, but has none")
+    return np.array([float(label) for label in labels]) if numbers else np.array(labels)
 
 
-def check_values(where: str, channel: str) -> None:
-    """Refuse a value that is neither a number nor the sign for a missing one."""
-    for step, text in enumerate(channel.split(","), start=1):
-        if text.strip() != "?":
-            try:
-                float(text)
-            except ValueError:
+def check_channels(where: str, channels: list[str]) -> None:
+    """Refuse a value that is neither a number nor the sign for a missing one, or that lacks."""
+    steps = channels[0].count(",") + 1
+    for place, channel in enumerate(channels, start=1):
+        values = channel.split(",")
+        for step, text in enumerate(values, start=1):
+            if text.strip() != "?" and not is_number(text):
                 raise DatasetError(
-                    f"{where}, step {step}: must be a number, or ? where it is missing, but got "
-                    f"{text.strip()!r}"
-                ) from None
+                    f"{where}, feature {place}, step {step}: must be a number, or ? where it is "
+                    f"missing, but got {text.strip()!r}"
+                )
+        if len(values) != steps:
+            raise DatasetError(
+                f"{where}, feature {place}: must have {steps} steps as feature 1 has, but has "
+                f"{len(values)}"
+            )
 
 
 def read_lines(path: Path) -> list[str]:

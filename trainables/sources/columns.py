@@ -1,6 +1,7 @@
 """Which column of a table is what: as the document says, or as the names suggest."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ GUESSES = {
 }  # fmt: skip
 """Names by which columns are known, in any case, the likelier first."""
 
-CELL = re.compile(r"(?P<feature>.*?)[_. -]?(?P<step>\d+)")
+CELL = re.compile(r"(?P<feature>.*?)[_. -]?(?P<step>[0-9]{1,18})")
 """A column of the wide form: what is measured, and at which step."""
 
 
@@ -109,15 +110,17 @@ def find(file: str, names: Iterable[str], given: Columns) -> Layout:
         DatasetError: a column that is named is not there, or there is no label or no feature.
     """
     names = list(names)
-    for key, name in given.named().items():
-        if name not in names:
+    there, said = set(names), given.named()
+    for key, name in said.items():
+        if name not in there:
             raise DatasetError(
                 f"data.{key}: must be a column of {file}, but got {name!r}; it has {brief(names)}"
             )
-    double = [name for name in names if list(given.named().values()).count(name) > 1]
-    if double:
-        raise DatasetError(f"data: a column can be one thing only, but {double[0]} is named twice")
-    taken = set(given.named().values())
+    name, times = Counter(said.values()).most_common(1)[0] if said else ("", 0)
+    if times > 1:
+        keys = " and as ".join(f"data.{key}" for key in said if said[key] == name)
+        raise DatasetError(f"{file}, column {name}: must be one thing only, but is named as {keys}")
+    taken = set(said.values())
     sequence = given.sequence or guess(names, "sequence", taken)
     label = given.label or as_tuple(guess(names, "label", taken))
     if not label:
@@ -132,7 +135,7 @@ def find(file: str, names: Iterable[str], given: Columns) -> Layout:
     features = given.features or tuple(name for name in names if name not in taken)
     if not features:
         raise DatasetError(
-            f"data.features: {file} must have columns besides {brief(sorted(taken))}"
+            f"data.features: {file} must have columns to learn from, but has {brief(names)} alone"
         )
     if sequence is not None:
         return Layout(label, sequence, step, features, (), given.group, given.time)
@@ -155,23 +158,24 @@ def grid(file: str, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str,
     """Return the features of the wide form, and its columns step by step.
 
     Columns such as ``x_0, x_1, y_0, y_1`` are steps of several features; any others are the steps
-    of one, in the order of the file.
+    of one, in the order of the file, as are several of which each has one number only.
 
     Raises:
-        DatasetError: a feature lacks a step that another has.
+        DatasetError: a feature lacks a step that another has, or has one twice.
     """
-    matches = [CELL.fullmatch(name) for name in names]
     found: dict[str, dict[int, str]] = {}
-    for name, match in zip(names, matches, strict=True):
+    for name in names:
+        match = CELL.fullmatch(name)
         if match is None:
             return ("value",), names
-        found.setdefault(match["feature"], {})[int(match["step"])] = name
-    if len(found) == 1 or any(len(steps) == 1 for steps in found.values()):
-        only = next(iter(found))
-        whole = len(found) == 1 and len(found[only]) == len(names)
-        if not whole:
-            return ("value",), names
-        return (only or "value",), tuple(found[only][step] for step in sorted(found[only]))
+        steps, step = found.setdefault(match["feature"], {}), int(match["step"])
+        if step in steps:
+            raise DatasetError(
+                f"{file}, column {name}: must be a step of its own, but {steps[step]} is the same"
+            )
+        steps[step] = name
+    if len(found) > 1 and all(len(steps) == 1 for steps in found.values()):
+        return ("value",), names
     first, *others = found
     for other in others:
         lacking = set(found[first]) ^ set(found[other])
@@ -182,6 +186,6 @@ def grid(file: str, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str,
                 f"{file}: each feature must have the same steps, but {has} has step {step} and "
                 f"{lacks} has not"
             )
-    return tuple(found), tuple(
+    return tuple(feature or "value" for feature in found), tuple(
         found[feature][step] for step in sorted(found[first]) for feature in found
     )

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.sequences import DatasetError, Sequences
+from trainables.sequences import DatasetError, Sequences, brief
 from trainables.sources.room import check_room
 
 SHAPES = "[sequences, steps, features], or [all steps, features] with lengths"
+
+KNOWN = ("x", "y", "lengths", "group", "time")
+"""Arrays that are read."""
 
 
 def read(path: Path) -> Sequences:
@@ -23,10 +26,6 @@ def read(path: Path) -> Sequences:
         DatasetError: it does not; names the array, and the place of a value.
     """
     arrays = load(path)
-    for name in ("x", "y"):
-        if name not in arrays:
-            has = ", ".join(arrays) or "none"
-            raise DatasetError(f"{path.name}: must hold an array {name}, but it has {has}")
     x, lengths = values(path, arrays)
     count = len(lengths)
     labels = labels_of(path, arrays["y"], count)
@@ -47,26 +46,37 @@ def load(path: Path) -> dict[str, NDArray[Any]]:
         with zipfile.ZipFile(path) as packed:
             check_room(path, sum(item.file_size for item in packed.infolist()))
         with np.load(path, allow_pickle=False) as opened:
-            known = [n for n in ("x", "y", "lengths", "group", "time") if n in opened.files]
-            found: dict[str, NDArray[Any]] = {name: array(path, opened, name) for name in known}
-            return found or dict.fromkeys(opened.files, np.empty(0))
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+            for name in ("x", "y"):
+                if name not in opened.files:
+                    raise DatasetError(
+                        f"{path.name}: must hold an array {name}, but has "
+                        f"{brief(opened.files) or 'none'}"
+                    )
+            return {name: array(path, opened, name) for name in KNOWN if name in opened.files}
+    except DatasetError:
+        raise
+    except Exception as error:  # zipfile has errors of its own, and some of struct's
         raise DatasetError(f"{path.name}: must be a file of numpy.savez, but {error}") from None
 
 
 def array(path: Path, opened: Any, name: str) -> NDArray[Any]:
     """Return one array of an open file."""
     try:
-        found: NDArray[Any] = opened[name]
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, OverflowError, MemoryError) as error:
+        found = opened[name]
+    except Exception as error:  # zlib and numpy's header parser have errors of their own
         if "allow_pickle" in str(error):
             raise DatasetError(
                 f"{path.name}, {name}: must hold numbers or text, but holds Python objects, which "
                 "are never unpickled"
             ) from None
         raise DatasetError(f"{path.name}, {name}: must be a whole array, but {error}") from None
-    except Exception as error:  # zlib and numpy's header parser have errors of their own
-        raise DatasetError(f"{path.name}, {name}: must be a whole array, but {error}") from None
+    if not isinstance(found, np.ndarray):
+        raise DatasetError(f"{path.name}, {name}: must be an array, but is something else")
+    if found.dtype.kind == "U":
+        try:
+            np.strings.encode(found, "utf-8")
+        except (ValueError, SystemError) as error:  # half a pair of places, or no place at all
+            raise DatasetError(f"{path.name}, {name}: must be text, but {error}") from None
     return found
 
 
@@ -132,9 +142,7 @@ def labels_of(path: Path, y: NDArray[Any], count: int) -> NDArray[Any]:
         raise DatasetError(
             f"{where}: must have a label for each of the {count} sequences, but is {list(y.shape)}"
         )
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        at = int(np.argwhere(~np.isfinite(y))[0][0])
-        raise DatasetError(f"{where}, sequence {at + 1}: must be finite, but got {y[at]}")
+    check_finite(where, y)
     return y.astype(np.float64) if y.ndim == 2 else y
 
 
@@ -150,4 +158,13 @@ def beside(
             f"{path.name}, {name}: must have a value for each of the {count} sequences, but is "
             f"{list(found.shape)} {found.dtype}"
         )
+    check_finite(f"{path.name}, {name}", found)
     return found
+
+
+def check_finite(where: str, found: NDArray[Any]) -> None:
+    """Refuse what is missing or infinite among labels, groups and times."""
+    endless = ~np.isfinite(found) if found.dtype.kind in "fM" else np.zeros(0, bool)
+    if endless.any():
+        at = tuple(map(int, np.argwhere(endless)[0]))
+        raise DatasetError(f"{where}, sequence {at[0] + 1}: must be finite, but got {found[at]}")

@@ -1,127 +1,22 @@
-"""Sequences from tables: a file of comma-separated values, or one of Parquet."""
+"""Sequences from tables: text with delimiters, or Parquet."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trainables.sequences import DatasetError, Sequences
-from trainables.sources.columns import Columns, Layout, find
-from trainables.sources.room import check_room
+from trainables.sources import delimited, parquet
+from trainables.sources.columns import Columns, find
+from trainables.sources.stored import Stored
+from trainables.sources.tablefile import Rows, TableFile, decoded
 
-NUMBER = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
-"""What values of a feature may be."""
-
-DELIMITERS = ",;\t|"
-
-
-@dataclass(frozen=True)
-class TableFile:
-    """A table and what messages about it need.
-
-    Attributes:
-        path: the file.
-        table: its columns; every name is there once.
-        layout: which column is what.
-    """
-
-    path: Path
-    table: pa.Table
-    layout: Layout
-
-    def fault(self, column: str, row: int | None, why: str) -> DatasetError:
-        """Return a fault of a column, at a row counted from 0 where it has one."""
-        place = "" if row is None else f", row {row + 1}"
-        return DatasetError(f"{self.path.name}{place}, column {column}: {why}")
-
-    def column(self, name: str) -> pa.Array:
-        """Return a column in one piece, text never as places in a dictionary."""
-        whole = self.table.column(name).combine_chunks()
-        if isinstance(whole, pa.ChunkedArray):  # of no rows
-            whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else whole.chunk(0)
-        if pa.types.is_dictionary(whole.type):
-            whole = whole.dictionary_decode()
-        return whole
-
-    def numbers(self, name: str) -> NDArray[np.float32]:
-        """Return a feature's column as numbers, NaN for what is missing.
-
-        Raises:
-            DatasetError: a value is no number, or infinite.
-        """
-        column = self.column(name)
-        if pa.types.is_null(column.type):
-            return np.full(len(column), np.nan, np.float32)
-        if is_text(column.type):
-            row, text = first_word(column)
-            raise self.fault(name, row, f"must be a number, but got {text!r}")
-        if not any(is_kind(column.type) for is_kind in NUMBER):
-            raise self.fault(name, None, f"must hold numbers, but holds {column.type}")
-        exact = column.cast(pa.float64()) if not pa.types.is_float32(column.type) else column
-        values: NDArray[Any] = exact.to_numpy(zero_copy_only=False)
-        with np.errstate(over="ignore"):
-            found = values.astype(np.float32)
-        endless = np.flatnonzero(np.isinf(found))
-        if len(endless):
-            got = values[endless[0]]
-            raise self.fault(
-                name, int(endless[0]), f"must be finite and at most 3.4e38 in size, but got {got:g}"
-            )
-        return found
-
-    def whole(self, name: str) -> pa.Array:
-        """Return a column in which nothing may be missing.
-
-        Raises:
-            DatasetError: a value is missing.
-        """
-        column = self.column(name)
-        lacking = column.is_null()
-        if is_text(column.type):
-            blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(column)), 0)
-            lacking = pc.or_kleene(lacking, blank)
-        row = pc.index(lacking, pa.scalar(value=True)).as_py()
-        if row >= 0:
-            raise self.fault(name, row, "must have a value, but it is empty")
-        return column
-
-    def plain(self, name: str) -> NDArray[Any]:
-        """Return a column in which nothing may be missing, as text or as numbers of one kind.
-
-        Raises:
-            DatasetError: a value is missing, or of a kind that is neither.
-        """
-        column = self.whole(name)
-        kind = column.type
-        if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-            values: NDArray[Any] = column.to_numpy(zero_copy_only=False)
-            if pa.types.is_floating(kind) and not np.isfinite(values).all():
-                row = int(np.argmin(np.isfinite(values)))
-                raise self.fault(name, row, f"must be finite, but got {values[row]}")
-            return values
-        if is_text(kind):
-            return np.array(column.to_pylist(), dtype=np.str_)
-        if pa.types.is_temporal(kind):
-            return np.asarray(column.cast(pa.int64()).to_numpy())
-        raise self.fault(name, None, f"must hold text or numbers, but holds {kind}")
-
-    def labels(self) -> NDArray[Any]:
-        """Return a label for each row, or [rows, targets] where there are several."""
-        names = self.layout.label
-        if len(names) == 1:
-            return self.plain(names[0])
-        return np.stack([self.plain(name).astype(np.float64) for name in names], axis=1)
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether a column holds text."""
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+AT_ONCE = 64
+"""Columns of the wide form that are read together."""
 
 
 def read(path: Path, columns: Columns) -> Sequences:
@@ -135,111 +30,14 @@ def read(path: Path, columns: Columns) -> Sequences:
         DatasetError: the file is none of its kind, or its rows do not make sequences; names the
             row and the column.
     """
-    table = read_parquet(path) if path.suffix == ".parquet" else read_csv(path)
-    if not table.num_rows:
-        raise DatasetError(f"{path.name}: must have rows, but it has none")
-    layout = find(path.name, table.schema, columns)
-    file = TableFile(path, table.select(layout.used), layout)
-    if layout.sequence is None:
-        return wide_form(file)
-    return long_form(file, layout.sequence)
-
-
-def read_parquet(path: Path) -> pa.Table:
-    """Return the table of a Parquet file."""
-    import pyarrow.parquet as pq
-
+    source, kind = (
+        (parquet, "a Parquet file") if path.suffix == ".parquet" else (delimited, "a table of text")
+    )
     try:
-        with pq.ParquetFile(path) as file:
-            meta = file.metadata
-            room = sum(
-                meta.row_group(group).total_byte_size for group in range(meta.num_row_groups)
-            )
-            check_room(path, room)
-            check_names(path, file.schema_arrow.names)
-            return file.read()
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{path.name}: must be a Parquet file, but {reason(error)}") from None
-
-
-def read_csv(path: Path) -> pa.Table:
-    """Return the table of a file of comma-separated values, or of semicolons, tabs or bars."""
-    from pyarrow import csv
-
-    check_room(path, path.stat().st_size)
-    header = first_line(path)
-    delimiter = max(DELIMITERS, key=header.count)
-    bad: list[csv.InvalidRow] = []
-
-    def note(row: csv.InvalidRow) -> str:
-        bad.append(row)
-        return "skip"
-
-    def parsed(*, threads: bool) -> pa.Table:
-        return csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(use_threads=threads),
-            parse_options=csv.ParseOptions(
-                delimiter=delimiter, invalid_row_handler=note, newlines_in_values=True
-            ),
-        )
-
-    try:
-        table = parsed(threads=True)
-        if bad:  # only a single thread knows the number of a row
-            bad.clear()
-            parsed(threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{path.name}: must be a table of text, but {reason(error)}") from None
-    if bad:
-        raise DatasetError(
-            f"{path.name}, line {bad[0].number}: must have {bad[0].expected_columns} values as "
-            f"the first line has, but has {bad[0].actual_columns}"
-        )
-    check_names(path, table.column_names)
-    if all(is_number(name) for name in table.column_names):
-        raise DatasetError(
-            f"{path.name}, line 1: must name the columns, but holds numbers alone: {header[:60]}"
-        )
-    return table
-
-
-def first_line(path: Path) -> str:
-    """Return the first line of a text file.
-
-    Raises:
-        DatasetError: it is empty, or no UTF-8.
-    """
-    with path.open("rb") as file:
-        line = file.readline(2**20)
-    if not line.strip():
-        raise DatasetError(f"{path.name}: must name the columns in its first line, which is empty")
-    try:
-        return line.decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path.name}, line 1: must be UTF-8 text, but byte {error.start + 1} is not"
-        ) from None
-
-
-def check_names(path: Path, names: Sequence[str]) -> None:
-    """Refuse columns without a name or with the same one."""
-    for number, name in enumerate(names, start=1):
-        if not name.strip():
-            raise DatasetError(f"{path.name}: column {number} must have a name")
-        if name in names[: number - 1]:
-            raise DatasetError(
-                f"{path.name}: a column's name may stand only once, but got {name} twice"
-            )
-
-
-def is_number(text: str) -> bool:
-    """Whether a text reads as a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        with source.opened(path) as stored:
+            return sequences(stored, columns)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path.name}: must be {kind}, but {reason(error)}") from None
 
 
 def reason(error: Exception) -> str:
@@ -248,117 +46,137 @@ def reason(error: Exception) -> str:
     return re.sub(r"\s*In file .*", "", text)[:200]
 
 
-def first_word(column: pa.Array) -> tuple[int, str]:
-    """Return the place and text of the first value in a column that is no number."""
-    for row, text in enumerate(column.to_pylist()):
-        if text is not None and not is_number(text):
-            return row, text
-    return 0, str(column[0])  # every one reads as a number, but is stored as text
+def sequences(stored: Stored, columns: Columns) -> Sequences:
+    """Return the sequences of an open table."""
+    if not stored.rows:
+        raise DatasetError(f"{stored.path.name}: must have rows, but has none")
+    layout = find(stored.path.name, stored.names, columns)
+    if layout.sequence is None:
+        return wide_form(TableFile(stored, layout))
+    codes = TableFile(stored, layout).codes(layout.sequence)
+    if columns.sequence is None and int(codes.max()) + 1 == len(codes):
+        # What is called like a sequence's number and is never the same numbers the rows.
+        others = tuple(name for name in stored.names if name != layout.sequence)
+        numbered = replace(stored, names=others)
+        return wide_form(TableFile(numbered, find(stored.path.name, others, columns)))
+    return long_form(TableFile(stored, layout), codes)
 
 
-def long_form(file: TableFile, sequence: str) -> Sequences:
-    """Return sequences of which each row is a step, and a column says of which."""
+def long_form(file: TableFile, codes: NDArray[np.int32]) -> Sequences:
+    """Return sequences of which each row is a step.
+
+    Args:
+        file: the table.
+        codes: [rows], to which sequence each belongs.
+    """
     layout = file.layout
-    encoded = file.whole(sequence).dictionary_encode()
-    codes: NDArray[np.int32] = encoded.indices.to_numpy(zero_copy_only=False)
-    order = None
-    if layout.step is not None:
-        order = in_order(file, codes, layout.step)
-    elif (np.diff(codes) < 0).any():
-        order = np.argsort(codes, kind="stable")
+    order = in_order(file, codes, layout.step)
     if order is not None:
         codes = codes[order]
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    x = np.empty((len(codes), len(layout.features)), np.float32)
+    runs = Runs(order, starts, np.diff(starts, append=len(codes)).astype(np.int64))
+    del codes
+    x = np.empty((file.stored.rows, len(layout.features)), np.float32)
     for place, name in enumerate(layout.features):
-        column = file.numbers(name)
+        column = file.numbers(name, file.column(name))
         x[:, place] = column if order is None else column[order]
-    rows = np.arange(len(codes)) if order is None else order
+        del column  # before the next one is read
     return Sequences(
         x=x,
-        lengths=np.diff(starts, append=len(codes)).astype(np.int64),
-        labels=constant(file, file.labels(), layout.label[0], rows, starts),
+        lengths=runs.lengths,
+        labels=file.labels([constant(file, name, runs) for name in layout.label]),
         features=layout.features,
         targets=layout.label,
-        groups=constant_column(file, layout.group, rows, starts),
-        times=None if layout.time is None else file.plain(layout.time)[rows[starts]],
+        groups=None if layout.group is None else constant(file, layout.group, runs),
+        times=None if layout.time is None else file.plain(layout.time, runs.firsts),
     )
 
 
-def in_order(file: TableFile, codes: NDArray[np.int32], name: str) -> NDArray[np.int64] | None:
+@dataclass(frozen=True)
+class Runs:
+    """Where sequences lie in a table.
+
+    Attributes:
+        order: the table's rows by sequence and step; None where they stand so.
+        starts: [sequences], where in that order each begins.
+        lengths: [sequences], rows of each.
+    """
+
+    order: Rows | None
+    starts: Rows
+    lengths: NDArray[np.int64]
+
+    @property
+    def firsts(self) -> Rows:
+        """[sequences], the first row of each."""
+        return self.starts if self.order is None else self.order[self.starts]
+
+
+def in_order(file: TableFile, codes: NDArray[np.int32], step: str | None) -> Rows | None:
     """Return the order in which rows stand by sequence and step; None where they already do.
 
     Raises:
         DatasetError: a step is missing, no number, or there twice.
     """
-    steps = file.plain(name)
+    later = codes[1:] > codes[:-1]
+    same = codes[1:] == codes[:-1]
+    if step is None:
+        return None if (later | same).all() else np.argsort(codes, kind="stable")
+    steps = file.plain(step)
     if steps.dtype.kind == "U":
-        raise file.fault(name, 0, f"must be a number or a time, but got {str(steps[0])!r}")
-    apart = np.diff(codes)
-    if not ((apart > 0) | ((apart == 0) & (np.diff(steps) > 0))).all():
-        order = np.lexsort((steps, codes))
-        codes, steps = codes[order], steps[order]
-        twice = np.flatnonzero((np.diff(codes) == 0) & (np.diff(steps) == 0))
-        if len(twice):
-            first, second = sorted(int(order[twice[0] + one]) for one in (0, 1))
-            raise file.fault(
-                name, second, f"must differ in a sequence, but row {first + 1} has the same"
-            )
-        return order
-    return None
+        raise file.fault(step, 0, f"must be a number or a time, but got {str(steps[0])!r}")
+    if (later | (same & (steps[1:] > steps[:-1]))).all():
+        return None
+    order = np.lexsort((steps, codes))
+    codes, steps = codes[order], steps[order]
+    twice = (codes[1:] == codes[:-1]) & (steps[1:] == steps[:-1])
+    if twice.any():
+        at = int(twice.argmax())
+        first, second = sorted(order[at : at + 2].tolist())
+        why = f"must differ in a sequence, but is the same as in row {first + 1}"
+        raise file.fault(step, second, why)
+    return order
 
 
-def constant_column(
-    file: TableFile, name: str | None, rows: NDArray[Any], starts: NDArray[Any]
-) -> NDArray[Any] | None:
-    """Return a column's value for each sequence; None where there is no such column."""
-    return None if name is None else constant(file, file.plain(name), name, rows, starts)
-
-
-def constant(
-    file: TableFile, values: NDArray[Any], name: str, rows: NDArray[Any], starts: NDArray[Any]
-) -> NDArray[Any]:
-    """Return what stands in every row of a sequence.
-
-    Args:
-        file: for the message.
-        values: [rows] or [rows, targets], in the file's order.
-        name: of the column.
-        rows: the file's rows in the order of sequences and steps.
-        starts: where in ``rows`` each sequence starts.
+def constant(file: TableFile, name: str, runs: Runs) -> NDArray[Any]:
+    """Return what a column holds in every row of a sequence, for each sequence.
 
     Raises:
         DatasetError: rows of one sequence differ.
     """
-    ordered = values[rows]
-    firsts: NDArray[Any] = ordered[starts]
-    lengths = np.diff(starts, append=len(rows))
-    differs = ordered != np.repeat(firsts, lengths, axis=0)
-    if differs.ndim > 1:
-        differs = differs.any(1)
+    codes = file.codes(name)
+    if runs.order is not None:
+        codes = codes[runs.order]
+    differs = codes != np.repeat(codes[runs.starts], runs.lengths)
     if differs.any():
-        at = int(np.argmax(differs))
-        first = int(rows[starts[np.searchsorted(starts, at, side="right") - 1]])
+        at = int(differs.argmax())
+        start = runs.starts[np.searchsorted(runs.starts, at, side="right") - 1]
+        row, first = (at, start) if runs.order is None else (runs.order[at], runs.order[start])
+        column = file.column(name)
         raise file.fault(
             name,
-            int(rows[at]),
-            f"must be the same in all rows of a sequence, but is {values[rows[at]]} here and "
-            f"{values[first]} in row {first + 1}",
+            int(row),
+            f"must be the same in all rows of a sequence, but is {column[int(row)]} here and "
+            f"{column[int(first)]} in row {int(first) + 1}",
         )
-    return firsts
+    return file.plain(name, runs.firsts)
 
 
 def wide_form(file: TableFile) -> Sequences:
     """Return sequences of which each is a row."""
-    layout = file.layout
-    count, steps, features = file.table.num_rows, layout.steps, len(layout.features)
-    x = np.empty((count, steps, features), np.float32)
-    for place, name in enumerate(layout.cells):
-        x[:, place // features, place % features] = file.numbers(name)
+    layout, count = file.layout, file.stored.rows
+    features = len(layout.features)
+    x = np.empty((count, layout.steps, features), np.float32)
+    for begin in range(0, len(layout.cells), AT_ONCE):
+        names = layout.cells[begin : begin + AT_ONCE]
+        table = file.stored.read(names)
+        for place, name in enumerate(names, start=begin):
+            column = decoded(table.column(name))
+            x[:, place // features, place % features] = file.numbers(name, column)
     return Sequences(
-        x=x.reshape(count * steps, features),
-        lengths=np.full(count, steps, np.int64),
-        labels=file.labels(),
+        x=x.reshape(count * layout.steps, features),
+        lengths=np.full(count, layout.steps, np.int64),
+        labels=file.labels([file.plain(name) for name in layout.label]),
         features=layout.features,
         targets=layout.label,
         groups=None if layout.group is None else file.plain(layout.group),

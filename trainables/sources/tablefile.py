@@ -1,0 +1,154 @@
+"""A table of which we know what is what: its columns as numpy's arrays, or what is wrong."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from trainables.sequences import DatasetError, is_number
+from trainables.sources.columns import Layout
+from trainables.sources.stored import Stored
+
+Rows = NDArray[np.int64]
+
+NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
+"""What values of a feature may be."""
+
+TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+
+TIMES = (pa.types.is_date, pa.types.is_time, pa.types.is_timestamp, pa.types.is_duration)
+
+
+def is_any(kinds: tuple[Any, ...], kind: pa.DataType) -> bool:
+    """Whether a column's type is one of some kinds."""
+    return any(is_kind(kind) for is_kind in kinds)
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """An open table, of which we know what is what.
+
+    Attributes:
+        stored: the table.
+        layout: which column is what.
+    """
+
+    stored: Stored
+    layout: Layout
+
+    def fault(self, column: str, row: int | None, why: str) -> DatasetError:
+        """Return a fault of a column, at a row counted from 0 where it has one."""
+        place = "" if row is None else f", row {row + 1}"
+        return DatasetError(f"{self.stored.path.name}{place}, column {column}: {why}")
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a column, text never as places in a dictionary."""
+        return decoded(self.stored.read([name]).column(name))
+
+    def numbers(self, name: str, column: pa.ChunkedArray) -> NDArray[np.float32]:
+        """Return a feature's column as numbers, NaN for what is missing.
+
+        Raises:
+            DatasetError: a value is no number, or infinite.
+        """
+        kind = column.type
+        if is_any(TEXTS, kind):
+            raise self.fault(name, *first_word(column))
+        if not pa.types.is_null(kind) and not is_any(NUMBERS, kind):
+            raise self.fault(name, None, f"must hold numbers, but holds {kind}")
+        found = np.empty(len(column), np.float32)
+        start = 0
+        for chunk in column.chunks:  # so that no copy of the whole is made on the way
+            exact = chunk if pa.types.is_float32(kind) else chunk.cast(pa.float64(), safe=False)
+            with np.errstate(over="ignore"):
+                found[start : start + len(chunk)] = exact.to_numpy(zero_copy_only=False)
+            start += len(chunk)
+        endless = np.isinf(found)
+        if endless.any():
+            row = int(endless.argmax())
+            got = column[row].as_py()
+            raise self.fault(name, row, f"must be finite and at most 3.4e38 in size, but got {got}")
+        return found
+
+    def whole(self, name: str) -> pa.ChunkedArray:
+        """Return a column that says something about rows, and in which nothing may be missing.
+
+        Raises:
+            DatasetError: a value is missing, or of a kind that is neither text, number nor time.
+        """
+        column = self.column(name)
+        kind = column.type
+        if not pa.types.is_null(kind) and not is_any((*TEXTS, *NUMBERS, *TIMES), kind):
+            raise self.fault(name, None, f"must hold text or numbers, but holds {kind}")
+        lacking = column.is_null()
+        if is_any(TEXTS, kind):
+            blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(column)), 0)
+            lacking = pc.or_kleene(lacking, blank)
+        self.refuse(name, lacking, "must have a value, but it is empty")
+        if pa.types.is_floating(kind):
+            endless = pc.invert(pc.is_finite(column))
+            self.refuse(name, endless, "must be finite, but is not")
+        return column
+
+    def refuse(self, name: str, where: pa.ChunkedArray, why: str) -> None:
+        """Raise the fault of the first row for which something is true, if there is one."""
+        row = pc.index(where, pa.scalar(value=True)).as_py()
+        if row >= 0:
+            raise self.fault(name, row, why)
+
+    def codes(self, name: str) -> NDArray[np.int32]:
+        """Return a number for each row, the same for the same value, 0 for the first and so on."""
+        encoded = self.whole(name).dictionary_encode()
+        parts = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in encoded.chunks]
+        return np.concatenate(parts)
+
+    def plain(self, name: str, rows: Rows | None = None) -> NDArray[Any]:
+        """Return a column, or some rows of it, as text or as numbers of one kind."""
+        column = self.whole(name)
+        return plain(column if rows is None else column.take(pa.array(rows)))
+
+    def labels(self, labels: list[NDArray[Any]]) -> NDArray[Any]:
+        """Return the one label of each sequence, or [sequences, targets] where there are several.
+
+        Raises:
+            DatasetError: there are several, and one is no number.
+        """
+        if len(labels) == 1:
+            return labels[0]
+        for name, values in zip(self.layout.label, labels, strict=True):
+            if values.dtype.kind == "U":
+                why = f"must be a number, as one of several labels, but got {str(values[0])!r}"
+                raise self.fault(name, None, why)
+        return np.stack([values.astype(np.float64) for values in labels], axis=1)
+
+
+def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column without a dictionary."""
+    kind = column.type
+    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+
+
+def plain(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return values of which none is missing, times as numbers."""
+    kind = column.type
+    if is_any(TEXTS, kind):
+        return np.array(column.to_pylist(), dtype=np.str_)
+    if is_any(TIMES, kind):
+        column = column.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
+    elif pa.types.is_decimal(kind):
+        column = column.cast(pa.float64(), safe=False)
+    values: NDArray[Any] = column.to_numpy()
+    return values
+
+
+def first_word(column: pa.ChunkedArray) -> tuple[int, str]:
+    """Return the row of the first text that is no number, and the fault."""
+    texts = [(row, text) for row, text in enumerate(column.to_pylist()) if text is not None]
+    for row, text in texts:
+        if not is_number(text):
+            return row, f"must be a number, but got {text!r}"
+    row, text = texts[0] if texts else (0, None)
+    return row, f"must be stored as a number, but is the text {text!r}"
