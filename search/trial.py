@@ -115,7 +115,7 @@ class LiveTrial:
     """What its first epoch was computed in, and all others are, wherever they are trained."""
 
     @classmethod
-    def of(cls, trial: FrozenTrial, config: TrialConfig) -> "LiveTrial":
+    def of(cls, trial: "FrozenTrial", config: TrialConfig) -> "LiveTrial":
         """Return the trial as its worker needs it, before any epoch."""
         attrs = trial.user_attrs
         return cls(
