@@ -11,6 +11,7 @@ from safetensors.torch import load
 from search.fetching import replace_champion
 from search.labels import describe
 from search.result import Candidate, Result
+from search.simple import simple_models
 from search.spec import JobSpec
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import TrialConfig
@@ -34,20 +35,19 @@ EXAMPLES = 4
 
 
 def measure(result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder) -> Result:
-    """Return the result with the training and test metric of the candidates that may be known."""
-    measured = {
-        one.of: one.model_copy(
-            update={
-                "train": scores(one, result, spec, data, data.train, folder),
-                "test": scores(one, result, spec, data, data.test, folder),
-            }
-        )
-        for one in result.measured
-    }
+    """Return the result with training and test metrics of the candidates that may be known."""
+    name = result.metric.removeprefix("val_")
+    measured = {}
+    for one in result.measured:
+        train = scores(one, result, spec, data, data.train, folder)
+        test = scores(one, result, spec, data, data.test, folder)
+        known = {"train": train[name], "test": test[name], "scores": test}
+        measured[one.of] = one.model_copy(update=known)
     return result.model_copy(
         update={
             "chosen": measured[result.chosen.of],
             "baselines": tuple(measured[one.of] for one in result.baselines),
+            "simple": simple_models(data, result.metric),
         }
     )
 
@@ -59,16 +59,14 @@ def scores(  # noqa: PLR0913 - whose metric, of what, on what
     data: SequenceDataset,
     part: Part,
     folder: Folder,
-) -> tuple[float, ...]:
-    """Return the job's metric of each of a candidate's runs on a part of the data."""
-    name = result.metric.removeprefix("val_")
+) -> dict[str, tuple[float, ...]]:
+    """Return every metric of each of a candidate's runs on a part of the data."""
     config = spec.config(one.parameters)
     found = []
     for run in one.runs:
         model = network(config, data, best_weights(result, folder, run)).network
-        measured = evaluate(model, part, data, device=torch.device("cpu"), dtype=torch.float32)
-        found.append(measured[name])
-    return tuple(found)
+        found.append(evaluate(model, part, data, device=torch.device("cpu"), dtype=torch.float32))
+    return {name: tuple(one[name] for one in found) for name in found[0]}
 
 
 def network(

@@ -69,6 +69,8 @@ def verdict(spec: JobSpec, result: Result) -> str:
         f"over {len(chosen.runs)} seeds" if result.confirmed else "in a single run, not confirmed"
     )
     found = f"{label(spec, chosen)} reached {part(result)} {spread(chosen.validation)} {seeds}"
+    if result.unbeaten is not None:
+        found += f", which {result.unbeaten.name} does as well"
     if rival is None:
         return f"{found}. The document names no baseline to compare with."
     if rival.of == chosen.of:
@@ -93,6 +95,15 @@ def rows(spec: JobSpec, result: Result) -> list[tuple[str, str, str, str, bool]]
             one.of == result.chosen.of,
         )
         for one in (*result.measured, *result.others)
+    ] + [
+        (
+            f"{one.name}, which sees {one.sees}",
+            format_value(one.validation),
+            "–",
+            format_value(one.test),
+            False,
+        )
+        for one in result.simple
     ]
 
 

@@ -35,6 +35,24 @@ class Candidate(BaseModel):
     """The same metric on the training part, of the best epoch's weights."""
     test: tuple[float, ...] = ()
     """The same metric on the test part; filled for the chosen one and the baseline alone."""
+    scores: dict[str, tuple[float, ...]] = {}
+    """Every metric on the test part, filled likewise."""
+
+
+class Simple(BaseModel):
+    """A model without a recurrent network, on the same data."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    sees: str
+    """What of a sequence it is given."""
+    validation: float
+    """Objective on the validation part."""
+    test: float
+    """The same metric on the test part."""
+    scores: dict[str, float]
+    """Every metric on the test part."""
 
 
 class Result(BaseModel):
@@ -53,6 +71,8 @@ class Result(BaseModel):
     first. The chosen one is among them where a baseline won."""
     others: tuple[Candidate, ...] = ()
     """Confirmed configurations that were not chosen; their test results stay unknown."""
+    simple: tuple[Simple, ...] = ()
+    """What needs no recurrent network, for comparison."""
 
     @property
     def rival(self) -> Candidate | None:
@@ -79,6 +99,14 @@ class Result(BaseModel):
         pairs = zip(self.chosen.validation, self.chosen.runs, strict=True)
         return max(pairs, key=lambda pair: sign_of(self.direction) * pair[0])[1]
 
+    @property
+    def unbeaten(self) -> Simple | None:
+        """The best simple model, if it is as good as the chosen one on the validation part."""
+        sign = sign_of(self.direction)
+        best = max(self.simple, key=lambda one: sign * one.validation, default=None)
+        ours = sign * statistics.fmean(self.chosen.validation)
+        return best if best is not None and sign * best.validation >= ours else None
+
     def compared(self) -> list[dict[str, Any]]:
         """Return every candidate with its means, the chosen one first; unknown ones are null."""
         return [
@@ -93,6 +121,7 @@ class Result(BaseModel):
                 "train_mean": mean(one.train),
                 "test_mean": mean(one.test),
                 "test_sd": sd(one.test),
+                "test_scores": {name: mean(values) for name, values in one.scores.items()},
             }
             for one in (*self.measured, *self.others)
         ]

@@ -1,6 +1,7 @@
 """What the commands print for people."""
 
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -143,19 +144,39 @@ def remedy(job: dict[str, Any]) -> str:
 def comparison(console: Console, job: dict[str, Any]) -> None:
     """Print the winner beside the baseline, and what else was confirmed."""
     suffix = job["objective"]["metric"].removeprefix("val_")
-    shown = table("", f"validation {suffix}", f"training {suffix}", f"test {suffix}")
+    others = told_beside(suffix, job["compared"][0]["test_scores"])
+    # A line of a terminal has no room for more.
+    training = [] if others else [f"training {suffix}"]
+    shown = table(
+        "",
+        f"validation {suffix}",
+        *training,
+        f"test {suffix}",
+        *(f"test {other}" for other in others),
+    )
     for one in job["compared"]:
         shown.add_row(
             role(one),
             pair(one["validation_mean"], one["validation_sd"]),
-            format_value(one["train_mean"]),
+            *(format_value(one["train_mean"]) for _ in training),
             pair(one["test_mean"], one["test_sd"]),
+            *(format_value(one["test_scores"].get(other)) for other in others),
+        )
+    for one in job["simple"]:
+        shown.add_row(
+            one["name"],
+            format_value(one["validation"]),
+            *("" for _ in training),
+            format_value(one["test"]),
+            *(format_value(one["scores"][other]) for other in others),
         )
     console.print()
     console.print(shown)
     console.print()
     for one in job["compared"]:
         fact(console, role(one), words(one["params"]))
+    if job["unbeaten"]:
+        console.print(f"  [yellow]the winner does not beat {job['unbeaten']}[/]")
     confirmed = job["confirmed"]
     if confirmed is None:
         console.print("  one run each, not confirmed over several seeds")
@@ -165,6 +186,11 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
         word = "beats" if confirmed["beats_baseline"] else "does not clearly beat"
         gain = abs(confirmed["validation_mean"] - confirmed["baseline_validation_mean"])
         console.print(f"  the winner {word} the baseline: {gain:.4f} apart on the validation part")
+
+
+def told_beside(objective: str, known: Collection[str]) -> list[str]:
+    """Return the metrics that people look for beside an objective that is another."""
+    return [name for name in ("accuracy", "r2") if name in known and name != objective]
 
 
 def role(one: dict[str, Any]) -> str:

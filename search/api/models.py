@@ -127,6 +127,8 @@ class Job(BaseModel):
     best: dict[str, Any] | None
     confirmed: dict[str, Any] | None
     compared: list[dict[str, Any]]
+    simple: list[dict[str, Any]]
+    unbeaten: str | None
     model: Model | None
     elapsed_s: float
     mlflow_parent_run_id: str | None
