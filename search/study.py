@@ -256,8 +256,7 @@ class JobStudy:
         verdict = self.judge(live, epoch, value, outcome)
         memory = self.rungs.memory(number)
         row = self.outbox.epoch(number, epoch, metrics, verdict=verdict.value, pruner=memory)
-        with self.storage.along(row) as optuna:
-            optuna.set_trial_intermediate_value(live.trial_id, epoch, value)
+        self.storage.commit(row, self.storage.value(live.trial_id, epoch, value))
         self.mirror.report(number, epoch, value)
         self.note(live, epoch, value)
         self.failures = self.losses = 0
