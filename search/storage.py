@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import TrialIntermediateValueModel as EpochValue
 from optuna.storages._rdb.models import TrialUserAttributeModel
 from optuna.trial import FrozenTrial
 from sqlalchemy import Executable, event
@@ -50,6 +51,7 @@ class FencedStorage:
         self.optuna = open_storage(store)
         self.lease = lease
         self.dialect = store.engine.dialect.name
+        self.set_value = self.insert_value()
         self.pending: list[Statement] = []
         self.committed = False
         self.add_attribute = self.insert_once(TrialUserAttributeModel)
@@ -79,6 +81,40 @@ class FencedStorage:
         finally:
             self.pending = []
 
+    def commit(self, *statements: Statement) -> None:
+        """Run statements in a transaction of their own, which checks the lease first.
+
+        Raises:
+            LeaseLostError: another driver took the job; nothing was written.
+            DatabaseAwayError: the database went away; whether they were written is not known.
+        """
+        with self.lease.session() as session:
+            connection = session.connection()
+            for statement, values in statements:
+                connection.execute(statement, values)
+
+    def value(self, trial_id: int, epoch: int, value: float) -> Statement:
+        """Return the statement that sets a trial's objective after an epoch.
+
+        Optuna's own way takes twice the time: it looks for trial and row before it writes.
+        """
+        stored, kind = EpochValue.intermediate_value_to_stored_repr(value)
+        return self.set_value, {
+            "trial_id": trial_id,
+            "step": epoch,
+            "intermediate_value": stored,
+            "intermediate_value_type": kind,
+        }
+
+    def insert_value(self) -> Executable:
+        """Return the insert of an epoch's objective, which replaces one that is there already."""
+        made = self.insert(EpochValue)
+        columns = ("intermediate_value", "intermediate_value_type")
+        return made.on_conflict_do_update(
+            index_elements=["trial_id", "step"],
+            set_={name: made.excluded[name] for name in columns},
+        )
+
     def insert_once(self, table: type[DeclarativeBase], **values: Any) -> Executable:
         """Return an insert that leaves a row that is already there as it is.
 
@@ -86,8 +122,11 @@ class FencedStorage:
             table: where to.
             values: that are computed by the database; the others are given with the statement.
         """
-        insert = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
-        return insert(table).values(**values).on_conflict_do_nothing()
+        return self.insert(table).values(**values).on_conflict_do_nothing()
+
+    def insert(self, table: type[Any]) -> postgresql.Insert | sqlite.Insert:
+        """Return an insert that may say what happens to a row that is already there."""
+        return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
 
     def attribute(self, trial_id: int, key: str, value: str) -> Statement:
         """Return the statement that gives a trial an attribute, unless it has it already.

@@ -249,11 +249,10 @@ class JobStudy:
         verdict = self.judge(live, epoch, value, outcome)
         memory = self.rungs.memory(number)
         row = self.outbox.epoch(number, epoch, metrics, verdict=verdict.value, pruner=memory)
-        statements = [row]
+        statements = [row, self.storage.value(live.trial_id, epoch, value)]
         if not live.acknowledged and live.precision is not None:
             statements.append(self.storage.attribute(live.trial_id, "precision", live.precision))
-        with self.storage.along(*statements) as optuna:
-            optuna.set_trial_intermediate_value(live.trial_id, epoch, value)
+        self.storage.commit(*statements)
         self.mirror.report(number, epoch, value)
         self.note(live, epoch, value)
         self.failures = self.losses = 0

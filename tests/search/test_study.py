@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from sqlalchemy import select
 
 from search.lease import Lease, LeaseLostError
+from search.recorded import trials_of
 from search.spec import JobSpec
 from search.store import Store, StoreError
 from search.study import JobStudy
@@ -84,6 +85,21 @@ class TestOnEveryDatabase:
         assert live.settings() == live.config.model_dump() | {"precision": "bfloat16"}
         with opened.session() as session:
             assert session.get_one(Run, (study.name, 0)).precision == "bfloat16"
+
+    def test_optuna_reads_the_value_of_each_epoch_as_last_told(
+        self, study: JobStudy, opened: Store
+    ) -> None:
+        live = study.ask()
+        assert live is not None
+        for epoch, value in enumerate((0.5, math.inf, -math.inf), start=1):
+            study.report(live.number, epoch, metrics(value), "running")
+        live.acknowledged = 0
+        study.report(live.number, 1, metrics(0.7), "running")
+        study.report(live.number, 4, {}, "diverged")
+        (trial,) = study.storage.optuna.get_all_trials(study.study_id)
+        assert [repr(v) for _, v in sorted(trial.intermediate_values.items())] == [
+            "0.7", "inf", "-inf", "nan",
+        ]  # fmt: skip
 
     def test_a_reported_epoch_is_in_the_journal_once(self, study: JobStudy, opened: Store) -> None:
         live = study.ask()
@@ -306,6 +322,7 @@ class TestOnEveryDatabase:
         with opened.session() as session:
             assert session.scalars(select(JournalRow)).all() == []
             assert len(session.scalars(select(Run)).all()) == 1
+            assert [trial.epochs for trial in trials_of(session, study.name)] == [()]
 
     def test_the_parent_run_follows_the_best_value(self, study: JobStudy, opened: Store) -> None:
         for value in (0.5, 0.4, 0.6):
