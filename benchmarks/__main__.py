@@ -24,6 +24,7 @@ QUESTIONS = {
     "training_rate": "How near is training to the machine?",
     "delivery": "How many results a second?",
     "search_quality": "How good is the search?",
+    "time_left": "How well is the time left known?",
     "scale_out": "How does it scale out?",
     "startup": "How fast is a start?",
     "memory": "How much memory does a worker take?",

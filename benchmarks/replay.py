@@ -155,6 +155,7 @@ class Play:
         metrics = {
             "val_accuracy": curve.val_accuracy[epoch - 1],
             "val_loss": curve.val_loss[epoch - 1],
+            "epoch_s": curve.seconds[epoch - 1],
         }
         last = epoch == self.study.spec.most_epochs
         return self.study.report(number, epoch, metrics, "complete" if last else "running")

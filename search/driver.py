@@ -14,8 +14,10 @@ from ray.exceptions import RayError
 
 from search.champion import choose, replicates
 from search.cluster import sweep
+from search.cost import Cost, Sizes
 from search.courier import Courier
 from search.engine import Engine, Interrupted, UnworkableError
+from search.forecast import Forecast
 from search.home import Home
 from search.jobrow import CLOSED, JobRow
 from search.lease import Lease, LeaseLostError
@@ -82,6 +84,8 @@ class Driver:
         self.job_id = lease.job_id
         self.spec = spec
         self.data = data
+        self.cost: Cost | None = None
+        """What epochs take, learned in the search and known in the confirmation."""
         self.progress = progress
         self.share = share
         self.stop = Stop()
@@ -236,7 +240,8 @@ class Driver:
             searching=searching,
         )
         try:
-            self.progress.stage(stage, study)
+            self.cost = self.cost or Cost(Sizes.of(data))
+            self.progress.stage(stage, Forecast(study, self.cost, self.row.elapsed_s))
             Engine(
                 study,
                 trainable=RecurrentTrial,

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from search.forecast import Forecast
 from search.labels import describe, duration, format_value
 from search.study import JobStudy
 from search.trial import LiveTrial, Verdict, last_line
@@ -48,9 +49,9 @@ class Progress:
         self.home = home
         self.lock = threading.Lock()
         self.study: JobStudy | None = None
+        self.forecast: Forecast | None = None
         self.stage_name = ""
         self.began = time.monotonic()
-        self.done_at_start = 0.0
         self.rows: dict[int, Row] = {}
         self.display = Live(
             console=console, get_renderable=self.render, refresh_per_second=4, transient=True
@@ -78,13 +79,13 @@ class Progress:
 
     # -- events --------------------------------------------------------------------------------
 
-    def stage(self, name: str, study: JobStudy | None = None) -> None:
-        """Begin a stage of the job, with the study that it runs, if any."""
+    def stage(self, name: str, forecast: Forecast | None = None) -> None:
+        """Begin a stage of the job, with the forecast of the study that it runs, if any."""
+        study = forecast.study if forecast else None
         with self.lock:
-            self.stage_name, self.study = name, study
+            self.stage_name, self.study, self.forecast = name, study, forecast
             self.rows = {}
             self.began = time.monotonic()
-            self.done_at_start = float(len(study.ended)) if study else 0.0
         if study is not None and study.ended:
             name = f"{name}: going on after {len(study.ended)} of {study.trials} trials"
         self.line(name)
@@ -97,6 +98,8 @@ class Progress:
 
     def room(self, slots: int) -> None:
         """So many trials run at once from now on."""
+        if self.forecast is not None:
+            self.forecast.slots = slots
         if slots == 0:
             self.line("no room: other jobs have all workers")
         else:
@@ -106,13 +109,16 @@ class Progress:
         """A trial starts, or starts again."""
         with self.lock:
             self.rows[live.number] = Row(live, epoch=live.acknowledged, best=live.best)
+            if self.forecast is not None:
+                self.forecast.asked(live)
 
     def reported(self, live: LiveTrial, metrics: dict[str, float], verdict: Verdict) -> None:
         """An epoch was committed."""
-        study = self.study
-        if study is None:
+        study, forecast = self.study, self.forecast
+        if study is None or forecast is None:
             return
         with self.lock:
+            forecast.reported(live, metrics, verdict)
             row = self.rows[live.number]
             row.epoch, row.best = live.acknowledged, live.best
             row.value = metrics.get(study.spec.objective.metric)
@@ -134,6 +140,8 @@ class Progress:
             row.ending = None if again else "failed"
             if again:
                 del self.rows[live.number]
+            if self.forecast is not None:
+                self.forecast.lost(live, again=again)
         text = f"{self.label(live.number)}  {what}: {last_line(reason)[:200]}"
         self.line(text, live.number)
 
@@ -160,7 +168,7 @@ class Progress:
                 f"{study.spec.objective.metric} {format_value(row.best)}",
                 f"best {self.best(study)}",
                 f"{len(study.ended)}/{study.trials}",
-                f"about {duration(self.left(study))} of {self.stage_name} left",
+                f"about {duration(self.left())} of {self.stage_name} left",
             )
         )
 
@@ -175,15 +183,9 @@ class Progress:
         value, number = min(seen, key=lambda one: (-study.sign * one[0], one[1]))
         return f"{format_value(value)} ({self.label(number)})"
 
-    def left(self, study: JobStudy) -> float | None:
-        """Return the seconds that the stage will still take, at the pace of this start so far."""
-        running = [row for row in self.rows.values() if row.ending is None]
-        partial = sum(row.epoch / row.live.config.epochs for row in running)
-        done = len(study.ended) + partial - self.done_at_start
-        if done <= 0:
-            return None
-        remaining = study.trials - self.done_at_start - done
-        return max(0.0, (time.monotonic() - self.began) * remaining / done)
+    def left(self) -> float | None:
+        """Return the seconds that the stage will still take, None while nobody knows."""
+        return None if self.forecast is None else self.forecast.left()
 
     def render(self) -> RenderableType:
         """Return the live table as of now."""
@@ -208,7 +210,7 @@ class Progress:
             Text(self.stage_name, style="bold cyan"),
             ProgressBar(total=study.trials, completed=len(study.ended), width=24),
             f"{len(study.ended)}/{study.trials} trials, {epochs} epochs",
-            f"{duration(time.monotonic() - self.began)}, about {duration(self.left(study))} left",
+            f"{duration(time.monotonic() - self.began)}, about {duration(self.left())} left",
         )
         best = Text(f"best {study.spec.objective.metric} {self.best(study)}", style="bold green")
         return Group(grid, best)

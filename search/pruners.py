@@ -30,6 +30,10 @@ class PrunerOptions(Section):
         """Return Optuna's pruner for trials of at most so many epochs."""
         raise NotImplementedError
 
+    def endings(self, epochs: int) -> Iterator[tuple[int, float]]:
+        """Yield epochs below so many, and what part of the trials there is known to end there."""
+        yield from ()
+
     def options(self) -> dict[str, Any]:
         """Return the options alone, as Optuna calls them."""
         return self.model_dump(exclude={"name"})
@@ -61,6 +65,13 @@ class SuccessiveHalving(PrunerOptions):
         from optuna.pruners import SuccessiveHalvingPruner
 
         return SuccessiveHalvingPruner(**self.options())
+
+    def endings(self, epochs: int) -> Iterator[tuple[int, float]]:
+        """Yield the rungs, at which one of `reduction_factor` goes on."""
+        rung = self.min_resource * self.reduction_factor**self.min_early_stopping_rate
+        while rung < epochs:
+            yield rung, 1 - 1 / self.reduction_factor
+            rung *= self.reduction_factor
 
 
 class Hyperband(PrunerOptions):

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.champion import by_value, choose, finalists, replicates
@@ -54,13 +55,26 @@ def test_finalists_are_the_best_found_and_the_better_baseline() -> None:
 def test_every_finalist_is_trained_with_the_same_fresh_seeds() -> None:
     again = replicates(SEARCHED, make_spec(CONFIRM))
     assert [(one.attrs["of"], one.attrs["replicate"]) for one in again] == [
-        (3, 0), (2, 0), (0, 0), (3, 1), (2, 1), (0, 1),
+        (3, 0), (3, 1), (2, 0), (2, 1), (0, 0), (0, 1),
     ]  # fmt: skip
     seeds = [one.seed for one in again]
-    assert seeds[:3] == [seeds[0]] * 3
-    assert seeds[3:] == [seeds[3]] * 3
-    assert seeds[0] != seeds[3]
-    assert ["baseline" in one.attrs for one in again] == [False, False, True] * 2
+    assert seeds == seeds[:2] * 3
+    assert seeds[0] != seeds[1]
+    assert ["baseline" in one.attrs for one in again] == [False] * 4 + [True] * 2
+
+
+def test_those_that_take_longest_are_trained_first() -> None:
+    searched = [
+        trial(0, 0.8, baseline=True, overrides={"epochs": 40}),
+        trial(1, 0.9),
+        trial(2, 0.95),
+    ]
+    searched[1].params = {"cell": "gru", "hidden_size": 64}
+    searched[2].params = {"cell": "lstm", "hidden_size": 16}
+    for one in searched[1:]:
+        one.distributions = {name: CategoricalDistribution([v]) for name, v in one.params.items()}
+    again = replicates(searched, make_spec(CONFIRM))
+    assert [one.attrs["of"] for one in again] == [0, 0, 1, 1, 2, 2]
 
 
 def test_replicates_keep_what_a_baseline_overrides() -> None:

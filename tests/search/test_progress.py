@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from rich.console import Console
 
+from search.cost import Cost, Sizes
+from search.forecast import Forecast
 from search.lease import Lease
 from search.progress import Progress
 from search.spec import JobSpec
@@ -38,6 +40,11 @@ def words(text: str) -> str:
     return re.sub(r"\d\d:\d\d:\d\d | about \d+ s of searching left", "", re.sub(" +", " ", text))
 
 
+def begin(progress: Progress, study: JobStudy, stage: str = "searching") -> None:
+    cost = Cost(Sizes(train=1149, validation=288, steps=8, inputs=8, outputs=10))
+    progress.stage(stage, Forecast(study, cost, lambda: 0.0))
+
+
 def start(progress: Progress, study: JobStudy) -> LiveTrial:
     live = asked(study)
     progress.asked(live)
@@ -48,7 +55,7 @@ def report(
     progress: Progress, study: JobStudy, live: LiveTrial, value: float, outcome: str
 ) -> None:
     epoch = live.acknowledged + 1
-    metrics = {"val_accuracy": value, "val_loss": 1 - value}
+    metrics = {"val_accuracy": value, "val_loss": 1 - value, "epoch_s": 0.001}
     verdict = study.report(live.number, epoch, metrics, outcome)
     progress.reported(live, metrics, verdict)
 
@@ -63,7 +70,7 @@ def rendered(progress: Progress) -> str:
 
 def test_without_a_terminal_each_ended_trial_leaves_a_line(study: JobStudy) -> None:
     with make_progress(terminal=False) as progress:
-        progress.stage("searching", study)
+        begin(progress, study)
         live = start(progress, study)
         report(progress, study, live, 0.8, "running")
         report(progress, study, live, 0.7, "complete")
@@ -88,7 +95,7 @@ def test_how_many_run_at_once_is_said() -> None:
 def test_runs_that_confirm_are_not_taken_for_trials_of_the_search(study: JobStudy) -> None:
     study.searching = False
     with make_progress(terminal=False) as progress:
-        progress.stage("confirming", study)
+        begin(progress, study, "confirming")
         live = start(progress, study)
         progress.damaged(live, "a page is missing")
         report(progress, study, live, 0.8, "complete")
@@ -101,7 +108,7 @@ def test_runs_that_confirm_are_not_taken_for_trials_of_the_search(study: JobStud
 
 def test_a_diverged_trial_has_no_value(study: JobStudy) -> None:
     progress = make_progress(terminal=False)
-    progress.stage("searching", study)
+    begin(progress, study)
     live = start(progress, study)
     report(progress, study, live, float("nan"), "diverged")
     assert "diverged after 1 epoch val_accuracy – best – 1/6" in words(printed(progress))
@@ -110,7 +117,7 @@ def test_a_diverged_trial_has_no_value(study: JobStudy) -> None:
 def test_where_nothing_is_searched_each_epoch_leaves_a_line(study: JobStudy) -> None:
     study.trials = 1
     progress = make_progress(terminal=False)
-    progress.stage("searching", study)
+    begin(progress, study)
     report(progress, study, start(progress, study), 0.8, "running")
     line = "GRU 8x1 lr 0.01 epoch 1/4 val_loss 0.2000 val_accuracy 0.8000"
     assert line in words(printed(progress))
@@ -118,16 +125,16 @@ def test_where_nothing_is_searched_each_epoch_leaves_a_line(study: JobStudy) -> 
 
 def test_a_second_start_says_how_far_the_first_came(study: JobStudy) -> None:
     progress = make_progress(terminal=False)
-    progress.stage("searching", study)
+    begin(progress, study)
     report(progress, study, start(progress, study), 0.8, "complete")
-    progress.stage("searching", study)
+    begin(progress, study)
     assert "searching: going on after 1 of 6 trials" in printed(progress)
-    assert progress.left(study) is None
+    assert progress.left() is None
 
 
 def test_a_lost_trial_names_the_last_line_of_its_reason(study: JobStudy) -> None:
     progress = make_progress(terminal=False)
-    progress.stage("searching", study)
+    begin(progress, study)
     live = start(progress, study)
     for again in (True, False):
         progress.asked(live)
@@ -143,7 +150,7 @@ def test_a_lost_trial_names_the_last_line_of_its_reason(study: JobStudy) -> None
 
 def test_a_damaged_checkpoint_is_told(study: JobStudy) -> None:
     progress = make_progress(terminal=False)
-    progress.stage("searching", study)
+    begin(progress, study)
     progress.damaged(start(progress, study), "epoch-000002.pt does not match its checksum")
     assert words(printed(progress)).splitlines()[1:] == [
         "trial 000 goes on from an earlier epoch: epoch-000002.pt does not match its checksum"
@@ -152,7 +159,7 @@ def test_a_damaged_checkpoint_is_told(study: JobStudy) -> None:
 
 def test_the_live_table_has_running_and_best_trials(study: JobStudy) -> None:
     progress = make_progress(terminal=True)
-    progress.stage("searching", study)
+    begin(progress, study)
     for value in (0.8, 0.9, 0.9):
         report(progress, study, start(progress, study), value, "complete")
     live = start(progress, study)
@@ -176,22 +183,9 @@ def test_the_live_table_before_a_study(study: JobStudy) -> None:
 
 def test_a_terminal_gets_a_table_that_goes_away_and_no_line_a_trial(study: JobStudy) -> None:
     with make_progress(terminal=True) as progress:
-        progress.stage("searching", study)
+        begin(progress, study)
         report(progress, study, start(progress, study), 0.8, "complete")
         progress.display.refresh()
         assert "best of this run" in printed(progress)
     assert "complete after" not in printed(progress)
     assert printed(progress).endswith("\x1b[2K")
-
-
-def test_the_time_left_follows_the_pace_so_far(
-    study: JobStudy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    progress = make_progress(terminal=False)
-    progress.stage("searching", study)
-    assert progress.left(study) is None
-    report(progress, study, start(progress, study), 0.8, "complete")
-    report(progress, study, start(progress, study), 0.8, "running")
-    progress.began = 1000.0
-    monkeypatch.setattr("search.progress.time.monotonic", lambda: 1010.0)
-    assert progress.left(study) == pytest.approx(10.0 * (6 - 1.25) / 1.25)

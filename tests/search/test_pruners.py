@@ -83,3 +83,22 @@ def test_bad_pruner(pruner: str, fault: str) -> None:
     with pytest.raises(SpecError, match="pruner") as caught:
         parse_job("data: {source: digits}", [f"pruner={pruner}"])
     assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pruner", "endings"),
+    [
+        ("none", []),
+        ("median", []),
+        ("successive-halving", [(1, 0.5), (2, 0.5), (4, 0.5)]),
+        (
+            "{name: successive-halving, reduction_factor: 4, min_early_stopping_rate: 1}",
+            [(4, 0.75)],
+        ),
+    ],
+)
+def test_what_is_known_beforehand_of_where_trials_end(
+    pruner: str, endings: list[tuple[int, float]]
+) -> None:
+    spec = parse_job(f"{{data: {{source: digits}}, training: {{epochs: 8}}, pruner: {pruner}}}")
+    assert list(spec.pruner.endings(8)) == endings

@@ -1,0 +1,151 @@
+"""Tells how well the time left is known, beside the rule of progress bars.
+
+Jobs on the table of `curves` are played as `replay` says: a search at random, whose trials are
+dealt from the table, then the confirmation of its best. Whenever a trial ends, the time left that a
+person would be shown is compared with what was left indeed. The rule of progress bars takes all
+trials for alike: as long as the time so far, times trials to come, by trials done, a running one
+counting for the epochs that it has.
+"""
+
+import argparse
+import heapq
+import random
+import statistics
+import tempfile
+import warnings
+from collections.abc import Iterator
+from itertools import product
+
+from optuna.trial import FrozenTrial
+
+from benchmarks.bench import Answer, answer, parser
+from benchmarks.curves import DOCUMENTS, TABLE, dataset
+from benchmarks.replay import WORKERS, Play, Table, document
+from search.champion import replicates
+from search.cost import Cost, Sizes
+from search.forecast import Forecast
+from search.jobs import create
+from search.lease import Lease
+from search.sections import Confirm
+from search.spec import JobSpec
+from search.store import Store
+from search.study import JobStudy
+from search.trial import Verdict
+
+TRIALS = 30
+
+PRUNERS = ("successive-halving", "none")
+
+Errors = tuple[float, float]
+"""Of the progress bar and of the forecast, in parts of the whole time."""
+
+
+class Watched(Play):
+    """A study that is played to its end, and what is shown meanwhile."""
+
+    def __init__(self, study: JobStudy, table: Table, cost: Cost) -> None:
+        super().__init__(study, table)
+        self.now = 0.0
+        self.forecast = Forecast(study, cost, lambda: self.now, lambda: self.now)
+        self.forecast.slots = WORKERS
+        self.deck = random.Random(study.spec.seed).sample(table.curves, TRIALS)  # noqa: S311
+        study.mirror.draw = self.deal  # type: ignore[method-assign]
+
+    def deal(self, number: int) -> FrozenTrial:
+        """Draw from the table, whose seconds are then those of the very configuration."""
+        mirror, parameters = self.study.mirror, self.deck[number].parameters
+        trial = mirror.frozen(parameters)
+        mirror.add(number, trial, mirror.identity(parameters, {}))
+        return trial
+
+    def watch(self) -> Iterator[tuple[float, float, float]]:
+        """Yield, after each trial but the last, the time and what bar and forecast say is left."""
+        for _ in range(WORKERS):
+            self.begin()
+        while self.epochs:
+            self.now, number, epoch = heapq.heappop(self.epochs)
+            live, took = self.study.live[number], self.curves[number].seconds[epoch - 1]
+            verdict = self.report(number, epoch)
+            self.forecast.reported(live, {"epoch_s": took}, verdict)
+            if verdict is Verdict.CONTINUE:
+                self.go_on(self.now, number, epoch + 1)
+                continue
+            self.begin()
+            if left := self.forecast.left():
+                yield self.now, self.bar(), left
+
+    def begin(self) -> None:
+        """Let a worker begin the next trial, if there is one."""
+        if self.study.count < self.study.trials:
+            self.start(self.now)
+            self.forecast.asked(self.study.live[self.study.count - 1])
+
+    def bar(self) -> float:
+        """Return the time left as a progress bar has it."""
+        running = (live.acknowledged / live.config.epochs for live in self.study.live.values())
+        done = len(self.study.ended) + sum(running)
+        return self.now * (self.study.trials - done) / done
+
+    def errors(self) -> list[Errors]:
+        """Return how far off both were, each time."""
+        shown = list(self.watch())
+        true = [self.now - now for now, _, _ in shown]
+        return [
+            (abs(bar - left) / self.now, abs(forecast - left) / self.now)
+            for (_, bar, forecast), left in zip(shown, true, strict=True)
+        ]
+
+
+def play(table: Table, spec: JobSpec, sizes: Sizes) -> tuple[list[Errors], list[Errors]]:
+    """Play a job; return the errors in its search and in its confirmation."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(f"sqlite:///{folder}/gatetune.db")
+        with Lease(store, create(store, spec, "", owner="bench")) as lease:
+            name, cost = lease.job_id, Cost(sizes)
+            search = JobStudy(
+                store, lease, spec, name=name, fixed=[], trials=TRIALS, searching=True
+            )
+            searching = Watched(search, table, cost).errors()
+            again = replicates(search.storage.optuna.get_all_trials(search.study_id), spec)
+            search.shut()
+            name, trials = f"{name}/confirm", len(again)
+            confirmation = JobStudy(
+                store, lease, spec, name=name, fixed=again, trials=trials, searching=False
+            )
+            confirming = Watched(confirmation, table, cost).errors()
+            confirmation.shut()
+        store.close()
+    return searching, confirming
+
+
+def row(source: str, pruner: str, seeds: int) -> tuple[str, ...]:
+    """Play jobs of one kind and return their row."""
+    table, sizes = Table(TABLE, source), Sizes.of(dataset(source))
+    stages: tuple[list[Errors], list[Errors]] = ([], [])
+    for seed in range(seeds):
+        spec = document(source, "random", pruner, seed=seed, trials=TRIALS)
+        spec = spec.model_copy(update={"confirm": Confirm()})
+        for stage, errors in zip(stages, play(table, spec, sizes), strict=True):
+            stage.extend(errors)
+    means = [100 * statistics.fmean(who) for stage in stages for who in zip(*stage, strict=True)]
+    return source, pruner, *(f"{mean:.0f}" for mean in means)
+
+
+def measure(options: argparse.Namespace) -> Answer:
+    """Play jobs with and without a pruner on each data set."""
+    warnings.filterwarnings("ignore")
+    seeds = 4 if options.short else options.seeds
+    stages = ("searching", "confirming")
+    columns = ("data", "pruner", *(f"{s}: {w}" for s in stages for w in ("bar", "forecast")))
+    rows = [row(source, pruner, seeds) for source, pruner in product(DOCUMENTS, PRUNERS)]
+    remark = (
+        f"{seeds} jobs each, of {TRIALS} trials on {WORKERS} workers: mean errors, in percent of "
+        "the stage's whole time."
+    )
+    return Answer(columns, rows, [remark])
+
+
+if __name__ == "__main__":
+    options = parser(__doc__ or "")
+    options.add_argument("--seeds", type=int, default=12, help="repetitions of each search")
+    answer(options.parse_args(), measure)

@@ -1,0 +1,105 @@
+"""What an epoch is made of, and how long that takes."""
+
+import statistics
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.curves import DOCUMENTS, TABLE, Curves
+from search.cost import SECONDS, TERMS, Cost, Sizes, work
+from search.spec import parse_job
+from trainables.cells import RecurrentNetwork
+from trainables.config import TrialConfig
+from trainables.datasets import Shape
+
+SIZES = {
+    "digits": Sizes(train=1149, validation=288, steps=8, inputs=8, outputs=10),
+    "mnist-5k": Sizes(train=4000, validation=1000, steps=28, inputs=28, outputs=10),
+}
+
+
+def config(**settings: Any) -> TrialConfig:
+    return TrialConfig(**settings)
+
+
+def term(name: str, *, sizes: Sizes = SIZES["digits"], **settings: Any) -> float:
+    return float(work(config(**settings), sizes)[list(TERMS).index(name)])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cell": "lstm", "layers": 3, "head": "last"},
+        {"cell": "gru", "layers": 2, "bidirectional": True, "head": "all-steps"},
+        {"cell": "gru", "layers": 1, "head": "mean", "bidirectional": True},
+    ],
+)
+def test_the_weights_are_those_of_the_network_without_its_biases(settings: dict[str, Any]) -> None:
+    sizes = SIZES["digits"]
+    shape = Shape(steps=sizes.steps, inputs=sizes.inputs, outputs=sizes.outputs)
+    network = RecurrentNetwork(config(hidden_size=24, **settings), shape)
+    weights = sum(p.numel() for name, p in network.named_parameters() if "bias" not in name)
+    batches = 18  # of 64, in 1,149 sequences
+    assert term("weights", hidden_size=24, **settings) == batches * weights
+
+
+def test_small_batches_cost_by_the_batch_and_products_do_not() -> None:
+    for batch_size, batches in ((64, 18), (16, 72)):
+        assert term("batches", batch_size=batch_size) == batches
+        # Two layers, three times for each batch that is learned, and for two that are measured.
+        assert term("layers", batch_size=batch_size) == 2 * (3 * batches + 2)
+        assert term("lstm steps", batch_size=batch_size) == 8 * 2 * (3 * batches + 2)
+    assert term("lstm products", batch_size=16) == term("lstm products", batch_size=64)
+    assert term("gru products", batch_size=16) == 0
+
+
+def test_products_in_bfloat16_take_less_and_nothing_else_does() -> None:
+    gru = config(cell="gru")
+    less = work(gru, SIZES["digits"], "float32") - work(gru, SIZES["digits"], "bfloat16")
+    assert {name for name, found in zip(TERMS, less, strict=True) if found} == {"gru products"}
+
+
+def test_auto_is_what_it_was_last_seen_to_be() -> None:
+    cost, wide = Cost(SIZES["digits"]), config(hidden_size=256)
+    before = cost.work(wide)
+    cost.learn(wide, "bfloat16", 1.0)
+    assert (cost.work(wide) < before).any()
+    assert (cost.work(wide, "float32") == before).all()
+    assert (cost.work(wide.model_copy(update={"precision": "float32"})) == before).all()
+
+
+@pytest.mark.parametrize("faster", [0.1, 10.0])
+def test_one_epoch_tells_how_fast_the_machine_is(faster: float) -> None:
+    cost, seen = Cost(SIZES["digits"]), config(cell="gru", hidden_size=96)
+    assert not cost.has_learned
+    seconds = float(cost.work(seen) @ SECONDS) / faster
+    cost.learn(seen, "float32", seconds)
+    assert cost.has_learned
+    assert cost.seconds(cost.work(seen)) == pytest.approx(seconds)
+    other = cost.work(config(cell="lstm", hidden_size=32))
+    assert cost.seconds(other) == pytest.approx(float(other @ SECONDS) / faster)
+
+
+def test_no_term_is_below_zero_whatever_is_seen() -> None:
+    cost, rng = Cost(SIZES["digits"]), np.random.default_rng(0)
+    for hidden_size in (8, 32, 128, 256):
+        for cell in ("lstm", "gru"):
+            cost.learn(config(cell=cell, hidden_size=hidden_size), "float32", rng.exponential())
+    assert (cost.fit() >= 0).all()
+
+
+@pytest.mark.parametrize("source", DOCUMENTS)
+def test_after_eight_trials_the_others_are_known(source: str) -> None:
+    spec, cost, curves = parse_job(DOCUMENTS[source]), Cost(SIZES[source]), Curves.read(TABLE)
+    seen, others = curves.curves[source][:8], curves.curves[source][8:]
+    for curve in seen:
+        for seconds in curve.seconds:
+            cost.learn(spec.config(curve.parameters), "float32", seconds)
+    errors = [
+        abs(cost.seconds(cost.work(spec.config(curve.parameters))) / middle - 1)
+        for curve in others
+        for middle in [statistics.median(curve.seconds)]
+    ]
+    assert statistics.median(errors) < 0.12
+    assert np.quantile(errors, 0.9) < 0.22
