@@ -34,13 +34,13 @@ def write(path: Path, sequences: int, features: int, *, shuffled: bool) -> None:
     """Write a table in the long form."""
     rng = np.random.default_rng(0)
     rows = sequences * STEPS
-    columns = {
+    columns: dict[str, Any] = {
         "sequence": np.repeat(np.arange(sequences), STEPS),
         "step": np.tile(np.arange(STEPS), sequences),
         "label": np.repeat(rng.integers(5, size=sequences), STEPS),
         **{f"x{n}": rng.standard_normal(rows, np.float32) for n in range(features)},
     }
-    order = rng.permutation(rows) if shuffled else slice(None)
+    order = rng.permutation(rows) if shuffled else np.arange(rows)
     pq.write_table(pa.table({name: values[order] for name, values in columns.items()}), path)
 
 

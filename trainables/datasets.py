@@ -172,6 +172,7 @@ def of_name(
         classes=known.classes,
         preparation=Preparation.divide(known.train.x.shape[1], known.white),
         fingerprint=fingerprint(known.classes, *parts.values()),
+        notes=(),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from trainables.sequences import DatasetError, Sequences, brief
@@ -50,6 +51,8 @@ def load(path: Path) -> dict[str, NDArray[Any]]:
         raise
     except Exception as error:  # zipfile has errors of its own, and some of struct's
         raise DatasetError(f"{path.name}: must be a file of numpy.savez, but {error}") from None
+    if not isinstance(opened, NpzFile):  # a package may have an array before it
+        raise DatasetError(f"{path.name}: must be a file of numpy.savez, but is one of numpy.save")
     with opened:
         for name in ("x", "y"):
             if name not in opened.files:

@@ -13,7 +13,7 @@ from trainables.sequences import DatasetError, Sequences
 from trainables.sources import delimited, parquet
 from trainables.sources.columns import Columns, find
 from trainables.sources.stored import Stored
-from trainables.sources.tablefile import Rows, TableFile, decoded
+from trainables.sources.tablefile import Rows, TableFile, first_word
 
 AT_ONCE = 64
 """Columns of the wide form that are read together."""
@@ -61,9 +61,9 @@ def read(path: Path, columns: Columns) -> Sequences:
 
 
 def reason(error: Exception) -> str:
-    """Return what pyarrow says, in one line."""
+    """Return what pyarrow says, in one sentence."""
     text = " ".join(str(error).split())
-    return re.sub(r"\s*In file .*", "", text)[:200]
+    return re.sub(r"\s*In file .*", "", text).partition(". ")[0].rstrip(".")[:200]
 
 
 def sequences(stored: Stored, columns: Columns) -> Sequences:
@@ -128,7 +128,9 @@ def in_order(file: TableFile, codes: NDArray[np.int32], step: str | None) -> Row
         return None if (later | same).all() else np.argsort(codes, kind="stable")
     steps = file.plain(step)
     if steps.dtype.kind == "U":
-        raise file.fault(step, 0, f"must be a number or a time, but got {str(steps[0])!r}")
+        row = first_word(steps)
+        why = f"must be a number or a time, but got {str(steps[row])!r}"
+        raise file.fault(step, row, why)
     if (later | (same & (steps[1:] > steps[:-1]))).all():
         return None
     order = by_both(codes, steps)
@@ -188,7 +190,7 @@ def wide_form(file: TableFile) -> Sequences:
         names = layout.cells[begin : begin + AT_ONCE]
         table = file.stored.read(names)
         for place, name in enumerate(names, start=begin):
-            column = decoded(table.column(name))
+            column = file.readable(name, table.column(name))
             x[:, place // features, place % features] = file.numbers(name, column)
     return Sequences(
         x=x.reshape(count * layout.steps, features),
