@@ -16,6 +16,7 @@ from trainables.sequences import DatasetError, Sequences
 from trainables.sources import files
 from trainables.sources.files import FileOptions
 from trainables.sources.named import LOADERS, SOURCES
+from trainables.sources.room import give_back
 
 __all__ = ["SOURCES", "DatasetError", "FileOptions", "Part", "SequenceDataset", "load_dataset"]
 
@@ -174,35 +175,46 @@ def load_dataset(
             a part without some class.
     """
     options = options or FileOptions()
-    notes: tuple[str, ...] = ()
-    targets = None
     if source in LOADERS:
-        known = LOADERS[source](data_dir)
-        train, test, classes = known.train, known.test, known.classes
-        parts = split(train, test, classes, options.test_share, validation, seed)
-        preparation = Preparation.divide(train.x.shape[1], known.white)
-    else:
-        train, test = files.load(Path(source), options)
-        classes = classes_of(train, test) if options.task == "classification" else ()
-        parts = split(train, test, classes, options.test_share, validation, seed)
-        if not classes:
-            targets = targets_of(train.targets, parts["train"].y)
-        preparation = Preparation.standardise(
-            parts["train"].flat, options.missing, mask=options.mask
-        )
-        notes = (
+        return of_name(source, validation, seed, data_dir, options)
+    made = of_file(Path(source), validation, seed, options)
+    give_back()
+    return made
+
+
+def of_name(
+    source: str, validation: float, seed: int, data_dir: Path, options: FileOptions
+) -> SequenceDataset:
+    """Return a data set of pictures; see `load_dataset`."""
+    known = LOADERS[source](data_dir)
+    parts = split(known.train, known.test, known.classes, options.test_share, validation, seed)
+    return SequenceDataset(
+        name=source,
+        **parts,
+        classes=known.classes,
+        preparation=Preparation.divide(known.train.x.shape[1], known.white),
+        fingerprint=fingerprint(known.classes, *parts.values()),
+    )
+
+
+def of_file(path: Path, validation: float, seed: int, options: FileOptions) -> SequenceDataset:
+    """Return a data set of a person's own; see `load_dataset`."""
+    train, test = files.load(path, options)
+    classes = classes_of(train, test) if options.task == "classification" else ()
+    parts = split(train, test, classes, options.test_share, validation, seed)
+    seen = parts["train"].flat
+    return SequenceDataset(
+        name=path.name,
+        **parts,
+        classes=classes,
+        preparation=Preparation.standardise(seen, options.missing, mask=options.mask),
+        fingerprint=fingerprint(classes or train.targets, *parts.values()),
+        notes=(
             *leaks.shared_groups(train, test),
             *leaks.duplicates(parts),
             *(leaks.rare(parts, classes) if classes else ()),
-        )
-    return SequenceDataset(
-        name=source if source in LOADERS else Path(source).name,
-        **parts,
-        classes=classes,
-        preparation=preparation,
-        fingerprint=fingerprint(classes or train.targets, *parts.values()),
-        notes=notes,
-        targets=targets,
+        ),
+        targets=None if classes else targets_of(train.targets, parts["train"].y),
     )
 
 

@@ -32,8 +32,8 @@ def classes_of(train: Sequences, test: Sequences | None) -> tuple[str, ...]:
     unseen = set().union(*others) - known
     if unseen:
         raise DatasetError(
-            f"label {train.targets[0]}: must be a class of the training part, but the test part has "
-            f"{brief(in_order(unseen))}"
+            f"label {train.targets[0]}: must be a class of the training part, but the test part "
+            f"has {brief(in_order(unseen))}"
         )
     if len(known) < 2:
         raise DatasetError(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.sequences import DatasetError, Sequences, is_number
+from trainables.sources.text import check_utf8
 
 
 def read(path: Path) -> Sequences:
@@ -31,8 +32,9 @@ def read(path: Path) -> Sequences:
 
 def assembled(path: Path, found: list[NDArray[Any]], labels: NDArray[Any]) -> Sequences:
     """Return aeon's sequences, [features, steps] each, one after the other."""
+    exact = np.concatenate([one.T for one in found])
     with np.errstate(over="ignore"):
-        x = np.concatenate([one.T for one in found]).astype(np.float32)
+        x = exact.astype(np.float32)
     sequences = Sequences(
         x=x,
         lengths=np.array([one.shape[1] for one in found], np.int64),
@@ -40,8 +42,11 @@ def assembled(path: Path, found: list[NDArray[Any]], labels: NDArray[Any]) -> Se
         features=tuple(f"{number}" for number in range(x.shape[1])),
     )
     if np.isinf(x).any():
-        place = sequences.place(*map(int, np.argwhere(np.isinf(x))[0]))
-        raise DatasetError(f"{path.name}, {place}: must be finite and at most 3.4e38 in size")
+        step, feature = map(int, np.argwhere(np.isinf(x))[0])
+        raise DatasetError(
+            f"{path.name}, {sequences.place(step, feature)}: must be finite and at most 3.4e38 in "
+            f"size, but got {exact[step, feature]:g}"
+        )
     return sequences
 
 
@@ -54,7 +59,8 @@ def check_text(path: Path) -> NDArray[Any]:
         DatasetError: it is no UTF-8, has no data or no labels, or a value is no number; names the
             line.
     """
-    lines = read_lines(path)
+    check_utf8(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
     begin = next((n for n, line in enumerate(lines) if line.strip().lower() == "@data"), None)
     if begin is None:
         raise DatasetError(f"{path.name}: must have a line @data, after which the sequences come")
@@ -106,13 +112,3 @@ def check_channels(where: str, channels: list[str]) -> None:
                 f"{where}, feature {place}: must have {steps} steps as feature 1 has, but has "
                 f"{len(values)}"
             )
-
-
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a file."""
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path.name}: must be UTF-8 text, but byte {error.start + 1} is not"
-        ) from None

@@ -15,7 +15,7 @@ GUESSES = {
 }  # fmt: skip
 """Names by which columns are known, in any case, the likelier first."""
 
-CELL = re.compile(r"(?P<feature>.*?)[_. -]?(?P<step>[0-9]{1,18})")
+CELL = re.compile(r"(?P<feature>.*?)[_. -]?(?<![0-9])(?P<step>[0-9]{1,18})")
 """A column of the wide form: what is measured, and at which step."""
 
 

@@ -10,6 +10,7 @@ from pyarrow import csv
 from trainables.sequences import DatasetError, is_number
 from trainables.sources.room import check_room
 from trainables.sources.stored import Stored, check_names
+from trainables.sources.text import check_utf8
 
 DELIMITERS = ",;\t|"
 
@@ -22,6 +23,7 @@ def opened(path: Path) -> Iterator[Stored]:
         DatasetError: it is not so; names the row, counted from the one after the first line.
     """
     check_room(path, path.stat().st_size)
+    check_utf8(path)
     header = first_line(path)
     table, bad = parsed(path, header, threads=True)
     if bad:  # only a single thread knows the number of a row
@@ -42,21 +44,15 @@ def first_line(path: Path) -> str:
     """Return the first line of a text file.
 
     Raises:
-        DatasetError: it is empty, or no UTF-8, or the only one.
+        DatasetError: it is empty, or the only one.
     """
-    with path.open("rb") as file:
+    with path.open(encoding="utf-8-sig") as file:  # whose lines may end in any way
         line = file.readline()
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{path.name}, line 1: must be UTF-8 text, but byte {error.start + 1} is not"
-        ) from None
-    if not text.strip():
+    if not line.strip():
         raise DatasetError(f"{path.name}, line 1: must name the columns, but is empty")
-    if not line.endswith((b"\n", b"\r")) and b"\r" not in line:
+    if not line.endswith("\n"):
         raise DatasetError(f"{path.name}: must have rows, but has one line only")
-    return text.splitlines()[0]
+    return line.rstrip("\n")
 
 
 def parsed(path: Path, header: str, *, threads: bool) -> tuple[pa.Table, list[csv.InvalidRow]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from trainables.sequences import DatasetError, Sequences, brief
@@ -45,18 +46,19 @@ def load(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as packed:
             check_room(path, sum(item.file_size for item in packed.infolist()))
-        with np.load(path, allow_pickle=False) as opened:
-            for name in ("x", "y"):
-                if name not in opened.files:
-                    raise DatasetError(
-                        f"{path.name}: must hold an array {name}, but has "
-                        f"{brief(opened.files) or 'none'}"
-                    )
-            return {name: array(path, opened, name) for name in KNOWN if name in opened.files}
+        opened = np.load(path, allow_pickle=False)
     except DatasetError:
         raise
     except Exception as error:  # zipfile has errors of its own, and some of struct's
         raise DatasetError(f"{path.name}: must be a file of numpy.savez, but {error}") from None
+    if not isinstance(opened, NpzFile):  # a package may have an array before it
+        raise DatasetError(f"{path.name}: must be a file of numpy.savez, but is one of numpy.save")
+    with opened:
+        for name in ("x", "y"):
+            if name not in opened.files:
+                has = brief(opened.files) or "none"
+                raise DatasetError(f"{path.name}: must hold an array {name}, but has {has}")
+        return {name: array(path, opened, name) for name in KNOWN if name in opened.files}
 
 
 def array(path: Path, opened: Any, name: str) -> NDArray[Any]:

@@ -1,12 +1,13 @@
 """Tables in Parquet files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainables.sources.room import check_room
+from trainables.sources.room import check_room, give_back
 from trainables.sources.stored import Stored, check_names
 
 VALUE_BYTES = 4
@@ -29,4 +30,9 @@ def opened(path: Path) -> Iterator[Stored]:
         check_room(path, max(packed, meta.num_rows * meta.num_columns * VALUE_BYTES))
         names = [name for name in file.schema_arrow.names if not name.startswith(INDEX)]
         check_names(path, names)
-        yield Stored(path, tuple(names), meta.num_rows, lambda some: file.read(columns=list(some)))
+
+        def read(some: Sequence[str]) -> pa.Table:
+            give_back()  # of what earlier columns took, pyarrow would keep the size of a few
+            return file.read(columns=list(some))
+
+        yield Stored(path, tuple(names), meta.num_rows, read)

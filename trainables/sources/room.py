@@ -1,5 +1,6 @@
-"""Whether what a file holds fits into this machine's memory."""
+"""Memory: whether what a file holds fits into it, and giving back what is no longer used."""
 
+import ctypes
 from pathlib import Path
 
 from trainables.sequences import DatasetError
@@ -22,3 +23,13 @@ def check_room(path: Path, size_bytes: int) -> None:
             f"{path.name}: must fit into half of the free memory, {free * SHARE / 1e9:.1f} GB, but "
             f"holds {size_bytes / 1e9:.1f} GB"
         )
+
+
+def give_back() -> None:
+    """Return to the system what was freed, of which pyarrow and the C library keep much."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
+    if trim is not None:
+        trim(0)

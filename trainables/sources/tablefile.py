@@ -1,5 +1,6 @@
 """A table of which we know what is what: its columns as numpy's arrays, or what is wrong."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,10 @@ Rows = NDArray[np.int64]
 NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
 """What values of a feature may be."""
 
-TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+TEXTS = (pa.types.is_string, pa.types.is_large_string)
+
+UNREAD = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string_view)
+"""What may be text, and is made so."""
 
 TIMES = (pa.types.is_date, pa.types.is_time, pa.types.is_timestamp, pa.types.is_duration)
 
@@ -45,8 +49,27 @@ class TableFile:
         return DatasetError(f"{self.stored.path.name}{place}, column {column}: {why}")
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """Return a column, text never as places in a dictionary."""
-        return decoded(self.stored.read([name]).column(name))
+        """Return a column; see `readable`."""
+        return self.readable(name, self.stored.read([name]).column(name))
+
+    def readable(self, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return a column as it was read with text of one kind, never as places in a dictionary.
+
+        Raises:
+            DatasetError: bytes are no text.
+        """
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if not is_any(UNREAD, column.type):
+            return column
+        try:
+            return column.cast(pa.large_string())
+        except pa.ArrowInvalid:
+            for row, value in enumerate(column):
+                if not is_utf8(value.as_py() or b""):
+                    why = f"must be UTF-8 text, but got {value.as_py()!r}"
+                    raise self.fault(name, row, why) from None
+            raise
 
     def numbers(self, name: str, column: pa.ChunkedArray) -> NDArray[np.float32]:
         """Return a feature's column as numbers, NaN for what is missing.
@@ -56,7 +79,9 @@ class TableFile:
         """
         kind = column.type
         if is_any(TEXTS, kind):
-            raise self.fault(name, *first_word(column))
+            row = first_word(column.to_pylist())
+            text = column[row].as_py()
+            raise self.fault(name, row, f"must be a number, but is the text {text!r}")
         if not pa.types.is_null(kind) and not is_any(NUMBERS, kind):
             raise self.fault(name, None, f"must hold numbers, but holds {kind}")
         found = np.empty(len(column), np.float32)
@@ -87,17 +112,14 @@ class TableFile:
         if is_any(TEXTS, kind):
             blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(column)), 0)
             lacking = pc.or_kleene(lacking, blank)
-        self.refuse(name, lacking, "must have a value, but it is empty")
-        if pa.types.is_floating(kind):
-            endless = pc.invert(pc.is_finite(column))
-            self.refuse(name, endless, "must be finite, but is not")
-        return column
-
-    def refuse(self, name: str, where: pa.ChunkedArray, why: str) -> None:
-        """Raise the fault of the first row for which something is true, if there is one."""
-        row = pc.index(where, pa.scalar(value=True)).as_py()
+        row = pc.index(lacking, pa.scalar(value=True)).as_py()
         if row >= 0:
-            raise self.fault(name, row, why)
+            raise self.fault(name, row, "must have a value, but it is empty")
+        if pa.types.is_floating(kind):
+            row = pc.index(pc.is_finite(column), pa.scalar(value=False)).as_py()
+            if row >= 0:
+                raise self.fault(name, row, f"must be finite, but got {column[row]}")
+        return column
 
     def codes(self, name: str) -> NDArray[np.int32]:
         """Return a number for each row, the same for the same value, 0 for the first and so on."""
@@ -125,12 +147,6 @@ class TableFile:
         return np.stack([values.astype(np.float64) for values in labels], axis=1)
 
 
-def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column without a dictionary."""
-    kind = column.type
-    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
-
-
 def plain(column: pa.ChunkedArray) -> NDArray[Any]:
     """Return values of which none is missing, times as numbers."""
     kind = column.type
@@ -144,11 +160,15 @@ def plain(column: pa.ChunkedArray) -> NDArray[Any]:
     return values
 
 
-def first_word(column: pa.ChunkedArray) -> tuple[int, str]:
-    """Return the row of the first text that is no number, and the fault."""
-    texts = [(row, text) for row, text in enumerate(column.to_pylist()) if text is not None]
-    for row, text in texts:
-        if not is_number(text):
-            return row, f"must be a number, but got {text!r}"
-    row, text = texts[0] if texts else (0, None)
-    return row, f"must be stored as a number, but is the text {text!r}"
+def first_word(texts: Iterable[str | None]) -> int:
+    """Return the row of the first text that is no number, or 0 if every one reads as a number."""
+    return next((row for row, text in enumerate(texts) if not is_number(text or "0")), 0)
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are text."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -13,10 +13,30 @@ from trainables.sequences import DatasetError, Sequences
 from trainables.sources import delimited, parquet
 from trainables.sources.columns import Columns, find
 from trainables.sources.stored import Stored
-from trainables.sources.tablefile import Rows, TableFile, decoded
+from trainables.sources.tablefile import Rows, TableFile, first_word
 
 AT_ONCE = 64
 """Columns of the wide form that are read together."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Where sequences lie in a table.
+
+    Attributes:
+        order: the table's rows by sequence and step; None where they stand so.
+        starts: [sequences], where in that order each begins.
+        lengths: [sequences], rows of each.
+    """
+
+    order: Rows | None
+    starts: Rows
+    lengths: NDArray[np.int64]
+
+    @property
+    def firsts(self) -> Rows:
+        """[sequences], the first row of each."""
+        return self.starts if self.order is None else self.order[self.starts]
 
 
 def read(path: Path, columns: Columns) -> Sequences:
@@ -41,9 +61,9 @@ def read(path: Path, columns: Columns) -> Sequences:
 
 
 def reason(error: Exception) -> str:
-    """Return what pyarrow says, in one line."""
+    """Return what pyarrow says, in one sentence."""
     text = " ".join(str(error).split())
-    return re.sub(r"\s*In file .*", "", text)[:200]
+    return re.sub(r"\s*In file .*", "", text).partition(". ")[0].rstrip(".")[:200]
 
 
 def sequences(stored: Stored, columns: Columns) -> Sequences:
@@ -59,28 +79,19 @@ def sequences(stored: Stored, columns: Columns) -> Sequences:
         others = tuple(name for name in stored.names if name != layout.sequence)
         numbered = replace(stored, names=others)
         return wide_form(TableFile(numbered, find(stored.path.name, others, columns)))
-    return long_form(TableFile(stored, layout), codes)
+    file = TableFile(stored, layout)
+    runs = runs_of(codes, in_order(file, codes, layout.step))
+    del codes  # as large as a feature
+    return long_form(file, runs)
 
 
-def long_form(file: TableFile, codes: NDArray[np.int32]) -> Sequences:
-    """Return sequences of which each row is a step.
-
-    Args:
-        file: the table.
-        codes: [rows], to which sequence each belongs.
-    """
+def long_form(file: TableFile, runs: Runs) -> Sequences:
+    """Return sequences of which each row is a step."""
     layout = file.layout
-    order = in_order(file, codes, layout.step)
-    if order is not None:
-        codes = codes[order]
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    runs = Runs(order, starts, np.diff(starts, append=len(codes)).astype(np.int64))
-    del codes
     x = np.empty((file.stored.rows, len(layout.features)), np.float32)
     for place, name in enumerate(layout.features):
         column = file.numbers(name, file.column(name))
-        x[:, place] = column if order is None else column[order]
-        del column  # before the next one is read
+        x[:, place] = column if runs.order is None else column[runs.order]
     return Sequences(
         x=x,
         lengths=runs.lengths,
@@ -92,24 +103,17 @@ def long_form(file: TableFile, codes: NDArray[np.int32]) -> Sequences:
     )
 
 
-@dataclass(frozen=True)
-class Runs:
-    """Where sequences lie in a table.
+def runs_of(codes: NDArray[np.int32], order: Rows | None) -> Runs:
+    """Return where sequences lie.
 
-    Attributes:
-        order: the table's rows by sequence and step; None where they stand so.
-        starts: [sequences], where in that order each begins.
-        lengths: [sequences], rows of each.
+    Args:
+        codes: [rows], to which sequence each belongs.
+        order: see `Runs`.
     """
-
-    order: Rows | None
-    starts: Rows
-    lengths: NDArray[np.int64]
-
-    @property
-    def firsts(self) -> Rows:
-        """[sequences], the first row of each."""
-        return self.starts if self.order is None else self.order[self.starts]
+    if order is not None:
+        codes = codes[order]
+    starts = np.append(0, np.flatnonzero(codes[1:] != codes[:-1]) + 1)
+    return Runs(order, starts, np.diff(starts, append=len(codes)).astype(np.int64))
 
 
 def in_order(file: TableFile, codes: NDArray[np.int32], step: str | None) -> Rows | None:
@@ -124,10 +128,12 @@ def in_order(file: TableFile, codes: NDArray[np.int32], step: str | None) -> Row
         return None if (later | same).all() else np.argsort(codes, kind="stable")
     steps = file.plain(step)
     if steps.dtype.kind == "U":
-        raise file.fault(step, 0, f"must be a number or a time, but got {str(steps[0])!r}")
+        row = first_word(steps)
+        why = f"must be a number or a time, but got {str(steps[row])!r}"
+        raise file.fault(step, row, why)
     if (later | (same & (steps[1:] > steps[:-1]))).all():
         return None
-    order = np.lexsort((steps, codes))
+    order = by_both(codes, steps)
     codes, steps = codes[order], steps[order]
     twice = (codes[1:] == codes[:-1]) & (steps[1:] == steps[:-1])
     if twice.any():
@@ -136,6 +142,19 @@ def in_order(file: TableFile, codes: NDArray[np.int32], step: str | None) -> Row
         why = f"must differ in a sequence, but is the same as in row {first + 1}"
         raise file.fault(step, second, why)
     return order
+
+
+def by_both(codes: NDArray[np.int32], steps: NDArray[Any]) -> Rows:
+    """Return the order of rows by code and step."""
+    if steps.dtype.kind in "iu":
+        low, high = int(steps.min()), int(steps.max())
+        largest = (int(codes.max()) + 1) * (high - low + 1) + max(abs(low), abs(high))
+        if largest < 2**63:
+            # One number for both sorts in less than half the time.
+            both = codes * np.int64(high - low + 1)
+            both += steps.astype(np.int64, copy=False)
+            return np.argsort(both)
+    return np.lexsort((steps, codes))
 
 
 def constant(file: TableFile, name: str, runs: Runs) -> NDArray[Any]:
@@ -171,7 +190,7 @@ def wide_form(file: TableFile) -> Sequences:
         names = layout.cells[begin : begin + AT_ONCE]
         table = file.stored.read(names)
         for place, name in enumerate(names, start=begin):
-            column = decoded(table.column(name))
+            column = file.readable(name, table.column(name))
             x[:, place // features, place % features] = file.numbers(name, column)
     return Sequences(
         x=x.reshape(count * layout.steps, features),

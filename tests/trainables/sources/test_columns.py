@@ -1,0 +1,86 @@
+import pytest
+
+from trainables.sequences import DatasetError
+from trainables.sources.columns import Columns, Layout, find
+
+
+def cells(*names: str) -> Layout:
+    return find("t.csv", [*names, "label"], Columns())
+
+
+@pytest.mark.parametrize(
+    ("names", "features", "in_order"),
+    [
+        (["x_1", "x_0", "x_2"], ("x",), ("x_0", "x_1", "x_2")),
+        (["x9", "x10", "x8"], ("x",), ("x8", "x9", "x10")),
+        (["x_1", "y_1", "x_2", "y_2"], ("x", "y"), ("x_1", "y_1", "x_2", "y_2")),
+        (["x.1", "x.2", "y-1", "y 2"], ("x", "y"), ("x.1", "y-1", "x.2", "y 2")),
+        (["1", "0"], ("value",), ("0", "1")),
+        (["a", "b"], ("value",), ("a", "b")),
+        (["x_1", "b"], ("value",), ("x_1", "b")),
+        (["mon1", "tue1", "wed1"], ("value",), ("mon1", "tue1", "wed1")),
+        (["x_5"], ("x",), ("x_5",)),
+        (["x_" + "9" * 5000], ("value",), ("x_" + "9" * 5000,)),
+    ],
+)
+def test_columns_of_the_wide_form(
+    names: list[str], features: tuple[str, ...], in_order: tuple[str, ...]
+) -> None:
+    found = cells(*names)
+
+    assert (found.features, found.cells) == (features, in_order)
+    assert found.steps == len(names) / len(features)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["x_0", "x_1", "y_0"], "t.csv: each feature must .* x has step 1 and y has not$"),
+        (["x_0", "y_0", "y_1"], "t.csv: each feature must .* y has step 1 and x has not$"),
+        (["x_0", "x_1", "y_1", "y_2"], "but x has step 0 and y has not$"),
+        (["x_1", "x_01"], "column x_01: must be a step of its own, but x_1 is the same$"),
+    ],
+)
+def test_columns_of_the_wide_form_that_do_not_fit(names: list[str], message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        cells(*names)
+
+
+def test_what_names_suggest() -> None:
+    found = find("t.csv", ["ID", " Timestamp", "Class", "target", "x"], Columns())
+
+    assert (found.sequence, found.step, found.label) == ("ID", " Timestamp", ("Class",))
+    assert found.features == ("target", "x")
+    assert found.used == ["ID", " Timestamp", "Class", "target", "x"]
+
+
+def test_what_is_named_comes_before_what_names_suggest() -> None:
+    said = Columns(label=("id",), sequence="run", group="label", features=("x",))
+
+    found = find("t.csv", ["id", "run", "label", "x", "y", "t"], said)
+
+    assert (found.label, found.sequence, found.step) == (("id",), "run", "t")
+    assert (found.group, found.features) == ("label", ("x",))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["x_0", "x_1"], "a row a sequence: label label, 2 steps of x"),
+        (
+            ["id", "x"],
+            "a row a step: sequence id, in the order of the file, label label, features x",
+        ),
+        (["id", "t", "x"], "a row a step: sequence id, ordered by t, label label, features x"),
+    ],
+)
+def test_a_layout_in_words(names: list[str], words: str) -> None:
+    assert cells(*names).describe() == words
+
+
+def test_many_columns_are_named_quickly() -> None:
+    names = [f"column {number}" for number in range(50_000)]
+
+    found = find("t.csv", [*names, "id", "label"], Columns(features=tuple(names)))
+
+    assert found.features == tuple(names)

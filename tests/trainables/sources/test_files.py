@@ -1,0 +1,318 @@
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.trainables.sources.written import (
+    ANY_LENGTH,
+    ONE_LENGTH,
+    Example,
+    cube_npz,
+    example,
+    long_csv,
+    long_parquet,
+    wide_csv,
+)
+from trainables.datasets import SequenceDataset, load_dataset
+from trainables.sequences import DatasetError
+from trainables.sources.columns import Columns
+from trainables.sources.files import FileOptions, load, read
+
+
+def dataset(path: Path, options: FileOptions | None = None) -> SequenceDataset:
+    return load_dataset(str(path), validation=0.2, seed=0, data_dir=path.parent, options=options)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("t.CSV", "t.CSV: must end in .npz, .csv, .parquet, .ts"),
+        ("t.xlsx", "t.xlsx: must end in .npz, .csv, .parquet, .ts"),
+        ("t", "t: must end in .npz, .csv, .parquet, .ts"),
+    ],
+)
+def test_a_file_of_another_kind(name: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("x")
+
+    with pytest.raises(DatasetError, match=f"^{re.escape(message)}$"):
+        load(tmp_path / name, FileOptions())
+
+
+@pytest.mark.parametrize("name", ANY_LENGTH)
+def test_an_empty_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+
+    with pytest.raises(DatasetError, match=f"^{name}: must hold sequences, but is empty$"):
+        load(tmp_path / name, FileOptions())
+
+
+def test_what_is_neither_file_nor_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "gone.csv")
+
+    with pytest.raises(DatasetError, match=r"file or folder, but .*pipe\.csv is neither$"):
+        load(tmp_path / "pipe.csv", FileOptions())
+    for name in ("link.csv", "none.csv"):
+        with pytest.raises(DatasetError, match=rf"file or folder, but there is no .*{name}$"):
+            load(tmp_path / name, FileOptions())
+
+
+@pytest.mark.parametrize(
+    ("names", "has"),
+    [
+        ((), "none"),
+        (("notes.txt", "data.json"), "none"),
+        (("a.csv", "b.csv"), "a.csv, b.csv"),
+        (("train.csv", "test.csv", "more.csv"), "more.csv, test.csv, train.csv"),
+        (("a_train.csv", "b_test.csv"), "a_train.csv, b_test.csv"),
+        (("a_train.csv", "a_TRAIN.ts"), "a_TRAIN.ts, a_train.csv"),
+    ],
+)
+def test_a_folder_without_a_file_or_with_too_many(
+    names: tuple[str, ...], has: str, tmp_path: Path
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+
+    with pytest.raises(DatasetError, match=rf"must hold one file .*; it has {re.escape(has)}$"):
+        load(tmp_path, FileOptions())
+
+
+@pytest.mark.parametrize(
+    "names", [("train.csv", "test.csv"), ("walks_TRAIN.csv", "walks_TEST.csv")]
+)
+def test_a_folder_with_both_parts(names: tuple[str, str], tmp_path: Path) -> None:
+    wide_csv(tmp_path / names[0], example(30))
+    wide_csv(tmp_path / names[1], example(10, seed=1))
+    (tmp_path / "README.md").touch()
+
+    data = dataset(tmp_path)
+
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [24, 6, 10]
+
+
+def test_a_folder_with_one_file(tmp_path: Path) -> None:
+    wide_csv(tmp_path / "walks.csv", example())
+
+    assert dataset(tmp_path).fingerprint == dataset(tmp_path / "walks.csv").fingerprint
+
+
+def test_a_test_part_of_another_format(tmp_path: Path) -> None:
+    long_parquet(tmp_path / "a.parquet", example(30))
+    wide_csv(tmp_path / "b.csv", example(10, seed=1))
+
+    data = dataset(tmp_path / "a.parquet", FileOptions(test=tmp_path / "b.csv"))
+
+    assert len(data.test) == 10
+
+
+def test_a_test_part_with_other_features(tmp_path: Path) -> None:
+    made = example(10)
+    long_csv(tmp_path / "a.csv", made)
+    long_csv(tmp_path / "b.csv", Example(made.sequences, made.labels, ("speed", "height")))
+
+    with pytest.raises(
+        DatasetError,
+        match=r"^b\.csv: must have the features of a\.csv, speed, turn, but has speed, height$",
+    ):
+        dataset(tmp_path / "a.csv", FileOptions(test=tmp_path / "b.csv"))
+
+
+@pytest.mark.parametrize("name", ["flat.npz", "archive.ts"])
+def test_columns_are_named_for_tables_alone(name: str, tmp_path: Path) -> None:
+    ANY_LENGTH[name](tmp_path / name, example(10))
+
+    with pytest.raises(
+        DatasetError,
+        match=rf"^data\.sequence: names a column, which only \.csv and \.parquet have, but {name}",
+    ):
+        read(tmp_path / name, Columns(sequence="id"))
+
+
+def with_gaps(made: Example) -> Example:
+    made.sequences[2][1, 1] = made.sequences[4][0, 0] = made.sequences[4][0, 1] = np.nan
+    return made
+
+
+@pytest.mark.parametrize("name", ONE_LENGTH)
+def test_missing_values_are_refused_unless_they_are_filled(name: str, tmp_path: Path) -> None:
+    ONE_LENGTH[name](tmp_path / name, with_gaps(example(10)))
+    feature = "1" if name.endswith(("npz", "ts")) else "turn"
+
+    with pytest.raises(
+        DatasetError,
+        match=f"^{name}, sequence 3, step 2, feature {feature}: must have a value, as must 2 more "
+        "of 120; data.missing fills them: zero, mean or forward$",
+    ):
+        load(tmp_path / name, FileOptions())
+    found, _ = load(tmp_path / name, FileOptions(missing="zero"))
+    assert np.isnan(found.x).sum() == 3
+
+
+@pytest.mark.parametrize("varies", [False, True])
+def test_the_same_content_has_one_fingerprint(varies: bool, tmp_path: Path) -> None:
+    writers = ANY_LENGTH if varies else ONE_LENGTH
+    made = with_gaps(example(varies=varies))
+    prints = set()
+    for name, write in writers.items():
+        write(tmp_path / name, made)
+        data = dataset(tmp_path / name, FileOptions(missing="mean"))
+        prints.add(data.fingerprint)
+        assert data.classes == ("run", "walk")
+        assert data.shape.varies == varies
+        assert not data.notes
+
+    assert len(prints) == 1
+
+
+@pytest.mark.parametrize("name", ONE_LENGTH)
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["a"] * 10, "label .*: must have at least two classes, but has a alone"),
+        (["a"] * 9 + ["b"], "test=0.2 of 10 sequences must be split, and the smallest class has 1"),
+        (range(10), "each of the 10 classes needs a sequence in the test part"),
+        ([7], "label .*: must have at least two classes, but has 7 alone"),
+    ],
+)
+def test_too_few_of_a_class(name: str, labels: list[str], message: str, tmp_path: Path) -> None:
+    made = example(len(labels))
+    ONE_LENGTH[name](tmp_path / name, Example(made.sequences, list(labels)))
+
+    with pytest.raises(DatasetError, match=message):
+        dataset(tmp_path / name)
+
+
+def test_ten_thousand_classes(tmp_path: Path) -> None:
+    cube_npz(
+        tmp_path / "t.npz", Example([np.zeros((1, 1), np.float32)] * 20_000, [*range(10_000)] * 2)
+    )
+
+    with pytest.raises(
+        DatasetError,
+        match=r"^label y: must have at most 1000 classes, but 20000 sequences have 10000$",
+    ):
+        dataset(tmp_path / "t.npz")
+
+
+NUMBERS = st.floats(width=32, allow_infinity=False)
+
+
+@st.composite
+def examples(draw: st.DrawFn) -> Example:
+    features = draw(st.integers(1, 3))
+    count = draw(st.integers(1, 6))
+    lengths = draw(st.lists(st.integers(1, 4), min_size=count, max_size=count))
+    values = draw(st.lists(NUMBERS, min_size=sum(lengths) * features,
+                           max_size=sum(lengths) * features))  # fmt: skip
+    x = np.array(values, np.float32).reshape(-1, features)
+    labels = draw(st.lists(st.text("abcXYZ", min_size=1), min_size=count, max_size=count))
+    names = tuple(f"f{place}"[:2] + "xyz"[place] for place in range(features))
+    return Example(np.split(x, np.cumsum(lengths)[:-1]), labels, names)
+
+
+@pytest.mark.parametrize("name", ANY_LENGTH)
+@given(made=examples())
+def test_what_is_written_is_read(
+    name: str, made: Example, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.getbasetemp() / name
+    ANY_LENGTH[name](path, made)
+
+    found = read(
+        path, Columns(sequence="sequence") if path.suffix in {".csv", ".parquet"} else Columns()
+    )
+
+    np.testing.assert_array_equal(found.x, np.concatenate(made.sequences))
+    assert found.lengths.tolist() == made.lengths
+    assert found.labels.tolist() == made.labels
+
+
+def loads_or_says_why(path: Path) -> None:
+    """Load a file, of which nothing is known; any other exception fails the test."""
+    try:
+        data = dataset(path, FileOptions(missing="mean"))
+    except DatasetError as fault:
+        said = str(fault)
+    else:
+        said = f"{path.name}: {len(data.train)} sequences"
+    assert re.match(rf"{path.name}|data\.|label |each of the ", said), said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".ts", ".npz", ".parquet"])
+@given(
+    content=st.binary(max_size=200)
+    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
+)
+def test_any_bytes(suffix: str, content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any{suffix}"
+    path.write_bytes(content)
+
+    loads_or_says_why(path)
+
+
+Good = Callable[[str], bytes]
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
+    """Good files of every format by name."""
+    folder = tmp_path_factory.mktemp("good")
+    for name, write in ONE_LENGTH.items():
+        write(folder / name, example(12))
+    return lambda name: (folder / name).read_bytes()
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> list[tuple[str, float, bytes]]:
+    """What is done to a file: where, as a share of it, and with which bytes."""
+    kind = st.sampled_from(["put", "insert", "cut", "end"])
+    words = st.binary(min_size=1, max_size=4) | st.sampled_from(
+        [
+            b"\n",
+            b",",
+            b":",
+            b'"',
+            b"nan",
+            b"?",
+            b"-1",
+            b"1e99",
+            b"inf",
+            b"\xff",
+            b"\x00",
+            b"@data\n",
+            b"a",
+        ]
+    )
+    return draw(st.lists(st.tuples(kind, st.floats(0, 1), words), min_size=1, max_size=4))
+
+
+def mutated(data: bytes, changes: list[tuple[str, float, bytes]]) -> bytes:
+    for kind, share, put in changes:
+        at = int(share * len(data))
+        if kind == "end":
+            data = data[:at]
+        else:
+            skipped = {"put": len(put), "insert": 0, "cut": 8}[kind]
+            data = data[:at] + (b"" if kind == "cut" else put) + data[at + skipped :]
+    return data
+
+
+@pytest.mark.parametrize("name", ONE_LENGTH)
+@given(changes=mutations())
+def test_any_damage_to_a_good_file(
+    name: str,
+    changes: list[tuple[str, float, bytes]],
+    good: Good,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes(mutated(good(name), changes))
+
+    loads_or_says_why(path)

@@ -1,0 +1,451 @@
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import csv
+
+from tests.trainables.sources.written import example
+from trainables.sequences import DatasetError, Sequences
+from trainables.sources.columns import Columns
+from trainables.sources.files import read
+
+LONG = "sequence,step,speed,label\na,0,1,x\na,1,2,x\nb,0,3,y\nb,1,4,y\n"
+"""The smallest good file in the long form, in which cases below break something."""
+
+
+def of_csv(folder: Path, content: str | bytes, columns: Columns | None = None) -> Sequences:
+    path = folder / "t.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read(path, columns or Columns())
+
+
+def of_parquet(folder: Path, table: dict[str, Any], columns: Columns | None = None) -> Sequences:
+    pq.write_table(pa.table(table), folder / "t.parquet")
+    return read(folder / "t.parquet", columns or Columns())
+
+
+def long_table(**changed: Any) -> dict[str, Any]:
+    """The columns of `LONG`, some of them others."""
+    good = {
+        "sequence": ["a", "a", "b", "b"], "step": [0, 1, 0, 1], "speed": [1.0, 2, 3, 4],
+        "label": ["x", "x", "y", "y"],
+    }  # fmt: skip
+    return {name: column for name, column in (good | changed).items() if column is not None}
+
+
+def with_steps(first: str, second: str) -> str:
+    """`LONG` with other steps than 0 and 1."""
+    return re.sub(
+        "^([ab]),0,",
+        rf"\1,{first},",
+        re.sub("^([ab]),1,", rf"\1,{second},", LONG, flags=re.M),
+        flags=re.M,
+    )
+
+
+BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
+    "no line": (b"\n", "t.csv, line 1: must name the columns, but is empty"),
+    "blanks alone": (b"   \n\n", "t.csv, line 1: must name the columns, but is empty"),
+    "a head alone": (b"sequence,step,x,label\n", "t.csv: must have rows, but has none"),
+    "a head without an end": (b"sequence,x,label", "t.csv: must have rows, but has one line only"),
+    "no head": (
+        b"1,2,3\n4,5,6\n",
+        "t.csv, line 1: must name the columns, but holds numbers alone: 1,2,3",
+    ),
+    "no UTF-8 in the head": (
+        "größe,label\n1,a\n".encode("latin-1"),
+        "t.csv, line 1: must be UTF-8 text, but holds byte 0xf6",
+    ),
+    "UTF-16": (LONG.encode("utf-16"), "t.csv, line 1: must be UTF-8 text, but holds byte 0xff"),
+    "no UTF-8 in a label": (
+        LONG.replace(",y", ",gr\xfcn").encode("latin-1"),
+        "t.csv, line 4: must be UTF-8 text, but holds byte 0xfc",
+    ),
+    "no UTF-8 in a feature": (
+        LONG.replace("3,y", "\xfc,y").encode("latin-1"),
+        "t.csv, line 4: must be UTF-8 text, but holds byte 0xfc",
+    ),
+    "a row too long": (
+        LONG + "c,0,5,x,1\n",
+        "t.csv, row 5: must have 4 values as the first line has, but has 5",
+    ),
+    "a row too short": (
+        LONG.replace("b,0,3,y", "b,0"),
+        "t.csv, row 3: must have 4 values as the first line has, but has 2",
+    ),
+    "a name twice": (
+        LONG.replace("speed", "label"),
+        "t.csv, column 4: must have a name of its own, but is called label as another",
+    ),
+    "no name": (LONG.replace("speed", ""), "t.csv, column 3: must have a name, but has none"),
+    "a word": (
+        LONG.replace("3", "fast"),
+        "t.csv, row 3, column speed: must be a number, but is the text 'fast'",
+    ),
+    "a decimal comma": (
+        LONG.replace(",", ";").replace("3", "3,5"),
+        "t.csv, row 3, column speed: must be a number, but is the text '3,5'",
+    ),
+    "a time as a feature": (
+        "id,x,label\n1,2020-01-01,a\n1,2020-01-02,a\n2,2020-01-02,b\n",
+        "t.csv, column x: must hold numbers, but holds date32[day]",
+    ),
+    "infinite": (
+        LONG.replace("3", "-inf"),
+        "t.csv, row 3, column speed: must be finite and at most 3.4e38 in size, but got -inf",
+    ),
+    "too large": (
+        LONG.replace("3", "1e39"),
+        "t.csv, row 3, column speed: must be finite and at most 3.4e38 in size, but got 1e+39",
+    ),
+    "no label in a row": (
+        LONG.replace("3,y", "3,"),
+        "t.csv, row 3, column label: must have a value, but it is empty",
+    ),
+    "no sequence in a row": (
+        LONG.replace("b,0", ",0"),
+        "t.csv, row 3, column sequence: must have a value, but it is empty",
+    ),
+    "no step in a row": (
+        LONG.replace("b,1", "b,"),
+        "t.csv, row 4, column step: must have a value, but it is empty",
+    ),
+    "a word as step": (
+        LONG.replace("b,1", "b,last"),
+        "t.csv, row 4, column step: must be a number or a time, but got 'last'",
+    ),
+    "a step twice": (
+        LONG.replace("b,1", "b,0"),
+        "t.csv, row 4, column step: must differ in a sequence, but is the same as in row 3",
+    ),
+    "two labels in a sequence": (
+        LONG.replace("4,y", "4,x"),
+        (
+            "t.csv, row 4, column label: must be the same in all rows of a sequence, but is x here "
+            "and y in row 3"
+        ),
+    ),
+    "labels alone": (
+        "sequence,step,label\na,0,x\na,1,x\n",
+        "data.features: t.csv must have columns to learn from, but has sequence, step, label alone",
+    ),
+    "no label": (
+        "sequence,step,speed\na,0,1\na,1,1\n",
+        (
+            "data.label: must name the column of t.csv that is to be learned, since none is called "
+            "label, labels, class, target, y; it has sequence, step, speed"
+        ),
+    ),
+    "unequal features": (
+        "x_0,x_1,y_0,label\n1,2,3,a\n",
+        "t.csv: each feature must have the same steps, but x has step 1 and y has not",
+    ),
+    "one step twice": (
+        "x_1,x1,label\n1,2,a\n",
+        "t.csv, column x1: must be a step of its own, but x_1 is the same",
+    ),
+    "a quote without an end": (
+        LONG + '"c,0,1,x\n',
+        "t.csv, row 5: must have 4 values as the first line has, but has 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_TEXT)
+def test_broken_text(case: str, tmp_path: Path) -> None:
+    content, message = BROKEN_TEXT[case]
+
+    with pytest.raises(DatasetError, match=f"^{re.escape(message)}$"):
+        of_csv(tmp_path, content)
+
+
+BROKEN_PARQUET: dict[str, tuple[dict[str, Any], str]] = {
+    "no rows": (
+        {"x": pa.array([], pa.float32()), "label": pa.array([], pa.int64())},
+        "t.parquet: must have rows, but has none",
+    ),
+    "numbers as text": (
+        long_table(speed=["1", "2", "3", "4"]),
+        "t.parquet, row 1, column speed: must be a number, but is the text '1'",
+    ),
+    "nothing, as text": (
+        long_table(speed=pa.array([None] * 4, pa.string())),
+        "t.parquet, row 1, column speed: must be a number, but is the text None",
+    ),
+    "mixed": (
+        long_table(speed=["1", None, "fast", "4"]),
+        "t.parquet, row 3, column speed: must be a number, but is the text 'fast'",
+    ),
+    "lists": (
+        long_table(speed=[[1.0], [2.0], [3.0], [4.0]]),
+        "t.parquet, column speed: must hold numbers, but holds list<element: double>",
+    ),
+    "a list as label": (
+        long_table(label=[[1], [1], [2], [2]]),
+        "t.parquet, column label: must hold text or numbers, but holds list<element: int64>",
+    ),
+    "bytes as label": (
+        long_table(label=[b"x", b"x", b"y", b"\xff"]),
+        "t.parquet, row 4, column label: must be UTF-8 text, but got b'\\xff'",
+    ),
+    "times as a feature": (
+        long_table(speed=[timedelta(1)] * 4),
+        "t.parquet, column speed: must hold numbers, but holds duration[us]",
+    ),
+    "infinite": (
+        long_table(speed=np.float16([1, 2, np.inf, 3])),
+        "t.parquet, row 3, column speed: must be finite and at most 3.4e38 in size, but got inf",
+    ),
+    "a label that is no number": (
+        long_table(label=[1.0, 1.0, np.nan, np.nan]),
+        "t.parquet, row 3, column label: must be finite, but got nan",
+    ),
+    "a step that is no number": (
+        long_table(step=[0.0, 1.0, np.inf, np.nan]),
+        "t.parquet, row 3, column step: must be finite, but got inf",
+    ),
+    "no labels at all": (
+        long_table(label=pa.nulls(4)),
+        "t.parquet, row 1, column label: must have a value, but it is empty",
+    ),
+    "blanks as label": (
+        long_table(label=["x", "x", " ", " "]),
+        "t.parquet, row 3, column label: must have a value, but it is empty",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN_PARQUET)
+def test_broken_parquet(case: str, tmp_path: Path) -> None:
+    columns, message = BROKEN_PARQUET[case]
+
+    with pytest.raises(DatasetError, match=f"^{re.escape(message)}$"):
+        of_parquet(tmp_path, columns)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: data[:-9], lambda data: data[:20], lambda data: b"PAR1" * 9, lambda _: b"x"],
+)
+def test_what_is_no_parquet_file_is_named_as_such(damage: Any, tmp_path: Path) -> None:
+    of_parquet(tmp_path, long_table())
+    path = tmp_path / "t.parquet"
+    path.write_bytes(damage(path.read_bytes()))
+
+    with pytest.raises(DatasetError, match=r"^t\.parquet: must be a Parquet file, but .+[^.]$"):
+        read(path, Columns())
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            Columns(label=("mood",)),
+            (
+                "data.label: must be a column of t.csv, but got 'mood'; it has sequence, step, "
+                "speed, label"
+            ),
+        ),
+        (Columns(label=("label", "mood")), "data.label.1: must be a column of t.csv"),
+        (Columns(sequence="Sequence"), "data.sequence: must be a column of t.csv"),
+        (Columns(step="time"), "data.step: must be a column of t.csv, but got 'time'"),
+        (Columns(group="user"), "data.group: must be a column of t.csv, but got 'user'"),
+        (Columns(time="day"), "data.time: must be a column of t.csv, but got 'day'"),
+        (Columns(features=("speed", "x")), "data.features.1: must be a column of t.csv"),
+        (
+            Columns(label=("speed",), features=("speed",)),
+            (
+                "t.csv, column speed: must be one thing only, but is named as data.label and as "
+                "data.features"
+            ),
+        ),
+        (
+            Columns(label=("label", "sequence"), features=("step", "speed")),
+            "t.csv, column label: must be a number, as one of several labels, but got 'x'",
+        ),
+        (
+            Columns(group="speed"),
+            "data.features: t.csv must have columns to learn from",
+        ),
+        (
+            Columns(group="speed", features=("step",)),
+            "t.csv, row 2, column speed: must be the same in all rows of a sequence, but is 2",
+        ),
+    ],
+)
+def test_columns_that_are_named_and_do_not_fit(
+    columns: Columns, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DatasetError, match=f"^{re.escape(message)}"):
+        of_csv(tmp_path, LONG, columns)
+
+
+def test_the_long_form(tmp_path: Path) -> None:
+    found = of_csv(tmp_path, LONG)
+
+    assert found.x.tolist() == [[1], [2], [3], [4]]
+    assert found.x.dtype == np.float32
+    assert found.lengths.tolist() == [2, 2]
+    assert found.labels.tolist() == ["x", "y"]
+    assert (found.features, found.targets) == (("speed",), ("label",))
+    assert found.groups is found.times is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LONG.replace(",", ";"),
+        LONG.replace(",", "\t"),
+        LONG.replace(",", "|"),
+        LONG.replace("\n", "\r\n"),
+        "\ufeff" + LONG,
+        LONG.removesuffix("\n"),
+        LONG + "\n\n",
+        LONG.replace("speed", '"speed"').replace("x", '"x"'),
+        LONG.replace("sequence", "Series_ID").replace("label", "CLASS").replace("step", "t"),
+        "sequence,step,speed,label\nb,1,4,y\na,1,2,x\nb,0,3,y\na,0,1,x\n",
+        "sequence,speed,label\na,1,x\nb,3,y\na,2,x\nb,4,y\n",
+        with_steps("2024-12-31", "2025-01-01"),
+        with_steps("2025-01-01T09:00:00Z", "2025-01-01T10:00:00Z"),
+        with_steps("9.5", "1e1"),
+        with_steps("09:30:00", "10:00:00"),
+    ],
+)
+def test_text_that_holds_the_same(text: str, tmp_path: Path) -> None:
+    found, plain = of_csv(tmp_path, text), of_csv(tmp_path, LONG)
+
+    as_set = {
+        (str(label), tuple(one[:, 0].tolist()))
+        for label, one in zip(
+            found.labels, np.split(found.x, np.cumsum(found.lengths)), strict=False
+        )
+    }
+    assert as_set == {("x", (1.0, 2.0)), ("y", (3.0, 4.0))}
+    assert plain.lengths.tolist() == found.lengths.tolist()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"speed": pa.array([1, 2, 3, 4], pa.uint8())},
+        {"speed": pa.array([1, 2, 3, 4], pa.int64())},
+        {"speed": np.float16([1, 2, 3, 4])},
+        {"speed": [Decimal("1.0"), Decimal("2.0"), Decimal("3.0"), Decimal("4.0")]},
+        {"step": pa.array([1, 0, 1, 0], pa.uint8()), "speed": [2, 1, 4, 3]},
+        {"step": pa.array([2**63, 0, 2**64 - 1, 0], pa.uint64()), "speed": [2, 1, 4, 3]},
+        {"step": [True, False, True, False], "speed": [2, 1, 4, 3]},
+        {"step": [0.5, 0.25, 2, 1], "speed": [2, 1, 4, 3]},
+        {"step": [0, -(2**63), 2**63 - 1, 0], "speed": [2, 1, 4, 3]},
+        {"step": [date(2025, 1, 2), date(2025, 1, 1)] * 2, "speed": [2, 1, 4, 3]},
+        {"step": [datetime(2025, 1, 2, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)] * 2,
+         "speed": [2, 1, 4, 3]},
+        {"step": [timedelta(2), timedelta(1)] * 2, "speed": [2, 1, 4, 3]},
+        {"sequence": pa.array(["a", "a", "b", "b"]).dictionary_encode()},
+        {"sequence": [2**60, 2**60, 2**60 + 1, 2**60 + 1]},
+        {"label": pa.array(["x", "x", "y", "y"]).dictionary_encode()},
+        {"label": pa.array(["x", "x", "y", "y"], pa.large_string())},
+        {"label": pa.array(["x", "x", "y", "y"], pa.string_view())},
+        {"label": pa.array([b"x", b"x", b"y", b"y"])},
+        {"__index_level_0__": [7, 3, 9, 1]},
+    ],
+)  # fmt: skip
+def test_parquet_that_holds_the_same(changed: dict[str, Any], tmp_path: Path) -> None:
+    found = of_parquet(tmp_path, long_table(**changed))
+
+    assert found.x.tolist() == [[1], [2], [3], [4]]
+    assert found.x.dtype == np.float32
+    assert found.lengths.tolist() == [2, 2]
+    assert found.labels.tolist() == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("column", "names"),
+    [
+        (pa.array([1, 1, 2, 2], pa.int8()), [1, 2]),
+        (pa.array([1.0, 1.0, 2.5, 2.5]), [1, 2.5]),
+        (pa.array([True, True, False, False]), [True, False]),
+        (pa.array([Decimal(1), Decimal(1), Decimal(2), Decimal(2)]), [1, 2]),
+        (pa.array([date(1970, 1, 1)] * 2 + [date(1970, 1, 3)] * 2), [0, 2]),
+    ],
+)
+def test_labels_of_other_kinds(column: pa.Array, names: list[Any], tmp_path: Path) -> None:
+    assert of_parquet(tmp_path, long_table(label=column)).labels.tolist() == names
+
+
+def test_missing_values_are_nan(tmp_path: Path) -> None:
+    text = of_csv(tmp_path, LONG.replace("3", "").replace("4", "NaN").replace(",2,", ",NA,"))
+    whole_numbers = of_parquet(tmp_path, long_table(speed=pa.array([1, None, None, None])))
+    nothing = of_parquet(tmp_path, long_table(speed=pa.nulls(4)))
+
+    expected = [1, np.nan, np.nan, np.nan]
+    np.testing.assert_array_equal(text.x[:, 0], expected)
+    np.testing.assert_array_equal(whole_numbers.x[:, 0], expected)
+    assert np.isnan(nothing.x).all()
+
+
+def test_several_features_and_labels_groups_and_times(tmp_path: Path) -> None:
+    found = of_parquet(
+        tmp_path,
+        long_table(
+            turn=[5, 6, 7, 8],
+            user=["u", "u", "v", "v"],
+            day=[3, 9, 1, 9],
+            grade=[1, 1, 2, 2],
+            weight=[0.5, 0.5, 1, 1],
+        ),
+        Columns(label=("grade", "weight"), features=("turn", "speed"), group="user", time="day"),
+    )
+
+    assert found.features == ("turn", "speed")
+    assert found.x.tolist() == [[5, 1], [6, 2], [7, 3], [8, 4]]
+    assert found.labels.tolist() == [[1, 0.5], [2, 1]]
+    assert found.targets == ("grade", "weight")
+    assert found.groups is not None
+    assert found.groups.tolist() == ["u", "v"]
+    assert found.times is not None
+    assert found.times.tolist() == [3, 1]
+
+
+def test_the_wide_form(tmp_path: Path) -> None:
+    made = example()
+    csv.write_csv(pa.table(made.wide()), tmp_path / "t.csv")
+
+    found = read(tmp_path / "t.csv", Columns())
+
+    assert found.features == ("speed", "turn")
+    assert found.lengths.tolist() == made.lengths
+    np.testing.assert_array_equal(found.x, np.concatenate(made.sequences))
+
+
+def test_a_number_for_each_row_is_no_sequence(tmp_path: Path) -> None:
+    wide = {"x_0": [1, 2, 3], "x_1": [4, 5, 6], "label": ["a", "b", "a"]}
+
+    guessed = of_parquet(tmp_path, {"id": [7, 8, 9], **wide})
+    named = of_parquet(tmp_path, {"id": [7, 8, 9], **wide}, Columns(sequence="id"))
+
+    assert guessed.x.tolist() == [[1], [4], [2], [5], [3], [6]]
+    assert named.x.tolist() == [[1, 4], [2, 5], [3, 6]]
+
+
+def test_a_row_may_be_larger_than_a_block(tmp_path: Path) -> None:
+    count = 12_000
+    head = ",".join(f"step_number_{step}" for step in range(count))
+    row = ",".join([f"{1 / 3:.100f}"] * count)
+
+    found = of_csv(tmp_path, f"{head},label\n{row},a\n{row},b\n")
+
+    assert found.lengths.tolist() == [count, count]
+
+
+def test_a_file_that_no_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.sources.room.SHARE", 1e-12)
+
+    for make in (lambda: of_csv(tmp_path, LONG), lambda: of_parquet(tmp_path, long_table())):
+        with pytest.raises(DatasetError, match="must fit into half of the free memory"):
+            make()
