@@ -189,8 +189,10 @@ def of_name(
     known = LOADERS[source](data_dir)
     parts = split(known.train, known.test, known.classes, options.test_share, validation, seed)
     return SequenceDataset(
-        name=source,
-        **parts,
+        source,
+        parts["train"],
+        parts["validation"],
+        parts["test"],
         classes=known.classes,
         preparation=Preparation.divide(known.train.x.shape[1], known.white),
         fingerprint=fingerprint(known.classes, *parts.values()),
@@ -204,8 +206,10 @@ def of_file(path: Path, validation: float, seed: int, options: FileOptions) -> S
     parts = split(train, test, classes, options.test_share, validation, seed)
     seen = parts["train"].flat
     return SequenceDataset(
-        name=path.name,
-        **parts,
+        path.name,
+        parts["train"],
+        parts["validation"],
+        parts["test"],
         classes=classes,
         preparation=Preparation.standardise(seen, options.missing, mask=options.mask),
         fingerprint=fingerprint(classes or train.targets, *parts.values()),

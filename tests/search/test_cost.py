@@ -102,4 +102,4 @@ def test_after_eight_trials_the_others_are_known(source: str) -> None:
         for middle in [statistics.median(curve.seconds)]
     ]
     assert statistics.median(errors) < 0.12
-    assert np.quantile(errors, 0.9) < 0.22
+    assert np.quantile(errors, 0.9) < 0.25
