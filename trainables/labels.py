@@ -37,7 +37,8 @@ def classes_of(train: Sequences, test: Sequences | None) -> tuple[str, ...]:
         )
     if len(known) < 2:
         raise DatasetError(
-            f"label {train.targets[0]}: must have at least two classes, but has {min(known)} alone"
+            f"label {train.targets[0]}: must have at least two classes, but has {brief(known)} "
+            "alone"
         )
     if len(known) > MOST_CLASSES:
         raise DatasetError(

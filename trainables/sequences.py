@@ -70,7 +70,7 @@ def is_number(text: str) -> bool:
 
 
 def brief(names: Iterable[object]) -> str:
-    """Return names for a message, not too many of them."""
-    shown = [str(name) for name in names]
+    """Return names for a message of one line, not too many of them."""
+    shown = [name if name.isprintable() else repr(name) for name in map(str, names)]
     more = f" and {len(shown) - 12} more" if len(shown) > 12 else ""
     return ", ".join(shown[:12]) + more

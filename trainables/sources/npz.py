@@ -77,8 +77,10 @@ def array(path: Path, opened: Any, name: str) -> NDArray[Any]:
     if found.dtype.kind == "U":
         try:
             np.strings.encode(found, "utf-8")
-        except (ValueError, SystemError) as error:  # half a pair of places, or no place at all
-            raise DatasetError(f"{path.name}, {name}: must be text, but {error}") from None
+        except (ValueError, SystemError):  # half a pair of places, or no place at all
+            raise DatasetError(
+                f"{path.name}, {name}: must be text, but holds what is no character"
+            ) from None
     return found
 
 

@@ -27,11 +27,15 @@ class Stored:
 
 
 def check_names(path: Path, names: Sequence[str]) -> None:
-    """Refuse columns without a name or with the same one."""
+    """Refuse columns without a name, with one that no line holds, or with the same one."""
     seen: set[str] = set()
     for number, name in enumerate(names, start=1):
         if not name.strip():
             raise DatasetError(f"{path.name}, column {number}: must have a name, but has none")
+        if not name.isprintable():
+            raise DatasetError(
+                f"{path.name}, column {number}: must have a printable name, but is called {name!r}"
+            )
         if name in seen:
             raise DatasetError(
                 f"{path.name}, column {number}: must have a name of its own, but is called {name} "

@@ -175,8 +175,8 @@ def constant(file: TableFile, name: str, runs: Runs) -> NDArray[Any]:
         raise file.fault(
             name,
             int(row),
-            f"must be the same in all rows of a sequence, but is {column[int(row)]} here and "
-            f"{column[int(first)]} in row {int(first) + 1}",
+            f"must be the same in all rows of a sequence, but is {column[int(row)].as_py()!r} "
+            f"here and {column[int(first)].as_py()!r} in row {int(first) + 1}",
         )
     return file.plain(name, runs.firsts)
 

@@ -20,6 +20,8 @@ def of(folder: Path, text: str | bytes) -> Sequences:
 
 NO_LABELS = "t.ts: must have labels (@classlabel true, or @targetlabel true)"
 
+FINITE = "must be finite and at most 3.4e38 in size"
+
 BROKEN: dict[str, tuple[str | bytes, str]] = {
     "no data": (
         "@problemName t\n",
@@ -79,17 +81,11 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
     ),
     "too large": (
         GOOD.replace("7,8", "7,1e40"),
-        (
-            "t.ts, sequence 2, step 2, feature 1: must be finite and at most 3.4e38 in size, but got "
-            "1e+40"
-        ),
+        f"t.ts, sequence 2, step 2, feature 1: {FINITE}, but got 1e+40",
     ),
     "infinite": (
         GOOD.replace("1,2", "-inf,2"),
-        (
-            "t.ts, sequence 1, step 1, feature 0: must be finite and at most 3.4e38 in size, but got "
-            "-inf"
-        ),
+        f"t.ts, sequence 1, step 1, feature 0: {FINITE}, but got -inf",
     ),
 }
 

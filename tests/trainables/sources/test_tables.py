@@ -127,8 +127,8 @@ BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
     "two labels in a sequence": (
         LONG.replace("4,y", "4,x"),
         (
-            "t.csv, row 4, column label: must be the same in all rows of a sequence, but is x here "
-            "and y in row 3"
+            "t.csv, row 4, column label: must be the same in all rows of a sequence, but is 'x' "
+            "here and 'y' in row 3"
         ),
     ),
     "labels alone": (
