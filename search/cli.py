@@ -229,6 +229,34 @@ def check(document: Document, overrides: Overrides = [], as_json: AsJson = False
         document_page(Console(highlight=False), job)
 
 
+@app.command(epilog="Example: `gatetune init walks.csv`")
+def init(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A data file, or its folder.")],
+    overrides: Annotated[
+        list[str],
+        typer.Option(
+            "--set", metavar="data.KEY=VALUE", help="Say what cannot be guessed: data.label=price."
+        ),
+    ] = [],  # noqa: B006 - Typer reads it
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="JOB.yaml", help="Where the document goes.")
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Look at a data file and write a job document beside it that runs as it is."""
+    from search.drafting import draft
+    from search.survey_screen import survey_page
+
+    with one_message():
+        found, document = draft(data, overrides, to)
+    if as_json:
+        print_json({"document": str(document), "found": found.as_json()})
+        return
+    console = Console(highlight=False)
+    survey_page(console, found)
+    console.print(f"\n[green]{document}[/] is written; `gatetune launch {document}` runs it")
+
+
 @app.command(epilog="Example: `gatetune doctor mnist-5k-7f3a --repair`")
 def doctor(
     key: Annotated[

@@ -1,7 +1,7 @@
 """A data set as trials have it: sequences in three parts, fingerprinted; light to import."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from trainables.preparation import Preparation
 from trainables.sequences import DatasetError, Sequences
 from trainables.sources import files
 from trainables.sources.files import FileOptions
-from trainables.sources.named import LOADERS, SOURCES
+from trainables.sources.named import ARCHIVED, LOADERS, SOURCES, archived
 from trainables.sources.room import give_back
 
 __all__ = ["SOURCES", "DatasetError", "FileOptions", "Part", "SequenceDataset", "load_dataset"]
@@ -177,9 +177,13 @@ def load_dataset(
     options = options or FileOptions()
     if source in LOADERS:
         return of_name(source, validation, seed, data_dir, options)
-    made = of_file(Path(source), validation, seed, options)
+    path = Path(source)
+    if source in ARCHIVED:
+        path, test = archived(source)
+        options = replace(options, test=test)
+    made = of_file(path, validation, seed, options)
     give_back()
-    return made
+    return replace(made, name=source) if source in ARCHIVED else made
 
 
 def of_name(

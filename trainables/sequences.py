@@ -26,6 +26,7 @@ class Sequences:
         targets: a name for each target, or the one of the label.
         groups: [sequences], what must stay together in one part; None where nothing must.
         times: [sequences], what orders the sequences; None where nothing does.
+        read_as: which column is what, in words; empty where there are no columns.
     """
 
     x: NDArray[Any]
@@ -35,6 +36,7 @@ class Sequences:
     targets: tuple[str, ...] = ("label",)
     groups: NDArray[Any] | None = None
     times: NDArray[Any] | None = None
+    read_as: str = ""
 
     def place(self, step: int, feature: int) -> str:
         """Return where a value lies, as a person counts: from 1.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -73,5 +74,22 @@ LOADERS: dict[str, Callable[[Path], Pictures]] = {
     "digits": digits,
 }
 
-SOURCES: tuple[str, ...] = tuple(LOADERS)
+ARCHIVED = {
+    "japanese-vowels": "JapaneseVowels",
+    "basic-motions": "BasicMotions",
+    "italy-power-demand": "ItalyPowerDemand",
+}
+"""Series of the UEA and UCR archives that aeon ships, by what we call them."""
+
+SOURCES: tuple[str, ...] = (*LOADERS, *ARCHIVED)
 """Names that `load_dataset` knows."""
+
+
+def archived(source: str) -> tuple[Path, Path]:
+    """Return the files of the training and of the test part of a series that aeon ships."""
+    found = find_spec("aeon")  # importing it takes seconds
+    assert found is not None  # noqa: S101 - it is installed with us
+    assert found.origin is not None  # noqa: S101
+    name = ARCHIVED[source]
+    folder = Path(found.origin).parent / "datasets" / "data" / name
+    return folder / f"{name}_TRAIN.ts", folder / f"{name}_TEST.ts"

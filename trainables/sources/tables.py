@@ -98,6 +98,7 @@ def long_form(file: TableFile, runs: Runs) -> Sequences:
         labels=file.labels([constant(file, name, runs) for name in layout.label]),
         features=layout.features,
         targets=layout.label,
+        read_as=layout.describe(),
         groups=None if layout.group is None else constant(file, layout.group, runs),
         times=None if layout.time is None else file.plain(layout.time, runs.firsts),
     )
@@ -198,6 +199,7 @@ def wide_form(file: TableFile) -> Sequences:
         labels=file.labels([file.plain(name) for name in layout.label]),
         features=layout.features,
         targets=layout.label,
+        read_as=layout.describe(),
         groups=None if layout.group is None else file.plain(layout.group),
         times=None if layout.time is None else file.plain(layout.time),
     )

@@ -1,0 +1,279 @@
+"""A job document for data that were looked at: it runs as it is, and says why it is so."""
+
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search.cost import Cost, Sizes
+from search.document import Document, override
+from search.faults import SpecError, read
+from search.forecast import draws
+from search.jobs import NotPossibleError
+from search.labels import duration
+from search.places import is_path
+from search.rules import called
+from search.sections import Data
+from search.spec import parse_job
+from search.survey import Survey, survey
+from trainables.sources import files
+
+STEPS = 1500
+"""Batches that a network should learn from: fewer leave it unfinished."""
+
+SMALL = 1000
+"""Sequences of a validation part below which an accuracy tells too few configurations apart."""
+
+SKEWED = 4
+"""How many times as large as the smallest a class is, where the mean over classes counts."""
+
+LONG = 128
+"""Steps above which the head that sees all of them has too much to learn."""
+
+MOST_S = 1800.0
+"""A first search should not take longer; fewer trials are tried then."""
+
+SURVIVE = 0.35
+"""What part of its epochs a trial has on average before the pruner ends it."""
+
+TEMPLATE = """\
+# {title}
+# Written by `gatetune init`. `gatetune launch {file}` runs it: {expected}.
+name: {name}
+data:
+{data}
+{task}# The first configurations that come to mind, and what the winner has to beat.
+baseline:
+{baseline}
+# What is searched. `gatetune check {file}` names every mistake; docs/job-document.md has the rest.
+space:
+{space}
+# {why_objective}
+objective: {{metric: {metric}}}
+# {why_epochs}
+training: {training}
+# The learning rate rises and falls over the epochs, so that the first ones tell little.
+pruner: {{name: successive-halving, min_resource: {first_rung}, reduction_factor: 3}}
+budget: {{trials: {trials}}}
+# The best configurations are trained again with other seeds, and compared with the better baseline.
+confirm: {{top: {top}, seeds: 5}}
+seed: 0
+"""
+
+
+def draft(path: Path, overrides: Sequence[str], to: Path | None) -> tuple[Survey, Path]:
+    """Look at a file or folder and write a document for it.
+
+    Args:
+        path: the data.
+        overrides: ``data.KEY=VALUE``, for what cannot be guessed.
+        to: where the document goes; None for beside the data.
+
+    Returns:
+        What was found, and the document.
+
+    Raises:
+        SpecError: an override is none, or of another section.
+        DatasetError: the data cannot be read.
+        NotPossibleError: the document is there already, or cannot be written.
+    """
+    document = to or beside(path)
+    if document.exists():
+        raise NotPossibleError(f"{document} is there already; --to names another file")
+    known = data_of(path, overrides)
+    found = survey(path, known)
+    source = os.path.relpath(path, document.parent) + ("/" if path.is_dir() else "")
+    given = known.model_dump(exclude_defaults=True, exclude={"source"})
+    text = Draft(found, source if is_path(source) else f"./{source}", given, document).text()
+    parse_job(text, folder=document.parent)
+    try:
+        document.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise NotPossibleError(f"{document} must be writable, but {error.strerror}") from error
+    return found, document
+
+
+def beside(path: Path) -> Path:
+    """Return the document of some data; in a folder it is called as its two parts are."""
+    if not path.is_dir():
+        return path.with_suffix(".yaml")
+    train, _ = files.parts(path)
+    match = files.PART.fullmatch(train.stem)
+    name = (match and match["name"]) or path.resolve().name
+    return path / f"{name}.yaml"
+
+
+def data_of(path: Path, overrides: Sequence[str]) -> Data:
+    """Return the section `data` of a path with overrides.
+
+    Raises:
+        SpecError: one is none, or of another section.
+    """
+    faults = [
+        f"--set {one}: must be data.KEY=VALUE, such as data.label=price"
+        for one in overrides
+        if not one.startswith("data.")
+    ]
+    source = str(path.resolve()) + ("/" if path.is_dir() else "")
+    document = override({"data": {"source": source}}, overrides, faults)
+    found = read(Data, document["data"], "data", faults)
+    if found is None or faults:
+        raise SpecError(faults)
+    return found
+
+
+class Draft:
+    """A document for a survey's data.
+
+    Args:
+        found: the survey.
+        source: what the document says of where the data are.
+        data: further settings of the section `data`.
+        file: the name of the document.
+        processors: on which it is to run.
+    """
+
+    def __init__(
+        self, found: Survey, source: str, data: Document, file: Path, processors: int | None = None
+    ) -> None:
+        self.found = found
+        self.data = {"source": source, **data}
+        self.file = file
+        self.processors = processors or os.cpu_count() or 1
+        left = found.train if found.test is not None else round(0.8 * found.train)
+        self.share = 0.2 if left < 2000 else 0.1
+        self.validation = round(self.share * left)
+        self.train = left - self.validation
+        self.batch_size = next(
+            (size for most, size in ((500, 16), (2000, 32), (20_000, 64)) if left < most), 128
+        )
+        self.epochs = min(100, max(6, round(STEPS * self.batch_size / self.train)))
+        self.trials, self.top = 30, 3
+
+    def text(self) -> str:
+        """Return the document; with fewer trials where it would take too long."""
+        while self.seconds() > MOST_S and self.trials > 12:
+            self.trials, self.top = self.trials - 6, max(1, self.top - 1)
+        return self.filled(self.expected())
+
+    def expected(self) -> str:
+        """Return how long it takes, in words."""
+        return f"about {duration(self.seconds())} on {self.processors} processors"
+
+    def seconds(self) -> float:
+        """Return how long the job takes here, by what its networks cost."""
+        spec = parse_job(self.filled(""))
+        cost = Cost(self.sizes())
+        each = statistics.fmean(
+            config.epochs * cost.seconds(cost.work(config)) for config in draws(spec)
+        )
+        full = len(spec.baseline) + (self.top + 1) * spec.confirm.seeds
+        return each * (SURVIVE * (self.trials - len(spec.baseline)) + full) / self.processors
+
+    def sizes(self) -> Sizes:
+        """Return what decides how long an epoch takes."""
+        found = self.found
+        masked = 2 if self.data.get("mask") else 1
+        return Sizes(
+            train=self.train,
+            validation=self.validation,
+            steps=round(found.lengths[1]),
+            inputs=masked * len(found.features),
+            outputs=len(found.classes) or len(found.targets),
+        )
+
+    def filled(self, expected: str) -> str:
+        """Return the document."""
+        found = self.found
+        metric, why = self.objective()
+        space = self.space()
+        first = {"hidden_size": 64, "layers": 1, "learning_rate": 0.001}
+        return TEMPLATE.format(
+            title=self.title(),
+            file=self.file,
+            expected=expected,
+            name=called(self.file.name),
+            data=block(self.data | {"validation": self.share} | self.filling()),
+            task="" if found.task == "classification" else f"task: {found.task}\n",
+            baseline="\n".join(
+                f"  - {flow({'cell': cell, **first, **self.plain()})}" for cell in ("lstm", "gru")
+            ),
+            space=block(space),
+            why_objective=why,
+            metric=metric,
+            why_epochs=(
+                f"{self.epochs} epochs of {self.train} sequences are about "
+                f"{self.epochs * -(-self.train // self.batch_size)} batches."
+            ),
+            training=flow({"epochs": self.epochs, "batch_size": self.batch_size}),
+            first_rung=max(1, self.epochs // 9),
+            trials=self.trials,
+            top=self.top,
+        )
+
+    def title(self) -> str:
+        """Return what the data are, in a line."""
+        found = self.found
+        least, _, most = found.lengths
+        steps = f"{least} to {most}" if found.varies else str(most)
+        kind = f"{len(found.classes)} classes" if found.classes else "numbers to predict"
+        features = len(found.features)
+        return (
+            f"{found.train + (found.test or 0)} sequences of {steps} steps and {features} "
+            f"feature{'s' * (features != 1)}, {kind}."
+        )
+
+    def filling(self) -> Document:
+        """Return how missing values are filled, where there are some."""
+        asked = self.data.get("missing") is not None or not self.found.missing
+        return {} if asked else {"missing": "forward", "mask": True}
+
+    def space(self) -> Document:
+        """Return what is searched."""
+        wide = 256 if self.train > 5000 else 128
+        heads = ["last", "mean"]
+        if not self.found.varies and self.found.lengths[2] <= LONG:
+            heads.append("all-steps")
+        return {
+            "cell": ["lstm", "gru"],
+            "hidden_size": {"low": 32, "high": wide, "step": 32},
+            "layers": {"low": 1, "high": 2},
+            "bidirectional": [False, True],
+            "head": heads,
+            "learning_rate": {"low": 1.0e-3, "high": 2.0e-2, "log": True},
+            "dropout": {"low": 0.0, "high": 0.5, "when": {"layers": {"at_least": 2}}},
+        }
+
+    def plain(self) -> Document:
+        """Return what else a baseline needs."""
+        return {"bidirectional": False, "head": "last", "schedule": "constant"}
+
+    def objective(self) -> tuple[str, str]:
+        """Return the metric that is searched for, and why."""
+        counts = list(self.found.classes.values())
+        if not counts:
+            return "val_mse", "The mean squared error, in the units of the data."
+        if self.validation < SMALL:
+            return "val_loss", (
+                f"{self.validation} validation sequences: their loss tells configurations apart "
+                "that have the same accuracy."
+            )
+        if max(counts) > SKEWED * min(counts):
+            return "val_macro_f1", "Classes of unequal size: the mean of each class's F1 counts."
+        return "val_accuracy", "What part of the validation sequences is told right."
+
+
+def block(document: Document) -> str:
+    """Return a mapping as indented lines, each value on one."""
+    return "\n".join(f"  {key}: {flow(value)}" for key, value in document.items())
+
+
+def flow(value: Any) -> str:
+    """Return a value as YAML on one line."""
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True
+    )
+    return text.strip().removesuffix("\n...").strip()
