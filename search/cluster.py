@@ -6,13 +6,14 @@ import re
 import shutil
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray
 
 from search.lease import birth
+from search.sections import Workers
 from search.spec import JobSpec
 
 QUIET = {
@@ -45,6 +46,10 @@ SESSIONS = Path(f"/tmp/gatetune-ray-{os.getuid()}")  # noqa: S108 - sockets need
 
 MARK = "GATETUNE_DRIVER"
 """Names, in the environment of a local Ray's processes, the driver that they belong to."""
+
+
+ROUNDING = 1e-9
+"""By how much the quotient of two fractions may be below the whole number that it is."""
 
 
 class ClusterError(RuntimeError):
@@ -149,24 +154,42 @@ def check_resources(spec: JobSpec) -> None:
     Raises:
         ResourcesError: says what a trial asks for and what the cluster has.
     """
-    total = ray.cluster_resources()
+    nodes = node_resources()
     wanted = {"CPU": spec.workers.cpus, "GPU": spec.workers.gpus}
     for kind, amount in wanted.items():
-        largest = max((node["Resources"].get(kind, 0.0) for node in ray.nodes()), default=0.0)
-        if amount > largest:
+        found = [resources.get(kind, 0.0) for resources in nodes]
+        if amount > max(found, default=0.0):
             key = f"workers.{kind.lower()}s"
             raise ResourcesError(
                 f"{key}: a trial asks for {amount:g} {kind}, but the cluster has "
-                f"{total.get(kind, 0.0):g} {kind} in all and {largest:g} on its largest node"
+                f"{sum(found):g} {kind} in all and {max(found, default=0.0):g} on its largest node"
             )
+    if not any(fitting(resources, spec.workers) for resources in nodes):
+        asked = " and ".join(f"{amount:g} {kind}" for kind, amount in wanted.items())
+        raise ResourcesError(
+            f"workers: a trial asks for {asked}, but no node of the cluster has both"
+        )
+
+
+def node_resources() -> list[Mapping[str, float]]:
+    """Return what each node of the cluster has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
 def slots(spec: JobSpec) -> int:
     """Return how many trials fit on the cluster as it is now, at least one."""
-    total = ray.cluster_resources()
-    counts = [
-        int(total.get(kind, 0.0) / amount)
-        for kind, amount in (("CPU", spec.workers.cpus), ("GPU", spec.workers.gpus))
-        if amount > 0
-    ]
-    return max(1, min(counts))
+    return max(1, sum(fitting(resources, spec.workers) for resources in node_resources()))
+
+
+def fitting(resources: Mapping[str, float], workers: Workers) -> int:
+    """Return how many trials fit on a node at once.
+
+    What is left over on two nodes, or of two GPUs, does not add up to room for another trial.
+    """
+    by_cpus = int(resources.get("CPU", 0.0) / workers.cpus + ROUNDING)
+    gpus = resources.get("GPU", 0.0)
+    if workers.gpus == 0:
+        return by_cpus
+    if workers.gpus >= 1:
+        return min(by_cpus, int(gpus / workers.gpus))
+    return min(by_cpus, int(gpus) * int(1 / workers.gpus + ROUNDING))

@@ -192,7 +192,9 @@ class Workers(Section):
     cpus: float = Field(1.0, gt=0.0, description="processor cores a trial")
     gpus: float = Field(0.0, ge=0.0, description="GPUs a trial; may be a fraction")
     concurrent: Literal["auto"] | int = Field(
-        "auto", description="trials at once, 1 or more; auto: as many as the cluster has room for"
+        "auto",
+        description="trials at once, 1 or more; auto: as many as the nodes have room for at the "
+        "time, and no more than there are to run",
     )
     epoch_limit_s: float = Field(
         3600.0, gt=0.0, description="seconds after which an epoch hangs and its worker is ended"

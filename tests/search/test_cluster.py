@@ -1,0 +1,33 @@
+"""What fits on a cluster, told of clusters that are not at hand."""
+
+import pytest
+
+from search.cluster import ClusterError, check_resources, fitting, slots
+from tests.search.conftest import make_spec
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers", "fit"),
+    [
+        ({"CPU": 3.0}, "{cpus: 2}", 1),
+        ({"CPU": 1.0}, "{cpus: 0.1}", 10),
+        ({"CPU": 8.0}, "{gpus: 1}", 0),
+        ({"CPU": 8.0, "GPU": 3.0}, "{gpus: 2}", 1),
+        ({"CPU": 8.0, "GPU": 2.0}, "{gpus: 0.4}", 4),  # two on each, although 5 times 0.4 is 2
+        ({"CPU": 8.0, "GPU": 1.0}, "{gpus: 0.1}", 8),
+        ({"GPU": 4.0}, "{gpus: 1}", 0),
+    ],
+)
+def test_trials_fit_on_a_node_by_its_whole_processors_and_gpus(
+    resources: dict[str, float], workers: str, fit: int
+) -> None:
+    assert fitting(resources, make_spec(f"workers={workers}").workers) == fit
+
+
+def test_what_two_nodes_have_between_them_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    nodes = [{"CPU": 3.0}, {"CPU": 3.0}, {"CPU": 1.0, "GPU": 1.0}]
+    monkeypatch.setattr("search.cluster.node_resources", lambda: nodes)
+    assert slots(make_spec("workers.cpus=2")) == 2
+    check_resources(make_spec("workers={cpus: 1, gpus: 1}"))
+    with pytest.raises(ClusterError, match=r"a trial asks for 2 CPU and 1 GPU, but no node of"):
+        check_resources(make_spec("workers={cpus: 2, gpus: 1}"))
