@@ -2,9 +2,8 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
 
-from trainables.batches import POOL, Batch, Placed, measure
+from trainables.batches import POOL, Batch, Placed
 from trainables.datasets import Part
 from trainables.preparation import Preparation
 
@@ -94,21 +93,3 @@ def test_nothing_is_written_to_the_data() -> None:
         batch.x.zero_()
 
     assert np.array_equal(made.x, before)
-
-
-class Lengths(nn.Module):
-    """Takes a sequence for one of class 1 if it has more than two steps."""
-
-    def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
-        assert lengths is not None
-        return nn.functional.one_hot((lengths > 2).long(), 2) * 50.0
-
-
-def test_a_network_is_measured_on_every_sequence_alike() -> None:
-    made = part([1, 2, 3, 4, 5])
-    known = Part(made.x, np.array([0, 0, 1, 1, 0]), made.lengths)
-
-    found = measure(Lengths(), Placed(CPU, known, SCALED), torch.float32, batch_size=2)
-
-    assert found["accuracy"] == 0.8
-    assert abs(found["loss"] - 10) < 1e-5
