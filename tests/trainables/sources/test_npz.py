@@ -234,15 +234,15 @@ def test_numbers_of_every_kind(kind: str, tmp_path: Path) -> None:
 def test_unequal_lengths_with_all_that_may_be_beside(tmp_path: Path) -> None:
     days = np.array(["2025-01-02", "2025-01-01", "2025-01-03", "2025-01-04"], "M8[D]")
 
+    lengths, groups = np.array([1, 2, 3, 4], np.uint8), list("uuvv")
     found = of(
-        tmp_path, x=FLAT, y=list("abab"), lengths=np.uint8([1, 2, 3, 4]), group=list("uuvv"),
-        time=days, notes="anything",
-    )  # fmt: skip
+        tmp_path, x=FLAT, y=list("abab"), lengths=lengths, group=groups, time=days, notes="other"
+    )
 
     assert found.lengths.tolist() == [1, 2, 3, 4]
     assert found.labels.tolist() == ["a", "b", "a", "b"]
     assert found.groups is not None
-    assert found.groups.tolist() == ["u", "u", "v", "v"]
+    assert found.groups.tolist() == groups
     assert found.times is not None
     assert found.times.tolist() == days.tolist()
     assert found.features == ("0", "1")

@@ -1,0 +1,95 @@
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainables.batches import POOL, Batch, Placed
+from trainables.datasets import Part
+from trainables.preparation import Preparation
+
+CPU = torch.device("cpu")
+SCALED = Preparation((1.0, -1.0), (2.0, 4.0))
+
+
+def part(lengths: list[int], *, varies: bool = True) -> Part:
+    """Random sequences of two features, each of a class of its own."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((sum(lengths), 2), np.float32)
+    y = np.arange(len(lengths))
+    if varies:
+        return Part(x, y, np.array(lengths))
+    return Part(x.reshape(len(lengths), lengths[0], 2), y)
+
+
+def check(batch: Batch, of: Part) -> None:
+    """Whether a batch holds the sequences that its classes name."""
+    for place, row in enumerate(batch.y.tolist()):
+        sequence = (of.sequence(row) - [1.0, -1.0]) / [2.0, 4.0]
+        length = len(sequence)
+        np.testing.assert_allclose(batch.x[place, :length], sequence, rtol=1e-5, atol=1e-6)
+        assert torch.isfinite(batch.x[place]).all()
+        if batch.lengths is not None:
+            assert int(batch.lengths[place]) == length
+
+
+LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=40)
+
+
+@given(LENGTHS, st.integers(1, 12), st.integers(0, 9))
+def test_batches_of_unequal_lengths_are_the_plain_sequences(
+    lengths: list[int], batch_size: int, seed: int
+) -> None:
+    made = part(lengths)
+    placed = Placed(CPU, made, SCALED)
+
+    torch.manual_seed(seed)
+    rows = placed.shuffled(batch_size)
+    torch.manual_seed(seed)
+    again = placed.shuffled(batch_size)
+
+    assert sorted(torch.cat(rows).tolist()) == [*range(len(lengths))]
+    assert max(map(len, rows)) <= batch_size
+    assert len(rows) == -(-len(lengths) // batch_size)
+    assert [one.tolist() for one in rows] == [one.tolist() for one in again]
+    for batch in map(placed.rows, rows):
+        check(batch, made)
+        assert batch.x.shape[1] == max(lengths[row] for row in batch.y.tolist())
+
+
+@given(st.integers(1, 30), st.integers(1, 12), st.booleans())
+def test_every_sequence_once_in_order(count: int, batch_size: int, varies: bool) -> None:
+    lengths = np.random.default_rng(count).integers(1, 9, count) if varies else [5] * count
+    made = part([int(length) for length in lengths], varies=varies)
+    placed = Placed(CPU, made, SCALED)
+
+    batches = list(placed.in_order(batch_size))
+
+    assert sorted(torch.cat([batch.y for batch in batches]).tolist()) == [*range(count)]
+    for batch in batches:
+        check(batch, made)
+        assert (batch.lengths is not None) == varies
+
+
+def test_like_lengths_come_together_and_the_order_changes() -> None:
+    made = part(np.random.default_rng(0).integers(1, 100, POOL * 8).tolist())
+    placed = Placed(CPU, made, SCALED)
+
+    torch.manual_seed(0)
+    first, second = placed.shuffled(8), placed.shuffled(8)
+
+    for rows in (first, second):
+        padded = sum(batch.x.shape[1] * len(batch.y) for batch in map(placed.rows, rows))
+        assert padded < 1.1 * len(made.x)
+    assert [rows.tolist() for rows in first] != [rows.tolist() for rows in second]
+
+
+def test_nothing_is_written_to_the_data() -> None:
+    made = part([3, 1, 2])
+    made.x.flags.writeable = False
+    placed = Placed(CPU, made, SCALED)
+    before = made.x.copy()
+
+    for batch in placed.in_order(2):
+        batch.x.zero_()
+
+    assert np.array_equal(made.x, before)
