@@ -109,7 +109,7 @@ class Attempt:
                 report = Report(trainer.epoch + 1, diverged.metrics, "diverged", trainer.precision)
                 self.write(report, None)
                 return report
-            complete = trainer.epoch >= self.settings.epochs
+            complete = trainer.is_done
             outcome: Outcome = "complete" if complete else "running"
             report = Report(trainer.epoch, metrics, outcome, trainer.precision)
             state = trainer.state()

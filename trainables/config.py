@@ -36,6 +36,23 @@ class TrialConfig(BaseModel):
     schedule: Literal["constant", "one-cycle"] = Field(
         "one-cycle", description="how the learning rate moves over the steps"
     )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="epochs without a better objective after which a trial is complete; null: none",
+    )
+    augment_shift: float = Field(
+        0.0, ge=0.0, lt=1.0, description="how far training sequences move in time, of their length"
+    )
+    augment_warp: float = Field(
+        0.0, ge=0.0, lt=1.0, description="how much faster or slower they go by, at the most"
+    )
+    augment_scale: float = Field(
+        0.0, ge=0.0, description="deviation of the logarithm of what each feature is multiplied by"
+    )
+    augment_noise: float = Field(
+        0.0, ge=0.0, description="deviation of what is added to standardised values"
+    )
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: errors on rare classes cost more, by how rare they are"
     )

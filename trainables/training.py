@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import OneCycleLR
 
+from trainables.augment import Augment
 from trainables.batches import Batch, Placed, measure
 from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
@@ -85,6 +86,7 @@ class Trainer:
         # Made on the CPU first: the same seed gives the same first weights on every device.
         self.model = RecurrentNetwork(config, data.shape).to(device)
         self.parameters = list(self.model.parameters())
+        self.augment = Augment(config, data.features)
         self.optimizer = OPTIMIZERS[config.optimizer](
             self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
@@ -141,7 +143,7 @@ class Trainer:
         batches = self.train.shuffled(self.config.batch_size)
         for step, rows in enumerate(batches, start=1):
             rate = self.optimizer.param_groups[0]["lr"]
-            sums += self.step(self.train.rows(rows))
+            sums += self.step(self.augment(self.train.rows(rows)))
             seen += len(rows)
             if step % CHECK_STEPS == 0 or step == len(batches):
                 loss, correct, norm = sums.tolist()
@@ -182,6 +184,13 @@ class Trainer:
                 for name, weight in self.model.state_dict().items()
             }
 
+    @property
+    def is_done(self) -> bool:
+        """Whether no epoch follows: all are trained, or none was better for too long."""
+        patience = self.config.patience
+        stale = patience is not None and self.epoch - self.best_epoch >= patience
+        return self.epoch >= self.config.epochs or stale
+
     def seed_torch(self, epoch: int) -> None:
         """Seed torch's generators for one epoch; 0 is the making of the first weights."""
         digest = hashlib.sha256(f"{self.seed}/{epoch}".encode()).digest()
@@ -220,7 +229,7 @@ def fit(trainer: Trainer) -> Iterator[dict[str, float]]:
     Raises:
         Diverged: as `Trainer.run_epoch` does.
     """
-    while trainer.epoch < trainer.config.epochs:
+    while not trainer.is_done:
         yield trainer.run_epoch()
 
 

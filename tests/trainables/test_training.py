@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from tests.trainables.conftest import MakeTrainer, without_times
+from trainables.batches import measure
 from trainables.datasets import Part, SequenceDataset
 from trainables.training import CHECK_STEPS, Diverged, Trainer, evaluate, fit
 
@@ -226,3 +227,25 @@ def test_evaluate_does_not_depend_on_the_batch_size(
     assert small == pytest.approx(large)
     answers = model(torch.from_numpy(digits.test.x) / 16.0).argmax(1).numpy()
     assert large["accuracy"] == np.mean(answers == digits.test.y)
+
+
+def test_a_trial_without_a_better_epoch_ends_early(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(patience=2, epochs=9)
+    trainer.sign = -1.0  # so that learning is no improvement
+
+    epochs = list(fit(trainer))
+
+    assert trainer.best_epoch < len(epochs) < 9
+    assert len(epochs) - trainer.best_epoch == 2
+    assert trainer.is_done
+
+
+def test_training_sequences_are_augmented_and_others_are_not(make_trainer: MakeTrainer) -> None:
+    plain, changed = make_trainer(), make_trainer(augment_noise=0.5)
+
+    assert changed.run_epoch()["train_loss"] != plain.run_epoch()["train_loss"]
+    changed.load_state(plain.state())
+    first, second = (
+        measure(one.model, one.validation, one.goal, torch.float32) for one in (plain, changed)
+    )
+    assert first == second
