@@ -28,6 +28,7 @@ QUESTIONS = {
     "scale_out": "How does it scale out?",
     "startup": "How fast is a start?",
     "memory": "How much memory does a worker take?",
+    "padding": "What do sequences of unequal lengths cost?",
     "loading": "How fast is a person's own file loaded?",
     "outage": "What does an MLflow cost that is away?",
     "load": "What does a service answer that many watch?",
