@@ -209,7 +209,7 @@ class Draft:
                 f"{self.epochs * -(-self.train // self.batch_size)} batches."
             ),
             training=flow({"epochs": self.epochs, "batch_size": self.batch_size}),
-            first_rung=max(1, self.epochs // 9),
+            first_rung=max(1, round(self.epochs / 8)),  # the third rung is the end
             trials=self.trials,
             top=self.top,
         )
