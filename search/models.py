@@ -110,8 +110,8 @@ def save_champion(
         "job": job_id,
     }
     contents = {
-        "model.pt2": pt2(export_program(model, example)),
-        "model.onnx": onnx(model, example),
+        "model.pt2": pt2(export_program(model, example), data.outputs),
+        "model.onnx": onnx(model, example, data.outputs),
         "weights.safetensors": weights_file(model),
         "config.json": as_json(described),
         "metrics.json": as_json(metrics(result)),

@@ -217,6 +217,8 @@ def log_program(folder: str) -> Any:
     out = Schema([TensorSpec(outputs.dtype, (-1, *outputs.shape[1:]))])
     # Requirements are found by inference otherwise, in a process that imports this project.
     needs = [f"mlflow=={mlflow.__version__}", "numpy"]
+    saved = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
+    told = {key: saved[key] for key in ("classes", "targets") if saved[key]}
     x, *lengths = (one.numpy() for one in example)
     if not lengths:
         return mlflow.pytorch.log_model(
@@ -225,6 +227,7 @@ def log_program(folder: str) -> Any:
             signature=ModelSignature(Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]))]), out),
             input_example=x,
             serialization_format="pt2",
+            metadata=told,
             pip_requirements=[f"torch=={released('torch')}", *needs],
         )
     import onnx
@@ -239,6 +242,7 @@ def log_program(folder: str) -> Any:
         signature=ModelSignature(Schema(inputs), out),
         input_example={"x": x, "lengths": lengths[0]},
         onnx_execution_providers=["CPUExecutionProvider"],
+        metadata=told,
         pip_requirements=[f"{name}=={released(name)}" for name in ("onnx", "onnxruntime")] + needs,
     )
 

@@ -143,9 +143,14 @@ class SequenceDataset:
         return Shape(
             steps=max(part.steps for part in (self.train, self.validation, self.test)),
             inputs=self.preparation.inputs,
-            outputs=len(self.targets.names if self.targets else self.classes),
+            outputs=len(self.outputs),
             varies=self.train.lengths is not None,
         )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What each output of a network stands for: a class as the labels call it, or a target."""
+        return self.targets.names if self.targets else self.classes
 
     @property
     def features(self) -> int:

@@ -2,8 +2,9 @@
 
 import copy
 import io
+import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from safetensors.torch import save
@@ -18,6 +19,9 @@ from trainables.preparation import Preparation
 
 Example = tuple[Tensor, ...]
 """Sequences x [batch, steps, features]; where lengths vary, also lengths [batch]."""
+
+OUTPUTS = "outputs.json"
+"""Under which name an export keeps what its outputs are called."""
 
 CHECKED_BATCHES = (1, 2, 5)
 """Batch sizes that an export is compared at: tracing has frozen sizes silently before."""
@@ -141,8 +145,8 @@ def export_program(model: ExportedNetwork, example: Example) -> ExportedProgram:
     return program
 
 
-def onnx(model: ExportedNetwork, example: Example) -> bytes:
-    """Return the model in ONNX's format, for any batch size and any steps.
+def onnx(model: ExportedNetwork, example: Example, names: Sequence[str]) -> bytes:
+    """Return the model in ONNX's format, for any batch size and, where lengths vary, any steps.
 
     Its inputs are ``x`` and, where lengths vary, ``lengths``; its output is ``outputs``. Compared
     with the model in onnxruntime, where lengths vary at shorter ones, too.
@@ -150,11 +154,12 @@ def onnx(model: ExportedNetwork, example: Example) -> bytes:
     Args:
         model: as `build_model` returns it.
         example: in the data set's units.
+        names: of the outputs, kept as the model's metadata under `OUTPUTS`.
 
     Raises:
         ExportError: its answers differ from the model's.
     """
-    names = ["x", "lengths"][: len(example)]
+    inputs = ["x", "lengths"][: len(example)]
     steps = {1: "steps"} if len(example) > 1 else {}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
@@ -166,13 +171,13 @@ def onnx(model: ExportedNetwork, example: Example) -> bytes:
             example,
             buffer,  # type: ignore[arg-type]  # any file will do
             dynamo=False,
-            input_names=names,
+            input_names=inputs,
             output_names=["outputs"],
             dynamic_axes={
                 "x": {0: "batch", **steps}, "lengths": {0: "batch"}, "outputs": {0: "batch"}
             },
         )  # fmt: skip
-    content = buffer.getvalue()
+    content = named(buffer.getvalue(), names)
     answer = answers(content)
     compare(model, answer, example, "the ONNX export")
     if len(example) > 1:
@@ -180,6 +185,15 @@ def onnx(model: ExportedNetwork, example: Example) -> bytes:
         shorter = max(1, x.shape[1] // 2)
         compare(model, answer, (x[:, :shorter], lengths.clamp_max(shorter)), "the ONNX export")
     return content
+
+
+def named(content: bytes, names: Sequence[str]) -> bytes:
+    """Return a model in ONNX's format with the names of its outputs."""
+    import onnx as format_of  # takes a second
+
+    model = format_of.load_model_from_string(content)
+    format_of.helper.set_model_props(model, {OUTPUTS: json.dumps(list(names))})
+    return bytes(model.SerializeToString())
 
 
 def answers(content: bytes) -> Callable[..., Tensor]:
@@ -214,10 +228,17 @@ def compare(model: nn.Module, answer: Callable[..., Tensor], example: Example, w
             raise ExportError(f"at batch size {size} the outputs of {what} are {apart:.2g} apart")
 
 
-def pt2(program: ExportedProgram) -> bytes:
-    """Return a program as a file; ``torch.export.load(path).module()`` answers without us."""
+def pt2(program: ExportedProgram, names: Sequence[str]) -> bytes:
+    """Return a program as a file; ``torch.export.load(path).module()`` answers without us.
+
+    Args:
+        program: as `export_program` returns it.
+        names: of the outputs: classes, as the data's labels call them, or targets. They are an
+            extra file of it, `OUTPUTS`.
+    """
     buffer = io.BytesIO()
-    torch.export.save(program, buffer)  # straight to a full disk it would abort the process
+    # Straight to a full disk it would abort the process.
+    torch.export.save(program, buffer, extra_files={OUTPUTS: json.dumps(list(names))})
     return buffer.getvalue()
 
 
