@@ -5,15 +5,11 @@ from collections.abc import Iterable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.cost import Cost, Sizes
+from search.cost import typical_s
 from search.result import Candidate, Result, sign_of
 from search.seeding import derive_seed
 from search.spec import JobSpec
 from search.trial import Proposal, parameters_of
-
-TYPICAL = Sizes(train=4000, validation=1000, steps=28, inputs=28, outputs=10)
-"""Sizes of data that tell dear configurations from cheap ones: which is which hardly depends on
-them, and whoever reads a job, with its data or without, has to come to the same order."""
 
 
 def by_value(trials: Iterable[FrozenTrial], direction: str) -> list[FrozenTrial]:
@@ -34,7 +30,11 @@ def replicates(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[Proposal]:
 
     Those that take longest come first, so that none of them runs on alone at the end.
     """
-    longest = sorted(finalists(trials, spec), key=lambda trial: -seconds(trial, spec))
+
+    def seconds(trial: FrozenTrial) -> float:
+        return typical_s(spec.config(trial.params, trial.user_attrs.get("overrides", {})))
+
+    longest = sorted(finalists(trials, spec), key=lambda trial: -seconds(trial))
     return [
         Proposal(
             parameters=trial.params,
@@ -46,12 +46,6 @@ def replicates(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[Proposal]:
         for trial in longest
         for replicate in range(spec.confirm.seeds)
     ]
-
-
-def seconds(trial: FrozenTrial, spec: JobSpec) -> float:
-    """Return how long a trial takes from its first epoch to its last, on typical data."""
-    cost, config = Cost(TYPICAL), spec.config(trial.params, trial.user_attrs.get("overrides", {}))
-    return config.epochs * cost.seconds(cost.work(config))
 
 
 def candidate(trial: FrozenTrial, runs: Sequence[FrozenTrial]) -> Candidate:

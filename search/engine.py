@@ -349,6 +349,7 @@ class Engine:
         asked = self.spec.workers.concurrent
         wanted = max(1, min(fit if asked == "auto" else asked, left))
         self.slots = self.share(fit, wanted, len(self.study.live))
+        self.study.slots = self.slots
         self.tell_room(left)
         self.stopping = self.stopping or self.should_stop()
         hours = self.spec.budget.hours if self.study.searching else None

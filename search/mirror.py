@@ -10,6 +10,7 @@ from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from search.cost import typical_s
 from search.result import sign_of
 from search.samplers import make_sampler
 from search.seeding import derive_seed
@@ -38,6 +39,8 @@ class Mirror:
         self.ids: dict[int, int] = {}
         self.tried: set[str] = set()
         self.forgot_at = 0
+        self.ahead: list[FrozenTrial] = []
+        """The last trials of the budget, which were drawn together."""
 
     @property
     def storage(self) -> BaseStorage:
@@ -66,6 +69,25 @@ class Mirror:
         """Add a trial that exists in the study, or is about to."""
         self.ids[number] = self.storage.create_new_trial(self.study_id, trial)
         self.tried.add(identity)
+
+    def next(self, number: int, *, left: int, slots: int) -> FrozenTrial | None:
+        """Return the next trial to start, None if no configuration is left.
+
+        As many as run at once are drawn together when they are the last: none of them learns much
+        of another any more, and with the longest started first none runs on alone for long.
+
+        Args:
+            number: of the trial.
+            left: trials of the budget, this one included.
+            slots: how many run at once.
+        """
+        if not self.ahead and 1 < left <= slots:
+            drawn = [self.draw(number + place) for place in range(left)]
+            self.ahead = [trial for trial in drawn if trial is not None]
+            self.ahead.sort(key=lambda trial: -typical_s(self.spec.config(trial.params)))
+            for place, trial in enumerate(self.ahead):
+                self.ids[number + place] = trial._trial_id
+        return self.ahead.pop(0) if self.ahead else self.draw(number)
 
     def draw(self, number: int) -> FrozenTrial | None:
         """Return a configuration for trial ``number`` that no trial has yet; None if none is left.
@@ -124,9 +146,8 @@ class Mirror:
         if not left:
             return None
         chosen = random.Random(derive_seed(self.spec.seed, "look-up", number)).choice(left)  # noqa: S311
-        trial = self.frozen(chosen)
-        self.add(number, trial, self.identity(chosen, {}))
-        return trial
+        self.add(number, self.frozen(chosen), self.identity(chosen, {}))
+        return copy.deepcopy(self.storage.get_trial(self.ids[number]))
 
     def frozen(self, parameters: Parameters, **user_attrs: Any) -> FrozenTrial:
         """Return a running trial with the given parameters of the space."""

@@ -82,6 +82,8 @@ class JobStudy:
         self.top: list[tuple[float, int]] = []
         """Complete trials whose weights are kept, worst first; replicates are not among them."""
         self.dropped: list[int] = []
+        self.slots = 1
+        """How many trials run at once."""
         self.failures = 0
         """Trials that failed since one last reported an epoch to this driver."""
         self.losses = 0
@@ -180,7 +182,7 @@ class JobStudy:
         if number < len(self.fixed):
             trial = self.propose(number, self.fixed[number])
         else:
-            drawn = self.mirror.draw(number)
+            drawn = self.mirror.next(number, left=self.trials - number, slots=self.slots)
             if drawn is None:
                 self.close("exhausted")
                 return None

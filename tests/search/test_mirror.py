@@ -2,6 +2,7 @@ import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from search.cost import typical_s
 from search.mirror import Mirror
 from search.samplers import Tpe
 from search.spec import JobSpec
@@ -132,3 +133,32 @@ def test_what_samplers_remember_is_taken_over() -> None:
     mirror = Mirror(spec)
     mirror.restore_attrs({"sampler:note": [1, 2]})
     assert mirror.attrs() == {"sampler:note": [1, 2]}
+
+
+def test_the_last_trials_are_drawn_together_and_the_longest_first() -> None:
+    spec = make_spec("sampler=random")
+    mirror, alone = Mirror(spec), Mirror(spec)
+
+    drawn = [mirror.next(n, left=5 - n, slots=3) for n in range(5)]
+
+    assert all(drawn)
+    plain = [alone.next(n, left=5 - n, slots=1) for n in range(5)]
+    configs, usual = (
+        [spec.config(trial.params) for trial in found if trial is not None]
+        for found in (drawn, plain)
+    )
+    assert configs[:2] == usual[:2]
+    assert configs[2:] == sorted(usual[2:], key=typical_s, reverse=True) != usual[2:]
+    # What is reported reaches the trial that was given the number.
+    for number, config in enumerate(configs):
+        trial = mirror.storage.get_trial(mirror.ids[number])
+        assert spec.config(trial.params) == config
+
+
+def test_of_a_space_that_ends_the_last_ones_are_drawn_too() -> None:
+    spec = make_spec("space={cell: [lstm, gru]}", "sampler=random")
+    mirror = Mirror(spec)
+
+    drawn = [mirror.next(n, left=4 - n, slots=4) for n in range(3)]
+
+    assert [trial is None for trial in drawn] == [False, False, True]
