@@ -10,19 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
-from tests.trainables.sources.written import example
+from tests.trainables.sources.written import LONG, example, of_csv
 from trainables.sequences import DatasetError, Sequences
 from trainables.sources.columns import Columns
 from trainables.sources.files import read
-
-LONG = "sequence,step,speed,label\na,0,1,x\na,1,2,x\nb,0,3,y\nb,1,4,y\n"
-"""The smallest good file in the long form, in which cases below break something."""
-
-
-def of_csv(folder: Path, content: str | bytes, columns: Columns | None = None) -> Sequences:
-    path = folder / "t.csv"
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return read(path, columns or Columns())
 
 
 def of_parquet(folder: Path, table: dict[str, Any], columns: Columns | None = None) -> Sequences:
@@ -37,132 +28,6 @@ def long_table(**changed: Any) -> dict[str, Any]:
         "label": ["x", "x", "y", "y"],
     }  # fmt: skip
     return {name: column for name, column in (good | changed).items() if column is not None}
-
-
-def with_steps(first: str, second: str) -> str:
-    """`LONG` with other steps than 0 and 1."""
-    return re.sub(
-        "^([ab]),0,",
-        rf"\1,{first},",
-        re.sub("^([ab]),1,", rf"\1,{second},", LONG, flags=re.M),
-        flags=re.M,
-    )
-
-
-BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
-    "no line": (b"\n", "t.csv, line 1: must name the columns, but is empty"),
-    "blanks alone": (b"   \n\n", "t.csv, line 1: must name the columns, but is empty"),
-    "a head alone": (b"sequence,step,x,label\n", "t.csv: must have rows, but has none"),
-    "a head without an end": (b"sequence,x,label", "t.csv: must have rows, but has one line only"),
-    "no head": (
-        b"1,2,3\n4,5,6\n",
-        "t.csv, line 1: must name the columns, but holds numbers alone: 1,2,3",
-    ),
-    "no UTF-8 in the head": (
-        "größe,label\n1,a\n".encode("latin-1"),
-        "t.csv, line 1: must be UTF-8 text, but holds byte 0xf6",
-    ),
-    "UTF-16": (LONG.encode("utf-16"), "t.csv, line 1: must be UTF-8 text, but holds byte 0xff"),
-    "no UTF-8 in a label": (
-        LONG.replace(",y", ",gr\xfcn").encode("latin-1"),
-        "t.csv, line 4: must be UTF-8 text, but holds byte 0xfc",
-    ),
-    "no UTF-8 in a feature": (
-        LONG.replace("3,y", "\xfc,y").encode("latin-1"),
-        "t.csv, line 4: must be UTF-8 text, but holds byte 0xfc",
-    ),
-    "a row too long": (
-        LONG + "c,0,5,x,1\n",
-        "t.csv, row 5: must have 4 values as the first line has, but has 5",
-    ),
-    "a row too short": (
-        LONG.replace("b,0,3,y", "b,0"),
-        "t.csv, row 3: must have 4 values as the first line has, but has 2",
-    ),
-    "a name twice": (
-        LONG.replace("speed", "label"),
-        "t.csv, column 4: must have a name of its own, but is called label as another",
-    ),
-    "no name": (LONG.replace("speed", ""), "t.csv, column 3: must have a name, but has none"),
-    "a word": (
-        LONG.replace("3", "fast"),
-        "t.csv, row 3, column speed: must be a number, but is the text 'fast'",
-    ),
-    "a decimal comma": (
-        LONG.replace(",", ";").replace("3", "3,5"),
-        "t.csv, row 3, column speed: must be a number, but is the text '3,5'",
-    ),
-    "a time as a feature": (
-        "id,x,label\n1,2020-01-01,a\n1,2020-01-02,a\n2,2020-01-02,b\n",
-        "t.csv, column x: must hold numbers, but holds date32[day]",
-    ),
-    "infinite": (
-        LONG.replace("3", "-inf"),
-        "t.csv, row 3, column speed: must be finite and at most 3.4e38 in size, but got -inf",
-    ),
-    "too large": (
-        LONG.replace("3", "1e39"),
-        "t.csv, row 3, column speed: must be finite and at most 3.4e38 in size, but got 1e+39",
-    ),
-    "no label in a row": (
-        LONG.replace("3,y", "3,"),
-        "t.csv, row 3, column label: must have a value, but it is empty",
-    ),
-    "no sequence in a row": (
-        LONG.replace("b,0", ",0"),
-        "t.csv, row 3, column sequence: must have a value, but it is empty",
-    ),
-    "no step in a row": (
-        LONG.replace("b,1", "b,"),
-        "t.csv, row 4, column step: must have a value, but it is empty",
-    ),
-    "a word as step": (
-        LONG.replace("b,1", "b,last"),
-        "t.csv, row 4, column step: must be a number or a time, but got 'last'",
-    ),
-    "a step twice": (
-        LONG.replace("b,1", "b,0"),
-        "t.csv, row 4, column step: must differ in a sequence, but is the same as in row 3",
-    ),
-    "two labels in a sequence": (
-        LONG.replace("4,y", "4,x"),
-        (
-            "t.csv, row 4, column label: must be the same in all rows of a sequence, but is 'x' "
-            "here and 'y' in row 3"
-        ),
-    ),
-    "labels alone": (
-        "sequence,step,label\na,0,x\na,1,x\n",
-        "data.features: t.csv must have columns to learn from, but has sequence, step, label alone",
-    ),
-    "no label": (
-        "sequence,step,speed\na,0,1\na,1,1\n",
-        (
-            "data.label: must name the column of t.csv that is to be learned, since none is called "
-            "label, labels, class, target, y; it has sequence, step, speed"
-        ),
-    ),
-    "unequal features": (
-        "x_0,x_1,y_0,label\n1,2,3,a\n",
-        "t.csv: each feature must have the same steps, but x has step 1 and y has not",
-    ),
-    "one step twice": (
-        "x_1,x1,label\n1,2,a\n",
-        "t.csv, column x1: must be a step of its own, but x_1 is the same",
-    ),
-    "a quote without an end": (
-        LONG + '"c,0,1,x\n',
-        "t.csv, row 5: must have 4 values as the first line has, but has 1",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", BROKEN_TEXT)
-def test_broken_text(case: str, tmp_path: Path) -> None:
-    content, message = BROKEN_TEXT[case]
-
-    with pytest.raises(DatasetError, match=f"^{re.escape(message)}$"):
-        of_csv(tmp_path, content)
 
 
 BROKEN_PARQUET: dict[str, tuple[dict[str, Any], str]] = {
@@ -295,6 +160,16 @@ def test_the_long_form(tmp_path: Path) -> None:
     assert found.labels.tolist() == ["x", "y"]
     assert (found.features, found.targets) == (("speed",), ("label",))
     assert found.groups is found.times is None
+
+
+def with_steps(first: str, second: str) -> str:
+    """`LONG` with other steps than 0 and 1."""
+    return re.sub(
+        "^([ab]),0,",
+        rf"\1,{first},",
+        re.sub("^([ab]),1,", rf"\1,{second},", LONG, flags=re.M),
+        flags=re.M,
+    )
 
 
 @pytest.mark.parametrize(

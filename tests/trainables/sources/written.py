@@ -11,6 +11,19 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from trainables.sequences import Sequences
+from trainables.sources.columns import Columns
+from trainables.sources.files import read
+
+LONG = "sequence,step,speed,label\na,0,1,x\na,1,2,x\nb,0,3,y\nb,1,4,y\n"
+"""The smallest good file in the long form, for tests that break something in it."""
+
+
+def of_csv(folder: Path, content: str | bytes, columns: Columns | None = None) -> Sequences:
+    path = folder / "t.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read(path, columns or Columns())
+
 
 @dataclass(frozen=True)
 class Example:
