@@ -36,7 +36,7 @@ LONG = 128
 MOST_S = 1800.0
 """A first search should not take longer; fewer trials are tried then."""
 
-SURVIVE = 0.35
+SURVIVE = 0.5
 """What part of its epochs a trial has on average before the pruner ends it."""
 
 TEMPLATE = """\
@@ -56,7 +56,7 @@ objective: {{metric: {metric}}}
 # {why_epochs}
 training: {training}
 # The learning rate rises and falls over the epochs, so that the first ones tell little.
-pruner: {{name: successive-halving, min_resource: {first_rung}, reduction_factor: 3}}
+pruner: {{name: successive-halving, min_resource: {first_rung}, reduction_factor: 2}}
 budget: {{trials: {trials}}}
 # The best configurations are trained again with other seeds, and compared with the better baseline.
 confirm: {{top: {top}, seeds: 5}}
@@ -209,7 +209,7 @@ class Draft:
                 f"{self.epochs * -(-self.train // self.batch_size)} batches."
             ),
             training=flow({"epochs": self.epochs, "batch_size": self.batch_size}),
-            first_rung=max(1, round(self.epochs / 8)),  # the third rung is the end
+            first_rung=max(1, round(self.epochs / 4)),
             trials=self.trials,
             top=self.top,
         )
