@@ -30,7 +30,7 @@ from search.cluster import cluster
 from trainables.cells import CELLS, RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset, Shape
-from trainables.trial import RecurrentTrial
+from trainables.trial import RecurrentTrial, Shared
 
 LIMIT_MB = 1000
 """What a worker has to stay under."""
@@ -195,7 +195,7 @@ def measure(options: argparse.Namespace) -> Answer:
     small = as_tensors(data)
     large = {name: one / 255 if name.endswith("x") else one for name, one in small.items()}
     idle = run(lambda: tune.with_parameters(Idle, data=data), seconds)
-    ours = run(lambda: tune.with_parameters(RecurrentTrial, data=data), seconds)
+    ours = run(lambda: tune.with_parameters(RecurrentTrial, data=Shared(data)), seconds)
     as_bytes = run(lambda: function_trainable(small, 255.0), seconds)
     as_floats = run(lambda: function_trainable(large, 1.0), seconds)
     most = max(memory.peak for memory in ours.workers.values())

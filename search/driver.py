@@ -35,7 +35,7 @@ from search.trial import Proposal, last_line
 from trainables.checkpoint import DamagedError
 from trainables.datasets import SequenceDataset
 from trainables.folder import Folder, FolderError
-from trainables.trial import RecurrentTrial
+from trainables.trial import RecurrentTrial, Shared
 
 CHECK_S = 1.0
 """How often a driver looks whether it was asked to stop, and writes how long it has run."""
@@ -74,7 +74,7 @@ class Driver:
         store: Store,
         lease: Lease,
         spec: JobSpec,
-        data: SequenceDataset | None,
+        data: Shared | None,
         progress: Progress,
         share: Callable[[int, int, int], int] = whole,
     ) -> None:
@@ -154,14 +154,15 @@ class Driver:
             job = session.get_one(Job, self.job_id)
             return job.supervised and not job.stop_requested
 
-    def choose(self, data: SequenceDataset) -> Outcome:
+    def choose(self, shared: Shared) -> Outcome:
         """Search, confirm and choose."""
+        data = shared.data
         for note in data.notes:
             self.progress.line(f"about the data: {note}")
-        searched = self.run_study("searching", self.job_id, self.baselines(), data)
+        searched = self.run_study("searching", self.job_id, self.baselines(), shared)
         again = replicates(searched, self.spec) if self.spec.confirm.top else []
         confirmed = (
-            self.run_study("confirming", f"{self.job_id}/confirm", again, data) if again else []
+            self.run_study("confirming", f"{self.job_id}/confirm", again, shared) if again else []
         )
         result = choose(self.spec, self.job_id, searched, confirmed)
         if result is None:
@@ -217,7 +218,7 @@ class Driver:
         ]
 
     def run_study(
-        self, stage: str, name: str, fixed: list[Proposal], data: SequenceDataset
+        self, stage: str, name: str, fixed: list[Proposal], data: Shared
     ) -> list[FrozenTrial]:
         """Run a study to its end and return its trials.
 
@@ -226,7 +227,7 @@ class Driver:
         return self.patiently(lambda: self.go_on_with(stage, name, fixed, data))
 
     def go_on_with(
-        self, stage: str, name: str, fixed: list[Proposal], data: SequenceDataset
+        self, stage: str, name: str, fixed: list[Proposal], data: Shared
     ) -> list[FrozenTrial]:
         """Run a study from where the database says that it stands."""
         searching = name == self.job_id
@@ -240,7 +241,7 @@ class Driver:
             searching=searching,
         )
         try:
-            self.cost = self.cost or Cost(Sizes.of(data))
+            self.cost = self.cost or Cost(Sizes.of(data.data))
             self.progress.stage(stage, Forecast(study, self.cost, self.row.elapsed_s))
             Engine(
                 study,

@@ -81,7 +81,7 @@ class Engine:
     Args:
         study: which trials, and what follows from their epochs.
         trainable: the Tune class that trains; its contract is that of `RecurrentTrial`.
-        data: handed to the trainable's `setup`; placed in Ray's object store once a fit.
+        data: handed to the trainable's `setup`, through Ray's object store once a fit.
         checkpoints: folder for the study's trials.
         scratch: folder for what Tune writes and nobody reads; removed in the end.
         observer: told about every event.

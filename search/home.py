@@ -3,10 +3,13 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
-from search.places import Places
 from trainables.folder import Folder, folder_at
+
+if TYPE_CHECKING:
+    from search.places import Places
 
 FOLDER = ".gatetune"
 
@@ -78,8 +81,10 @@ class Home:
         return folder_at(self.checkpoints).child(job_id)
 
     @property
-    def places(self) -> Places:
+    def places(self) -> "Places":
         """The folders from which jobs that came over the network may read."""
+        from search.places import Places  # brings what commands that only look do without
+
         return Places(self.data, self.roots)
 
     @property

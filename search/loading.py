@@ -11,7 +11,7 @@ from search.places import is_path
 from search.sections import Data
 from search.spec import JobSpec
 from search.tables import Job
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 from trainables.sources import files
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from search.faults import SpecError, nearest, show
-from trainables.sources.files import SUFFIXES
-from trainables.sources.named import SOURCES
+from trainables.sources import SOURCES, SUFFIXES
 
 UPLOADS = "uploads"
 """Folder of uploaded files, in that of the data."""

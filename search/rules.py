@@ -25,7 +25,7 @@ from search.sections import (
 )
 from search.space import Space, circle
 from trainables.config import Parameters
-from trainables.sources.named import SOURCES
+from trainables.sources import SOURCES
 
 DEFAULT_SPACE: Document = {
     "cell": ["lstm", "gru"],

@@ -8,9 +8,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from search.faults import Section, number, show
 from search.places import fault_of
 from trainables.metrics import LOWER, METRICS, Task
-from trainables.preparation import Missing
+from trainables.sources import SOURCES, Missing
 from trainables.sources.columns import Columns
-from trainables.sources.named import SOURCES
 
 Metric = Literal[
     "val_accuracy",

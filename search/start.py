@@ -114,17 +114,21 @@ def launch(
         f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False
     )
     check_source(spec.data)
-    with ray_and_data(spec, home) as data:
+    with ray_and_data(spec, home) as shared:
         from search.driver import Driver
 
         home.create()
         store = Store.open(home.database_url)
         try:
             job_id = jobs.create(
-                store, spec, source, owner=getpass.getuser(), dataset=describe_data(data)
+                store,
+                spec,
+                source,
+                owner=getpass.getuser(),
+                dataset=describe_data(shared.data),
             )
             with Lease(store, job_id) as lease, Progress(console, job_id, str(home.path)) as told:
-                Driver(home, store, lease, spec, data, told).run()
+                Driver(home, store, lease, spec, shared, told).run()
             return jobs.show(store, jobs.find(store, job_id))
         finally:
             store.close()
@@ -169,19 +173,20 @@ def go_on(  # noqa: PLR0913 - what a driver is made of
 
         Driver(home, store, lease, spec, None, progress).run()
         return
-    with ray_and_data(allowed(spec, home) if job.supervised else spec, home) as data:
+    with ray_and_data(allowed(spec, home) if job.supervised else spec, home) as shared:
         from search.driver import Driver
 
+        described = describe_data(shared.data)
         if job.dataset is None:
-            JobRow(lease).set(dataset=json.dumps(describe_data(data)))
+            JobRow(lease).set(dataset=json.dumps(described))
         else:
-            check_same_data(job, describe_data(data))
-        Driver(home, store, lease, spec, data, progress, share).run()
+            check_same_data(job, described)
+        Driver(home, store, lease, spec, shared, progress, share).run()
 
 
 @contextmanager
 def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
-    """Join or start Ray, for as long as the block lasts, and load the data.
+    """Join or start Ray, for as long as the block lasts, and load the data into it.
 
     Raises:
         ClusterError: Ray cannot be reached, or has not what the document asks for.
@@ -191,8 +196,10 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
 
     Thread(target=import_heavy).start()
     with cluster(home.ray_address):
+        from trainables.trial import Shared
+
         check_resources(spec)
-        yield load_data(spec, home)
+        yield Shared(load_data(spec, home))
 
 
 def import_heavy() -> None:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.sections import Data
+from trainables.faults import DatasetError
 from trainables.labels import MOST_CLASSES, names
 from trainables.metrics import Task
-from trainables.sequences import DatasetError, Sequences
+from trainables.sequences import Sequences
 from trainables.sources import files
 from trainables.sources.files import FileOptions
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from search.faults import show
 from search.places import is_path
 from search.spec import document_of
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 from trainables.sources import files
 
 Upload = Callable[[str, Path], None]

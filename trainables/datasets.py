@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables import leaks, splits
+from trainables.faults import DatasetError
 from trainables.labels import classes_of, encode, numbers
 from trainables.preparation import Preparation
-from trainables.sequences import DatasetError, Sequences
-from trainables.sources import files
+from trainables.sequences import Sequences
+from trainables.sources import ARCHIVED, SOURCES, files
 from trainables.sources.files import FileOptions
-from trainables.sources.named import ARCHIVED, LOADERS, SOURCES, archived
+from trainables.sources.named import LOADERS, archived
 from trainables.sources.room import give_back
 
 __all__ = ["SOURCES", "DatasetError", "FileOptions", "Part", "SequenceDataset", "load_dataset"]

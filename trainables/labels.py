@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.sequences import DatasetError, Sequences, brief
+from trainables.faults import DatasetError, brief
+from trainables.sequences import Sequences
 
 MOST_CLASSES = 1000
 """More than any known data set of sequences has; so many labels are numbers, or names."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.sequences import Sequences, brief
+from trainables.faults import brief
+from trainables.sequences import Sequences
 
 if TYPE_CHECKING:
     from trainables.datasets import Part

@@ -1,12 +1,12 @@
 """What is done to raw values before a network sees them; light to import."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Missing = Literal["refuse", "zero", "mean", "forward"]
+from trainables.sources import Missing
 
 
 @dataclass(frozen=True)

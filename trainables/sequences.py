@@ -1,15 +1,10 @@
 """Sequences as a source has them, before they are split; light to import."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-
-class DatasetError(ValueError):
-    """The data set cannot be had, or not split as asked; the message says what would help."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,19 +55,3 @@ def pictures(x: NDArray[np.uint8], y: NDArray[Any], classes: tuple[str, ...]) ->
         labels=np.array(classes)[y],
         features=tuple(f"column {number}" for number in range(columns)),
     )
-
-
-def is_number(text: str) -> bool:
-    """Whether a text reads as a number, infinities and NaN among them."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def brief(names: Iterable[object]) -> str:
-    """Return names for a message of one line, not too many of them."""
-    shown = [name if name.isprintable() else repr(name) for name in map(str, names)]
-    more = f" and {len(shown) - 12} more" if len(shown) > 12 else ""
-    return ", ".join(shown[:12]) + more

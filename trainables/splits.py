@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 Rows = NDArray[np.int64]
 

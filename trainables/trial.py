@@ -3,11 +3,29 @@
 import dataclasses
 from typing import Any
 
+import ray
 from ray import tune
 
 from trainables.attempt import Attempt
 from trainables.datasets import SequenceDataset
 from trainables.device import configure, pick_device, release
+
+
+class Shared:
+    """A data set in Ray's object store, once a node: whoever reads it maps its arrays.
+
+    Args:
+        data: which need not be kept elsewhere.
+    """
+
+    def __init__(self, data: SequenceDataset) -> None:
+        self.ref = ray.put(data)
+
+    @property
+    def data(self) -> SequenceDataset:
+        """The data set; its arrays cannot be written to."""
+        found: SequenceDataset = ray.get(self.ref)
+        return found
 
 
 class RecurrentTrial(tune.Trainable):
@@ -20,15 +38,15 @@ class RecurrentTrial(tune.Trainable):
     attempt: Attempt | None = None
 
     def setup(  # type: ignore[override]  # Tune adds what with_parameters was given
-        self, config: dict[str, Any], data: SequenceDataset
+        self, config: dict[str, Any], data: Shared
     ) -> None:
         """Take the first trial.
 
         Args:
             config: what the trial trains, and where it stands.
-            data: through ``tune.with_parameters``, so that its arrays are mapped, not copied.
+            data: what is learned, through ``tune.with_parameters``.
         """
-        self.data = data
+        self.data = data.data
         self.begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

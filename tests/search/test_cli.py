@@ -98,7 +98,7 @@ DOCUMENT_FAULTS = [
     ("name=Has Blanks", "name: must be 1 to 64"),
     ("objective.metric=accuracy", "objective.metric: must be one of"),
     ("workers.concurrent=0", "workers.concurrent: must be auto or"),
-    ("budget.target=2", "budget.target: an accuracy must be above 0"),
+    ("budget.target=2", "budget.target: must be above 0 and at most 1"),
     ("seed", "seed"),
     ("budgett.trials=3", "did you mean budget?"),
 ]

@@ -15,7 +15,7 @@ from search.jobs import NotPossibleError
 from search.loading import check_source, load_data
 from search.spec import JobSpec, read_job
 from tests.search.test_loading import write_walks
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 
 def made(path: Path, *overrides: str) -> JobSpec:

@@ -10,7 +10,7 @@ from search.loading import allowed, check_same_data, check_source, describe_data
 from search.spec import parse_job
 from search.store import Store
 from tests.search.conftest import add_job, make_spec
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 DOCUMENT = "data: {source: walks.npz, validation: 0.2}\n"
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from search.sections import Data
 from search.survey import POINTS, Survey, survey
 from search.survey_screen import bar, survey_page
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 
 def look(path: Path, **settings: object) -> Survey:

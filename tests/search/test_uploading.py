@@ -15,7 +15,7 @@ from search.tables import Job
 from search.uploading import name_of, with_uploads
 from tests.search.api.served import Served, fresh, serving
 from tests.search.test_loading import write_walks
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from trainables.export import (
     pt2,
     weights_file,
 )
-from trainables.preparation import Missing, Preparation
+from trainables.preparation import Preparation
+from trainables.sources import Missing
 
 LOAD = """
 import json, sys

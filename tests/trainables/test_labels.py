@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trainables.faults import DatasetError
 from trainables.labels import classes_of, encode
-from trainables.sequences import DatasetError, Sequences
+from trainables.sequences import Sequences
 
 
 def of(labels: Any, *targets: str) -> Sequences:

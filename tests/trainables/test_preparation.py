@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from trainables.batches import Prepare
-from trainables.preparation import Missing, Preparation
+from trainables.preparation import Preparation
+from trainables.sources import Missing
 
 VALUES = st.floats(-100, 100, width=32) | st.just(np.nan)
 

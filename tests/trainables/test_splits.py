@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from trainables import splits
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 FRACTIONS = st.floats(0.01, 0.99)
 SEEDS = st.integers(-(2**40), 2**40)

@@ -14,7 +14,7 @@ from ray.exceptions import ActorDiedError
 from tests.trainables.conftest import small, without_times
 from trainables.attempt import Attempt
 from trainables.datasets import SequenceDataset, fingerprint
-from trainables.trial import RecurrentTrial
+from trainables.trial import RecurrentTrial, Shared
 
 Config = dict[str, Any]
 
@@ -29,7 +29,9 @@ def one_cpu() -> Iterator[None]:
 @pytest.fixture
 def trial(one_cpu: None, trial_config: Config, digits: SequenceDataset) -> RecurrentTrial:
     """The trainable in this process, its data through Ray's object store."""
-    made: RecurrentTrial = tune.with_parameters(RecurrentTrial, data=digits)(config=trial_config)
+    made: RecurrentTrial = tune.with_parameters(RecurrentTrial, data=Shared(digits))(
+        config=trial_config
+    )
     return made
 
 
@@ -40,7 +42,7 @@ def next_trial(config: Config, **changes: Any) -> Config:
 def test_a_worker_trains_one_trial_after_another(
     one_cpu: None, trial_config: Config, digits: SequenceDataset
 ) -> None:
-    actor_class = ray.remote(num_cpus=1)(tune.with_parameters(RecurrentTrial, data=digits))
+    actor_class = ray.remote(num_cpus=1)(tune.with_parameters(RecurrentTrial, data=Shared(digits)))
     worker = actor_class.remote(config=trial_config)
     try:
         first = ray.get([worker.train.remote() for _ in range(3)])
@@ -60,7 +62,7 @@ def test_a_hung_epoch_ends_the_worker(
 ) -> None:
     # One step of this network takes longer than the limit, all of it outside the interpreter.
     slow = small(hidden_size=1500, layers=4, batch_size=2000, epochs=9).model_dump()
-    actor_class = ray.remote(num_cpus=1)(tune.with_parameters(RecurrentTrial, data=digits))
+    actor_class = ray.remote(num_cpus=1)(tune.with_parameters(RecurrentTrial, data=Shared(digits)))
     worker = actor_class.remote(config={**trial_config, "parameters": slow, "epoch_limit_s": 0.5})
 
     with pytest.raises(ActorDiedError, match="died unexpectedly"):

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.sequences import DatasetError, Sequences, is_number
+from trainables.faults import DatasetError, is_number
+from trainables.sequences import Sequences
 from trainables.sources.text import check_utf8
 
 

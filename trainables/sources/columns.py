@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from trainables.sequences import DatasetError, brief
+from trainables.faults import DatasetError, brief
 
 GUESSES = {
     "sequence": ("sequence", "sequence_id", "seq", "seq_id", "series", "series_id", "case_id",

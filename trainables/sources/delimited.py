@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv
 
-from trainables.sequences import DatasetError, is_number
+from trainables.faults import DatasetError, is_number
 from trainables.sources.room import check_room
 from trainables.sources.stored import Stored, check_names
 from trainables.sources.text import check_utf8

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from trainables.faults import DatasetError, brief
 from trainables.metrics import Task
-from trainables.preparation import Missing
-from trainables.sequences import DatasetError, Sequences, brief
+from trainables.sequences import Sequences
+from trainables.sources import SUFFIXES, Missing
 from trainables.sources.columns import Columns
-
-SUFFIXES = (".npz", ".csv", ".parquet", ".ts")
-"""Of the files that are read."""
 
 TABLES = (".csv", ".parquet")
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torchvision import datasets as torchvision_datasets
 
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 CONNECT_S = 5.0
 """How long one attempt to reach a mirror may take; torchvision itself would wait for ever."""

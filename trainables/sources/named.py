@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from trainables.sequences import Sequences, pictures
+from trainables.sources import ARCHIVED
 
 DIGITS = tuple("0123456789")
 
@@ -73,16 +74,6 @@ LOADERS: dict[str, Callable[[Path], Pictures]] = {
     "mnist-5k": mnist_5k,
     "digits": digits,
 }
-
-ARCHIVED = {
-    "japanese-vowels": "JapaneseVowels",
-    "basic-motions": "BasicMotions",
-    "italy-power-demand": "ItalyPowerDemand",
-}
-"""Series of the UEA and UCR archives that aeon ships, by what we call them."""
-
-SOURCES: tuple[str, ...] = (*LOADERS, *ARCHIVED)
-"""Names that `load_dataset` knows."""
 
 
 def archived(source: str) -> tuple[Path, Path]:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from trainables.sequences import DatasetError, Sequences, brief
+from trainables.faults import DatasetError, brief
+from trainables.sequences import Sequences
 from trainables.sources.room import check_room
 
 SHAPES = "[sequences, steps, features], or [all steps, features] with lengths"

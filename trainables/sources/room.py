@@ -3,7 +3,7 @@
 import ctypes
 from pathlib import Path
 
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 SHARE = 0.5
 """Of the memory that is free, what the values of one file may take."""

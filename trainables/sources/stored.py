@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 
 @dataclass(frozen=True)

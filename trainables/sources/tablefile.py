@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from trainables.sequences import DatasetError, is_number
+from trainables.faults import DatasetError, is_number
 from trainables.sources.columns import Layout
 from trainables.sources.stored import Stored
 

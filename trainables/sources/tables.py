@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from trainables.sequences import DatasetError, Sequences
+from trainables.faults import DatasetError
+from trainables.sequences import Sequences
 from trainables.sources import delimited, parquet
 from trainables.sources.columns import Columns, find
 from trainables.sources.stored import Stored

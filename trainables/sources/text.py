@@ -3,7 +3,7 @@
 import codecs
 from pathlib import Path
 
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 
 def check_utf8(path: Path) -> None:

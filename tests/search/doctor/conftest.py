@@ -115,7 +115,7 @@ def live_through(home: Home, store: Store, data: SequenceDataset) -> None:
     add_job(store, spec, JOB)
     progress = Progress(Console(quiet=True), JOB, str(home.path))
     with Lease(store, JOB) as lease:
-        driver = Driver(home, store, lease, spec, data, progress)
+        driver = Driver(home, store, lease, spec, None, progress)
         driver.row.set(dataset=json.dumps(describe_data(data)))
         driver.row.begin()
         study = open_study(store, lease, spec)

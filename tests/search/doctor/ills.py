@@ -489,7 +489,9 @@ def a_model_that_is_none(patient: Patient) -> None:
 
 @ill(("model-alias", "model"))
 def a_lost_alias(patient: Patient) -> None:
-    patient.tracking.client.delete_registered_model_alias("tiny", "champion")
+    client = patient.tracking.client
+    (alias,) = client.get_model_version("tiny", "1").aliases
+    client.delete_registered_model_alias("tiny", alias)
 
 
 @ill(("model-gone", "model"))

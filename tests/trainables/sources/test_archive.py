@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tests.trainables.sources.written import archive, example
-from trainables.sequences import DatasetError, Sequences
+from trainables.faults import DatasetError
+from trainables.sequences import Sequences
 from trainables.sources.archive import read
 
 HEAD = "@problemName t\n@univariate false\n@equalLength true\n@classLabel true Run Walk\n@data\n"

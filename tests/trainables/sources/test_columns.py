@@ -1,6 +1,6 @@
 import pytest
 
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 from trainables.sources.columns import Columns, Layout, find
 
 

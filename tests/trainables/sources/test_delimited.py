@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainables.sources.written import LONG, of_csv
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 
 BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
     "no line": (b"\n", "t.csv, line 1: must name the columns, but is empty"),

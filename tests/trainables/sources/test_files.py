@@ -19,7 +19,7 @@ from tests.trainables.sources.written import (
     wide_csv,
 )
 from trainables.datasets import SequenceDataset, load_dataset
-from trainables.sequences import DatasetError
+from trainables.faults import DatasetError
 from trainables.sources.columns import Columns
 from trainables.sources.files import FileOptions, load, read
 

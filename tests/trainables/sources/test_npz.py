@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainables.sequences import DatasetError, Sequences
+from trainables.faults import DatasetError
+from trainables.sequences import Sequences
 from trainables.sources.npz import SHAPES, read
 
 CUBE = np.arange(24).reshape(4, 3, 2)

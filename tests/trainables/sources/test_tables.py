@@ -11,7 +11,8 @@ import pytest
 from pyarrow import csv
 
 from tests.trainables.sources.written import LONG, example, of_csv
-from trainables.sequences import DatasetError, Sequences
+from trainables.faults import DatasetError
+from trainables.sequences import Sequences
 from trainables.sources.columns import Columns
 from trainables.sources.files import read
 

@@ -1,0 +1,23 @@
+"""What is wrong with data, said for people; light to import."""
+
+from collections.abc import Iterable
+
+
+class DatasetError(ValueError):
+    """The data set cannot be had, or not split as asked; the message says what would help."""
+
+
+def is_number(text: str) -> bool:
+    """Whether a text reads as a number, infinities and NaN among them."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def brief(names: Iterable[object]) -> str:
+    """Return names for a message of one line, not too many of them."""
+    shown = [name if name.isprintable() else repr(name) for name in map(str, names)]
+    more = f" and {len(shown) - 12} more" if len(shown) > 12 else ""
+    return ", ".join(shown[:12]) + more
