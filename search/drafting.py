@@ -1,5 +1,6 @@
 """A job document for data that were looked at: it runs as it is, and says why it is so."""
 
+import math
 import os
 import statistics
 from collections.abc import Sequence
@@ -33,8 +34,15 @@ SKEWED = 4
 LONG = 128
 """Steps above which the head that sees all of them has too much to learn."""
 
-MOST_S = 1800.0
-"""A first search should not take longer; fewer trials are tried then."""
+BUDGETS = (
+    (600.0, 40, 5),
+    (1800.0, 30, 3),
+    (1800.0, 24, 2),
+    (1800.0, 18, 1),
+    (math.inf, 12, 1),
+)
+"""Seconds, trials and configurations to confirm: the first budget that takes no longer is taken. Of
+few sequences the luckiest is no more than that, so that more are confirmed where it costs little."""
 
 SURVIVE = 0.5
 """What part of its epochs a trial has on average before the pruner ends it."""
@@ -151,12 +159,13 @@ class Draft:
             (size for most, size in ((500, 16), (2000, 32), (20_000, 64)) if left < most), 128
         )
         self.epochs = min(100, max(6, round(STEPS * self.batch_size / self.train)))
-        self.trials, self.top = 30, 3
+        self.trials = self.top = 0
 
     def text(self) -> str:
-        """Return the document; with fewer trials where it would take too long."""
-        while self.seconds() > MOST_S and self.trials > 12:
-            self.trials, self.top = self.trials - 6, max(1, self.top - 1)
+        """Return the document, with as many trials as there is time for."""
+        for most_s, self.trials, self.top in BUDGETS:  # noqa: B007 - the last one stays
+            if self.seconds() <= most_s:
+                break
         return self.filled(self.expected())
 
     def expected(self) -> str:

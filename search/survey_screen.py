@@ -46,7 +46,7 @@ def class_bars(console: Console, classes: dict[str, int]) -> None:
     most = max(classes.values())
     for place, (name, count) in enumerate(list(classes.items())[:MOST_CLASSES]):
         title = f" {len(classes)} classes" if not place else ""
-        shown.add_row(title, name, f"{count:,}", "█" * max(1, round(BAR * count / most)))
+        shown.add_row(title, name, f"{count:,}", "▇" * max(1, round(BAR * count / most)))
     console.print(shown)
     if len(classes) > MOST_CLASSES:
         least = min(classes.values())

@@ -39,7 +39,7 @@ def test_few_sequences(tmp_path: Path, home: Path) -> None:
     assert (spec.name, spec.task) == ("my-walks", "classification")
     assert (spec.data.validation, spec.objective.metric) == (0.2, "val_loss")
     assert (spec.training["batch_size"], spec.training["epochs"]) == (16, 100)
-    assert (spec.budget.trials, len(spec.baseline)) == (30, 2)
+    assert (spec.budget.trials, spec.confirm.top, len(spec.baseline)) == (40, 5, 2)
 
 
 def test_many_sequences(tmp_path: Path, home: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_page(tmp_path: Path) -> None:
         survey_page(console, look(table(tmp_path / "m.csv", [f"k{n % 20}" for n in range(60)])))
     text = " ".join(said.get().split())
     assert "sequences 4 steps 3 features 1: speed missing none" in text
-    assert "2 classes a 3 ████████████████████████ b 1 ████████" in text
+    assert "2 classes a 3 ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇ b 1 ▇▇▇▇▇▇▇▇" in text
     assert "target label 0.5000 to 1.5000, mean 1.0000" in text
     assert "and 8 more, the smallest of 3" in text
     assert [bar(value) for value in (None, 0.0, 0.5, 1.0)] == [" ", "▁", "▅", "█"]
