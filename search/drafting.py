@@ -41,8 +41,8 @@ BUDGETS = (
     (1800.0, 18, 1),
     (math.inf, 12, 1),
 )
-"""Seconds, trials and configurations to confirm: the first budget that takes no longer is taken. Of
-few sequences the luckiest is no more than that, so that more are confirmed where it costs little."""
+"""Seconds, trials and configurations to confirm: the first budget that takes no longer is taken.
+The best of few sequences may be mere luck, so that more are confirmed where that costs little."""
 
 SURVIVE = 0.5
 """What part of its epochs a trial has on average before the pruner ends it."""
@@ -163,7 +163,7 @@ class Draft:
 
     def text(self) -> str:
         """Return the document, with as many trials as there is time for."""
-        for most_s, self.trials, self.top in BUDGETS:  # noqa: B007 - the last one stays
+        for most_s, self.trials, self.top in BUDGETS:
             if self.seconds() <= most_s:
                 break
         return self.filled(self.expected())
