@@ -2,9 +2,11 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
-from trainables.batches import POOL, Batch, Placed
+from trainables.batches import POOL, Batch, Placed, measure
 from trainables.datasets import Part
+from trainables.goals import Classes
 from trainables.preparation import Preparation
 
 CPU = torch.device("cpu")
@@ -93,3 +95,21 @@ def test_nothing_is_written_to_the_data() -> None:
         batch.x.zero_()
 
     assert np.array_equal(made.x, before)
+
+
+class Parity(nn.Module):
+    """Answers whether the first value of a sequence is odd."""
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        assert len(x) == len(lengths)
+        return nn.functional.one_hot(x[:, 0, 0].long() % 2, 2).float()
+
+
+def test_labels_stay_with_their_sequences_when_they_are_measured() -> None:
+    lengths = np.array([5, 1, 3, 2, 4])
+    x = np.repeat(lengths, lengths).astype(np.float32)[:, None]
+    placed = Placed(CPU, Part(x, lengths % 2, lengths), Preparation((0.0,), (1.0,)))
+
+    for size in (1, 2, 5):
+        found = measure(Parity(), placed, Classes(), torch.float32, batch_size=size)
+        assert found["accuracy"] == 1.0
