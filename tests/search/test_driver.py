@@ -94,13 +94,13 @@ def run(*arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def assert_whole(shown: dict[str, Any], home: Path) -> None:
+def assert_whole(shown: dict[str, Any], home: Path, *, trials: int = 8) -> None:
     """Check what must hold after any sequence of crashes, once the job has finished."""
     assert shown["status"] == "finished"
     assert shown["undelivered"] == 0
     rows = ask("trials", shown["id"])
     searched = [row for row in rows if row["study"] == shown["id"]]
-    assert [row["trial"] for row in searched] == list(range(8))
+    assert [row["trial"] for row in searched] == list(range(trials))
     client = mlflow.MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
@@ -117,7 +117,8 @@ def assert_whole(shown: dict[str, Any], home: Path) -> None:
 
 
 def test_killed_and_interrupted_jobs_are_finished(document: Path, home: Path) -> None:
-    killed = start("launch", str(document))
+    # So many that there is something left when the stop is noticed, a second later.
+    killed = start("launch", str(document), "--set", "budget.trials=30")
     read_until(killed, r"trial 003 .* after")
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
@@ -132,7 +133,7 @@ def test_killed_and_interrupted_jobs_are_finished(document: Path, home: Path) ->
     shown = ask("show", job_id)
     assert (shown["status"], shown["trials"]["running"]) == ("stopped", 0)
 
-    assert_whole(run("resume", job_id), home)
+    assert_whole(run("resume", job_id), home, trials=30)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
