@@ -28,6 +28,9 @@ STEPS = 1500
 SMALL = 1000
 """Sequences of a validation part below which an accuracy tells too few configurations apart."""
 
+FEW = 2000
+"""Training sequences below which changing them a little is tried."""
+
 SKEWED = 4
 """How many times as large as the smallest a class is, where the mean over classes counts."""
 
@@ -246,6 +249,8 @@ class Draft:
         heads = ["last", "mean"]
         if not self.found.varies and self.found.lengths[2] <= LONG:
             heads.append("all-steps")
+        # Of few sequences a network learns more when it never sees the same one twice.
+        few = {"augment_shift": [0.0, 0.1, 0.2], "augment_noise": [0.0, 0.1, 0.3]}
         return {
             "cell": ["lstm", "gru"],
             "hidden_size": {"low": 32, "high": wide, "step": 32},
@@ -254,6 +259,7 @@ class Draft:
             "head": heads,
             "learning_rate": {"low": 1.0e-3, "high": 2.0e-2, "log": True},
             "dropout": {"low": 0.0, "high": 0.5, "when": {"layers": {"at_least": 2}}},
+            **(few if self.train < FEW else {}),
         }
 
     def plain(self) -> Document:
