@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from search.faults import SpecError
 from search.home import Home
 from search.jobs import NotPossibleError
 from search.parameters import Choices
@@ -86,11 +87,28 @@ def allowed(spec: JobSpec, home: Home) -> JobSpec:
         SpecError: they may not be read.
     """
     found = {
-        key: str(home.places.find(f"data.{key}", path))
+        key: located(home, f"data.{key}", path)
         for key in ("source", "test")
         if (path := getattr(spec.data, key)) is not None and is_path(path)
     }
     return spec.model_copy(update={"data": spec.data.model_copy(update=found)})
+
+
+def located(home: Home, key: str, source: str) -> str:
+    """Return where a job that came over the network finds its data.
+
+    Raises:
+        SpecError: it may not be read, or one of the files in a folder may not; or a folder does
+            not hold one data set.
+    """
+    path = home.places.find(key, source)
+    try:
+        inside = files.parts(path) if path.is_dir() else ()
+    except DatasetError as error:
+        raise SpecError([str(error)]) from error
+    for file in filter(None, inside):
+        home.places.find(key, str(file))
+    return str(path)
 
 
 def describe_data(data: Any) -> dict[str, Any]:

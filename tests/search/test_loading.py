@@ -94,3 +94,19 @@ def test_a_job_of_a_service_reads_uploaded_files(home: Path) -> None:
         SpecError, match=r"data\.test: must be an uploaded file, or lie in a folder"
     ):
         allowed(parse_job(DOCUMENT, ["data.test=other.npz"]), installation)
+
+
+def test_a_link_in_a_folder_leads_nowhere_else(home: Path, tmp_path: Path) -> None:
+    installation = Home.from_environment()
+    folder = installation.data / "walks"
+    folder.mkdir(parents=True)
+    write_walks(tmp_path / "secret.npz")
+    (folder / "walks.npz").symlink_to(tmp_path / "secret.npz")
+    with pytest.raises(SpecError, match=r"data\.source: must be an uploaded file, or lie in"):
+        allowed(parse_job(DOCUMENT, ["data.source=walks/"]), installation)
+    (folder / "walks.npz").unlink()
+    with pytest.raises(SpecError, match="must hold one file ending in"):
+        allowed(parse_job(DOCUMENT, ["data.source=walks/"]), installation)
+    write_walks(folder / "walks.npz")
+    spec = allowed(parse_job(DOCUMENT, ["data.source=walks/"]), installation)
+    assert spec.data.source == str(folder)
