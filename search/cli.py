@@ -215,14 +215,17 @@ def fetch(
 
 @app.command(epilog="Example: `gatetune check jobs/mnist-5k.yaml`")
 def check(document: Document, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006, FBT002
-    """Check a job document without running it."""
-    from search.loading import check_source
+    """Check a job document, and a data file that it names, without running it."""
+    from search.loading import check_source, load_data
+    from search.places import is_path
     from search.screens import document_page
     from search.spec import read_job
 
     with one_message():
         job = read_job(document, overrides)
         check_source(job.data)
+        if is_path(job.data.source):
+            load_data(job, Home.from_environment())
     if as_json:
         print_json(json.loads(job.to_json()))
     else:

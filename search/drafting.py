@@ -13,13 +13,16 @@ from search.cost import Cost, Sizes
 from search.document import Document, override
 from search.faults import SpecError, read
 from search.forecast import draws
+from search.home import Home
 from search.jobs import NotPossibleError
 from search.labels import duration
+from search.loading import load_data
 from search.places import is_path
 from search.rules import called
 from search.sections import Data
 from search.spec import parse_job
 from search.survey import Survey, survey
+from trainables.datasets import SequenceDataset
 from trainables.sources import files
 
 STEPS = 1500
@@ -98,8 +101,12 @@ def draft(path: Path, overrides: Sequence[str], to: Path | None) -> tuple[Survey
     found = survey(path, known)
     source = os.path.relpath(path, document.parent) + ("/" if path.is_dir() else "")
     given = known.model_dump(exclude_defaults=True, exclude={"source"})
-    text = Draft(found, source if is_path(source) else f"./{source}", given, document).text()
-    parse_job(text, folder=document.parent)
+    if known.test is not None:
+        given["test"] = os.path.relpath(known.test, document.parent)
+    made = Draft(found, source if is_path(source) else f"./{source}", given, document)
+    spec = parse_job(made.text(), folder=document.parent)
+    made.know(load_data(spec, Home.from_environment()))
+    text = made.text()
     try:
         document.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -154,8 +161,9 @@ class Draft:
         self.data = {"source": source, **data}
         self.file = file
         self.processors = processors or os.cpu_count() or 1
-        left = found.train if found.test is not None else round(0.8 * found.train)
-        self.share = 0.2 if left < 2000 else 0.1
+        tested = data.get("test_share", 0.2) if found.test is None else 0.0
+        left = round((1 - tested) * found.train)
+        self.share = data.get("validation", 0.2 if left < 2000 else 0.1)
         self.validation = round(self.share * left)
         self.train = left - self.validation
         self.batch_size = next(
@@ -163,6 +171,11 @@ class Draft:
         )
         self.epochs = min(100, max(6, round(STEPS * self.batch_size / self.train)))
         self.trials = self.top = 0
+
+    def know(self, data: SequenceDataset) -> None:
+        """Take over what loading the data has shown: how they are split, and what is odd."""
+        self.train, self.validation = len(data.train), len(data.validation)
+        self.found.notes.extend(data.notes)
 
     def text(self) -> str:
         """Return the document, with as many trials as there is time for."""

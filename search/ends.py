@@ -46,6 +46,7 @@ def one_message() -> Iterator[None]:
     from search.jobs import JobNotFoundError, NotPossibleError
     from search.lease import LeaseHeldError, LeaseLostError
     from search.store import DatabaseAwayError, StoreError
+    from trainables.faults import DatasetError
 
     try:
         yield
@@ -55,6 +56,7 @@ def one_message() -> Iterator[None]:
         fail(str(error), WRONG if error.asked_wrong else FAILED)
     except (
         SpecError,
+        DatasetError,
         SettingsError,
         StoreError,
         JobNotFoundError,
@@ -71,12 +73,11 @@ def one_message_of_a_run() -> Iterator[None]:
     """The same for commands that train, whose faults live in libraries that load slowly."""
     from search.cluster import ClusterError
     from search.start import TrackingUnreachableError
-    from trainables.datasets import DatasetError
 
     with one_message():
         try:
             yield
-        except (ClusterError, DatasetError, TrackingUnreachableError) as error:
+        except (ClusterError, TrackingUnreachableError) as error:
             fail(str(error), WRONG)
 
 

@@ -82,11 +82,12 @@ class Mirror:
             slots: how many run at once.
         """
         if not self.ahead and 1 < left <= slots:
-            drawn = [self.draw(number + place) for place in range(left)]
-            self.ahead = [trial for trial in drawn if trial is not None]
-            self.ahead.sort(key=lambda trial: -typical_s(self.spec.config(trial.params)))
-            for place, trial in enumerate(self.ahead):
-                self.ids[number + place] = trial._trial_id
+            drawn = {at: self.draw(at) for at in range(number, number + left)}
+            found = {at: trial for at, trial in drawn.items() if trial is not None}
+            longest = sorted(found, key=lambda at: -typical_s(self.spec.config(found[at].params)))
+            # The ids as of now: a draw may have made the study anew.
+            self.ids |= dict(zip(found, [self.ids[at] for at in longest], strict=True))
+            self.ahead = [found[at] for at in longest]
         return self.ahead.pop(0) if self.ahead else self.draw(number)
 
     def draw(self, number: int) -> FrozenTrial | None:

@@ -1,6 +1,7 @@
 """Where a document's data may lie: files of this machine, or of a service's data folders."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -78,9 +79,11 @@ class Places:
         allowed = (self.uploads, self.data, *self.roots)
         path = Path(source)
         for folder in allowed:
-            found = (folder / path).resolve()
-            inside = found.is_relative_to(folder.resolve())
-            if inside and ".." not in path.parts and found.exists():
-                return found
+            # A name that is too long, a link in a circle, a folder that may not be entered.
+            with suppress(OSError, RuntimeError):
+                found = (folder / path).resolve()
+                inside = found.is_relative_to(folder.resolve())
+                if inside and ".." not in path.parts and found.exists():
+                    return found
         rule = "must be an uploaded file, or lie in a folder that the service may read"
         raise SpecError([f"{key}: {rule}, but got {show(source)}"])

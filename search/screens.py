@@ -181,7 +181,10 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
     if confirmed is None:
         console.print("  one run each, not confirmed over several seeds")
         return
-    console.print(f"  mean ± standard deviation over {confirmed['seeds']} seeds")
+    console.print(
+        f"  mean ± standard deviation over {confirmed['seeds']} seed"
+        + "s" * (confirmed["seeds"] != 1)
+    )
     if confirmed["beats_baseline"] is not None:
         word = "beats" if confirmed["beats_baseline"] else "does not clearly beat"
         gain = abs(confirmed["validation_mean"] - confirmed["baseline_validation_mean"])

@@ -1,6 +1,7 @@
 """The sections of a job document that stand for themselves."""
 
 import re
+from pathlib import PurePath
 from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -8,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from search.faults import Section, number, show
 from search.places import fault_of
 from trainables.metrics import LOWER, METRICS, Task
-from trainables.sources import SOURCES, Missing
+from trainables.sources import SOURCES, SUFFIXES, Missing
 from trainables.sources.columns import Columns
 
 Metric = Literal[
@@ -114,6 +115,14 @@ class Data(Section):
         if source is not None and (fault := fault_of(source)):
             raise ValueError(fault)
         return source
+
+    @field_validator("test")
+    @classmethod
+    def is_file(cls, test: str | None) -> str | None:
+        """Refuse a test part that is no file."""
+        if test is not None and PurePath(test).suffix not in SUFFIXES:
+            raise ValueError(f"must be a file ending in {', '.join(SUFFIXES)}")
+        return test
 
     @model_validator(mode="after")
     def agree(self) -> "Data":

@@ -126,10 +126,12 @@ def linear(x: Tensor, y: Tensor, data: SequenceDataset) -> Answers:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # as good as it gets in this time
         fitted = LogisticRegression(max_iter=200).fit(x.numpy(), y.numpy())
-    if len(data.classes) > 2:
-        return Answers.of(fitted.coef_.T, fitted.intercept_)
-    # Of two classes scikit-learn keeps the logit of the second alone.
-    return Answers.of(
-        np.concatenate((np.zeros_like(fitted.coef_), fitted.coef_)).T,
-        np.concatenate(([0.0], fitted.intercept_)),
-    )
+    slopes, bias = fitted.coef_, fitted.intercept_
+    if len(fitted.classes_) == 2:  # of which scikit-learn keeps the logit of the second alone
+        slopes, bias = np.concatenate((0 * slopes, slopes)), np.concatenate(([0.0], bias))
+    # A class that is rare may be none of those that it was fitted to.
+    weights, unlikely = np.zeros((x.shape[1], len(data.classes))), bias.min() - 20.0
+    weights[:, fitted.classes_] = slopes.T
+    every = np.full(len(data.classes), unlikely)
+    every[fitted.classes_] = bias
+    return Answers.of(weights, every)

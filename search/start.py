@@ -173,7 +173,9 @@ def go_on(  # noqa: PLR0913 - what a driver is made of
 
         Driver(home, store, lease, spec, None, progress).run()
         return
-    with ray_and_data(allowed(spec, home) if job.supervised else spec, home) as shared:
+    # A document of this machine has whole paths alone.
+    foreign = job.supervised or not Path(spec.data.source).is_absolute()
+    with ray_and_data(allowed(spec, home) if foreign else spec, home) as shared:
         from search.driver import Driver
 
         described = describe_data(shared.data)

@@ -1,7 +1,7 @@
 """What a person's own file holds, before there is a document about it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,8 @@ class Survey:
     classes: dict[str, int]
     targets: dict[str, tuple[float, float, float]]
     pictures: list[Picture]
+    notes: list[str] = field(default_factory=list)
+    """What a person should know about them, a sentence each."""
 
     @property
     def varies(self) -> bool:

@@ -34,6 +34,8 @@ def survey_page(console: Console, found: Survey) -> None:
         values = f"{format_value(low)} to {format_value(high)}, mean {format_value(mean)}"
         fact(console, f"target {name}", values)
     drawings(console, found.pictures)
+    for note in found.notes:
+        console.print(f"  [yellow]{note}[/]")
 
 
 def class_bars(console: Console, classes: dict[str, int]) -> None:

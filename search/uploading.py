@@ -9,7 +9,7 @@ from search.faults import show
 from search.places import is_path
 from search.spec import document_of
 from trainables.faults import DatasetError
-from trainables.sources import files
+from trainables.sources import SUFFIXES, files
 
 Upload = Callable[[str, Path], None]
 """Puts a file into the service under a name; one that is there already stays."""
@@ -39,6 +39,11 @@ def with_uploads(document: Path, text: str, overrides: Sequence[str], upload: Up
     added = []
     for key, path in found.items():
         if path is not None:
+            if path.suffix not in SUFFIXES:
+                raise DatasetError(
+                    f"data.{key}: must end in {', '.join(SUFFIXES)} to be uploaded, but got "
+                    f"{show(str(path))}"
+                )
             name = name_of(path)
             upload(name, path)
             added.append(f"data.{key}={name}")

@@ -283,6 +283,8 @@ def targets_of(names: tuple[str, ...], y: NDArray[np.float32]) -> Targets:
     """Return what is known of the targets [sequences, targets] of a training part."""
     exact = y.astype(np.float64)
     offset, scale = exact.mean(0), exact.std(0)
+    if not scale.any():
+        raise DatasetError("the labels must differ, but all training sequences have the same")
     return Targets(names, tuple(offset.tolist()), tuple(np.where(scale > 0, scale, 1.0).tolist()))
 
 

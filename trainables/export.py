@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -105,17 +106,18 @@ def example_of(part: Part, shape: Shape, count: int) -> Example:
     """Return the first sequences of a part as a model takes them.
 
     Args:
-        part: with at least as many.
+        part: of fewer, some come again.
         shape: of the data set; where lengths vary, sequences are padded to its steps with zeros.
         count: how many.
     """
+    rows = np.arange(count) % len(part)
     if part.lengths is None:
-        return (torch.tensor(part.x[:count], dtype=torch.float32),)
+        return (torch.tensor(part.x[rows], dtype=torch.float32),)
     x = torch.zeros(count, shape.steps, part.x.shape[-1])
-    for row in range(count):
+    for place, row in enumerate(rows.tolist()):
         sequence = part.sequence(row)
-        x[row, : len(sequence)] = torch.tensor(sequence)
-    return x, torch.tensor(part.lengths[:count])
+        x[place, : len(sequence)] = torch.tensor(sequence)
+    return x, torch.tensor(part.lengths[rows])
 
 
 def export_program(model: ExportedNetwork, example: Example) -> ExportedProgram:

@@ -78,8 +78,6 @@ def numbers(sequences: Sequences) -> NDArray[np.float32]:
             f"the label {sequences.targets[place]} must be finite and at most 3.4e38 in size, but "
             f"is {labels[at, place]} for sequence {at + 1}"
         )
-    if (found == found[0]).all():
-        raise DatasetError("the labels must differ, but all sequences have the same")
     return found
 
 

@@ -21,6 +21,7 @@ class Sequences:
         targets: a name for each target, or the one of the label.
         groups: [sequences], what must stay together in one part; None where nothing must.
         times: [sequences], what orders the sequences; None where nothing does.
+        cells: columns of a table in which each row is a sequence, step by step.
         read_as: which column is what, in words; empty where there are no columns.
     """
 
@@ -32,6 +33,7 @@ class Sequences:
     groups: NDArray[Any] | None = None
     times: NDArray[Any] | None = None
     read_as: str = ""
+    cells: tuple[str, ...] = ()
 
     def place(self, step: int, feature: int) -> str:
         """Return where a value lies, as a person counts: from 1.

@@ -96,7 +96,11 @@ def by_group(
     with warnings.catch_warnings():  # of a rare class, which is no fault if both halves have it
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         folds = [held for _, held in splitter.split(groups, strata, groups)]
-    held = np.sort(np.concatenate(folds[: share.numerator]))
+    # With groups of unequal size folds are so, too: those that come nearest to what is asked for.
+    runs = [
+        np.concatenate((folds * 2)[first : first + share.numerator]) for first in range(len(folds))
+    ]
+    held = np.sort(min(runs, key=lambda run: abs(len(run) - fraction * len(groups))))
     stays = np.setdiff1d(np.arange(len(groups)), held)
     check_classes(y, (stays, held), f"data.group: the {name} part of {len(held)} sequences")
     return stays, held

@@ -130,3 +130,37 @@ def test_bad_overrides(tmp_path: Path, override: str, fault: str) -> None:
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(NotPossibleError, match=r"nowhere/t\.yaml must be writable, but No such"):
         draft(walks(tmp_path / "t.npz", 40), [], tmp_path / "nowhere" / "t.yaml")
+
+
+BROKEN = {
+    "one class": ("id,speed,label\n" + "1,2,a\n2,3,a\n" * 9, "must have at least two classes"),
+    "no file": (None, "must be a file or folder, but there is no t.csv"),
+    "a class of one": (
+        "v0,v1,label\n" + "1,2,a\n2,3,b\n" * 9 + "1,1,c\n", "the smallest class has 1"
+    ),
+    "a step without a sequence": (
+        "run,time,speed,label\n" + "1,2,3,a\n2,3,4,b\n" * 9,
+        "data.sequence: must name the column of t.csv that says to which sequence a row belongs",
+    ),
+    "a step and something else": (
+        "v0,v1,v2,age,label\n" + "1,2,3,4,a\n2,3,4,5,b\n" * 9,
+        "t.csv: must have columns of one kind, but age has no number of a step as v0 has",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_data_that_cannot_be_learned_get_one_message_and_no_document(
+    case: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, message = BROKEN[case]
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / "t.csv").write_text(content)
+    found = call("t.csv")
+    assert (found.exit_code, len(found.output.splitlines())) == (2, 1)
+    assert message in found.output
+    assert not (tmp_path / "t.yaml").exists()
+    (tmp_path / "mine.yaml").write_text("data: {source: t.csv}\n")
+    checked = CliRunner().invoke(app, ["check", "mine.yaml"])
+    assert (checked.exit_code, len(checked.output.splitlines())) == (2, 1)

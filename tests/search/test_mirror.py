@@ -162,3 +162,22 @@ def test_of_a_space_that_ends_the_last_ones_are_drawn_too() -> None:
     drawn = [mirror.next(n, left=4 - n, slots=4) for n in range(3)]
 
     assert [trial is None for trial in drawn] == [False, False, True]
+
+
+def test_the_last_trials_may_be_drawn_where_earlier_ones_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Tpe, "history", property(lambda _: 10))
+    spec = make_spec("sampler={name: tpe, n_startup_trials: 4}")
+    mirror = Mirror(spec)
+    for number in range(14):
+        assert mirror.next(number, left=17 - number, slots=1) is not None
+        mirror.finish(number, TrialState.COMPLETE, 0.1 * number)
+
+    drawn = [mirror.next(number, left=17 - number, slots=3) for number in range(14, 17)]
+
+    assert mirror.forgot_at == 15
+    for number, trial in enumerate(drawn, start=14):
+        assert trial is not None
+        mirror.report(number, 1, 0.5)
+        assert mirror.storage.get_trial(mirror.ids[number]).params == trial.params

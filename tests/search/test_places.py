@@ -54,6 +54,7 @@ def places(tmp_path: Path) -> Places:
     (tmp_path / "secret" / "key.csv").touch()
     (found.uploads / "out.csv").symlink_to(tmp_path / "secret" / "key.csv")
     (found.data / "away").symlink_to(tmp_path / "secret")
+    (found.data / "round.csv").symlink_to(found.data / "round.csv")
     (found.data / "inside.ts").symlink_to(found.data / "shared.csv")
     return found
 
@@ -81,6 +82,7 @@ def test_files_that_a_service_may_read(
     [
         "other.npz", "out.csv", "away/key.csv", "../secret/key.csv", "uploads/../../secret/key.csv",
         "deep/../../secret/key.csv", "uploads/../shared.csv", "/etc/passwd", "/", "../",
+        "a" * 300 + ".csv", "x/" * 3000, "round.csv", "/proc/1/cwd/x.csv",
     ],
 )  # fmt: skip
 def test_files_that_a_service_may_not_read(places: Places, tmp_path: Path, source: str) -> None:

@@ -85,3 +85,12 @@ def test_labels_stay_with_their_sequences_where_lengths_are_unequal() -> None:
 def test_of_many_sequences_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.simple.MOST_SEQUENCES", 3)
     assert some(Part(np.zeros((9, 1, 1)), np.arange(9))).y.tolist() == [0, 4, 8]
+
+
+def test_a_class_that_is_not_among_some_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    y = np.repeat([0, 1, 2], [150, 144, 6])
+    x = RNG.normal(0, 1, (300, 3, 1)) + 4 * y[:, None, None]
+    data = dataset(y, x)
+    monkeypatch.setattr("search.simple.some", lambda part: part.take(np.flatnonzero(part.y < 2)))
+    _, linear = simple_models(data, "val_accuracy")
+    assert linear.test == pytest.approx(0.98, abs=0.02)

@@ -139,6 +139,12 @@ def find(file: str, names: Iterable[str], given: Columns) -> Layout:
         )
     if sequence is not None:
         return Layout(label, sequence, step, features, (), given.group, given.time)
+    if not given.features and (like := guess(list(features), "step", set())):
+        raise DatasetError(
+            f"data.sequence: must name the column of {file} that says to which sequence a row "
+            f"belongs, since {like} seems to be its step; where each row is a sequence, "
+            f"data.features names the steps, or data.time names {like}; it has {brief(names)}"
+        )
     measured, cells = grid(file, features)
     return Layout(label, None, None, measured, cells, given.group, given.time)
 
@@ -164,6 +170,13 @@ def grid(file: str, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str,
         DatasetError: a feature lacks a step that another has, or has one twice.
     """
     found: dict[str, dict[int, str]] = {}
+    plain = [name for name in names if CELL.fullmatch(name) is None]
+    if plain and 3 * len(plain) < len(names):
+        raise DatasetError(
+            f"{file}: must have columns of one kind, but {brief(plain)} has no number of a step as "
+            f"{names[0] if names[0] not in plain else names[-1]} has; data.features names those "
+            "that are learned from"
+        )
     for name in names:
         match = CELL.fullmatch(name)
         if match is None:

@@ -52,6 +52,16 @@ def load(path: Path, options: FileOptions) -> tuple[Sequences, Sequences | None]
     if test_path is None:
         return train, None
     test = complete(test_path, options)
+    if test.cells and train.cells and test.cells != train.cells:
+        raise DatasetError(
+            f"{test_path.name}: must have the steps of {train_path.name}, {brief(train.cells)}, "
+            f"but has {brief(test.cells)}"
+        )
+    if options.task == "regression" and test.targets != train.targets:
+        raise DatasetError(
+            f"{test_path.name}: must have the targets of {train_path.name}, "
+            f"{brief(train.targets)}, but has {brief(test.targets)}"
+        )
     if test.features != train.features:
         raise DatasetError(
             f"{test_path.name}: must have the features of {train_path.name}, "

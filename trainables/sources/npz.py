@@ -29,6 +29,8 @@ def read(path: Path) -> Sequences:
     """
     arrays = load(path)
     x, lengths = values(path, arrays)
+    if "group" in arrays and "time" in arrays:
+        raise DatasetError(f"{path.name}: must hold group or time, by which is split, but has both")
     count = len(lengths)
     labels = labels_of(path, arrays["y"], count)
     return Sequences(

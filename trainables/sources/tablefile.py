@@ -81,7 +81,8 @@ class TableFile:
         if is_any(TEXTS, kind):
             row = first_word(column.to_pylist())
             text = column[row].as_py()
-            raise self.fault(name, row, f"must be a number, but is the text {text!r}")
+            why = f"must be a number, but is the text {text!r}"
+            raise self.fault(name, row, f"{why}; data.features names what is learned from")
         if not pa.types.is_null(kind) and not is_any(NUMBERS, kind):
             raise self.fault(name, None, f"must hold numbers, but holds {kind}")
         found = np.empty(len(column), np.float32)

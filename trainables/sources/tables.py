@@ -78,8 +78,7 @@ def sequences(stored: Stored, columns: Columns) -> Sequences:
     if columns.sequence is None and int(codes.max()) + 1 == len(codes):
         # What is called like a sequence's number and is never the same numbers the rows.
         others = tuple(name for name in stored.names if name != layout.sequence)
-        numbered = replace(stored, names=others)
-        return wide_form(TableFile(numbered, find(stored.path.name, others, columns)))
+        return sequences(replace(stored, names=others), columns)
     file = TableFile(stored, layout)
     runs = runs_of(codes, in_order(file, codes, layout.step))
     del codes  # as large as a feature
@@ -201,6 +200,7 @@ def wide_form(file: TableFile) -> Sequences:
         features=layout.features,
         targets=layout.label,
         read_as=layout.describe(),
+        cells=layout.cells,
         groups=None if layout.group is None else file.plain(layout.group),
         times=None if layout.time is None else file.plain(layout.time),
     )

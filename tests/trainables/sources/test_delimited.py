@@ -43,11 +43,17 @@ BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
     "no name": (LONG.replace("speed", ""), "t.csv, column 3: must have a name, but has none"),
     "a word": (
         LONG.replace("3", "fast"),
-        "t.csv, row 3, column speed: must be a number, but is the text 'fast'",
+        (
+            "t.csv, row 3, column speed: must be a number, but is the text 'fast'"
+            "; data.features names what is learned from"
+        ),
     ),
     "a decimal comma": (
         LONG.replace(",", ";").replace("3", "3,5"),
-        "t.csv, row 3, column speed: must be a number, but is the text '3,5'",
+        (
+            "t.csv, row 3, column speed: must be a number, but is the text '3,5'"
+            "; data.features names what is learned from"
+        ),
     ),
     "a time as a feature": (
         "id,x,label\n1,2020-01-01,a\n1,2020-01-02,a\n2,2020-01-02,b\n",

@@ -234,18 +234,19 @@ def test_numbers_of_every_kind(kind: str, tmp_path: Path) -> None:
 
 def test_unequal_lengths_with_all_that_may_be_beside(tmp_path: Path) -> None:
     days = np.array(["2025-01-02", "2025-01-01", "2025-01-03", "2025-01-04"], "M8[D]")
-
     lengths, groups = np.array([1, 2, 3, 4], np.uint8), list("uuvv")
-    found = of(
-        tmp_path, x=FLAT, y=list("abab"), lengths=lengths, group=groups, time=days, notes="other"
-    )
+    kept = {"x": FLAT, "y": list("abab"), "lengths": lengths, "notes": "other"}
+
+    found, timed = of(tmp_path, group=groups, **kept), of(tmp_path, time=days, **kept)
 
     assert found.lengths.tolist() == [1, 2, 3, 4]
     assert found.labels.tolist() == ["a", "b", "a", "b"]
     assert found.groups is not None
     assert found.groups.tolist() == groups
-    assert found.times is not None
-    assert found.times.tolist() == days.tolist()
+    assert timed.times is not None
+    assert timed.times.tolist() == days.tolist()
+    with pytest.raises(DatasetError, match=r"t\.npz: must hold group or time, .* but has both"):
+        of(tmp_path, group=groups, time=days, **kept)
     assert found.features == ("0", "1")
 
 

@@ -38,15 +38,24 @@ BROKEN_PARQUET: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "numbers as text": (
         long_table(speed=["1", "2", "3", "4"]),
-        "t.parquet, row 1, column speed: must be a number, but is the text '1'",
+        (
+            "t.parquet, row 1, column speed: must be a number, but is the text '1'"
+            "; data.features names what is learned from"
+        ),
     ),
     "nothing, as text": (
         long_table(speed=pa.array([None] * 4, pa.string())),
-        "t.parquet, row 1, column speed: must be a number, but is the text None",
+        (
+            "t.parquet, row 1, column speed: must be a number, but is the text None"
+            "; data.features names what is learned from"
+        ),
     ),
     "mixed": (
         long_table(speed=["1", None, "fast", "4"]),
-        "t.parquet, row 3, column speed: must be a number, but is the text 'fast'",
+        (
+            "t.parquet, row 3, column speed: must be a number, but is the text 'fast'"
+            "; data.features names what is learned from"
+        ),
     ),
     "lists": (
         long_table(speed=[[1.0], [2.0], [3.0], [4.0]]),
