@@ -105,6 +105,7 @@ def save_champion(
         "shape": asdict(data.shape),
         "classes": list(data.classes),
         "targets": None if data.targets is None else asdict(data.targets),
+        "features": list(data.named),
         "preparation": asdict(data.preparation),
         "data": {"name": data.name, "fingerprint": data.fingerprint},
         "job": job_id,
@@ -186,13 +187,21 @@ model = torch.export.load("model.pt2").module()
 ```
 
 {output(data)} `model.onnx` answers the same in any ONNX runtime, \
-`weights.safetensors` holds the weights alone, `config.json` what they belong to.
+`weights.safetensors` holds the weights alone, `config.json` what they belong to.{order(data)}
 
 ## Data
 
 `{data.name}`, fingerprint `{data.fingerprint}`: {len(data.train.y)} training, \
 {len(data.validation.y)} validation and {len(data.test.y)} test sequences. Job `{job_id}`.
 """
+
+
+def order(data: SequenceDataset) -> str:
+    """Return in which order the features come, where they have names."""
+    if not data.named:
+        return ""
+    lacking = "" if data.preparation.missing == "refuse" else " A missing value is NaN."
+    return f"\n\nThe features, in this order: {', '.join(data.named)}.{lacking}"
 
 
 def purpose(data: SequenceDataset) -> str:

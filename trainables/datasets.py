@@ -126,6 +126,7 @@ class SequenceDataset:
         fingerprint: SHA-256 in hex of content, labels and split.
         notes: what a person should know about it, a sentence each.
         targets: the numbers that are learned; None where classes are.
+        named: what each value of a step is called in a file; empty for pictures.
     """
 
     name: str
@@ -137,6 +138,7 @@ class SequenceDataset:
     fingerprint: str
     notes: tuple[str, ...] = ()
     targets: Targets | None = None
+    named: tuple[str, ...] = ()
 
     @cached_property
     def shape(self) -> Shape:
@@ -229,6 +231,7 @@ def of_file(path: Path, validation: float, seed: int, options: FileOptions) -> S
             *(leaks.rare(parts, classes) if classes else ()),
         ),
         targets=None if classes else targets_of(train.targets, parts["train"].y),
+        named=train.features,
     )
 
 
