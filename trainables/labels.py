@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.faults import DatasetError, brief
+from trainables.faults import DatasetError, brief, is_number
 from trainables.sequences import Sequences
 
 MOST_CLASSES = 1000
@@ -67,7 +67,7 @@ def numbers(sequences: Sequences) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):
             found = labels.astype(np.float64).astype(np.float32)
     except ValueError:
-        at = next(row for row, value in enumerate(labels[:, 0]) if not is_number(value))
+        at = next(row for row, value in enumerate(labels[:, 0]) if not is_number(str(value)))
         raise DatasetError(
             f"the label {sequences.targets[0]} must be a number, but is {labels[at, 0]!s} for "
             f"sequence {at + 1}"
@@ -79,15 +79,6 @@ def numbers(sequences: Sequences) -> NDArray[np.float32]:
             f"is {labels[at, place]} for sequence {at + 1}"
         )
     return found
-
-
-def is_number(value: Any) -> bool:
-    """Whether a label reads as a number."""
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True
 
 
 def names(labels: NDArray[Any]) -> list[str]:
