@@ -15,7 +15,7 @@ from search.simple import simple_models
 from search.spec import JobSpec
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import TrialConfig
-from trainables.datasets import Part, SequenceDataset, Shape, Targets
+from trainables.datasets import SequenceDataset, Shape, Targets
 from trainables.export import (
     Example,
     ExportedNetwork,
@@ -39,8 +39,7 @@ def measure(result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder
     name = result.metric.removeprefix("val_")
     measured = {}
     for one in result.measured:
-        train = scores(one, result, spec, data, data.train, folder)
-        test = scores(one, result, spec, data, data.test, folder)
+        train, test = scores(one, result, spec, data, folder)
         known = {"train": train[name], "test": test[name], "scores": test}
         measured[one.of] = one.model_copy(update=known)
     return result.model_copy(
@@ -52,21 +51,17 @@ def measure(result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder
     )
 
 
-def scores(  # noqa: PLR0913 - whose metric, of what, on what
-    one: Candidate,
-    result: Result,
-    spec: JobSpec,
-    data: SequenceDataset,
-    part: Part,
-    folder: Folder,
-) -> dict[str, tuple[float, ...]]:
-    """Return every metric of each of a candidate's runs on a part of the data."""
+def scores(
+    one: Candidate, result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder
+) -> list[dict[str, tuple[float, ...]]]:
+    """Return every metric of a candidate's runs, one a run, on training and on test part."""
     config = spec.config(one.parameters)
-    found = []
-    for run in one.runs:
-        model = network(config, data, best_weights(result, folder, run)).network
-        found.append(evaluate(model, part, data, device=torch.device("cpu"), dtype=torch.float32))
-    return {name: tuple(one[name] for one in found) for name in found[0]}
+    models = [network(config, data, best_weights(result, folder, run)).network for run in one.runs]
+    measured = []
+    for part in (data.train, data.test):
+        found = [evaluate(model, part, data, device=torch.device("cpu")) for model in models]
+        measured.append({name: tuple(run[name] for run in found) for name in found[0]})
+    return measured
 
 
 def network(

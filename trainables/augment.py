@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from trainables.batches import Batch
+from trainables.cells import taken
 from trainables.config import TrialConfig
 
 
@@ -68,8 +69,3 @@ class Augment:
 def drawn(x: Tensor, *shape: int) -> Tensor:
     """Return numbers from -1 to 1 where x is."""
     return 2 * torch.rand(*shape, device=x.device, dtype=x.dtype) - 1
-
-
-def taken(x: Tensor, places: Tensor) -> Tensor:
-    """Return the steps of sequences [batch, steps, inputs] at places [batch, steps]."""
-    return x.gather(1, places[..., None].expand_as(x))

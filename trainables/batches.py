@@ -72,7 +72,7 @@ class Prepare(nn.Module):
             counted = (~lacking).to(torch.int64).cumsum(1)
             last = x.gather(1, known.gather(1, (counted - 1).clamp_min(0)))
             return torch.where(counted > 0, last, self.offset.expand_as(x))
-        return torch.where(torch.isnan(x), self.offset.expand_as(x), x)
+        return torch.where(lacking, self.offset.expand_as(x), x)
 
 
 def tensor_on(device: torch.device, array: NDArray[Any]) -> Tensor:

@@ -39,7 +39,11 @@ def turned(x: Tensor, lengths: Tensor) -> Tensor:
     """Return sequences [batch, steps, features] turned around, the padding where it was."""
     steps = torch.arange(x.shape[1], device=x.device)
     behind = lengths[:, None] - 1 - steps
-    places = torch.where(behind >= 0, behind, steps)
+    return taken(x, torch.where(behind >= 0, behind, steps))
+
+
+def taken(x: Tensor, places: Tensor) -> Tensor:
+    """Return the steps of sequences [batch, steps, features] at places [batch, steps]."""
     return x.gather(1, places[:, :, None].expand_as(x))
 
 
