@@ -7,11 +7,13 @@ from pathlib import Path
 
 from ray import tune
 
+from search.cost import TYPICAL
 from search.engine import Engine, Observer
 from search.home import Home
 from search.jobrow import JobRow
 from search.jobs import create
 from search.lease import Lease
+from search.packing import Packing
 from search.spec import parse_job
 from search.store import Store
 from search.study import JobStudy
@@ -48,6 +50,7 @@ class Leased:
             self.study,
             trainable=trainable,
             data=data,
+            packing=Packing(self.study.spec, TYPICAL),
             checkpoints=self.home.folder(job_id).child("search"),
             scratch=self.home.path / "scratch" / job_id,
             observer=observer,

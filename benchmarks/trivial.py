@@ -42,7 +42,7 @@ class TrivialTrial(tune.Trainable):
 class Watcher:
     """Wants to know nothing."""
 
-    def room(self, slots: int) -> None:
+    def room(self, slots: int, gpus: float) -> None:
         """So many trials run at once."""
 
     def asked(self, live: LiveTrial) -> None:

@@ -6,7 +6,7 @@ import re
 import shutil
 import signal
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -155,7 +155,7 @@ def check_resources(spec: JobSpec) -> None:
         ResourcesError: says what a trial asks for and what the cluster has.
     """
     nodes = node_resources()
-    wanted = {"CPU": spec.workers.cpus, "GPU": spec.workers.gpus}
+    wanted = {"CPU": spec.workers.cpus, "GPU": spec.workers.sure_gpus}
     for kind, amount in wanted.items():
         found = [resources.get(kind, 0.0) for resources in nodes]
         if amount > max(found, default=0.0):
@@ -176,9 +176,9 @@ def node_resources() -> list[Mapping[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def slots(spec: JobSpec) -> int:
-    """Return how many trials fit on the cluster as it is now, at least one."""
-    return max(1, sum(fitting(resources, spec.workers) for resources in node_resources()))
+def slots(nodes: Sequence[Mapping[str, float]], workers: Workers) -> int:
+    """Return how many trials fit on nodes at once, at least one."""
+    return max(1, sum(fitting(resources, workers) for resources in nodes))
 
 
 def fitting(resources: Mapping[str, float], workers: Workers) -> int:
@@ -187,9 +187,9 @@ def fitting(resources: Mapping[str, float], workers: Workers) -> int:
     What is left over on two nodes, or of two GPUs, does not add up to room for another trial.
     """
     by_cpus = int(resources.get("CPU", 0.0) / workers.cpus + ROUNDING)
-    gpus = resources.get("GPU", 0.0)
-    if workers.gpus == 0:
+    gpus, each = resources.get("GPU", 0.0), workers.sure_gpus
+    if each == 0:
         return by_cpus
-    if workers.gpus >= 1:
-        return min(by_cpus, int(gpus / workers.gpus))
-    return min(by_cpus, int(gpus) * int(1 / workers.gpus + ROUNDING))
+    if each >= 1:
+        return min(by_cpus, int(gpus / each))
+    return min(by_cpus, int(gpus) * int(1 / each + ROUNDING))

@@ -21,6 +21,7 @@ from search.forecast import Forecast
 from search.home import Home
 from search.jobrow import CLOSED, JobRow
 from search.lease import Lease, LeaseLostError
+from search.packing import Packing
 from search.progress import Progress
 from search.result import Result
 from search.retention import delete, unreferenced_of_job
@@ -86,6 +87,8 @@ class Driver:
         self.data = data
         self.cost: Cost | None = None
         """What epochs take, learned in the search and known in the confirmation."""
+        self.packing: Packing | None = None
+        """What trials get of their nodes, likewise."""
         self.progress = progress
         self.share = share
         self.stop = Stop()
@@ -241,12 +244,15 @@ class Driver:
             searching=searching,
         )
         try:
-            self.cost = self.cost or Cost(Sizes.of(data.data))
+            sizes = Sizes.of(data.data)
+            self.cost = self.cost or Cost(sizes)
+            self.packing = self.packing or Packing(self.spec, sizes)
             self.progress.stage(stage, Forecast(study, self.cost, self.row.elapsed_s))
             Engine(
                 study,
                 trainable=RecurrentTrial,
                 data=data,
+                packing=self.packing,
                 checkpoints=self.folder.child("search" if searching else "confirm"),
                 scratch=self.scratch,
                 observer=self.progress,

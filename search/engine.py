@@ -13,8 +13,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from search.cluster import slots
+from search.cluster import node_resources, slots
 from search.lease import LeaseLostError
+from search.packing import Packing
 from search.retention import complete, delete, top, unreferenced
 from search.shares import whole
 from search.spec import JobSpec
@@ -51,8 +52,11 @@ A worker that hangs ends itself at the limit; one that is frozen or cut off cann
 class Observer(Protocol):
     """Who wants to know what happens, in the driver's thread; must be quick and not raise."""
 
-    def room(self, slots: int) -> None:
-        """So many trials run at once from now on; 0 while other jobs have all workers."""
+    def room(self, slots: int, gpus: float) -> None:
+        """So many trials run at once from now on, with so many GPUs each.
+
+        0 while other jobs have all workers.
+        """
 
     def asked(self, live: LiveTrial) -> None:
         """A trial starts, or starts again."""
@@ -82,6 +86,7 @@ class Engine:
         study: which trials, and what follows from their epochs.
         trainable: the Tune class that trains; its contract is that of `RecurrentTrial`.
         data: handed to the trainable's `setup`, through Ray's object store once a fit.
+        packing: what each trial gets of its node.
         checkpoints: folder for the study's trials.
         scratch: folder for what Tune writes and nobody reads; removed in the end.
         observer: told about every event.
@@ -96,6 +101,7 @@ class Engine:
         *,
         trainable: type[tune.Trainable],
         data: Any,
+        packing: Packing,
         checkpoints: Folder,
         scratch: Path,
         observer: Observer,
@@ -107,6 +113,9 @@ class Engine:
         self.spec: JobSpec = study.spec
         self.trainable = trainable
         self.data = data
+        self.packing = packing
+        self.each = packing.given
+        """What each trial of the fit at hand gets."""
         self.checkpoints = checkpoints
         self.scratch = scratch
         self.observer = observer
@@ -119,8 +128,8 @@ class Engine:
         self.most = TRIALS_A_FIT
         """Trials of the fit at hand."""
         self.slots = 1
-        self.told_slots: int | None = None
-        """What the observer knows of them."""
+        self.told_room: tuple[int, float] | None = None
+        """What the observer knows of them, and how many GPUs each has."""
         self.workers: set[tuple[str, int]] = set()
         """Machine and process of the workers that have reported in this fit."""
         self.started: dict[int, float] = {}
@@ -191,11 +200,11 @@ class Engine:
         self.numbers.clear()
         self.placed.clear()
         self.workers.clear()
+        self.each = self.packing.workers(node_resources())
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(self.slots, 16))
-        workers = self.spec.workers
         trainable = tune.with_resources(
             tune.with_parameters(self.trainable, data=self.data),
-            {"CPU": workers.cpus, "GPU": workers.gpus},
+            {"CPU": self.each.cpus, "GPU": self.each.sure_gpus},
         )
         shutil.rmtree(self.scratch, ignore_errors=True)  # of a driver that was killed
         self.scratch.mkdir(parents=True)
@@ -265,7 +274,7 @@ class Engine:
             "metric": self.spec.objective.metric,
             "direction": self.spec.objective.direction,
             "cpus": self.spec.workers.cpus,
-            "gpus": self.spec.workers.gpus,
+            "gpus": self.each.sure_gpus,
             "epoch_limit_s": self.spec.workers.epoch_limit_s,
         }
 
@@ -286,6 +295,8 @@ class Engine:
             for key, value in result.items()
             if key.startswith(prefix)
         }
+        if "memory_mb" in metrics:
+            self.packing.learn(live.config, metrics["memory_mb"], result["device_mb"])
         verdict = self.study.report(number, result["epoch"], metrics, result["outcome"])
         self.observer.reported(live, metrics, verdict)
         if verdict is Verdict.CONTINUE:
@@ -344,13 +355,17 @@ class Engine:
         if now < self.next_poll:
             return
         self.next_poll = now + POLL_S
-        fit = slots(self.spec)
+        nodes = node_resources()
+        each = self.packing.workers(nodes)
+        if each != self.each:
+            self.most = self.asked  # the next fit gives each trial what it is to have now
+        fit = slots(nodes, each)
         left = max(1, self.study.trials - len(self.study.ended))
         asked = self.spec.workers.concurrent
         wanted = max(1, min(fit if asked == "auto" else asked, left))
         self.slots = self.share(fit, wanted, len(self.study.live))
         self.study.slots = self.slots
-        self.tell_room(left)
+        self.tell_room(left, each.sure_gpus)
         self.stopping = self.stopping or self.should_stop()
         hours = self.spec.budget.hours if self.study.searching else None
         if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_closed:
@@ -361,12 +376,12 @@ class Engine:
             if trial.status == Trial.ERROR:
                 self.lose(trial.trial_id, "Ray could not reset the worker for this trial")
 
-    def tell_room(self, left: int) -> None:
+    def tell_room(self, left: int, gpus: float) -> None:
         """Tell the observer of more or fewer slots, but not of those that want for trials."""
-        known = self.told_slots
-        if known is None or (self.slots != known and not self.slots == left < known):
-            self.told_slots = self.slots
-            self.observer.room(self.slots)
+        slots, known_gpus = self.told_room or (0, -1.0)
+        if gpus != known_gpus or (self.slots != slots and not self.slots == left < slots):
+            self.told_room = (self.slots, gpus)
+            self.observer.room(self.slots, gpus)
 
     def end_frozen(self, now: float) -> None:
         """Kill workers that have been silent for too long; Tune then tells of their loss."""

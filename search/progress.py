@@ -96,14 +96,15 @@ class Progress:
             f"{time.strftime('%H:%M:%S')}  {text}", highlight=False, markup=False, soft_wrap=True
         )
 
-    def room(self, slots: int) -> None:
-        """So many trials run at once from now on."""
+    def room(self, slots: int, gpus: float) -> None:
+        """So many trials run at once from now on, with so many GPUs each."""
         if self.forecast is not None:
             self.forecast.slots = slots
         if slots == 0:
             self.line("no room: other jobs have all workers")
         else:
-            self.line("1 trial at once" if slots == 1 else f"{slots} trials at once")
+            trials = "1 trial at once" if slots == 1 else f"{slots} trials at once"
+            self.line(f"{trials}, {gpus:.4g} GPU each" if gpus else trials)
 
     def asked(self, live: LiveTrial) -> None:
         """A trial starts, or starts again."""

@@ -1,5 +1,6 @@
 """The sections of a job document that stand for themselves."""
 
+import math
 import re
 from pathlib import PurePath
 from typing import Any, Literal
@@ -198,7 +199,11 @@ class Workers(Section):
     """What each trial gets, and how many run at once."""
 
     cpus: float = Field(1.0, gt=0.0, description="processor cores a trial")
-    gpus: float = Field(0.0, ge=0.0, description="GPUs a trial; may be a fraction")
+    gpus: Literal["auto"] | float = Field(
+        0.0,
+        description="GPUs a trial, 0 or more, and may be a fraction; auto: a part of one in which "
+        "the largest configuration has room, none where the cluster has none",
+    )
     concurrent: Literal["auto"] | int = Field(
         "auto",
         description="trials at once, 1 or more; auto: as many as the nodes have room for at the "
@@ -217,13 +222,23 @@ class Workers(Section):
             raise ValueError("must be auto or a whole number of at least 1")
         return concurrent
 
-    @field_validator("gpus")
+    @field_validator("gpus", mode="before")
     @classmethod
-    def divisible(cls, gpus: float) -> float:
-        """Refuse one and a half GPUs, which no cluster can place."""
+    def divisible(cls, gpus: Any) -> Any:
+        """Refuse what is no number, and one and a half GPUs, which no cluster can place."""
+        if gpus == "auto":
+            return gpus
+        is_number = isinstance(gpus, int | float) and not isinstance(gpus, bool)
+        if not is_number or not 0 <= gpus < math.inf:
+            raise ValueError("must be auto or a number of at least 0")
         if gpus > 1 and gpus != int(gpus):
             raise ValueError("must be a whole number where it is above 1")
-        return gpus
+        return float(gpus)
+
+    @property
+    def sure_gpus(self) -> float:
+        """GPUs without which a trial cannot run."""
+        return 0.0 if self.gpus == "auto" else self.gpus
 
 
 class Confirm(Section):

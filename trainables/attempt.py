@@ -9,7 +9,7 @@ from typing import Any, Literal
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import Precision, TrialConfig
 from trainables.datasets import SequenceDataset
-from trainables.device import pick_device
+from trainables.device import pick_device, size_mb
 from trainables.folder import folder_at
 from trainables.training import Diverged, Trainer
 
@@ -25,6 +25,7 @@ class Report:
         metrics: what `Trainer.run_epoch` returned, or what is known of a diverged epoch.
         outcome: whether more epochs follow, and why not.
         precision: what it was computed in.
+        device_mb: how much memory the GPU has; None for a processor.
         damaged: what was wrong with checkpoints that could not be used, a sentence each.
     """
 
@@ -32,6 +33,7 @@ class Report:
     metrics: dict[str, float]
     outcome: Outcome
     precision: Precision
+    device_mb: float | None = None
     damaged: tuple[str, ...] = ()
 
 
@@ -50,6 +52,7 @@ class Attempt:
         self.data = data
         self.settings = TrialConfig(**config["parameters"])
         self.checkpoints = Checkpoints(folder_at(config["checkpoints"]))
+        self.device = pick_device(config["gpus"])
         self.reported = min(int(config["acknowledged"]), self.settings.epochs - 1)
         self.trainer: Trainer | None = None
         self.damaged: list[str] = []
@@ -77,7 +80,7 @@ class Attempt:
                 report = replace(report, epoch=epoch)
         self.reported = epoch
         self.ended = report.outcome != "running"
-        report = replace(report, damaged=tuple(self.damaged))
+        report = replace(report, device_mb=size_mb(self.device), damaged=tuple(self.damaged))
         self.damaged.clear()
         return report
 
@@ -149,7 +152,7 @@ class Attempt:
             self.settings.model_copy(update=began_in),
             self.data,
             seed=self.config["seed"],
-            device=pick_device(self.config["gpus"]),
+            device=self.device,
             metric=self.config["metric"],
             direction=self.config["direction"],
         )

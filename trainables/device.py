@@ -85,6 +85,24 @@ def runs_bfloat16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def watch_memory(device: torch.device) -> None:
+    """Count a GPU's memory from here on: what `peak_mb` returns."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_mb(device: torch.device) -> float | None:
+    """Return the most memory that this process kept on a GPU; None on a processor."""
+    return torch.cuda.max_memory_reserved(device) / 1e6 if device.type == "cuda" else None
+
+
+def size_mb(device: torch.device) -> float | None:
+    """Return how much memory a GPU has; None for a processor."""
+    if device.type != "cuda":
+        return None
+    return float(torch.cuda.get_device_properties(device).total_memory / 1e6)
+
+
 def release(device: torch.device) -> None:
     """Give cached memory back, so that the next trial or another worker can have it."""
     if device.type == "cuda":

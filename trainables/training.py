@@ -17,7 +17,7 @@ from trainables.batches import Batch, Placed, measure
 from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import Part, SequenceDataset
-from trainables.device import DTYPES, pick_precision
+from trainables.device import DTYPES, peak_mb, pick_precision, watch_memory
 from trainables.goals import Classes, goal_of
 from trainables.optimizers import OPTIMIZERS
 
@@ -79,6 +79,7 @@ class Trainer:
         self.metric = metric
         self.sign = 1.0 if direction == "maximize" else -1.0
         self.precision = pick_precision(config, device)
+        watch_memory(device)
         self.goal = goal_of(data, config.class_weights, device)
         self.train = Placed(device, data.train, data.preparation)
         self.validation = Placed(device, data.validation, data.preparation)
@@ -115,6 +116,7 @@ class Trainer:
             grad_norm: mean total gradient norm of the steps, before clipping.
             epoch_s: seconds for all of it.
             samples_per_s: training sequences a second, without the validation.
+            memory_mb: the most memory that the trial kept on its GPU so far; not on a processor.
 
         Raises:
             Diverged: a loss or gradient is not finite; the trainer must not be used further.
@@ -126,6 +128,8 @@ class Trainer:
         measured = measure(self.model, self.validation, self.goal, DTYPES[self.precision])
         metrics |= {f"val_{name}": value for name, value in measured.items()}
         metrics["epoch_s"] = time.perf_counter() - began
+        if (memory_mb := peak_mb(self.device)) is not None:
+            metrics["memory_mb"] = memory_mb
         if not math.isfinite(metrics["val_loss"]):
             raise Diverged(metrics)
         self.epoch += 1

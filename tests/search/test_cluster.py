@@ -27,7 +27,7 @@ def test_trials_fit_on_a_node_by_its_whole_processors_and_gpus(
 def test_what_two_nodes_have_between_them_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     nodes = [{"CPU": 3.0}, {"CPU": 3.0}, {"CPU": 1.0, "GPU": 1.0}]
     monkeypatch.setattr("search.cluster.node_resources", lambda: nodes)
-    assert slots(make_spec("workers.cpus=2")) == 2
+    assert slots(nodes, make_spec("workers.cpus=2").workers) == 2
     check_resources(make_spec("workers={cpus: 1, gpus: 1}"))
     with pytest.raises(ClusterError, match=r"a trial asks for 2 CPU and 1 GPU, but no node of"):
         check_resources(make_spec("workers={cpus: 2, gpus: 1}"))

@@ -86,10 +86,14 @@ def test_without_a_terminal_each_ended_trial_leaves_a_line(study: JobStudy) -> N
 
 def test_how_many_run_at_once_is_said() -> None:
     progress = make_progress(terminal=False)
-    for slots in (1, 8, 0):
-        progress.room(slots)
-    said = words(printed(progress)).splitlines()
-    assert said == ["1 trial at once", "8 trials at once", "no room: other jobs have all workers"]
+    for slots, gpus in ((1, 0.0), (8, 0.0), (0, 0.0), (3, 0.3333)):
+        progress.room(slots, gpus)
+    assert words(printed(progress)).splitlines() == [
+        "1 trial at once",
+        "8 trials at once",
+        "no room: other jobs have all workers",
+        "3 trials at once, 0.3333 GPU each",
+    ]
 
 
 def test_runs_that_confirm_are_not_taken_for_trials_of_the_search(study: JobStudy) -> None:

@@ -1,0 +1,127 @@
+"""Which part of a GPU a trial gets, where the document leaves that to us."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from search.cost import GATES, MEASURED_AT_ONCE, Sizes
+from search.parameters import Choices, Parameter
+from search.sections import Workers
+from search.space import Space
+from search.spec import JobSpec
+from trainables.config import TrialConfig
+
+CONTEXT_MB = 600.0
+"""What a process has on a GPU beside torch's memory: CUDA's context and the libraries' kernels."""
+
+WORKSPACE_MB = 100.0
+"""What libraries take for networks of any size, so that a small one tells little of a large one."""
+
+PLANNED = 0.9
+"""How much of a GPU is given away: not every gap in its memory can be used."""
+
+MOST = 16
+"""Trials that share a GPU at the most: they take turns there and do not compute at once."""
+
+PARTS = 10_000
+"""Parts of a GPU that Ray can tell apart."""
+
+COPIES = 7
+"""Of the weights: themselves, the gradient, two moments of the optimizer; and a checkpoint has all
+of them but the gradient once more."""
+
+BYTES = 4
+
+
+def held_mb(config: TrialConfig, sizes: Sizes) -> float:
+    """Return what a trial holds on its device, in MB, as if all of it were in float32.
+
+    The data, the weights with what goes with them, and what a batch leaves at every layer and step
+    for the way back: gates, state and output, and the output's gradient.
+    """
+    directions = 2 if config.bidirectional else 1
+    width, gates = config.hidden_size * directions, GATES[config.cell]
+    inputs = sizes.inputs + (config.layers - 1) * width
+    recurrent = gates * width * (inputs + config.layers * config.hidden_size)
+    head = width * sizes.outputs * (sizes.steps if config.head == "all-steps" else 1)
+    data = (sizes.train + sizes.validation) * sizes.steps * sizes.inputs
+    kept = (gates + 3) * config.layers * width
+    learning = min(config.batch_size, sizes.train) * sizes.steps * (2 * sizes.inputs + kept)
+    measuring = MEASURED_AT_ONCE * sizes.steps * 2 * (sizes.inputs + width)
+    return BYTES * (data + COPIES * (recurrent + head) + max(learning, measuring)) / 1e6
+
+
+def largest(spec: JobSpec, sizes: Sizes) -> TrialConfig:
+    """Return the configuration of a job that holds the most.
+
+    What a trial holds grows with every number that it depends on: of numbers the highest is looked
+    at, of other lists every entry.
+    """
+    space = Space.of(spec)
+    ends = Space({name: end(one) for name, one in space.parameters.items()}, space.fixed)
+    searched = [spec.config(parameters) for parameters in ends.configurations()]
+    given = [spec.config(*baseline) for baseline in spec.baselines()]
+    return max((*given, *searched), key=lambda config: held_mb(config, sizes))
+
+
+def end(parameter: Parameter) -> Choices:
+    """Return a parameter's values that may take the most memory."""
+    values = [value for _, value in parameter.ends()]
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    highest = [max(numbers)] if len(numbers) == len(values) else values
+    return Choices(choices=highest, when=parameter.when)
+
+
+class Packing:
+    """What each trial of a job gets of its node.
+
+    Where that is left to us it is a whole GPU until one has reported its memory; then as small a
+    part as the largest configuration has room in, by what was predicted, times how far the
+    prediction was off for the largest trial that was seen. Without any GPU it is none.
+
+    Args:
+        spec: the job.
+        sizes: of its data set.
+    """
+
+    def __init__(self, spec: JobSpec, sizes: Sizes) -> None:
+        self.given = spec.workers
+        self.sizes = sizes
+        self.most_mb = held_mb(largest(spec, sizes), sizes)
+        self.seen_mb = 0.0
+        """What was predicted of the largest trial that was seen."""
+        self.off = 1.0
+        self.device_mb = math.inf
+        """Memory of the smallest GPU that was seen."""
+        self.on_a_gpu = 1
+        """How many trials share one."""
+
+    def learn(self, config: TrialConfig, used_mb: float, device_mb: float) -> None:
+        """Learn the most memory that a trial kept on its GPU so far, and how much that GPU has.
+
+        To change the part costs a new worker for every trial: a smaller one has to be worth it.
+        """
+        self.device_mb = min(device_mb, self.device_mb)
+        predicted = WORKSPACE_MB + held_mb(config, self.sizes)
+        off = used_mb / predicted
+        if predicted > self.seen_mb or (predicted == self.seen_mb and off > self.off):
+            self.seen_mb, self.off = predicted, off
+        room = max(1, min(MOST, int(PLANNED * self.device_mb / self.need_mb)))
+        if room < self.on_a_gpu or room >= 2 * self.on_a_gpu:
+            self.on_a_gpu = room
+
+    @property
+    def need_mb(self) -> float:
+        """What the largest configuration needs."""
+        return CONTEXT_MB + self.off * (WORKSPACE_MB + self.most_mb)
+
+    def workers(self, nodes: Sequence[Mapping[str, float]]) -> Workers:
+        """Return what a trial gets, in numbers.
+
+        Args:
+            nodes: what each node of the cluster has, as Ray tells it.
+        """
+        if self.given.gpus != "auto":
+            return self.given
+        has_gpus = any(node.get("GPU", 0.0) >= 1 for node in nodes)
+        part = PARTS // self.on_a_gpu / PARTS if has_gpus else 0.0
+        return self.given.model_copy(update={"gpus": part})

@@ -1,0 +1,101 @@
+"""Which part of a GPU a trial gets: worked out here, and told of GPUs that are not at hand."""
+
+import pytest
+
+from search.cost import TYPICAL
+from search.packing import MOST, Packing, held_mb, largest
+from search.spec import JobSpec
+from tests.search.conftest import make_spec
+
+GPU = [{"CPU": 64.0, "GPU": 1.0}]
+SPACE = "space={cell: [lstm, gru], hidden_size: {low: 8, high: 256}, layers: [1, 3, 2]}"
+
+
+def spec(*overrides: str) -> JobSpec:
+    return make_spec("training={epochs: 4}", SPACE, "workers.gpus=auto", *overrides)
+
+
+def part(packing: Packing) -> float:
+    return packing.workers(GPU).sure_gpus
+
+
+def test_the_largest_configuration_has_the_ends_that_take_the_most() -> None:
+    found = largest(spec(), TYPICAL)
+    assert (found.cell, found.hidden_size, found.layers) == ("lstm", 256, 3)
+    beyond = spec("baseline=[{hidden_size: 256, layers: 3, bidirectional: true}]")
+    assert largest(beyond, TYPICAL).bidirectional
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"hidden_size": 256},
+        {"layers": 3},
+        {"bidirectional": True},
+        {"cell": "lstm"},
+        {"batch_size": 512},
+        {"head": "all-steps"},
+    ],
+)
+def test_what_is_held_grows_with_all_that_it_depends_on(more: dict[str, object]) -> None:
+    small = spec().config({"cell": "gru", "hidden_size": 64, "layers": 2}, {"head": "last"})
+    assert held_mb(small.model_copy(update=more), TYPICAL) > held_mb(small, TYPICAL)
+
+
+def test_a_trial_has_a_whole_gpu_until_one_told_its_memory() -> None:
+    packing = Packing(spec(), TYPICAL)
+    assert part(packing) == 1
+    packing.learn(largest(spec(), TYPICAL), 3000.0, 16_000.0)
+    assert part(packing) == 0.25  # of 14,400 MB, 3,600 with what CUDA takes
+
+
+def test_the_smallest_gpu_counts() -> None:
+    packing = Packing(spec(), TYPICAL)
+    packing.learn(largest(spec(), TYPICAL), 3000.0, 16_000.0)
+    packing.learn(largest(spec(), TYPICAL), 3000.0, 8000.0)
+    assert part(packing) == 0.5
+
+
+def test_of_the_largest_trial_follows_what_the_largest_configuration_needs() -> None:
+    job = spec()
+    small = job.config({"cell": "gru", "hidden_size": 8, "layers": 1})
+    packing = Packing(job, TYPICAL)
+    packing.learn(largest(job, TYPICAL), 3000.0, 16_000.0)
+    packing.learn(small, 9000.0, 16_000.0)
+    assert part(packing) == 0.25
+    packing.learn(largest(job, TYPICAL), 6000.0, 16_000.0)
+    assert part(packing) == 0.5
+
+
+def test_a_little_smaller_part_is_not_worth_new_workers() -> None:
+    packing = Packing(spec(), TYPICAL)
+    middle = spec().config({"cell": "lstm", "hidden_size": 255, "layers": 3})
+    packing.learn(middle, 3000.0, 16_000.0)
+    before = part(packing)
+    packing.learn(largest(spec(), TYPICAL), 2200.0, 16_000.0)
+    assert part(packing) == before
+
+
+def test_only_so_many_share_a_gpu_and_none_where_it_is_too_small() -> None:
+    packing = Packing(spec(), TYPICAL)
+    packing.learn(largest(spec(), TYPICAL), 100.0, 1_000_000.0)
+    assert part(packing) == 1 / MOST
+    packing.learn(largest(spec(), TYPICAL), 15_000.0, 16_000.0)
+    assert part(packing) == 1
+
+
+def test_parts_are_such_as_ray_can_place() -> None:
+    packing = Packing(spec(), TYPICAL)
+    packing.learn(largest(spec(), TYPICAL), 4000.0, 16_000.0)
+    assert part(packing) == 0.3333
+
+
+def test_without_a_gpu_there_is_none_to_share() -> None:
+    packing = Packing(spec(), TYPICAL)
+    assert packing.workers([{"CPU": 8.0}]).gpus == 0
+
+
+def test_what_the_document_says_is_left() -> None:
+    packing = Packing(spec("workers.gpus=0.5"), TYPICAL)
+    packing.learn(largest(spec(), TYPICAL), 100.0, 16_000.0)
+    assert packing.workers(GPU).gpus == 0.5
