@@ -4,6 +4,7 @@ import gc
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -238,7 +239,7 @@ def init(
     overrides: Annotated[
         list[str],
         typer.Option(
-            "--set", metavar="data.KEY=VALUE", help="Say what cannot be guessed: data.label=price."
+            "--set", metavar="KEY=VALUE", help="Say what cannot be guessed: data.label=price."
         ),
     ] = [],  # noqa: B006 - Typer reads it
     to: Annotated[
@@ -257,7 +258,8 @@ def init(
         return
     console = Console(highlight=False)
     survey_page(console, found)
-    console.print(f"\n[green]{document}[/] is written; `gatetune launch {document}` runs it")
+    command = f"gatetune launch {shlex.quote(str(document))}"
+    console.print(f"\n[green]{document}[/] is written; `{command}` runs it")
 
 
 @app.command(epilog="Example: `gatetune doctor mnist-5k-7f3a --repair`")

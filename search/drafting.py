@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from search.sections import Data
 from search.spec import parse_job
 from search.survey import Survey, survey
 from trainables.datasets import SequenceDataset
+from trainables.metrics import METRICS, Task
 from trainables.sources import files
 
 STEPS = 1500
@@ -83,7 +85,7 @@ def draft(path: Path, overrides: Sequence[str], to: Path | None) -> tuple[Survey
 
     Args:
         path: the data.
-        overrides: ``data.KEY=VALUE``, for what cannot be guessed.
+        overrides: ``data.KEY=VALUE`` and ``task=TASK``, for what cannot be guessed.
         to: where the document goes; None for beside the data.
 
     Returns:
@@ -97,8 +99,8 @@ def draft(path: Path, overrides: Sequence[str], to: Path | None) -> tuple[Survey
     document = to or beside(path)
     if document.exists():
         raise NotPossibleError(f"{document} is there already; --to names another file")
-    known = data_of(path, overrides)
-    found = survey(path, known)
+    known, task = data_of(path, overrides)
+    found = survey(path, known, task)
     source = os.path.relpath(path, document.parent) + ("/" if path.is_dir() else "")
     given = known.model_dump(exclude_defaults=True, exclude={"source"})
     if known.test is not None:
@@ -124,23 +126,26 @@ def beside(path: Path) -> Path:
     return path / f"{name}.yaml"
 
 
-def data_of(path: Path, overrides: Sequence[str]) -> Data:
-    """Return the section `data` of a path with overrides.
+def data_of(path: Path, overrides: Sequence[str]) -> tuple[Data, Task | None]:
+    """Return the section `data` of a path with overrides, and the task if one says it.
 
     Raises:
         SpecError: one is none, or of another section.
     """
     faults = [
-        f"--set {one}: must be data.KEY=VALUE, such as data.label=price"
+        f"--set {one}: must be data.KEY=VALUE or task=TASK, such as data.label=price"
         for one in overrides
-        if not one.startswith("data.")
+        if not one.startswith(("data.", "task="))
     ]
     source = str(path.resolve()) + ("/" if path.is_dir() else "")
     document = override({"data": {"source": source}}, overrides, faults)
     found = read(Data, document["data"], "data", faults)
+    task = document.get("task")
+    if task is not None and task not in tuple(METRICS):
+        faults.append(f"--set task={task}: must be {' or '.join(METRICS)}")
     if found is None or faults:
         raise SpecError(faults)
-    return found
+    return found, task
 
 
 class Draft:
@@ -201,7 +206,7 @@ class Draft:
     def sizes(self) -> Sizes:
         """Return what decides how long an epoch takes."""
         found = self.found
-        masked = 2 if self.data.get("mask") else 1
+        masked = 2 if (self.data | self.filling()).get("mask") else 1
         return Sizes(
             train=self.train,
             validation=self.validation,
@@ -218,7 +223,7 @@ class Draft:
         first = {"hidden_size": 64, "layers": 1, "learning_rate": 0.001}
         return TEMPLATE.format(
             title=self.title(),
-            file=self.file,
+            file=shlex.quote(str(self.file)),
             expected=expected,
             name=called(self.file.name),
             data=block(self.data | {"validation": self.share} | self.filling()),

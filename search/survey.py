@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from search.sections import Data
 from trainables.faults import DatasetError
-from trainables.labels import MOST_CLASSES, names
+from trainables.labels import MOST_CLASSES, check_classes, is_one_hot, names, numbers
 from trainables.metrics import Task
 from trainables.sequences import Sequences
 from trainables.sources import files
@@ -86,12 +86,13 @@ class Survey:
         return asdict(self)
 
 
-def survey(path: Path, data: Data) -> Survey:
+def survey(path: Path, data: Data, task: Task | None = None) -> Survey:
     """Look at a file or folder.
 
     Args:
         path: where it is.
         data: what is known about its columns.
+        task: what is learned; None for what the labels look like.
 
     Raises:
         DatasetError: it cannot be read, or not be learned.
@@ -103,7 +104,7 @@ def survey(path: Path, data: Data) -> Survey:
     )
     train_path, test_path = files.parts(path)
     train, test = files.load(path, options)
-    task = task_of(train)
+    task = task or task_of(train)
     parts = [train] if test is None else [train, test]
     lengths = np.concatenate([part.lengths for part in parts])
     return Survey(
@@ -126,7 +127,7 @@ def task_of(sequences: Sequences) -> Task:
     """Return what labels look like: numbers with fractions, or many different ones, are learned."""
     labels = sequences.labels
     if labels.ndim > 1:
-        return "regression"
+        return "classification" if is_one_hot(labels) else "regression"
     if labels.dtype.kind not in "uif":
         return "classification"
     different = len(np.unique(labels))
@@ -136,6 +137,7 @@ def task_of(sequences: Sequences) -> Task:
 
 def classes(sequences: Sequences) -> dict[str, int]:
     """Return how many sequences each class has, the largest first."""
+    check_classes(sequences)
     found, counts = np.unique(sequences.labels, return_counts=True)
     if len(found) > MOST_CLASSES:
         raise DatasetError(
@@ -149,7 +151,7 @@ def classes(sequences: Sequences) -> dict[str, int]:
 
 def targets(sequences: Sequences) -> dict[str, tuple[float, float, float]]:
     """Return least, mean and most of each target."""
-    columns = sequences.labels.reshape(len(sequences.labels), -1).astype(np.float64).T
+    columns = numbers(sequences).astype(np.float64).T
     return {
         name: (float(column.min()), float(column.mean()), float(column.max()))
         for name, column in zip(sequences.targets, columns, strict=True)

@@ -19,5 +19,7 @@ def is_number(text: str) -> bool:
 def brief(names: Iterable[object]) -> str:
     """Return names for a message of one line, not too many of them."""
     shown = [name if name.isprintable() else repr(name) for name in map(str, names)]
-    more = f" and {len(shown) - 12} more" if len(shown) > 12 else ""
-    return ", ".join(shown[:12]) + more
+    if len(shown) <= 12:
+        return ", ".join(shown)
+    # What is looked for, such as a table's label, often comes last.
+    return f"{', '.join(shown[:9])} … {', '.join(shown[-3:])} ({len(shown)} in all)"

@@ -13,6 +13,10 @@ MOST_CLASSES = 1000
 """More than any known data set of sequences has; so many labels are numbers, or names."""
 
 
+MISSING = ("nan", "na", "n/a", "<na>", "null")
+"""What a missing label is called by programs that write tables."""
+
+
 def classes_of(train: Sequences, test: Sequences | None) -> tuple[str, ...]:
     """Return the names of the classes in order, numbers by their size.
 
@@ -21,14 +25,7 @@ def classes_of(train: Sequences, test: Sequences | None) -> tuple[str, ...]:
     """
     parts = [train] if test is None else [train, test]
     for one in parts:
-        if one.labels.ndim > 1:
-            raise DatasetError(f"data.label: must be one column, but got {brief(one.targets)}")
-        if one.labels.dtype.kind == "f" and (one.labels % 1 != 0).any():
-            at = int(np.argmax(one.labels % 1 != 0))
-            raise DatasetError(
-                f"label {one.targets[0]}, sequence {at + 1}: must be a class, a text or a whole "
-                f"number, but got {one.labels[at]:g}"
-            )
+        check_classes(one)
     known, *others = (set(names(one.labels)) for one in parts)
     unseen = set().union(*others) - known
     if unseen:
@@ -47,6 +44,43 @@ def classes_of(train: Sequences, test: Sequences | None) -> tuple[str, ...]:
             f"{len(train.labels)} sequences have {len(known)}"
         )
     return tuple(in_order(known))
+
+
+def check_classes(sequences: Sequences) -> None:
+    """Refuse labels that are no classes, one for each sequence.
+
+    Raises:
+        DatasetError: names the sequence.
+    """
+    labels, name = sequences.labels, sequences.targets[0]
+    if is_one_hot(labels):
+        raise DatasetError(
+            f"label {brief(sequences.targets)}: must be one value a sequence, but is a column for "
+            "each class; y.argmax(axis=1) makes numbers of classes of it"
+        )
+    if labels.ndim > 1:
+        raise DatasetError(f"data.label: must be one column, but got {brief(sequences.targets)}")
+    if labels.dtype.kind == "f" and (labels % 1 != 0).any():
+        at = int(np.argmax(labels % 1 != 0))
+        raise DatasetError(
+            f"label {name}, sequence {at + 1}: must be a class, a text or a whole number, but got "
+            f"{labels[at]:g}"
+        )
+    if labels.dtype.kind == "U":
+        lacking = np.isin(np.strings.lower(labels), MISSING)
+        if lacking.any():
+            at = int(lacking.argmax())
+            raise DatasetError(
+                f"label {name}, sequence {at + 1}: must be a class, but {str(labels[at])!r} says "
+                "that it is missing; leave the sequence out, or call the class otherwise"
+            )
+
+
+def is_one_hot(labels: NDArray[Any]) -> bool:
+    """Whether labels [sequences, columns] are classes, a column each of which one is 1."""
+    if labels.ndim != 2 or labels.shape[1] < 2:
+        return False
+    return bool(np.isin(labels, (0, 1)).all() and (labels.sum(1) == 1).all())
 
 
 def encode(labels: NDArray[Any], classes: tuple[str, ...]) -> NDArray[np.int64]:

@@ -80,6 +80,12 @@ def test_what_cannot_be_guessed_goes_into_the_document(tmp_path: Path, home: Pat
     assert made(tmp_path / "t.csv", "data.label=kind").data.label == "kind"
 
 
+def test_whole_numbers_are_learned_as_numbers_where_that_is_said(
+    tmp_path: Path, home: Path
+) -> None:
+    assert made(walks(tmp_path / "t.npz", 40), "task=regression").task == "regression"
+
+
 def test_a_folder_of_two_parts_gives_its_name(tmp_path: Path, home: Path) -> None:
     write_walks(tmp_path / "Walks_TRAIN.npz")
     write_walks(tmp_path / "Walks_TEST.npz")
@@ -104,6 +110,12 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = call("t.npz")
     assert first.exit_code == 0
     assert first.output.endswith("t.yaml is written; `gatetune launch t.yaml` runs it\n")
+    blank = call("t.npz", "--to", "my job.yaml")
+    assert blank.output.endswith("is written; `gatetune launch 'my job.yaml'` runs it\n")
+    assert (
+        "# Written by `gatetune init`. `gatetune launch 'my job.yaml'` runs it"
+        in (tmp_path / "my job.yaml").read_text()
+    )
     again = call("t.npz")
     assert (again.exit_code, again.output) == (
         2, "gatetune: t.yaml is there already; --to names another file\n",
@@ -117,7 +129,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("override", "fault"),
     [
-        ("budget.trials=3", "--set budget.trials=3: must be data.KEY=VALUE"),
+        ("budget.trials=3", "--set budget.trials=3: must be data.KEY=VALUE or task=TASK"),
+        ("task=guess", "--set task=guess: must be classification or regression"),
         ("data.lable=x", "data.lable: unknown key; did you mean label?"),
         ("data.label", "--set data.label: must be KEY=VALUE"),
     ],
@@ -134,6 +147,9 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 BROKEN = {
     "one class": ("id,speed,label\n" + "1,2,a\n2,3,a\n" * 9, "must have at least two classes"),
+    "a label that is missing": (
+        "v0,v1,label\n" + "1,2,a\n2,3,b\n" * 9 + "1,1,NA\n", "but 'NA' says that it is missing"
+    ),
     "no file": (None, "must be a file or folder, but there is no t.csv"),
     "a class of one": (
         "v0,v1,label\n" + "1,2,a\n2,3,b\n" * 9 + "1,1,c\n", "the smallest class has 1"

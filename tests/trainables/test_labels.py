@@ -86,6 +86,22 @@ def test_encoded_labels_are_places_in_the_classes(labels: list[Any]) -> None:
             None,
             "label mood: must have at most 1000 classes, but 10000 sequences have 10000",
         ),
+        (
+            of(["a", "b", "NaN"]),
+            None,
+            (
+                "label mood, sequence 3: must be a class, but 'NaN' says that it is missing; leave "
+                "the sequence out, or call the class otherwise"
+            ),
+        ),
+        (
+            of([[1.0, 0.0], [0.0, 1.0]], "y0", "y1"),
+            None,
+            (
+                "label y0, y1: must be one value a sequence, but is a column for each class; "
+                "y.argmax(axis=1) makes numbers of classes of it"
+            ),
+        ),
         (of([[1.0, 2.0]], "a", "b"), None, "data.label: must be one column, but got a, b"),
     ],
 )

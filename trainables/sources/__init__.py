@@ -15,7 +15,7 @@ ARCHIVED = {
 SOURCES: tuple[str, ...] = (*PICTURES, *ARCHIVED)
 """Names that `load_dataset` knows."""
 
-SUFFIXES = (".npz", ".csv", ".parquet", ".ts")
+SUFFIXES = (".npz", ".csv", ".tsv", ".parquet", ".ts")
 """Of the files that are read."""
 
 Missing = Literal["refuse", "zero", "mean", "forward"]

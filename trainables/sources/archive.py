@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 from trainables.faults import DatasetError, is_number
 from trainables.sequences import Sequences
+from trainables.sources.room import check_room
 from trainables.sources.text import check_utf8
+
+ROOM = 6
+"""Bytes of memory for each of the file: its lines, and their numbers as aeon and we have them."""
 
 
 def read(path: Path) -> Sequences:
@@ -60,6 +64,7 @@ def check_text(path: Path) -> NDArray[Any]:
         DatasetError: it is no UTF-8, has no data or no labels, or a value is no number; names the
             line.
     """
+    check_room(path, ROOM * path.stat().st_size)
     check_utf8(path)
     lines = path.read_text(encoding="utf-8").splitlines()
     begin = next((n for n, line in enumerate(lines) if line.strip().lower() == "@data"), None)

@@ -15,6 +15,10 @@ GUESSES = {
 }  # fmt: skip
 """Names by which columns are known, in any case, the likelier first."""
 
+GROUPS = ("group", "subject", "subject_id", "person", "person_id", "patient", "patient_id", "user",
+          "user_id", "participant", "speaker", "session")  # fmt: skip
+"""Names of what sequences have in common that should stay in the same part."""
+
 CELL = re.compile(r"(?P<feature>.*?)[_. -]?(?<![0-9])(?P<step>[0-9]{1,18})")
 """A column of the wide form: what is measured, and at which step."""
 

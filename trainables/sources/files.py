@@ -13,7 +13,7 @@ from trainables.sequences import Sequences
 from trainables.sources import SUFFIXES, Missing
 from trainables.sources.columns import Columns
 
-TABLES = (".csv", ".parquet")
+TABLES = (".csv", ".tsv", ".parquet")
 
 PART = re.compile(r"(?P<name>.*?)[_.-]?(?P<part>train|test)", re.IGNORECASE)
 """The stem of a file that is one of two parts."""
@@ -148,7 +148,7 @@ def reader(path: Path, columns: Columns) -> Callable[[Path], Sequences]:
     named = columns.named()
     if named:
         raise DatasetError(
-            f"data.{next(iter(named))}: names a column, which only {' and '.join(TABLES)} have, "
+            f"data.{next(iter(named))}: names a column, which only {', '.join(TABLES)} have, "
             f"but {path.name} has not"
         )
     if path.suffix == ".npz":

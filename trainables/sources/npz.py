@@ -165,6 +165,11 @@ def beside(
             f"{path.name}, {name}: must have a value for each of the {count} sequences, but is "
             f"{list(found.shape)} {found.dtype}"
         )
+    if name == "time" and found.dtype.kind == "U":  # whose order would be that of its letters
+        raise DatasetError(
+            f"{path.name}, time: must be numbers or datetime64, but is text; "
+            "numpy.array(time, 'datetime64') reads times such as 2024-03-01T09:30"
+        )
     check_finite(f"{path.name}, {name}", found)
     return found
 

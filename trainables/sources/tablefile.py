@@ -1,6 +1,7 @@
 """A table of which we know what is what: its columns as numpy's arrays, or what is wrong."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trainables.faults import DatasetError, is_number
-from trainables.sources.columns import Layout
+from trainables.sources.columns import GROUPS, Layout
 from trainables.sources.stored import Stored
 
 Rows = NDArray[np.int64]
@@ -22,6 +23,9 @@ TEXTS = (pa.types.is_string, pa.types.is_large_string)
 
 UNREAD = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string_view)
 """What may be text, and is made so."""
+
+WRITTEN = (pa.float64(), pa.timestamp("us"), pa.timestamp("us", tz="UTC"))
+"""How text may put rows in order: as numbers, or as times without or with a zone, as ISO 8601."""
 
 TIMES = (pa.types.is_date, pa.types.is_time, pa.types.is_timestamp, pa.types.is_duration)
 
@@ -82,7 +86,7 @@ class TableFile:
             row = first_word(column.to_pylist())
             text = column[row].as_py()
             why = f"must be a number, but is the text {text!r}"
-            raise self.fault(name, row, f"{why}; data.features names what is learned from")
+            raise self.fault(name, row, f"{why}; {hint(name, text)}")
         if not pa.types.is_null(kind) and not is_any(NUMBERS, kind):
             raise self.fault(name, None, f"must hold numbers, but holds {kind}")
         found = np.empty(len(column), np.float32)
@@ -133,6 +137,26 @@ class TableFile:
         column = self.whole(name)
         return plain(column if rows is None else column.take(pa.array(rows)))
 
+    def ordered(self, name: str, rows: Rows | None = None) -> NDArray[Any]:
+        """Return a column by which rows are put in order, or some rows of it, as numbers.
+
+        Raises:
+            DatasetError: a text is neither a number nor a time.
+        """
+        column = self.whole(name)
+        if is_any(TEXTS, column.type):
+            column = self.read_times(name, column)
+        return plain(column if rows is None else column.take(pa.array(rows)))
+
+    def read_times(self, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return what a column of text says, all of it in one of the ways to write numbers."""
+        for kind in WRITTEN:
+            with suppress(pa.ArrowInvalid):
+                return column.cast(kind)
+        row = next((row for row, text in enumerate(column) if not is_written(text)), 0)
+        why = f"must be a number, or a time such as 2024-03-01 09:30:00, but got {column[row]!s}"
+        raise self.fault(name, row, f"{why} among others" if is_written(column[row]) else why)
+
     def labels(self, labels: list[NDArray[Any]]) -> NDArray[Any]:
         """Return the one label of each sequence, or [sequences, targets] where there are several.
 
@@ -146,6 +170,24 @@ class TableFile:
                 why = f"must be a number, as one of several labels, but got {str(values[0])!r}"
                 raise self.fault(name, None, why)
         return np.stack([values.astype(np.float64) for values in labels], axis=1)
+
+
+def hint(name: str, text: str | None) -> str:
+    """Return what may be meant by a column of text that is to be learned from."""
+    if text and "," in text and is_number(text.replace(",", ".")):
+        return "decimals are set apart by a dot"
+    if name.strip().lower() in GROUPS:
+        return f"data.group={name} keeps the sequences of one in the same part"
+    return "data.features names what is learned from"
+
+
+def is_written(text: pa.Scalar) -> bool:
+    """Whether a text is a number or a time."""
+    for kind in WRITTEN:
+        with suppress(pa.ArrowInvalid):
+            text.cast(kind)
+            return True
+    return False
 
 
 def plain(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from trainables.sequences import Sequences
 from trainables.sources import delimited, parquet
 from trainables.sources.columns import Columns, find
 from trainables.sources.stored import Stored
-from trainables.sources.tablefile import Rows, TableFile, first_word
+from trainables.sources.tablefile import Rows, TableFile
 
 AT_ONCE = 64
 """Columns of the wide form that are read together."""
@@ -100,7 +100,7 @@ def long_form(file: TableFile, runs: Runs) -> Sequences:
         targets=layout.label,
         read_as=layout.describe(),
         groups=None if layout.group is None else constant(file, layout.group, runs),
-        times=None if layout.time is None else file.plain(layout.time, runs.firsts),
+        times=None if layout.time is None else file.ordered(layout.time, runs.firsts),
     )
 
 
@@ -127,11 +127,7 @@ def in_order(file: TableFile, codes: NDArray[np.int32], step: str | None) -> Row
     same = codes[1:] == codes[:-1]
     if step is None:
         return None if (later | same).all() else np.argsort(codes, kind="stable")
-    steps = file.plain(step)
-    if steps.dtype.kind == "U":
-        row = first_word(steps)
-        why = f"must be a number or a time, but got {str(steps[row])!r}"
-        raise file.fault(step, row, why)
+    steps = file.ordered(step)
     if (later | (same & (steps[1:] > steps[:-1]))).all():
         return None
     order = by_both(codes, steps)
@@ -202,5 +198,5 @@ def wide_form(file: TableFile) -> Sequences:
         read_as=layout.describe(),
         cells=layout.cells,
         groups=None if layout.group is None else file.plain(layout.group),
-        times=None if layout.time is None else file.plain(layout.time),
+        times=None if layout.time is None else file.ordered(layout.time),
     )

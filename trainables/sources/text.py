@@ -23,6 +23,7 @@ def check_utf8(path: Path) -> None:
                 line += error.object.count(b"\n", 0, error.start)
                 byte = error.object[error.start]
                 raise DatasetError(
-                    f"{path.name}, line {line}: must be UTF-8 text, but holds byte 0x{byte:02x}"
+                    f"{path.name}, line {line}: must be UTF-8 text, but holds byte 0x{byte:02x}; "
+                    "an editor or iconv makes UTF-8 of it"
                 ) from None
             line += block.count(b"\n")

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.trainables.sources.written import archive, example
+from tests.trainables.sources.written import NO_UTF8, archive, example
 from trainables.faults import DatasetError
 from trainables.sequences import Sequences
 from trainables.sources.archive import read
@@ -33,7 +33,10 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
         "t.ts: must have a line @data, after which the sequences come",
     ),
     "no sequences": (HEAD, "t.ts: must have sequences after @data, but has none"),
-    "no UTF-8": (GOOD.encode("utf-16"), "t.ts, line 1: must be UTF-8 text, but holds byte 0xff"),
+    "no UTF-8": (
+        GOOD.encode("utf-16"),
+        f"t.ts, line 1: must be UTF-8 text, but holds byte 0xff{NO_UTF8}",
+    ),
     "labels denied": (GOOD.replace("true Run Walk", "false"), NO_LABELS),
     "labels not spoken of": (GOOD.replace("@classLabel", "#"), NO_LABELS),
     "no label": (

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainables.sources.written import LONG, of_csv
+from tests.trainables.sources.written import LONG, NO_UTF8, of_csv
 from trainables.faults import DatasetError
 
 BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
@@ -17,16 +17,19 @@ BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
     ),
     "no UTF-8 in the head": (
         "größe,label\n1,a\n".encode("latin-1"),
-        "t.csv, line 1: must be UTF-8 text, but holds byte 0xf6",
+        f"t.csv, line 1: must be UTF-8 text, but holds byte 0xf6{NO_UTF8}",
     ),
-    "UTF-16": (LONG.encode("utf-16"), "t.csv, line 1: must be UTF-8 text, but holds byte 0xff"),
+    "UTF-16": (
+        LONG.encode("utf-16"),
+        f"t.csv, line 1: must be UTF-8 text, but holds byte 0xff{NO_UTF8}",
+    ),
     "no UTF-8 in a label": (
         LONG.replace(",y", ",gr\xfcn").encode("latin-1"),
-        "t.csv, line 4: must be UTF-8 text, but holds byte 0xfc",
+        f"t.csv, line 4: must be UTF-8 text, but holds byte 0xfc{NO_UTF8}",
     ),
     "no UTF-8 in a feature": (
         LONG.replace("3,y", "\xfc,y").encode("latin-1"),
-        "t.csv, line 4: must be UTF-8 text, but holds byte 0xfc",
+        f"t.csv, line 4: must be UTF-8 text, but holds byte 0xfc{NO_UTF8}",
     ),
     "a row too long": (
         LONG + "c,0,5,x,1\n",
@@ -52,12 +55,19 @@ BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
         LONG.replace(",", ";").replace("3", "3,5"),
         (
             "t.csv, row 3, column speed: must be a number, but is the text '3,5'"
-            "; data.features names what is learned from"
+            "; decimals are set apart by a dot"
         ),
     ),
     "a time as a feature": (
         "id,x,label\n1,2020-01-01,a\n1,2020-01-02,a\n2,2020-01-02,b\n",
         "t.csv, column x: must hold numbers, but holds date32[day]",
+    ),
+    "who it was": (
+        "sequence,step,person,speed,label\na,0,ann,1,x\na,1,ann,2,x\n",
+        (
+            "t.csv, row 1, column person: must be a number, but is the text 'ann'; "
+            "data.group=person keeps the sequences of one in the same part"
+        ),
     ),
     "infinite": (
         LONG.replace("3", "-inf"),
@@ -81,7 +91,10 @@ BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
     ),
     "a word as step": (
         LONG.replace("b,1", "b,last"),
-        "t.csv, row 4, column step: must be a number or a time, but got 'last'",
+        (
+            "t.csv, row 4, column step: must be a number, or a time such as 2024-03-01 09:30:00, "
+            "but got last"
+        ),
     ),
     "a step twice": (
         LONG.replace("b,1", "b,0"),

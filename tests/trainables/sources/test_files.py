@@ -31,9 +31,9 @@ def dataset(path: Path, options: FileOptions | None = None) -> SequenceDataset:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("t.CSV", "t.CSV: must end in .npz, .csv, .parquet, .ts"),
-        ("t.xlsx", "t.xlsx: must end in .npz, .csv, .parquet, .ts"),
-        ("t", "t: must end in .npz, .csv, .parquet, .ts"),
+        ("t.CSV", "t.CSV: must end in .npz, .csv, .tsv, .parquet, .ts"),
+        ("t.xlsx", "t.xlsx: must end in .npz, .csv, .tsv, .parquet, .ts"),
+        ("t", "t: must end in .npz, .csv, .tsv, .parquet, .ts"),
     ],
 )
 def test_a_file_of_another_kind(name: str, message: str, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_columns_are_named_for_tables_alone(name: str, tmp_path: Path) -> None:
 
     with pytest.raises(
         DatasetError,
-        match=rf"^data\.sequence: names a column, which only \.csv and \.parquet have, but {name}",
+        match=r"^data\.sequence: names a column, which only \.csv, \.tsv, \.parquet have",
     ):
         read(tmp_path / name, Columns(sequence="id"))
 

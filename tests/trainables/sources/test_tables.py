@@ -335,3 +335,32 @@ def test_a_file_that_no_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyP
         of_csv(tmp_path, LONG)
     with pytest.raises(DatasetError, match=r"^t\.parquet: must fit into half of the free memory"):
         of_parquet(tmp_path, long_table())
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["10", "9", "11", "2"],
+        ["2024-10-01", "2024-09-01 12:00:00", "2024-11-01", "2024-02-01"],
+        ["2024-10-01T00:00:00+02:00", "2024-09-01T12:00:00Z", "2024-11-01T00Z", "2024-02-01T00Z"],
+    ],
+)
+def test_text_orders_by_what_it_says(times: list[str], tmp_path: Path) -> None:
+    table = {"v0": [1.0, 2, 3, 4], "label": list("abab"), "day": times}
+    found = of_parquet(tmp_path, table, Columns(time="day"))
+    assert found.times is not None
+    assert np.argsort(found.times).tolist() == [3, 1, 0, 2]
+
+
+def test_text_that_has_no_order_is_named(tmp_path: Path) -> None:
+    table = {"v0": [1.0, 2], "label": list("ab"), "day": ["2024-10-01", "1 May"]}
+    with pytest.raises(DatasetError, match=r"row 2, column day: must be a number, or a time such"):
+        of_parquet(tmp_path, table, Columns(time="day"))
+    mixed = table | {"day": ["2024-10-01", "7"]}
+    with pytest.raises(DatasetError, match=r"but got 2024-10-01 among others"):
+        of_parquet(tmp_path, mixed, Columns(time="day"))
+
+
+def test_tabs_have_a_suffix_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text(LONG.replace(",", "\t"))
+    assert read(tmp_path / "t.tsv", Columns()).labels.tolist() == ["x", "y"]

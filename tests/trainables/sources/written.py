@@ -15,6 +15,9 @@ from trainables.sequences import Sequences
 from trainables.sources.columns import Columns
 from trainables.sources.files import read
 
+NO_UTF8 = "; an editor or iconv makes UTF-8 of it"
+"""What helps where text is in another encoding."""
+
 LONG = "sequence,step,speed,label\na,0,1,x\na,1,2,x\nb,0,3,y\nb,1,4,y\n"
 """The smallest good file in the long form, for tests that break something in it."""
 
