@@ -26,6 +26,7 @@ from search.ends import (
     print_json,
 )
 from search.home import Home
+from search.model_commands import predict
 from search.token_commands import token
 
 if TYPE_CHECKING:
@@ -212,6 +213,7 @@ def fetch(
         print_json({"folder": str(to), "files": files})
     else:
         typer.echo(f"{to}/: {', '.join(files)}")
+        typer.echo(f"`gatetune predict {shlex.quote(str(to))} FILE` asks it")
 
 
 @app.command(epilog="Example: `gatetune check jobs/mnist-5k.yaml`")
@@ -260,6 +262,9 @@ def init(
     survey_page(console, found)
     command = f"gatetune launch {shlex.quote(str(document))}"
     console.print(f"\n[green]{document}[/] is written; `{command}` runs it")
+
+
+app.command(epilog="Example: `gatetune predict model/ walks.csv --to answers.csv`")(predict)
 
 
 @app.command(epilog="Example: `gatetune doctor mnist-5k-7f3a --repair`")

@@ -11,8 +11,7 @@ from typing import Any
 import yaml
 
 from search.cost import Cost, Sizes
-from search.document import Document, override
-from search.faults import SpecError, read
+from search.document import Document
 from search.forecast import draws
 from search.home import Home
 from search.jobs import NotPossibleError
@@ -20,11 +19,9 @@ from search.labels import duration
 from search.loading import load_data
 from search.places import is_path
 from search.rules import called
-from search.sections import Data
 from search.spec import parse_job
-from search.survey import Survey, survey
+from search.survey import Survey, data_of, survey
 from trainables.datasets import SequenceDataset
-from trainables.metrics import METRICS, Task
 from trainables.sources import files
 
 STEPS = 1500
@@ -124,28 +121,6 @@ def beside(path: Path) -> Path:
     match = files.PART.fullmatch(train.stem)
     name = (match and match["name"]) or path.resolve().name
     return path / f"{name}.yaml"
-
-
-def data_of(path: Path, overrides: Sequence[str]) -> tuple[Data, Task | None]:
-    """Return the section `data` of a path with overrides, and the task if one says it.
-
-    Raises:
-        SpecError: one is none, or of another section.
-    """
-    faults = [
-        f"--set {one}: must be data.KEY=VALUE or task=TASK, such as data.label=price"
-        for one in overrides
-        if not one.startswith(("data.", "task="))
-    ]
-    source = str(path.resolve()) + ("/" if path.is_dir() else "")
-    document = override({"data": {"source": source}}, overrides, faults)
-    found = read(Data, document["data"], "data", faults)
-    task = document.get("task")
-    if task is not None and task not in tuple(METRICS):
-        faults.append(f"--set task={task}: must be {' or '.join(METRICS)}")
-    if found is None or faults:
-        raise SpecError(faults)
-    return found, task
 
 
 class Draft:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ from trainables.export import (
 )
 from trainables.folder import Folder
 from trainables.preparation import Preparation
+from trainables.sources.columns import Columns
 from trainables.training import evaluate
 
 EXAMPLES = 4
@@ -101,6 +102,7 @@ def save_champion(
         "classes": list(data.classes),
         "targets": None if data.targets is None else asdict(data.targets),
         "features": list(data.named),
+        "columns": asdict(data.columns),
         "preparation": asdict(data.preparation),
         "data": {"name": data.name, "fingerprint": data.fingerprint},
         "job": job_id,
@@ -116,24 +118,56 @@ def save_champion(
     replace_champion(folder.child("champion"), contents)
 
 
-def load_champion(folder: Folder) -> tuple[ExportedNetwork, Example]:
-    """Return a saved champion and an input example in the data set's units."""
-    saved = json.loads(folder.read("config.json"))
-    shape = Shape(**saved["shape"])
-    preparation = Preparation.of(saved["preparation"])
-    model = build_model(
-        TrialConfig(**saved["trial"]),
-        shape,
-        preparation,
-        Targets.of(saved["targets"]),
-        load(folder.read("weights.safetensors")),
+@dataclass(frozen=True)
+class Saved:
+    """A saved champion.
+
+    Attributes:
+        model: the network, ready to answer.
+        shape: of the data that it has learned.
+        preparation: of them.
+        classes: their names; none where it predicts numbers.
+        targets: the numbers; None where it tells classes apart.
+        columns: which column of a table was what; nothing where the data were no table.
+    """
+
+    model: ExportedNetwork
+    shape: Shape
+    preparation: Preparation
+    classes: tuple[str, ...]
+    targets: Targets | None
+    columns: Columns
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What each output stands for: a class, or a target."""
+        return self.targets.names if self.targets else self.classes
+
+    def example(self) -> Example:
+        """Return an input of some sequences in the data's units."""
+        sizes = (EXAMPLES, self.shape.steps, self.preparation.features)
+        waves = torch.arange(float(math.prod(sizes))).sin().reshape(sizes).abs()
+        offset, scale = (torch.tensor(getattr(self.preparation, k)) for k in ("offset", "scale"))
+        x = offset + waves * scale
+        if not self.shape.varies:
+            return (x,)
+        return x, torch.arange(EXAMPLES) % self.shape.steps + 1
+
+
+def load_saved(folder: Folder) -> Saved:
+    """Return a saved champion."""
+    said = json.loads(folder.read("config.json"))
+    shape, preparation = Shape(**said["shape"]), Preparation.of(said["preparation"])
+    targets = Targets.of(said["targets"])
+    config, weights = TrialConfig(**said["trial"]), load(folder.read("weights.safetensors"))
+    return Saved(
+        model=build_model(config, shape, preparation, targets, weights),
+        shape=shape,
+        preparation=preparation,
+        classes=tuple(said["classes"]),
+        targets=targets,
+        columns=Columns.of(said["columns"]),
     )
-    sizes = (EXAMPLES, shape.steps, preparation.features)
-    waves = torch.arange(float(math.prod(sizes))).sin().reshape(sizes)
-    x = torch.tensor(preparation.offset) + waves.abs() * torch.tensor(preparation.scale)
-    if not shape.varies:
-        return model, (x,)
-    return model, (x, torch.arange(EXAMPLES) % shape.steps + 1)
 
 
 def metrics(result: Result) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 
 from search.fetching import champion_folder, copy_champion
 from search.home import Home
-from search.models import load_champion
+from search.models import load_saved
 from search.report import html_page, markdown
 from search.result import Result, beats
 from search.store import Store
@@ -212,13 +212,18 @@ def log_copy(run_id: str, folder: str) -> str:
 
 def log_program(folder: str) -> Any:
     """Log the model as MLflow serves it: as torch's program, or in ONNX where lengths vary."""
-    model, example = load_champion(LocalFolder(Path(folder)))
+    saved = load_saved(LocalFolder(Path(folder)))
+    model, example = saved.model, saved.example()
     outputs = model(*example).detach().numpy()
     out = Schema([TensorSpec(outputs.dtype, (-1, *outputs.shape[1:]))])
     # Requirements are found by inference otherwise, in a process that imports this project.
     needs = [f"mlflow=={mlflow.__version__}", "numpy"]
-    saved = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
-    told = {key: saved[key] for key in ("classes", "targets") if saved[key]}
+    targets = {} if saved.targets is None else asdict(saved.targets)
+    told = (
+        {"classes": list(saved.classes)}
+        if saved.classes
+        else {"targets": {key: list(values) for key, values in targets.items()}}
+    )
     x, *lengths = (one.numpy() for one in example)
     if not lengths:
         return mlflow.pytorch.log_model(

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from search.document import override
+from search.faults import SpecError, read
 from search.sections import Data
 from trainables.faults import DatasetError
 from trainables.labels import MOST_CLASSES, check_classes, is_one_hot, names, numbers
-from trainables.metrics import Task
+from trainables.metrics import METRICS, Task
 from trainables.sequences import Sequences
 from trainables.sources import files
 from trainables.sources.files import FileOptions
@@ -84,6 +86,28 @@ class Survey:
     def as_json(self) -> dict[str, Any]:
         """Return it as `init --json` prints it."""
         return asdict(self)
+
+
+def data_of(path: Path, overrides: Sequence[str]) -> tuple[Data, Task | None]:
+    """Return the section `data` of a path with overrides, and the task if one says it.
+
+    Raises:
+        SpecError: one is none, or of another section.
+    """
+    faults = [
+        f"--set {one}: must be data.KEY=VALUE or task=TASK, such as data.label=price"
+        for one in overrides
+        if not one.startswith(("data.", "task="))
+    ]
+    source = str(path.resolve()) + ("/" if path.is_dir() else "")
+    document = override({"data": {"source": source}}, overrides, faults)
+    found = read(Data, document["data"], "data", faults)
+    task = document.get("task")
+    if task is not None and task not in tuple(METRICS):
+        faults.append(f"--set task={task}: must be {' or '.join(METRICS)}")
+    if found is None or faults:
+        raise SpecError(faults)
+    return found, task
 
 
 def survey(path: Path, data: Data, task: Task | None = None) -> Survey:

@@ -134,9 +134,13 @@ class Placed:
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Yield every sequence once, those of like length together."""
-        order = torch.arange(len(self)) if self.lengths is None else self.lengths.argsort()
-        for rows in torch.split(order.to(self.y.device), batch_size):
+        for rows in self.by_length(batch_size):
             yield self.rows(rows)
+
+    def by_length(self, batch_size: int) -> tuple[Tensor, ...]:
+        """Return all rows in batches, those of like length together."""
+        order = torch.arange(len(self)) if self.lengths is None else self.lengths.argsort()
+        return torch.split(order.to(self.y.device), batch_size)
 
 
 def measure(

@@ -1,7 +1,7 @@
 """A data set as trials have it: sequences in three parts, fingerprinted; light to import."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from trainables.labels import classes_of, encode, numbers
 from trainables.preparation import Preparation
 from trainables.sequences import Sequences
 from trainables.sources import ARCHIVED, SOURCES, files
+from trainables.sources.columns import Columns
 from trainables.sources.files import FileOptions
 from trainables.sources.named import LOADERS, archived
 from trainables.sources.room import give_back
@@ -127,6 +128,7 @@ class SequenceDataset:
         notes: what a person should know about it, a sentence each.
         targets: the numbers that are learned; None where classes are.
         named: what each value of a step is called in a file; empty for pictures.
+        columns: which column of a table is what; nothing where they are not from one.
     """
 
     name: str
@@ -139,6 +141,7 @@ class SequenceDataset:
     notes: tuple[str, ...] = ()
     targets: Targets | None = None
     named: tuple[str, ...] = ()
+    columns: Columns = field(default_factory=Columns)
 
     @cached_property
     def shape(self) -> Shape:
@@ -232,7 +235,15 @@ def of_file(path: Path, validation: float, seed: int, options: FileOptions) -> S
         ),
         targets=None if classes else targets_of(train.targets, parts["train"].y),
         named=train.features,
+        columns=columns_of(train, options.columns),
     )
+
+
+def columns_of(train: Sequences, said: Columns) -> Columns:
+    """Return which column of such a table is what; nothing where it is from no table."""
+    if not train.read_as:
+        return Columns()
+    return replace(said, label=train.targets, features=train.cells or train.features)
 
 
 def split(  # noqa: PLR0913 - what is split, and how

@@ -16,11 +16,13 @@ class Sequences:
             missing value is NaN.
         lengths: [sequences] int64, at least 1 each.
         labels: [sequences] text, whole numbers or truth values; or float64
-            [sequences, targets], finite. No objects.
+            [sequences, targets], finite, which is [sequences, 0] where there are none. No objects.
         features: a name for each feature.
         targets: a name for each target, or the one of the label.
         groups: [sequences], what must stay together in one part; None where nothing must.
         times: [sequences], what orders the sequences; None where nothing does.
+        ids: [sequences], what each is called in the file; None where they have no names, or
+            nobody asked.
         cells: columns of a table in which each row is a sequence, step by step.
         read_as: which column is what, in words; empty where there are no columns.
     """
@@ -32,8 +34,14 @@ class Sequences:
     targets: tuple[str, ...] = ("label",)
     groups: NDArray[Any] | None = None
     times: NDArray[Any] | None = None
+    ids: NDArray[Any] | None = None
     read_as: str = ""
     cells: tuple[str, ...] = ()
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether there are labels."""
+        return bool(self.labels.size)
 
     def place(self, step: int, feature: int) -> str:
         """Return where a value lies, as a person counts: from 1.
@@ -46,6 +54,11 @@ class Sequences:
         sequence = int(np.searchsorted(ends, step, side="right"))
         inside = step - int(ends[sequence] - self.lengths[sequence]) + 1
         return f"sequence {sequence + 1}, step {inside}, feature {self.features[feature]}"
+
+
+def unlabelled(count: int) -> NDArray[np.float64]:
+    """Return the labels of sequences that have none."""
+    return np.empty((count, 0))
 
 
 def pictures(x: NDArray[np.uint8], y: NDArray[Any], classes: tuple[str, ...]) -> Sequences:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from search.fetching import FILES, is_whole
-from search.models import best_weights, load_champion, measure, save_champion
+from search.models import best_weights, load_saved, measure, save_champion
 from search.result import Candidate, Result
 from tests.search.conftest import make_spec
 from trainables.cells import RecurrentNetwork
@@ -65,7 +65,8 @@ def test_the_folder_holds_one_model_in_three_forms(
     assert champion.names() == sorted(FILES)
     x = torch.from_numpy(digits.test.x[:7].astype(np.float32))
     program = torch.export.load(champion.path / "model.pt2").module()
-    model, (example,) = load_champion(champion)
+    saved = load_saved(champion)
+    model, (example,) = saved.model, saved.example()
     torch.testing.assert_close(program(x), model(x))
     assert example.shape == (4, 8, 8)
     assert 0 <= float(example.min()) <= float(example.max()) <= 16

@@ -3,7 +3,8 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from trainables.faults import DatasetError, brief
 
@@ -43,6 +44,12 @@ class Columns:
     group: str | None = None
     time: str | None = None
 
+    @classmethod
+    def of(cls, saved: dict[str, Any]) -> "Columns":
+        """Return the columns whose fields were saved as JSON."""
+        listed = {name: tuple(saved[name]) for name in ("label", "features")}
+        return cls(**{**saved, **listed})
+
     def named(self) -> dict[str, str]:
         """Return every column that is named, by the key that names it."""
         one = {
@@ -59,7 +66,7 @@ class Layout:
     """Which column is what.
 
     Attributes:
-        label: as in `Columns`, at least one.
+        label: as in `Columns`, at least one where the table is labelled.
         sequence: None in the wide form, in which each row is a sequence.
         step: None for the order of the file.
         features: names of what is measured.
@@ -102,19 +109,23 @@ class Layout:
         )
 
 
-def find(file: str, names: Iterable[str], given: Columns) -> Layout:
+def find(file: str, names: Iterable[str], given: Columns, *, labelled: bool = True) -> Layout:
     """Return which of a table's columns is what.
 
     Args:
         file: the name of the file, for messages.
         names: of its columns.
         given: what the document says.
+        labelled: whether there must be a label; else the layout may have none.
 
     Raises:
         DatasetError: a column that is named is not there, or there is no label or no feature.
     """
     names = list(names)
-    there, said = set(names), given.named()
+    there = set(names)
+    if not labelled and not there.issuperset(given.label):
+        given = replace(given, label=())
+    said = given.named()
     for key, name in said.items():
         if name not in there:
             raise DatasetError(
@@ -127,7 +138,7 @@ def find(file: str, names: Iterable[str], given: Columns) -> Layout:
     taken = set(said.values())
     sequence = given.sequence or guess(names, "sequence", taken)
     label = given.label or as_tuple(guess(names, "label", taken))
-    if not label:
+    if labelled and not label:
         raise DatasetError(
             f"data.label: must name the column of {file} that is to be learned, since none is "
             f"called {', '.join(GUESSES['label'])}; it has {brief(names)}"

@@ -119,12 +119,13 @@ def inside(folder: Path) -> tuple[Path, Path | None]:
     )
 
 
-def read(path: Path, columns: Columns) -> Sequences:
+def read(path: Path, columns: Columns, *, labelled: bool = True) -> Sequences:
     """Return the sequences of a file.
 
     Args:
         path: its suffix says how it is read.
         columns: which column is what, for a table.
+        labelled: whether there must be labels; ``.ts`` always has some.
 
     Raises:
         DatasetError: it cannot be read; names the place.
@@ -134,17 +135,17 @@ def read(path: Path, columns: Columns) -> Sequences:
     try:
         if not path.stat().st_size:
             raise DatasetError(f"{path.name}: must hold sequences, but is empty")
-        return reader(path, columns)(path)
+        return reader(path, columns, labelled=labelled)(path)
     except OSError as error:
         raise DatasetError(f"{path.name}: must be readable, but {error.strerror}") from None
 
 
-def reader(path: Path, columns: Columns) -> Callable[[Path], Sequences]:
+def reader(path: Path, columns: Columns, *, labelled: bool) -> Callable[[Path], Sequences]:
     """Return what reads files of a suffix; each takes long to import."""
     if path.suffix in TABLES:
         from trainables.sources import tables
 
-        return lambda one: tables.read(one, columns)
+        return lambda one: tables.read(one, columns, labelled=labelled)
     named = columns.named()
     if named:
         raise DatasetError(
@@ -154,7 +155,7 @@ def reader(path: Path, columns: Columns) -> Callable[[Path], Sequences]:
     if path.suffix == ".npz":
         from trainables.sources import npz
 
-        return npz.read
+        return lambda one: npz.read(one, labelled=labelled)
     from trainables.sources import archive
 
     return archive.read

@@ -1,6 +1,7 @@
 """Sequences from numpy's arrays in a file."""
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from trainables.faults import DatasetError, brief
-from trainables.sequences import Sequences
+from trainables.sequences import Sequences, unlabelled
 from trainables.sources.room import check_room
 
 SHAPES = "[sequences, steps, features], or [all steps, features] with lengths"
@@ -18,21 +19,25 @@ KNOWN = ("x", "y", "lengths", "group", "time")
 """Arrays that are read."""
 
 
-def read(path: Path) -> Sequences:
+def read(path: Path, *, labelled: bool = True) -> Sequences:
     """Return the sequences of a ``.npz`` file.
 
     It holds ``x``, in one of two shapes, and ``y``, [sequences] or [sequences, targets]; with them
     ``lengths``, ``group`` and ``time``, [sequences] each. Objects are never unpickled.
 
+    Args:
+        path: the file.
+        labelled: whether there must be a ``y``.
+
     Raises:
         DatasetError: it does not; names the array, and the place of a value.
     """
-    arrays = load(path)
+    arrays = load(path, ("x", "y") if labelled else ("x",))
     x, lengths = values(path, arrays)
     if "group" in arrays and "time" in arrays:
         raise DatasetError(f"{path.name}: must hold group or time, by which is split, but has both")
     count = len(lengths)
-    labels = labels_of(path, arrays["y"], count)
+    labels = labels_of(path, arrays["y"], count) if "y" in arrays else unlabelled(count)
     return Sequences(
         x=x,
         lengths=lengths,
@@ -44,7 +49,7 @@ def read(path: Path) -> Sequences:
     )
 
 
-def load(path: Path) -> dict[str, NDArray[Any]]:
+def load(path: Path, needed: Iterable[str]) -> dict[str, NDArray[Any]]:
     """Return the arrays of a file that we know."""
     try:
         with zipfile.ZipFile(path) as packed:
@@ -57,7 +62,7 @@ def load(path: Path) -> dict[str, NDArray[Any]]:
     if not isinstance(opened, NpzFile):  # a package may have an array before it
         raise DatasetError(f"{path.name}: must be a file of numpy.savez, but is one of numpy.save")
     with opened:
-        for name in ("x", "y"):
+        for name in needed:
             if name not in opened.files:
                 has = brief(opened.files) or "none"
                 raise DatasetError(f"{path.name}: must hold an array {name}, but has {has}")

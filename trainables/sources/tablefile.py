@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trainables.faults import DatasetError, is_number
+from trainables.sequences import unlabelled
 from trainables.sources.columns import GROUPS, Layout
 from trainables.sources.stored import Stored
 
@@ -157,12 +158,18 @@ class TableFile:
         why = f"must be a number, or a time such as 2024-03-01 09:30:00, but got {column[row]!s}"
         raise self.fault(name, row, f"{why} among others" if is_written(column[row]) else why)
 
-    def labels(self, labels: list[NDArray[Any]]) -> NDArray[Any]:
+    def labels(self, labels: list[NDArray[Any]], count: int) -> NDArray[Any]:
         """Return the one label of each sequence, or [sequences, targets] where there are several.
+
+        Args:
+            labels: [sequences] each; there may be none.
+            count: sequences.
 
         Raises:
             DatasetError: there are several, and one is no number.
         """
+        if not labels:
+            return unlabelled(count)
         if len(labels) == 1:
             return labels[0]
         for name, values in zip(self.layout.label, labels, strict=True):

@@ -40,12 +40,14 @@ class Runs:
         return self.starts if self.order is None else self.order[self.starts]
 
 
-def read(path: Path, columns: Columns) -> Sequences:
+def read(path: Path, columns: Columns, *, labelled: bool = True) -> Sequences:
     """Return the sequences of a table.
 
     Args:
-        path: ends in ``.csv`` or ``.parquet``.
+        path: ends in ``.csv``, ``.tsv`` or ``.parquet``.
         columns: which column is what; what it leaves open is guessed from the names.
+        labelled: whether there must be a label. Where there need not be one, the sequences have
+            their names in a long table.
 
     Raises:
         DatasetError: the file is none of its kind, or its rows do not make sequences; names the
@@ -56,7 +58,7 @@ def read(path: Path, columns: Columns) -> Sequences:
     )
     try:
         with source.opened(path) as stored:
-            return sequences(stored, columns)
+            return sequences(stored, columns, labelled=labelled)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path.name}: must be {kind}, but {reason(error)}") from None
 
@@ -67,22 +69,25 @@ def reason(error: Exception) -> str:
     return re.sub(r"\s*In file .*", "", text).partition(". ")[0].rstrip(".")[:200]
 
 
-def sequences(stored: Stored, columns: Columns) -> Sequences:
+def sequences(stored: Stored, columns: Columns, *, labelled: bool) -> Sequences:
     """Return the sequences of an open table."""
     if not stored.rows:
         raise DatasetError(f"{stored.path.name}: must have rows, but has none")
-    layout = find(stored.path.name, stored.names, columns)
+    layout = find(stored.path.name, stored.names, columns, labelled=labelled)
     if layout.sequence is None:
         return wide_form(TableFile(stored, layout))
-    codes = TableFile(stored, layout).codes(layout.sequence)
+    file = TableFile(stored, layout)
+    codes = file.codes(layout.sequence)
     if columns.sequence is None and int(codes.max()) + 1 == len(codes):
         # What is called like a sequence's number and is never the same numbers the rows.
         others = tuple(name for name in stored.names if name != layout.sequence)
-        return sequences(replace(stored, names=others), columns)
-    file = TableFile(stored, layout)
+        found = sequences(replace(stored, names=others), columns, labelled=labelled)
+        return found if labelled else replace(found, ids=file.plain(layout.sequence))
     runs = runs_of(codes, in_order(file, codes, layout.step))
     del codes  # as large as a feature
-    return long_form(file, runs)
+    found = long_form(file, runs)
+    # To read them takes long, and nobody wants them of what is learned from.
+    return found if labelled else replace(found, ids=file.plain(layout.sequence, runs.firsts))
 
 
 def long_form(file: TableFile, runs: Runs) -> Sequences:
@@ -95,7 +100,7 @@ def long_form(file: TableFile, runs: Runs) -> Sequences:
     return Sequences(
         x=x,
         lengths=runs.lengths,
-        labels=file.labels([constant(file, name, runs) for name in layout.label]),
+        labels=file.labels([constant(file, one, runs) for one in layout.label], len(runs.lengths)),
         features=layout.features,
         targets=layout.label,
         read_as=layout.describe(),
@@ -192,7 +197,7 @@ def wide_form(file: TableFile) -> Sequences:
     return Sequences(
         x=x.reshape(count * layout.steps, features),
         lengths=np.full(count, layout.steps, np.int64),
-        labels=file.labels([file.plain(name) for name in layout.label]),
+        labels=file.labels([file.plain(name) for name in layout.label], count),
         features=layout.features,
         targets=layout.label,
         read_as=layout.describe(),
