@@ -92,6 +92,7 @@ class Executor:
             "pid": turn.worker,
             "damaged": (),
             "precision": "float32",
+            "machine": "{}",
             "epoch": turn.epoch,
             "outcome": "complete" if turn.epoch == turn.epochs else "running",
             # Flat, as Tune passes them on.

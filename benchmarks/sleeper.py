@@ -42,4 +42,5 @@ class Sleeper(tune.Trainable):
             "outcome": "complete" if self.epoch == self.epochs else "running",
             "damaged": (),
             "precision": "float32",
+            "machine": "{}",
         }

@@ -35,8 +35,8 @@ class TrivialTrial(tune.Trainable):
         """Report one epoch."""
         value = objective(self.parameters["learning_rate"], self.parameters["layers"])
         metrics = {"val_accuracy": value, "val_loss": 1 - value, "train_loss": 1 - value}
-        report = {"epoch": 1, "outcome": "complete", "precision": "float32", "damaged": ()}
-        return report | {"metrics": metrics}
+        report = {"epoch": 1, "outcome": "complete", "damaged": ()}
+        return report | {"precision": "float32", "machine": "{}", "metrics": metrics}
 
 
 class Watcher:

@@ -19,6 +19,7 @@ from search.ends import (
     INTERRUPTED,
     WRONG,
     AsJson,
+    Key,
     RunConsole,
     fail,
     one_message,
@@ -26,7 +27,7 @@ from search.ends import (
     print_json,
 )
 from search.home import Home
-from search.model_commands import predict
+from search.model_commands import predict, reproduce
 from search.token_commands import token
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ app = typer.Typer(
 )
 app.add_typer(token, name="token")
 
-Key = Annotated[
-    str, typer.Argument(metavar="JOB", help="A job's id, or a name for its newest job.")
-]
 Document = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="A job document.")]
 Overrides = Annotated[
     list[str],
@@ -265,6 +263,7 @@ def init(
 
 
 app.command(epilog="Example: `gatetune predict model/ walks.csv --to answers.csv`")(predict)
+app.command(epilog="Example: `gatetune reproduce mnist-5k-7f3a 12`")(reproduce)
 
 
 @app.command(epilog="Example: `gatetune doctor mnist-5k-7f3a --repair`")

@@ -15,6 +15,9 @@ FAILED = 1
 WRONG = 2
 INTERRUPTED = 130
 
+Key = Annotated[
+    str, typer.Argument(metavar="JOB", help="A job's id, or a name for its newest job.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 

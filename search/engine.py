@@ -285,6 +285,7 @@ class Engine:
         self.workers.add((result["hostname"], result["pid"]))
         live.worker = result["hostname"]
         live.precision = live.precision or result["precision"]
+        live.machine = live.machine or result["machine"]
         self.heard[number] = time.monotonic()
         for what in result["damaged"]:
             self.study.note_damage(number, what)

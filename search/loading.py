@@ -94,6 +94,17 @@ def allowed(spec: JobSpec, home: Home) -> JobSpec:
     return spec.model_copy(update={"data": spec.data.model_copy(update=found)})
 
 
+def of_job(job: Job, spec: JobSpec, home: Home) -> JobSpec:
+    """Return the document of a job that exists, its data where they are on this machine.
+
+    Raises:
+        SpecError: it came over the network, and its data may not be read.
+    """
+    # A document of this machine has whole paths alone.
+    foreign = job.supervised or not Path(spec.data.source).is_absolute()
+    return allowed(spec, home) if foreign else spec
+
+
 def located(home: Home, key: str, source: str) -> str:
     """Return where a job that came over the network finds its data.
 

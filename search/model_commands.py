@@ -1,12 +1,13 @@
 """The commands about models that jobs have found."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from search.ends import AsJson, one_message, print_json
+from search.ends import FAILED, AsJson, Key, one_message, print_json
 from search.home import Home
 
 
@@ -43,3 +44,37 @@ def predict(
         print_json({"predictions": found.table().to_pylist(), "scores": found.scores})
     else:
         prediction_page(Console(highlight=False), found, to)
+
+
+def reproduce(
+    key: Key,
+    trial: Annotated[
+        int | None,
+        typer.Argument(metavar="[TRIAL]", help="A trial of the search; the winner without it."),
+    ] = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Train a trial again from its record alone, and compare every epoch with what was reported.
+
+    Exit code 0 only if all numbers are equal, bit for bit.
+    """
+    from search.jobs import open_existing
+    from search.reproducing import record_of
+    from search.reproducing import reproduce as train
+    from search.reproducing_screen import ReproductionPage
+
+    with one_message():
+        home = Home.from_environment()
+        store = open_existing(home)
+        try:
+            record = record_of(store, key, trial)
+        finally:
+            store.close()
+        page = ReproductionPage(Console(highlight=False, stderr=as_json), record)
+        for epoch in train(home, record):
+            page.epoch(epoch)
+    if as_json:
+        print_json(page.as_json())
+    else:
+        page.end()
+    sys.exit(0 if page.is_equal else FAILED)

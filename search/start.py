@@ -20,7 +20,7 @@ from search.fetching import champion_folder, is_whole
 from search.home import Home, SettingsError
 from search.jobrow import JobRow
 from search.lease import Lease
-from search.loading import allowed, check_same_data, check_source, describe_data, load_data
+from search.loading import check_same_data, check_source, describe_data, load_data, of_job
 from search.progress import Progress
 from search.shares import whole
 from search.spec import JobSpec, read_job
@@ -173,9 +173,7 @@ def go_on(  # noqa: PLR0913 - what a driver is made of
 
         Driver(home, store, lease, spec, None, progress).run()
         return
-    # A document of this machine has whole paths alone.
-    foreign = job.supervised or not Path(spec.data.source).is_absolute()
-    with ray_and_data(allowed(spec, home) if foreign else spec, home) as shared:
+    with ray_and_data(of_job(job, spec, home), home) as shared:
         from search.driver import Driver
 
         described = describe_data(shared.data)

@@ -233,9 +233,9 @@ class JobStudy:
     def report(self, number: int, epoch: int, metrics: dict[str, float], outcome: str) -> Verdict:
         """Commit one epoch and return what follows from it.
 
-        Epoch, MLflow row and verdict are one transaction, with the trial's precision where it is
-        the first. An epoch that was committed before is not committed again; the trial just goes
-        on.
+        Epoch, MLflow row and verdict are one transaction, with the trial's precision and machine
+        where it is the first. An epoch that was committed before is not committed again; the trial
+        just goes on.
 
         Args:
             number: the trial.
@@ -252,8 +252,13 @@ class JobStudy:
         memory = self.rungs.memory(number)
         row = self.outbox.epoch(number, epoch, metrics, verdict=verdict.value, pruner=memory)
         statements = [row, self.storage.value(live.trial_id, epoch, value)]
-        if not live.acknowledged and live.precision is not None:
-            statements.append(self.storage.attribute(live.trial_id, "precision", live.precision))
+        if not live.acknowledged:
+            began = {"precision": live.precision, "machine": live.machine}
+            statements += [
+                self.storage.attribute(live.trial_id, key, value)
+                for key, value in began.items()
+                if value is not None
+            ]
         self.storage.commit(*statements)
         self.mirror.report(number, epoch, value)
         self.note(live, epoch, value)

@@ -113,6 +113,8 @@ class LiveTrial:
     """Name of the machine on which this driver last saw it trained."""
     precision: Precision | None = None
     """What its first epoch was computed in, and all others are, wherever they are trained."""
+    machine: str | None = None
+    """What its first epoch was computed on, as `trainables.device.machine` says it."""
 
     @classmethod
     def of(cls, trial: "FrozenTrial", config: TrialConfig) -> "LiveTrial":
@@ -127,6 +129,7 @@ class LiveTrial:
             lost_after=list(attrs.get("lost_after", [])),
             alone=attrs.get("alone", False),
             precision=attrs.get("precision"),
+            machine=attrs.get("machine"),
         )
 
     def settings(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import Precision, TrialConfig
 from trainables.datasets import SequenceDataset
-from trainables.device import pick_device, size_mb
+from trainables.device import machine, pick_device, size_mb
 from trainables.folder import folder_at
 from trainables.training import Diverged, Trainer
 
@@ -26,6 +26,7 @@ class Report:
         outcome: whether more epochs follow, and why not.
         precision: what it was computed in.
         device_mb: how much memory the GPU has; None for a processor.
+        machine: what it was computed on, as JSON.
         damaged: what was wrong with checkpoints that could not be used, a sentence each.
     """
 
@@ -34,6 +35,7 @@ class Report:
     outcome: Outcome
     precision: Precision
     device_mb: float | None = None
+    machine: str = ""
     damaged: tuple[str, ...] = ()
 
 
@@ -80,7 +82,12 @@ class Attempt:
                 report = replace(report, epoch=epoch)
         self.reported = epoch
         self.ended = report.outcome != "running"
-        report = replace(report, device_mb=size_mb(self.device), damaged=tuple(self.damaged))
+        report = replace(
+            report,
+            device_mb=size_mb(self.device),
+            machine=machine(self.device),
+            damaged=tuple(self.damaged),
+        )
         self.damaged.clear()
         return report
 

@@ -1,6 +1,10 @@
 """Where and how exactly a trial computes: everything that depends on the device is here."""
 
+import json
 import os
+import platform
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 
@@ -101,6 +105,22 @@ def size_mb(device: torch.device) -> float | None:
     if device.type != "cuda":
         return None
     return float(torch.cuda.get_device_properties(device).total_memory / 1e6)
+
+
+@lru_cache(maxsize=1)
+def machine(device: torch.device) -> str:
+    """Return, as JSON, what decides the last digits of what is computed here, by name."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    on_gpu = device.type == "cuda"
+    found = {
+        "torch": torch.__version__,
+        "processor": names[0] if names else platform.machine(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
+        "device": torch.cuda.get_device_name(device) if on_gpu else "cpu",
+    }
+    return json.dumps(found)
 
 
 def release(device: torch.device) -> None:

@@ -75,6 +75,7 @@ class Scripted(tune.Trainable):
             "epoch": self.epoch,
             "metrics": {"val_accuracy": value, "val_loss": 1 - value} | memory,
             "device_mb": 8000.0,
+            "machine": "{}",
             "outcome": "complete" if last else "running",
             "precision": "float32",
             "damaged": ("epoch-000001.pt is damaged",) if self.script.get("damage") else (),

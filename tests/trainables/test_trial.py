@@ -142,6 +142,7 @@ def test_a_trial_that_was_dropped_makes_no_step(trial: RecurrentTrial) -> None:
 def test_a_step_returns_plain_numbers(trial: RecurrentTrial) -> None:
     result = trial.step()
 
-    assert set(result) == {"epoch", "metrics", "outcome", "precision", "device_mb", "damaged"}
+    told = {"epoch", "metrics", "outcome", "precision", "device_mb", "machine", "damaged"}
+    assert set(result) == told
     assert all(type(value) is float for value in result["metrics"].values())
     assert np.isfinite(list(result["metrics"].values())).all()
