@@ -266,6 +266,34 @@ app.command(epilog="Example: `gatetune predict model/ walks.csv --to answers.csv
 app.command(epilog="Example: `gatetune reproduce mnist-5k-7f3a 12`")(reproduce)
 
 
+@app.command(epilog="Example: `gatetune promote mnist-5k-7f3a`")
+def promote(key: Key, server: Server = None, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Make a job's model the champion of its name; an earlier job's, to roll back."""
+    with desk(server) as opened:
+        model = opened.promote(key)
+    if as_json:
+        print_json(model)
+    else:
+        typer.echo(f"models:/{model['name']}@champion is version {model['version']} now")
+
+
+@app.command(epilog="Example: `gatetune champion mnist-5k`")
+def champion(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model's name, as jobs have it.")],
+    server: Server = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """List the champions of a name, the present one first: since when, by whom, and why."""
+    from search.screens import champion_list
+
+    with desk(server) as opened:
+        found = opened.champions(name)
+    if as_json:
+        print_json(found)
+    else:
+        champion_list(Console(highlight=False), name, found)
+
+
 @app.command(epilog="Example: `gatetune doctor mnist-5k-7f3a --repair`")
 def doctor(
     key: Annotated[

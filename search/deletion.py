@@ -7,12 +7,13 @@ import optuna
 from mlflow.exceptions import MlflowException
 from sqlalchemy import delete
 
+from search.champions import settle, versions_of
 from search.fetching import answering
 from search.handover import TROUBLE
 from search.home import Home
 from search.jobs import NotPossibleError, find
 from search.lease import LIVE, Lease, LeaseHeldError, live_status
-from search.registry import delete_models, versions_of
+from search.registry import delete_models
 from search.start import TrackingUnreachableError, check_tracking
 from search.storage import open_storage
 from search.store import Store, first_line
@@ -68,7 +69,7 @@ def delete_by_id(home: Home, store: Store, job_id: str) -> str:
 def delete_tracked(home: Home, job: Job) -> None:
     """Delete the job's runs and its registered version, and the registered name with its last."""
     tracking = Tracking(home, job.id, job.name)
-    for version in versions_of(tracking, job):
+    for version in versions_of(tracking.client, job.name, job.id):
         tracking.client.delete_model_version(job.name, str(version.version))
     for (_, trial), runs in tracking.existing().items():
         for run in runs:
@@ -78,6 +79,8 @@ def delete_tracked(home: Home, job: Job) -> None:
     try:
         if not tracking.client.search_model_versions(f"name='{job.name}'", max_results=1):
             tracking.client.delete_registered_model(job.name)
+        else:
+            settle(tracking.client, job.name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise

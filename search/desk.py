@@ -56,6 +56,12 @@ class Desk(Protocol):
     def show(self, key: str) -> dict[str, Any]:
         """Return a job in full."""
 
+    def promote(self, key: str) -> dict[str, Any]:
+        """Make a job's model the champion of its name, and return the model."""
+
+    def champions(self, name: str) -> list[dict[str, Any]]:
+        """Return the champions of a model's name, the present one first."""
+
     def trials(self, key: str) -> tuple[str, list[dict[str, Any]]]:
         """Return a job's id and its trials."""
 

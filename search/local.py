@@ -1,5 +1,6 @@
 """The commands' answers from the installation on this machine."""
 
+import getpass
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,18 @@ class Local:
         """Return a job's id and its trials."""
         job = jobs.find(self.store, key)
         return job.id, jobs.show_trials(self.store, job)
+
+    def promote(self, key: str) -> dict[str, Any]:
+        """Make a job's model the champion, by the word of this machine's user."""
+        from search.promotion import promote
+
+        return promote(self.home, self.store, key, getpass.getuser())
+
+    def champions(self, name: str) -> list[dict[str, Any]]:
+        """Return the champions of a name."""
+        from search.promotion import champions
+
+        return champions(self.home, name)
 
     def fetch(self, key: str, to: Path) -> list[str]:
         """Copy a job's best model."""

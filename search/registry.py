@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -18,6 +18,21 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema, TensorSpec
 
+from search.champions import (
+    ALIAS_TAG,
+    CHAMPION,
+    CLAIMS_TAG,
+    FINGERPRINT_TAG,
+    METRIC_TAG,
+    REASON_TAG,
+    TEST_TAG,
+    VALIDATION_TAG,
+    champion_of,
+    claim,
+    settle,
+    versions_of,
+    written,
+)
 from search.fetching import champion_folder, copy_champion
 from search.home import Home
 from search.models import load_saved
@@ -27,15 +42,6 @@ from search.store import Store
 from search.tables import PARENT, Job, Run
 from search.tracking import JOB_TAG, Tracking
 from trainables.folder import Folder, LocalFolder
-
-FINGERPRINT_TAG = "gatetune.fingerprint"
-METRIC_TAG = "gatetune.metric"
-VALIDATION_TAG = "gatetune.validation"
-ALIAS_TAG = "gatetune.alias"
-REASON_TAG = "gatetune.reason"
-
-MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
-"""What MLflow answers where the name or the alias is not there."""
 
 ABOUT = (
     "Winners of the jobs called {name}. `champion` beat its baseline and the champion before it on "
@@ -106,37 +112,22 @@ def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
         return None
     result = Result.model_validate_json(job.result)
     tracking = Tracking(home, job_id, job.name)
-    if not versions_of(tracking, job):
+    if not versions_of(tracking.client, job.name, job.id):
         with fluent(home.tracking_uri):
             register(tracking, parent.run_id, job, result, champion_folder(home, job.id))
-    version, *doubles = versions_of(tracking, job)
+    version, *doubles = versions_of(tracking.client, job.name, job.id)
     for double in doubles:  # of a request that was repeated
         tracking.client.delete_model_version(job.name, double.version)
     # Only the source names the logged model: the registry answers None for `model_id`.
     kept = str(version.source).removeprefix("models:/")
     delete_models(tracking, parent.run_id, keep=kept)  # of attempts that were cut short
     alias, reason = version.tags[ALIAS_TAG], version.tags[REASON_TAG]
-    if is_newest(version, tracking.client.search_model_versions(f"name = '{job.name}'")):
-        tracking.client.set_registered_model_alias(job.name, alias, version.version)
+    settle(tracking.client, job.name)
     model = {
         "name": job.name, "version": str(version.version), "alias": alias, "reason": reason
     }  # fmt: skip
     log_report(tracking, parent.run_id, store, job, result, model)
     return model
-
-
-def versions_of(tracking: Tracking, job: Job) -> list[ModelVersion]:
-    """Return the versions that a job registered, oldest first; a repeated request makes two."""
-    versions = tracking.client.search_model_versions(f"name = '{job.name}'")
-    ours = [one for one in versions if one.tags.get(JOB_TAG) == job.id]
-    return sorted(ours, key=lambda one: int(one.version))
-
-
-def is_newest(version: ModelVersion, versions: Iterable[ModelVersion]) -> bool:
-    """Whether a version is the newest for which its alias was decided, and so bears it."""
-    alias = version.tags[ALIAS_TAG]
-    rivals = [int(one.version) for one in versions if one.tags.get(ALIAS_TAG) == alias]
-    return int(version.version) >= max(rivals)
 
 
 def delete_models(tracking: Tracking, run_id: str, *, keep: str | None = None) -> None:
@@ -149,20 +140,11 @@ def delete_models(tracking: Tracking, run_id: str, *, keep: str | None = None) -
             tracking.client.delete_logged_model(model.model_id)
 
 
-def incumbent(tracking: Tracking, name: str) -> Incumbent | None:
-    """Return the present champion of a name, if there is one."""
-    try:
-        return Incumbent.of(tracking.client.get_model_version_by_alias(name, "champion"))
-    except MlflowException as error:
-        if error.error_code in MISSING:
-            return None
-        raise
-
-
 def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: Folder) -> None:
     """Make a version of the champion, whose tags say what it is and what was decided about it."""
     fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
-    alias, reason = decide(result, fingerprint, incumbent(tracking, job.name))
+    present = champion_of(tracking.client, job.name)
+    alias, reason = decide(result, fingerprint, Incumbent.of(present) if present else None)
     model_id = log_model(run_id, folder)
     create_name(tracking, job.name)
     tracking.client.create_model_version(
@@ -176,8 +158,10 @@ def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: 
             FINGERPRINT_TAG: fingerprint,
             METRIC_TAG: result.metric,
             VALIDATION_TAG: json.dumps(result.chosen.validation),
+            TEST_TAG: json.dumps(result.chosen.test),
             ALIAS_TAG: alias,
             REASON_TAG: reason,
+            **({CLAIMS_TAG: written([claim(reason)])} if alias == CHAMPION else {}),
         },
     )
 

@@ -186,6 +186,16 @@ class Remote:
             (to / name).write_bytes(self.call("GET", path).content)
         return names
 
+    def promote(self, key: str) -> dict[str, Any]:
+        """Make a job's model the champion."""
+        model: dict[str, Any] = self.ask("POST", f"/jobs/{quoted(key)}/promote", timeout_s=LONG_S)
+        return model
+
+    def champions(self, name: str) -> list[dict[str, Any]]:
+        """Return the champions of a name."""
+        found: list[dict[str, Any]] = self.get(f"/champions/{quoted(name)}")
+        return found
+
     def delete(self, key: str) -> str:
         """Delete a job."""
         path = f"/jobs/{quoted(key)}"

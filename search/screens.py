@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.labels import describe, duration, format_value
+from search.result import mean
 
 if TYPE_CHECKING:
     from search.spec import JobSpec
@@ -237,6 +238,30 @@ def trial_list(console: Console, job_id: str, listed: list[dict[str, Any]]) -> N
             words(row["params"]) + (f"  {escape(row['reason'])}" if row["reason"] else ""),
         )
     console.print(shown)
+
+
+def champion_list(console: Console, name: str, reigns: list[dict[str, Any]]) -> None:
+    """Print the champions of a name, the present one first."""
+    shown = table("version", "job", "since", "validation", "test", "why")
+    for one in reigns:
+        number = f"[green]{one['version']}[/]" if one["present"] else one["version"]
+        shown.add_row(
+            number,
+            one["job"],
+            f"{age(one['since_ms'] / 1000)} ago",
+            format_value(mean(one["validation"])),
+            format_value(mean(one["test"])),
+            escape(one["reason"]),
+        )
+    console.print(shown)
+    present = next((one for one in reigns if one["present"]), None)
+    if present is not None:
+        seeds = len(present["validation"])
+        data = present["fingerprint"][:12]
+        console.print(
+            f"models:/{name}@champion is version {present['version']}, chosen by "
+            f"{present['metric']} over {seeds} seeds on data {data}"
+        )
 
 
 def document_page(console: Console, spec: "JobSpec") -> None:

@@ -18,6 +18,8 @@ from search.api.models import (
     Job,
     JobPage,
     JobRequest,
+    Model,
+    Reign,
     Status,
     TrialRow,
     finite,
@@ -28,6 +30,7 @@ from search.doctor.treatment import doctor
 from search.listing import MOST, Wanted, page
 from search.loading import allowed
 from search.outbox import read_epoch
+from search.promotion import champions, promote
 from search.queue import enqueue
 from search.tables import JournalRow, Run
 
@@ -151,6 +154,21 @@ def resume(job: str, service: In, caller: Caller) -> dict[str, Any]:
     enqueue(service.store, one.id)
     service.forget(one.id)
     return service.show(found(service, one.id))
+
+
+@router.post("/jobs/{job}/promote", response_model=Model, dependencies=[needs("launch")])
+def promote_job(job: str, service: In, caller: Caller) -> dict[str, Any]:
+    """Make a job's model the champion of its name; promoting an earlier one rolls back."""
+    one = owned(service, caller, job)
+    model = promote(service.home, service.store, one.id, caller.owner)
+    service.forget(one.id)
+    return model
+
+
+@router.get("/champions/{name}", response_model=list[Reign])
+def champion(name: str, service: In) -> list[dict[str, Any]]:
+    """Return the champions of a model's name, the present one first."""
+    return champions(service.home, name)
 
 
 @router.delete("/jobs/{job}", response_model=Deleted, dependencies=[needs("launch")])

@@ -75,6 +75,21 @@ class Counts(BaseModel):
     budget: int
 
 
+class Reign(BaseModel):
+    """A version that is, or was, the champion of its name."""
+
+    version: str
+    job: str
+    present: bool
+    since_ms: int
+    by: str
+    reason: str
+    metric: str
+    validation: list[float]
+    test: list[float]
+    fingerprint: str
+
+
 class Model(BaseModel):
     """The registered winner."""
 

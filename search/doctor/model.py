@@ -5,12 +5,20 @@ from collections.abc import Iterator
 
 from mlflow.entities.model_registry import ModelVersion
 
+from search.champions import (
+    ALIAS_TAG,
+    ALIASES,
+    FINGERPRINT_TAG,
+    METRIC_TAG,
+    TEST_TAG,
+    VALIDATION_TAG,
+    bearer,
+)
 from search.doctor.champion import is_study_s
 from search.doctor.finding import Finding
 from search.doctor.record import Record, read_object
 from search.doctor.shown import Shown, model_id
 from search.doctor.steps import DeleteVersion, Publish, SetAlias, SetVersionTag
-from search.registry import ALIAS_TAG, FINGERPRINT_TAG, METRIC_TAG, VALIDATION_TAG
 from search.tracking import JOB_TAG
 
 SUBJECT = "model"
@@ -86,6 +94,7 @@ def examine_version(record: Record, version: ModelVersion) -> Iterator[Finding]:
     wanted = {
         METRIC_TAG: result.metric,
         VALIDATION_TAG: json.dumps(result.chosen.validation),
+        TEST_TAG: json.dumps(result.chosen.test),
         FINGERPRINT_TAG: (read_object(job.dataset) or {}).get("fingerprint", ""),
     }
     for tag, value in wanted.items():
@@ -99,18 +108,18 @@ def examine_version(record: Record, version: ModelVersion) -> Iterator[Finding]:
 
 
 def examine_alias(record: Record, shown: Shown, version: ModelVersion) -> Iterator[Finding]:
-    """An alias points to the newest version for which it was decided."""
+    """An alias points to the version that it belongs to."""
     alias = version.tags.get(ALIAS_TAG)
-    if alias not in {"champion", "challenger"}:
+    if alias not in ALIASES:
         yield Finding(
             "model-tag-differs",
             f"{SUBJECT} {ALIAS_TAG}",
             f"version {version.version} was decided to be {alias}, not champion or challenger",
         )
         return
-    newest = max(int(v.version) for v in shown.versions if v.tags.get(ALIAS_TAG) == alias)
-    found = shown.aliases.get(alias)
-    if int(version.version) == newest and found != str(version.version):
+    wanted, found = bearer(alias, shown.versions), shown.aliases.get(alias)
+    ours = str(version.version)
+    if wanted is not None and str(wanted.version) == ours != found:
         yield Finding(
             "model-alias",
             SUBJECT,

@@ -9,10 +9,10 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from search.champions import MISSING
 from search.doctor.record import Record
 from search.doctor.steps import Key
 from search.home import Home
-from search.registry import MISSING
 from search.tracking import JOB_TAG, Tracking, key_of
 
 THREADS = 8

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from search.home import Home
 from search.lease import Lease, identity
 from search.result import Candidate, Result
 from search.spec import JobSpec, parse_job
@@ -12,6 +13,8 @@ from search.store import Store
 from search.study import JobStudy
 from search.tables import Job
 from search.trial import LiveTrial, Proposal
+from tests.search.installations import installed
+from trainables.datasets import SequenceDataset, load_dataset
 
 DOCUMENT = """
 name: tiny
@@ -106,6 +109,17 @@ def finish_job(store: Store, job_id: str) -> Result:
         job.model = '{"name": "tiny", "version": "1", "alias": "champion", "reason": "it won"}'
         job.lease_owner = None
     return result
+
+
+@pytest.fixture
+def installation(home: Path) -> Home:
+    """The installation of the test's own folder, made."""
+    return installed()
+
+
+@pytest.fixture(scope="session")
+def digits() -> SequenceDataset:
+    return load_dataset("digits", validation=0.2, seed=0, data_dir=Path())
 
 
 @pytest.fixture

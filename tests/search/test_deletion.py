@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -21,22 +20,11 @@ from search.tables import Job
 from search.tracking import Tracking
 from tests.search.conftest import add_job, dead_owner, make_spec, open_study
 from tests.search.doctor.conftest import live_through
-from tests.search.installations import installed
 from tests.search.winners import GOOD, JOB, candidate, finish_job, result
 from tests.servers import free_port
-from trainables.datasets import SequenceDataset, load_dataset
+from trainables.datasets import SequenceDataset
 
 OTHER = "tiny-0002"
-
-
-@pytest.fixture(scope="module")
-def digits() -> SequenceDataset:
-    return load_dataset("digits", validation=0.2, seed=0, data_dir=Path())
-
-
-@pytest.fixture
-def installation(home: Path) -> Home:
-    return installed()
 
 
 @pytest.fixture

@@ -24,16 +24,10 @@ from search.tables import PARENT, Job, JournalRow, Run
 from search.tracking import NewRun, Tracking
 from search.trial import MLFLOW_STATUS, Verdict
 from tests.search.conftest import add_job, make_spec
-from tests.search.installations import installed
 from tests.servers import free_port
 
 JOB = "tiny-0001"
 OWNER = "elsewhere:1:2:ab"
-
-
-@pytest.fixture
-def installation(home: Path) -> Home:
-    return installed()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.search.conftest import make_spec
 from trainables.cells import RecurrentNetwork
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import Parameters
-from trainables.datasets import SequenceDataset, load_dataset
+from trainables.datasets import SequenceDataset
 from trainables.export import answers
 from trainables.folder import LocalFolder
 
@@ -28,11 +28,6 @@ RESULT = Result(
     baselines=(),
     others=(Candidate(of=1, parameters=PARAMETERS, baseline=False, runs=(7,), validation=(0.8,)),),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def digits() -> SequenceDataset:
-    return load_dataset("digits", validation=0.2, seed=0, data_dir=Path())
 
 
 @pytest.fixture

@@ -87,11 +87,6 @@ def padded(file: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     return x, np.array([len(walk) for walk in walks])
 
 
-@pytest.fixture
-def installation(home: Path) -> Home:
-    return Home.from_environment()
-
-
 def test_a_file_without_labels_is_answered_in_its_own_names(
     tmp_path: Path, installation: Home
 ) -> None:

@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 
+from search.champions import champion_of
 from search.home import Home
 from search.registry import Incumbent, decide, fluent, log_model, publish
-from search.registry import incumbent as present_champion
 from search.result import Result
 from search.store import Store
 from search.tables import PARENT, Run
 from search.tracking import Tracking
 from tests.search.conftest import add_job, make_spec
-from tests.search.installations import installed
 from tests.search.winners import GOOD, JOB, candidate, finish_job, result
-from trainables.datasets import SequenceDataset, load_dataset
+from trainables.datasets import SequenceDataset
 
 
 def incumbent(*validation: float, data: str = "00", metric: str = "val_accuracy") -> Incumbent:
@@ -57,16 +56,6 @@ def test_who_becomes_champion(
     given, why = decide(found, "00", present)
     assert given == alias
     assert re.search(reason, why)
-
-
-@pytest.fixture(scope="module")
-def digits() -> SequenceDataset:
-    return load_dataset("digits", validation=0.2, seed=0, data_dir=Path())
-
-
-@pytest.fixture
-def installation(home: Path) -> Home:
-    return installed()
 
 
 @pytest.fixture
@@ -155,7 +144,7 @@ def test_a_job_without_a_result_registers_nothing(installation: Home, store: Sto
 
 
 def test_no_incumbent_without_the_name_or_without_the_alias(installation: Home) -> None:
-    tracking = Tracking(installation, JOB, "tiny")
-    assert present_champion(tracking, "tiny") is None
-    tracking.client.create_registered_model("tiny")
-    assert present_champion(tracking, "tiny") is None
+    client = Tracking(installation, JOB, "tiny").client
+    assert champion_of(client, "tiny") is None
+    client.create_registered_model("tiny")
+    assert champion_of(client, "tiny") is None

@@ -161,6 +161,7 @@ COMMANDS = [
     ["fetch", "tiny", "--to", "mine"], ["fetch", "ended-0001", "--to", "x"],
     ["fetch", "tiny", "--to", "job.yaml"], ["fetch", "tinny", "--to", "x"],
     ["delete", "tiny"], ["delete", "tinny"], ["delete", "waits-0001"],
+    ["promote", "ended-0001"], ["promote", "tinny"], ["champion", "nobody", "--json"],
     ["launch", "bad.yaml"], ["launch", "none.yaml"], ["launch", "job.yaml", "--set", "sampler=x"],
     ["launch", "job.yaml", "--set", "seed"],
 ]  # fmt: skip

@@ -31,11 +31,6 @@ JOB = "tiny-0001"
 
 
 @pytest.fixture
-def installation(home: Path) -> Home:
-    return installed()
-
-
-@pytest.fixture
 def store(installation: Home) -> Iterator[Store]:
     opened = Store.open(installation.database_url)
     yield opened
