@@ -9,6 +9,7 @@ import heapq
 import math
 import statistics
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from search.lease import Lease
 from search.spec import JobSpec, parse_job
 from search.store import Store
 from search.study import JobStudy
-from search.trial import Verdict
-from trainables.config import TrialConfig
+from search.trial import Proposal, Verdict
+from trainables.config import Parameters, TrialConfig
 
 WORKERS = 2
 
@@ -81,8 +82,12 @@ class Table:
 
 
 def document(source: str, sampler: str, pruner: str, *, seed: int, trials: int) -> JobSpec:
-    """Return a search, in a space of the form that its sampler can take."""
+    """Return a search, in a space of the form that its sampler can take.
+
+    Without the portfolio, which was made of the same table.
+    """
     given = [f"sampler={sampler}", f"pruner={pruner}", f"seed={seed}", f"budget.trials={trials}"]
+    given.append("warm_start=none")
     if sampler in {"gp", "cma-es"}:  # dropout is then drawn where it does nothing, too
         given.append("space.dropout.when={}")
     if sampler == "cma-es":  # the cell, which it cannot choose, is each of the two in turn
@@ -90,8 +95,14 @@ def document(source: str, sampler: str, pruner: str, *, seed: int, trials: int) 
     return parse_job(DOCUMENTS[source], given)
 
 
-def play(table: Table, spec: JobSpec, budget_s: float) -> Found:
+def play(table: Table, spec: JobSpec, budget_s: float, first: Sequence[Parameters] = ()) -> Found:
     """Search on the table until the time is spent.
+
+    Args:
+        table: what answers.
+        spec: the search.
+        budget_s: how long the workers have.
+        first: configurations that come first.
 
     Returns:
         The best trials that ran to their end, since only such a trial can win a job.
@@ -101,7 +112,13 @@ def play(table: Table, spec: JobSpec, budget_s: float) -> Found:
         job_id = create(store, spec, "", owner="bench")
         with Lease(store, job_id) as lease:
             study = JobStudy(
-                store, lease, spec, name=job_id, fixed=[], trials=10**6, searching=True
+                store,
+                lease,
+                spec,
+                name=job_id,
+                fixed=[Proposal(parameters, {}) for parameters in first],
+                trials=10**6,
+                searching=True,
             )
             found = Play(study, table).run(budget_s)
             study.shut()

@@ -2,14 +2,17 @@
 
 Every sampler with the default pruner and every pruner with the default sampler searches the table
 of `curves`, as `replay` says, for the time that random search without a pruner needs for its
-trials. What the driver costs is left out, which `overhead` tells. Grid search is not among them,
-since it would choose from other learning rates than the rest.
+trials. The default begins with a portfolio, as jobs do; here with one made of the other data set
+alone (`portfolio`). What the driver costs is left out, which `overhead` tells. Grid search is not
+among them, since it would choose from other learning rates than the rest. In short form there are
+fewer repetitions, and none of `gp`, which takes most of the time.
 """
 
 import argparse
 import os
 import statistics
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 from itertools import product
@@ -23,16 +26,23 @@ from rich.progress import track
 
 from benchmarks.bench import Answer, answer, parser, spread
 from benchmarks.curves import DOCUMENTS, TABLE
+from benchmarks.portfolio import portfolio
 from benchmarks.replay import Found, Table, document, play
+from search.portfolio import fitted
+from trainables.config import Parameters
 
-DEFAULT = ("tpe", "successive-halving")
+DEFAULT = ("portfolio, tpe", "successive-halving")
 RANDOM = ("random", "none")
 SEARCHES = (
     DEFAULT,
-    *((sampler, DEFAULT[1]) for sampler in ("gp", "cma-es", "random", "qmc", "nsga-ii")),
     *((DEFAULT[0], pruner) for pruner in ("hyperband", "median", "patient", "none")),
+    *((sampler, DEFAULT[1]) for sampler in ("tpe", "gp", "cma-es", "random", "qmc", "nsga-ii")),
+    ("tpe", "none"),
     RANDOM,
 )
+
+TRIALS = 60
+"""Trials of random search, whose time all others have."""
 
 CHANCE = 0.01
 """A difference counts where chance alone makes one as large less often than this."""
@@ -50,27 +60,34 @@ def begin() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # of torch, with which `gp` computes
 
 
-def one(path: Path, source: str, search: tuple[str, str], seed: int, trials: int) -> Found:
+def one(path: Path, source: str, search: tuple[str, str], seed: int) -> Found:
     """Play one search."""
-    known = table(path, source)
-    spec = document(source, *search, seed=seed, trials=trials)
-    return play(known, spec, known.seconds(trials))
+    known, (sampler, pruner) = table(path, source), search
+    spec = document(source, sampler.split()[-1], pruner, seed=seed, trials=TRIALS)
+    first = [fitted(spec, one) for one in elsewhere(path, source)] if "," in sampler else []
+    return play(known, spec, known.seconds(TRIALS), first)
 
 
-def everything(path: Path, seeds: int, trials: int) -> dict[str, Repeated]:
-    """Play all searches of all data sets, over all processors."""
+@cache
+def elsewhere(path: Path, source: str) -> list[Parameters]:
+    """Return the portfolio of all data sets but one."""
+    return portfolio([table(path, other) for other in DOCUMENTS if other != source])
+
+
+def everything(path: Path, searches: Sequence[tuple[str, str]], seeds: int) -> dict[str, Repeated]:
+    """Play searches of all data sets, over all processors."""
     with ProcessPoolExecutor(
         os.cpu_count(), mp_context=get_context("spawn"), initializer=begin
     ) as pool:
         playing = {
-            (source, search, seed): pool.submit(one, path, source, search, seed, trials)
-            for source, search, seed in product(DOCUMENTS, SEARCHES, range(seeds))
+            (source, search, seed): pool.submit(one, path, source, search, seed)
+            for source, search, seed in product(DOCUMENTS, searches, range(seeds))
         }
         ended, console = as_completed(playing.values()), Console(stderr=True)
         for _ in track(ended, "playing", len(playing), console=console):
             pass
     return {
-        source: {s: [playing[source, s, n].result() for n in range(seeds)] for s in SEARCHES}
+        source: {s: [playing[source, s, n].result() for n in range(seeds)] for s in searches}
         for source in DOCUMENTS
     }
 
@@ -80,14 +97,13 @@ class Yardstick:
 
     Args:
         known: the table.
-        trials: how many random search has.
         found: what each search found.
     """
 
-    def __init__(self, known: Table, trials: int, found: Repeated) -> None:
+    def __init__(self, known: Table, found: Repeated) -> None:
         self.found = found
         self.best = known.best
-        self.budget_s = known.seconds(trials)
+        self.budget_s = known.seconds(TRIALS)
         self.target = statistics.median_low(self.ends(RANDOM))
 
     def ends(self, search: tuple[str, str]) -> list[float]:
@@ -157,16 +173,17 @@ def compare(
 def measure(options: argparse.Namespace) -> Answer:
     """Play, and compare all searches with random search and with the default."""
     warnings.filterwarnings("ignore")
-    seeds, trials = (4, 20) if options.short else (options.seeds, 60)
+    searches = [one for one in SEARCHES if one[0] != "gp" or not options.short]
+    seeds = 12 if options.short else options.seeds
     rows: list[tuple[str, ...]] = []
     remarks: list[str] = []
-    for source, found in everything(options.table, seeds, trials).items():
+    for source, found in everything(options.table, searches, seeds).items():
         known = table(options.table, source)
-        judge = Yardstick(known, trials, found)
-        rows += [judge.row(source, search) for search in SEARCHES]
+        judge = Yardstick(known, found)
+        rows += [judge.row(source, search) for search in searches]
         remarks.append(
             f"{source}: {len(known.curves)} curves, the best {known.best:.4f}; neighbours "
-            f"correlate by {known.likeness():.2f}. {judge.budget_s:.0f} s hold {trials} trials of "
+            f"correlate by {known.likeness():.2f}. {judge.budget_s:.0f} s hold {TRIALS} trials of "
             f"random search, which reaches {judge.target:.4f} after "
             f"{np.median(judge.times(RANDOM)):.0f} s."
         )

@@ -49,7 +49,7 @@ BUDGETS = (
 """Seconds, trials and configurations to confirm: the first budget that takes no longer is taken.
 The best of few sequences may be mere luck, so that more are confirmed where that costs little."""
 
-SURVIVE = 0.5
+SURVIVE = 0.75
 """What part of its epochs a trial has on average before the pruner ends it."""
 
 TEMPLATE = """\
@@ -68,8 +68,8 @@ space:
 objective: {{metric: {metric}}}
 # {why_epochs}
 training: {training}
-# The learning rate rises and falls over the epochs, so that the first ones tell little.
-pruner: {{name: successive-halving, min_resource: {first_rung}, reduction_factor: 2}}
+# At half of the epochs the worse half of the trials ends: the first ones tell little.
+pruner: successive-halving
 budget: {{trials: {trials}}}
 # The best configurations are trained again with other seeds, and compared with the better baseline.
 confirm: {{top: {top}, seeds: 5}}
@@ -214,7 +214,6 @@ class Draft:
                 f"{self.epochs * -(-self.train // self.batch_size)} batches."
             ),
             training=flow({"epochs": self.epochs, "batch_size": self.batch_size}),
-            first_rung=max(1, round(self.epochs / 4)),
             trials=self.trials,
             top=self.top,
         )

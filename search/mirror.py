@@ -11,6 +11,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.cost import typical_s
+from search.portfolio import first_draws
 from search.result import sign_of
 from search.samplers import make_sampler
 from search.seeding import derive_seed
@@ -34,6 +35,8 @@ class Mirror:
     def __init__(self, spec: JobSpec) -> None:
         self.spec = spec
         self.space = Space.of(spec)
+        self.first_draws = dict(enumerate(first_draws(spec), start=len(spec.baseline)))
+        """What some draws are fixed to, by the number of the trial; baselines come before."""
         self.sign = sign_of(spec.objective.direction)
         self.study = in_memory_study("mirror", spec.objective.direction)
         self.ids: dict[int, int] = {}
@@ -100,7 +103,10 @@ class Mirror:
         for attempt in range(DRAWS if self.space.size else 2 * DRAWS):
             seed = derive_seed(self.spec.seed, "sample", number, attempt)
             at_random = attempt >= DRAWS
-            self.study.sampler = RandomSampler(seed) if at_random else make_sampler(self.spec, seed)
+            known = {} if attempt else self.first_draws.get(number, {})
+            self.study.sampler = (
+                RandomSampler(seed) if at_random else make_sampler(self.spec, seed, known)
+            )
             asked = self.study.ask()
             identity = self.identity(self.space.suggest(asked), {})
             trial_id = asked._trial_id

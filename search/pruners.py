@@ -43,7 +43,11 @@ class SuccessiveHalving(PrunerOptions):
     """Asynchronous successive halving (Li et al. 2020): at each rung the best part goes on."""
 
     name: Literal["successive-halving"] = Field("successive-halving", description="the pruner")
-    min_resource: int = Field(1, ge=1, description="epoch of the first rung")
+    min_resource: int | None = Field(
+        None,
+        ge=1,
+        description="epoch of the first rung; null: half of the most epochs a trial may have",
+    )
     reduction_factor: int = Field(
         2, ge=2, description="one of so many goes on, to a rung so many times later"
     )
@@ -56,19 +60,31 @@ class SuccessiveHalving(PrunerOptions):
 
     def refusals(self, epochs: int) -> Iterator[str]:
         """Yield the fault of a first rung that no trial reaches."""
-        first = self.min_resource * self.reduction_factor**self.min_early_stopping_rate
+        first = self.first(epochs)
         if first > epochs:
             yield f"successive-halving must start within {epochs} epochs, but got epoch {first}"
+
+    def least(self, epochs: int) -> int:
+        """Return the least epochs that tell trials of so many apart.
+
+        With a learning rate that rises and falls, the first ones tell who learns fast, not who
+        comes far: `benchmarks/search_quality.py` shows what that costs.
+        """
+        return self.min_resource or -(-epochs // 2)
+
+    def first(self, epochs: int) -> int:
+        """Return the epoch of the first rung."""
+        return self.least(epochs) * int(self.reduction_factor**self.min_early_stopping_rate)
 
     def build(self, epochs: int) -> "BasePruner":
         """Return Optuna's SuccessiveHalvingPruner."""
         from optuna.pruners import SuccessiveHalvingPruner
 
-        return SuccessiveHalvingPruner(**self.options())
+        return SuccessiveHalvingPruner(**self.options() | {"min_resource": self.least(epochs)})
 
     def endings(self, epochs: int) -> Iterator[tuple[int, float]]:
         """Yield the rungs, at which one of `reduction_factor` goes on."""
-        rung = self.min_resource * self.reduction_factor**self.min_early_stopping_rate
+        rung = self.first(epochs)
         while rung < epochs:
             yield rung, 1 - 1 / self.reduction_factor
             rung *= self.reduction_factor

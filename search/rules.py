@@ -70,7 +70,7 @@ def read_sections(document: Document, faults: list[str]) -> Sections:
         value = reader(document.get(key), faults)
         if len(faults) == before:
             found[key] = value
-    own = ("name", "task", "seed")
+    own = ("name", "task", "seed", "warm_start")
     given = {key: document[key] for key in own if document.get(key) is not None}
     source = called(found["data"].source) if "data" in found else "unnamed"
     identity = read(Identity, {"name": source} | given, "", faults)

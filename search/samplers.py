@@ -4,7 +4,8 @@
 # ruff: noqa: ARG002 - each one looks at what it needs
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -24,6 +25,11 @@ class SamplerOptions(Section):
     """What all samplers share."""
 
     name: str
+
+    @property
+    def learns(self) -> bool:
+        """Whether draws follow from how earlier trials went."""
+        return True
 
     @property
     def history(self) -> int | None:
@@ -47,7 +53,9 @@ class Tpe(SamplerOptions):
     """Tree-structured Parzen estimator (Bergstra et al. 2011), the general choice."""
 
     name: Literal["tpe"] = Field("tpe", description="the sampler")
-    n_startup_trials: int = Field(10, ge=0, description="random trials before it learns")
+    n_startup_trials: int = Field(
+        6, ge=0, description="trials before it learns, those of the portfolio among them"
+    )
     n_ei_candidates: int = Field(24, ge=1, description="candidates weighed for each draw")
     multivariate: bool = Field(default=True, description="model parameters jointly")
     group: bool | None = Field(
@@ -139,6 +147,11 @@ class Random(SamplerOptions):
 
     name: Literal["random"] = Field("random", description="the sampler")
 
+    @property
+    def learns(self) -> bool:
+        """Never."""
+        return False
+
     def build(self, spec: "JobSpec", space: Space, seed: int) -> "BaseSampler":
         """Return Optuna's RandomSampler."""
         from optuna.samplers import RandomSampler
@@ -150,6 +163,11 @@ class GridSearch(SamplerOptions):
     """Every configuration once, in random order; conditional parts are respected."""
 
     name: Literal["grid"] = Field("grid", description="the sampler")
+
+    @property
+    def learns(self) -> bool:
+        """Never."""
+        return False
 
     def refusals(self, space: Space, trials: int) -> Iterator[str]:
         """Yield the fault of ranges that have no end of values."""
@@ -173,6 +191,11 @@ class Qmc(SamplerOptions):
     name: Literal["qmc"] = Field("qmc", description="the sampler")
     qmc_type: Literal["sobol", "halton"] = Field("sobol", description="the sequence")
     scramble: bool = Field(default=True, description="shift it by the job's seed")
+
+    @property
+    def learns(self) -> bool:
+        """Never."""
+        return False
 
     def build(self, spec: "JobSpec", space: Space, seed: int) -> "BaseSampler":
         """Return Optuna's QMCSampler over the whole space.
@@ -234,15 +257,27 @@ def single(parameter: Any) -> bool:
     return parameter.grid is not None and len(parameter.grid) == 1
 
 
-def make_sampler(spec: "JobSpec", seed: int) -> "BaseSampler":
+def make_sampler(
+    spec: "JobSpec", seed: int, known: Mapping[str, Any] = MappingProxyType({})
+) -> "BaseSampler":
     """Return the job's sampler for one draw.
 
     It is made again for every draw, with another seed: what a sampler remembers from trial to
     trial stands in the attributes of study and trials, never in the object.
+
+    Args:
+        spec: the job.
+        seed: of the draw.
+        known: values that are given, and not drawn.
     """
     with warnings.catch_warnings():
         from optuna.exceptions import ExperimentalWarning
 
         # Chosen with care: what "experimental" says is that signatures may still change.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return spec.sampler.build(spec, Space.of(spec), seed)
+        sampler = spec.sampler.build(spec, Space.of(spec), seed)
+        if not known:
+            return sampler
+        from optuna.samplers import PartialFixedSampler
+
+        return PartialFixedSampler(dict(known), sampler)

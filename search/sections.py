@@ -32,7 +32,7 @@ def direction_of(metric: str) -> Direction:
 
 
 class Identity(Section):
-    """What a job is called, what it learns, and what its random numbers start from."""
+    """What a job is called, what it learns, and what it starts from."""
 
     name: str = Field(
         description="1 to 64 of a-z, 0-9, - and _; part of the job's id, its name in MLflow"
@@ -43,6 +43,11 @@ class Identity(Section):
     )
     seed: int = Field(
         0, ge=0, lt=2**32, description="fixes the split, the draws and every trial's training"
+    )
+    warm_start: Literal["portfolio", "none"] = Field(
+        "portfolio",
+        description="portfolio: the first draws of a sampler that learns are configurations that "
+        "did well on other data",
     )
 
     @field_validator("name")

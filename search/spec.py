@@ -146,6 +146,7 @@ KEYS = (
     "budget",
     "workers",
     "confirm",
+    "warm_start",
     "seed",
 )
 """The keys of a document, in the order in which it is best read."""

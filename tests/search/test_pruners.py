@@ -33,10 +33,11 @@ GOOD, BAD = [0.9] * 8, [0.1] * 8
     ("pruner", "ends"),
     [
         ("none", [8, 8, 8]),
-        ("successive-halving", [8, 1, 1]),
+        ("successive-halving", [8, 4, 4]),
+        ("{name: successive-halving, min_resource: 1}", [8, 1, 1]),
         ("{name: successive-halving, min_resource: 3}", [8, 3, 3]),
-        ("{name: successive-halving, min_early_stopping_rate: 1}", [8, 2, 2]),
-        ("{name: successive-halving, bootstrap_count: 2}", [1, 1, 1]),
+        ("{name: successive-halving, min_resource: 1, min_early_stopping_rate: 1}", [8, 2, 2]),
+        ("{name: successive-halving, min_resource: 1, bootstrap_count: 2}", [1, 1, 1]),
         ("{name: median, n_startup_trials: 1}", [8, 1, 1]),
         ("{name: median, n_startup_trials: 1, n_warmup_steps: 4}", [8, 4, 4]),
         ("median", [8, 8, 8]),
@@ -90,9 +91,10 @@ def test_bad_pruner(pruner: str, fault: str) -> None:
     [
         ("none", []),
         ("median", []),
-        ("successive-halving", [(1, 0.5), (2, 0.5), (4, 0.5)]),
+        ("successive-halving", [(4, 0.5)]),
+        ("{name: successive-halving, min_resource: 1}", [(1, 0.5), (2, 0.5), (4, 0.5)]),
         (
-            "{name: successive-halving, reduction_factor: 4, min_early_stopping_rate: 1}",
+            "{min_resource: 1, reduction_factor: 4, min_early_stopping_rate: 1}",
             [(4, 0.75)],
         ),
     ],

@@ -1,0 +1,85 @@
+"""Makes the portfolio that searches begin with, of the table of real learning curves.
+
+    python -m benchmarks.portfolio
+
+A configuration is as good as the best epochs of its nearest curves are on average, since a single
+one may have been lucky; on several data sets, as its mean place among all configurations there.
+The best come first, but for those that are near to a better one. `search_quality` tells what such a
+list is worth on data that it was not made of.
+"""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.curves import DOCUMENTS, TABLE
+from benchmarks.replay import Table
+from search.portfolio import FILE, fitted
+from trainables.config import Parameters
+
+SIZE = 6
+"""Configurations in the portfolio."""
+
+NEIGHBOURS = 5
+"""Curves that stand for a configuration."""
+
+APART = 0.15
+"""The least square distance of two entries, where each parameter goes from 0 to 1, and the
+learning rate, which decides most, to 3."""
+
+
+def portfolio(tables: Sequence[Table]) -> list[Parameters]:
+    """Return the configurations that do well on all of some data sets, the best first."""
+    drawn = [curve.parameters for table in tables for curve in table.curves]
+    worth = np.mean([places(table, drawn) for table in tables], axis=0)
+    points = [tables[0].point(tables[0].spec.config(one)) for one in near(tables[0], drawn)]
+    chosen: list[int] = []
+    for at in np.argsort(-worth, kind="stable"):
+        if all(np.square(points[at] - points[other]).sum() > APART for other in chosen):
+            chosen.append(int(at))
+        if len(chosen) == SIZE:
+            break
+    return [drawn[at] for at in chosen]
+
+
+def near(table: Table, drawn: Sequence[Parameters]) -> list[Parameters]:
+    """Return configurations as near as a table's space has them."""
+    return [fitted(table.spec, one) for one in drawn]
+
+
+def places(table: Table, drawn: Sequence[Parameters]) -> NDArray[np.float64]:
+    """Return the place of each configuration on a table's data, from 0 for the worst to 1."""
+    best = np.array([curve.best or 0.0 for curve in table.curves])
+    values = []
+    for parameters in near(table, drawn):
+        point = table.point(table.spec.config(parameters))
+        nearest = np.square(table.points - point).sum(1).argsort(kind="stable")[:NEIGHBOURS]
+        values.append(best[nearest].mean())
+    order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
+    return order / (len(drawn) - 1)
+
+
+def rounded(parameters: Parameters) -> Parameters:
+    """Return a configuration whose numbers people can read."""
+    return {
+        name: float(f"{value:.2g}") if isinstance(value, float) else value
+        for name, value in parameters.items()
+    }
+
+
+def main() -> None:
+    """Write the list of all data sets."""
+    found = portfolio([Table(TABLE, source) for source in DOCUMENTS])
+    content = {
+        "made": "python -m benchmarks.portfolio",
+        "of": list(DOCUMENTS),
+        "entries": [rounded(one) for one in found],
+    }
+    FILE.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    print(FILE.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Configurations that do well on several data sets: a search without a history tries them first.
+
+`python -m benchmarks.portfolio --write` makes the list of real learning curves, and tells what it
+is worth on data that it was not made of.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TypeGuard
+
+from search.conditions import Scalar
+from search.parameters import Choices, FloatRange, IntRange, Parameter
+from search.spec import JobSpec
+from trainables.config import Parameters
+
+FILE = Path(__file__).with_name("portfolio.json")
+
+
+@cache
+def entries() -> tuple[Parameters, ...]:
+    """Return the configurations, the best first."""
+    return tuple(json.loads(FILE.read_text(encoding="utf-8"))["entries"])
+
+
+def first_draws(spec: JobSpec) -> list[Parameters]:
+    """Return what the first draws of a job are fixed to; what else is searched is drawn."""
+    if spec.warm_start == "none" or not spec.sampler.learns:
+        return []
+    return [one for entry in entries() if (one := fitted(spec, entry))]
+
+
+def fitted(spec: JobSpec, entry: Parameters) -> Parameters:
+    """Return as much of a configuration as a job's space has, as near as it has it."""
+    near = {name: nearest(spec.space[name], entry[name]) for name in entry if name in spec.space}
+    return {name: value for name, value in near.items() if value is not None}
+
+
+def nearest(parameter: Parameter, value: Scalar) -> Scalar:
+    """Return the value of a parameter that is next to another; None where none is like it."""
+    if isinstance(parameter, Choices):
+        if value in parameter.choices:
+            return value
+        numbers = [one for one in parameter.choices if is_number(one)]
+        if not is_number(value) or not numbers:
+            return None
+        return min(numbers, key=lambda one: abs(one - value))
+    if not isinstance(parameter, IntRange | FloatRange) or not is_number(value):
+        return None
+    inside = min(max(value, parameter.low), parameter.high)
+    if parameter.step is None:
+        return float(inside)
+    place = round((inside - parameter.low) / parameter.step)
+    grid = parameter.grid
+    return inside if grid is None else grid[place]
+
+
+def is_number(value: Scalar) -> TypeGuard[int | float]:
+    """Whether a value is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

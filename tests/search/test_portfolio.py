@@ -1,0 +1,85 @@
+"""What is known to do well elsewhere is tried first, as near as a job's space has it."""
+
+import pytest
+
+from search.conditions import Scalar
+from search.mirror import Mirror
+from search.parameters import Choices, FloatRange, IntRange, Parameter
+from search.portfolio import entries, first_draws, fitted, nearest
+from tests.search.conftest import make_spec
+from trainables.config import Parameters
+
+ENTRY: Parameters = {
+    "cell": "gru",
+    "hidden_size": 100,
+    "layers": 2,
+    "learning_rate": 0.5,
+    "dropout": 0.3,
+}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "found"),
+    [
+        (IntRange(low=8, high=64, step=8), 30, 32),
+        (IntRange(low=8, high=64), 30, 30),
+        (IntRange(low=8, high=64, log=True), 100, 64),
+        (FloatRange(low=0.1, high=0.2), 0.5, 0.2),
+        (FloatRange(low=0.0, high=1.0, step=0.25), 0.3, 0.25),
+        (Choices(choices=["lstm", "gru"]), "gru", "gru"),
+        (Choices(choices=["lstm"]), "gru", None),
+        (Choices(choices=[16, 64, 512]), 100, 64),
+        (Choices(choices=[True, False]), 1, 1),
+        (Choices(choices=[None, 4]), 5, 4),
+    ],
+)
+def test_the_nearest_value(parameter: Parameter, value: Scalar, found: Scalar) -> None:
+    assert nearest(parameter, value) == found
+
+
+def test_a_job_gets_as_much_of_an_entry_as_it_searches() -> None:
+    assert fitted(make_spec(), ENTRY) == {
+        "cell": "gru", "hidden_size": 64, "learning_rate": 0.1
+    }  # fmt: skip
+
+
+def test_every_entry_is_one_of_the_default_space() -> None:
+    spec = make_spec("space=null", "training={epochs: 4}")
+    assert [fitted(spec, one) for one in entries()] == [dict(one) for one in entries()]
+
+
+@pytest.mark.parametrize(
+    "override", ["sampler=random", "sampler=qmc", "warm_start=none", "space={head: [last, mean]}"]
+)
+def test_no_draw_is_fixed(override: str) -> None:
+    assert first_draws(make_spec("training={epochs: 4}", override)) == []
+
+
+def test_it_comes_after_the_baselines_and_the_rest_is_drawn() -> None:
+    spec = make_spec(
+        "training={epochs: 4}",
+        "space={learning_rate: {low: 1.0e-4, high: 3.0e-2}, clip_norm: {low: 0.1, high: 9.0}}",
+        "baseline=[{learning_rate: 0.01, clip_norm: 1.0}]",
+    )
+    mirror = Mirror(spec)
+    (parameters, overrides), *_ = spec.baselines()
+    mirror.add(0, mirror.frozen(parameters), mirror.identity(parameters, overrides))
+    drawn = [mirror.draw(number) for number in range(1, 1 + len(entries()))]
+    assert [trial and trial.params["learning_rate"] for trial in drawn] == [
+        one["learning_rate"] for one in entries()
+    ]
+    assert len({trial and trial.params["clip_norm"] for trial in drawn}) == len(drawn)
+    again = Mirror(spec)
+    again.add(0, again.frozen(parameters), again.identity(parameters, overrides))
+    first = again.draw(1)
+    assert first is not None
+    assert drawn[0] is not None
+    assert first.params == drawn[0].params
+
+
+def test_entries_that_are_alike_in_a_small_space_are_tried_once() -> None:
+    spec = make_spec("training={epochs: 4}", "space={hidden_size: [8], cell: [lstm, gru]}")
+    mirror = Mirror(spec)
+    found = [mirror.draw(0), mirror.draw(1), mirror.draw(2)]
+    assert {trial.params["cell"] for trial in found if trial} == {"lstm", "gru"}
+    assert found[2] is None
