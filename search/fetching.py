@@ -18,6 +18,7 @@ FILES = (
     "weights.safetensors",
     "config.json",
     "metrics.json",
+    "predict.py",
     "README.md",
 )
 """What a fetched model consists of; README.md is the model card."""

@@ -3,16 +3,19 @@
 import json
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load
 
+from search.checking import differences
 from search.fetching import replace_champion
 from search.labels import describe
 from search.result import Candidate, Result
 from search.simple import simple_models
 from search.spec import JobSpec
+from trainables import standalone
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset, Shape, Targets
@@ -96,6 +99,7 @@ def save_champion(
     config = spec.config(chosen.parameters)
     model = network(config, data, best_weights(result, folder, result.champion_run))
     example = example_of(data.validation, data.shape, EXAMPLES)
+    asked = example_of(data.validation, data.shape, EXAMPLES + 1)
     described = {
         "trial": config.model_dump(),
         "shape": asdict(data.shape),
@@ -113,8 +117,10 @@ def save_champion(
         "weights.safetensors": weights_file(model),
         "config.json": as_json(described),
         "metrics.json": as_json(metrics(result)),
-        "README.md": card(result, spec, job_id, data).encode(),
+        "predict.py": Path(standalone.__file__).read_bytes(),
     }
+    apart = differences(contents, model, asked)
+    contents["README.md"] = card(result, spec, job_id, data, apart).encode()
     replace_champion(folder.child("champion"), contents)
 
 
@@ -189,12 +195,15 @@ def as_json(content: Any) -> bytes:
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
-def card(result: Result, spec: JobSpec, job_id: str, data: SequenceDataset) -> str:
-    """Return the model card."""
+def card(
+    result: Result, spec: JobSpec, job_id: str, data: SequenceDataset, apart: dict[str, float]
+) -> str:
+    """Return the model card, which says how far the exports' answers are from the network's."""
     numbers = metrics(result)["model"]
     chosen = spec.config(result.chosen.parameters)
     seeds = len(result.chosen.runs)
     runs = f"the best of {seeds} seeds on validation data" if seeds > 1 else "a single run"
+    checked = " and ".join(f"`{name}` by {value:.1g}" for name, value in apart.items())
     rows = "\n".join(f"| {key.replace('_', ' ')} | {value:.4f} |" for key, value in numbers.items())
     return f"""# {spec.name}: {describe(chosen)}
 
@@ -216,7 +225,11 @@ model = torch.export.load("model.pt2").module()
 ```
 
 {output(data)} `model.onnx` answers the same in any ONNX runtime, \
-`weights.safetensors` holds the weights alone, `config.json` what they belong to.{order(data)}
+`weights.safetensors` holds the weights alone, `config.json` what they belong to. \
+`python predict.py FILE.npz` asks either, without Gatetune.{order(data)}
+
+Asked that way in a process of its own, before this was written, the answers differed from the \
+trained network's at the most: {checked}.
 
 ## Data
 

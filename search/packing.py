@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 from search.cost import GATES, MEASURED_AT_ONCE, Sizes
 from search.parameters import Choices, Parameter
@@ -84,9 +85,9 @@ class Packing:
     """
 
     def __init__(self, spec: JobSpec, sizes: Sizes) -> None:
+        self.spec = spec
         self.given = spec.workers
         self.sizes = sizes
-        self.most_mb = held_mb(largest(spec, sizes), sizes)
         self.seen_mb = 0.0
         """What was predicted of the largest trial that was seen."""
         self.off = 1.0
@@ -108,6 +109,11 @@ class Packing:
         room = max(1, min(MOST, int(PLANNED * self.device_mb / self.need_mb)))
         if room < self.on_a_gpu or room >= 2 * self.on_a_gpu:
             self.on_a_gpu = room
+
+    @cached_property
+    def most_mb(self) -> float:
+        """What the largest configuration holds, as predicted."""
+        return held_mb(largest(self.spec, self.sizes), self.sizes)
 
     @property
     def need_mb(self) -> float:

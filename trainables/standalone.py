@@ -1,0 +1,66 @@
+"""Asks the model beside this file: ``python predict.py FILE.npz [--with torch]``.
+
+FILE.npz holds x [sequences, steps, features], the values of the data set; or, of sequences of
+unequal lengths, x [all steps, features] and lengths [sequences]. Prints a line for each sequence:
+the class and the probability of each, or the numbers that are predicted. Needs numpy, and
+onnxruntime or torch.
+"""
+
+import argparse
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+
+
+def read(path: str, shape: dict[str, Any]) -> dict[str, Any]:
+    """Return what the model takes of a file."""
+    with np.load(path) as data:
+        x = data["x"].astype(np.float32)
+        if not shape["varies"]:
+            return {"x": x}
+        lengths = data["lengths"].astype(np.int64)
+    padded = np.zeros((len(lengths), max(shape["steps"], lengths.max()), x.shape[-1]), np.float32)
+    for row, (end, length) in enumerate(zip(lengths.cumsum(), lengths, strict=True)):
+        padded[row, :length] = x[end - length : end]
+    return {"x": padded, "lengths": lengths}
+
+
+def answer(inputs: dict[str, Any], engine: str) -> Any:
+    """Return the model's outputs [sequences, outputs]."""
+    if engine == "torch":
+        import torch
+
+        model = torch.export.load(HERE / "model.pt2").module()
+        with torch.inference_mode():
+            return model(*(torch.from_numpy(one) for one in inputs.values())).numpy()
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(HERE / "model.onnx")
+    return session.run(None, inputs)[0]
+
+
+def main() -> None:
+    """Print what the model says."""
+    parser = argparse.ArgumentParser(prog="predict.py", description=__doc__)
+    parser.add_argument("file")
+    parser.add_argument("--with", dest="engine", choices=("onnxruntime", "torch"))
+    given = parser.parse_args()
+    said = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
+    found = answer(read(given.file, said["shape"]), given.engine or "onnxruntime")
+    if said["classes"]:
+        found = np.exp(found - found.max(1, keepdims=True))
+        found /= found.sum(1, keepdims=True)
+    lines = csv.writer(sys.stdout)
+    for row in found:
+        name = [said["classes"][row.argmax()]] if said["classes"] else []
+        lines.writerow([*name, *(f"{value:.9g}" for value in row)])
+
+
+if __name__ == "__main__":
+    main()
