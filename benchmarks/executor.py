@@ -111,5 +111,5 @@ class Executor:
 @contextmanager
 def uncounted(live: int) -> Iterator[None]:
     """Tell the engine of so many slots without a Ray."""
-    with patch("search.engine.slots", lambda spec: live):
+    with patch("search.engine.node_resources", lambda: [{"CPU": float(live)}]):
         yield
