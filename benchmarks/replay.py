@@ -80,6 +80,16 @@ class Table:
         values = [curve.best or 0.0 for curve in self.curves]
         return float(spearmanr(values, [values[near] for near in apart.argmin(1)]).statistic)
 
+    def early(self) -> list[float]:
+        """Return how well each epoch tells the better half apart: Spearman's correlation."""
+        from scipy.stats import spearmanr
+
+        whole = [curve for curve in self.curves if curve.best is not None]
+        best = np.array([curve.best for curve in whole])
+        better = best > np.median(best)
+        epochs = np.array([curve.val_accuracy for curve in whole])[better].T
+        return [float(spearmanr(values, best[better]).statistic) for values in epochs]
+
 
 def document(source: str, sampler: str, pruner: str, *, seed: int, trials: int) -> JobSpec:
     """Return a search, in a space of the form that its sampler can take.

@@ -94,6 +94,22 @@ def test_nothing_of_a_job_is_left(
         delete_job(installation, store, JOB)
 
 
+def test_where_the_champion_is_deleted_the_one_before_takes_its_place(
+    installation: Home, store: Store, digits: SequenceDataset
+) -> None:
+    better = result(candidate(2, 0.96, 0.97), candidate(0, 0.80, 0.82, baseline=True))
+    for job_id, found in ((JOB, GOOD), (OTHER, better)):
+        finish_job(installation, store, digits, found, job_id)
+        publish(installation, store, job_id)
+    set_job(store, status="finished")
+    client = Tracking(installation, JOB, "tiny").client
+    assert client.get_registered_model("tiny").aliases == {"champion": "2"}
+
+    delete_job(installation, store, OTHER)
+
+    assert client.get_registered_model("tiny").aliases == {"champion": "1"}
+
+
 def test_other_jobs_of_the_name_keep_all_that_is_theirs(
     installation: Home, store: Store, digits: SequenceDataset
 ) -> None:
