@@ -72,6 +72,7 @@ def gatetune(seed: int, trials: int) -> Run:
     with tempfile.TemporaryDirectory() as folder:
         settings = {
             "budget.trials": trials,
+            "warm_start": "none",  # the portfolio knows these data
             "training.epochs": EPOCHS,
             "seed": seed,
             "baseline": "[]",

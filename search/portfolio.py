@@ -19,7 +19,7 @@ FILE = Path(__file__).with_name("portfolio.json")
 
 @cache
 def entries() -> tuple[Parameters, ...]:
-    """Return the configurations, the best first."""
+    """Return the configurations, the cheapest first."""
     return tuple(json.loads(FILE.read_text(encoding="utf-8"))["entries"])
 
 
