@@ -8,7 +8,6 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.exceptions import MlflowException
 
 from search.tracking import JOB_TAG
 
@@ -22,9 +21,6 @@ TEST_TAG = "gatetune.test"
 ALIAS_TAG = "gatetune.alias"
 REASON_TAG = "gatetune.reason"
 CLAIMS_TAG = "gatetune.claims"
-
-MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
-"""What MLflow answers where the name or the alias is not there."""
 
 MOST_CLAIMS = 10
 """Claims of a version that are kept, the latest: MLflow's tags hold 5,000 characters."""
@@ -81,7 +77,8 @@ def rank(alias: str, version: ModelVersion) -> tuple[int, int] | None:
     number = int(version.version)
     if alias == CHAMPION:
         claims = claims_of(version)
-        return (claims[-1].at_ms, number) if claims else None
+        if claims:
+            return claims[-1].at_ms, number
     return (0, number) if version.tags.get(ALIAS_TAG) == alias else None
 
 
@@ -126,13 +123,3 @@ def history(client: MlflowClient, name: str) -> list[dict[str, Any]]:
         for one in claims_of(version)
     ]
     return sorted(reigns, key=lambda one: (-one["since_ms"], -int(one["version"])))
-
-
-def champion_of(client: MlflowClient, name: str) -> ModelVersion | None:
-    """Return the present champion of a name, if there is one."""
-    try:
-        return client.get_model_version_by_alias(name, CHAMPION)
-    except MlflowException as error:
-        if error.error_code in MISSING:
-            return None
-        raise

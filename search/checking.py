@@ -1,6 +1,7 @@
 """Exports as strangers use them: asked in processes of their own, without this project."""
 
 import csv
+import io
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ ENGINES = {"model.pt2": "torch", "model.onnx": "onnxruntime"}
 NEEDED = (*ENGINES, "config.json", "predict.py")
 
 TOLERANCE = 1e-4
-"""How far apart probabilities may be; numbers, in proportion to the largest."""
+"""How far apart probabilities may be; numbers, in proportion to their deviation."""
 
 TIMEOUT_S = 300.0
 
@@ -40,16 +41,23 @@ def differences(
     with torch.inference_mode():
         outputs = model(*example)
     wanted = (outputs if model.restores else outputs.softmax(1)).double().numpy()
-    allowed = TOLERANCE * max(1.0, float(np.abs(wanted).max()))
+    # Numbers are known to so much of their spread, and float32 holds so much of their size.
+    spread = float(model.target_scale.max()) if model.restores else 1.0
+    allowed = TOLERANCE * spread + 1e-6 * float(np.abs(wanted).max())
     with tempfile.TemporaryDirectory() as folder:
         for name in NEEDED:
             Path(folder, name).write_bytes(contents[name])
         write(Path(folder, "example.npz"), example)
         asked = {name: ask(folder, engine) for name, engine in ENGINES.items()}
-        apart = {
-            name: float(np.abs(said(name, one, wanted.shape[1]) - wanted).max())
-            for name, one in asked.items()
-        }
+        try:
+            apart = {
+                name: float(np.abs(said(name, one, wanted.shape[1]) - wanted).max())
+                for name, one in asked.items()
+            }
+        finally:
+            for one in asked.values():
+                one.kill()
+                one.communicate()
     for name, value in apart.items():
         if not value <= allowed:
             raise ExportError(f"in a process of its own {name} answers {value:.2g} apart")
@@ -68,7 +76,7 @@ def write(path: Path, example: Example) -> None:
 
 def ask(folder: str, engine: str) -> "subprocess.Popen[str]":
     """Let an export answer the example, while the other does."""
-    command = [sys.executable, "-I", "-W", "ignore", "predict.py", "example.npz", "--with", engine]
+    command = [sys.executable, "-P", "-W", "ignore", "predict.py", "example.npz", "--with", engine]
     return subprocess.Popen(  # noqa: S603 - of files that were just made
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -88,5 +96,5 @@ def said(name: str, asked: "subprocess.Popen[str]", outputs: int) -> NDArray[np.
     if asked.returncode:
         reason = (error.strip().splitlines() or ["it says nothing"])[-1]
         raise ExportError(f"in a process of its own {name} fails: {reason}")
-    rows = csv.reader(out.splitlines())
+    rows = csv.reader(io.StringIO(out))
     return np.array([[float(value) for value in row[-outputs:]] for row in rows])

@@ -296,7 +296,8 @@ class Engine:
             for key, value in result.items()
             if key.startswith(prefix)
         }
-        if "memory_mb" in metrics:
+        # An epoch of an earlier attempt may have been trained on a GPU, and this worker have none.
+        if "memory_mb" in metrics and result["device_mb"] is not None:
             self.packing.learn(live.config, metrics["memory_mb"], result["device_mb"])
         verdict = self.study.report(number, result["epoch"], metrics, result["outcome"])
         self.observer.reported(live, metrics, verdict)

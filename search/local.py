@@ -95,6 +95,7 @@ class Local:
         """Return the champions of a name."""
         from search.promotion import champions
 
+        jobs.open_existing(self.home).close()  # nothing is made where nothing was ever launched
         return champions(self.home, name)
 
     def fetch(self, key: str, to: Path) -> list[str]:

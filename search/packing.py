@@ -128,6 +128,8 @@ class Packing:
         """
         if self.given.gpus != "auto":
             return self.given
-        has_gpus = any(node.get("GPU", 0.0) >= 1 for node in nodes)
+        has_gpus = any(
+            node.get("GPU", 0.0) >= 1 and node.get("CPU", 0.0) >= self.given.cpus for node in nodes
+        )
         part = PARTS // self.on_a_gpu / PARTS if has_gpus else 0.0
         return self.given.model_copy(update={"gpus": part})

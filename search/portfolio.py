@@ -1,10 +1,11 @@
 """Configurations that do well on several data sets: a search without a history tries them first.
 
-`python -m benchmarks.portfolio --write` makes the list of real learning curves, and tells what it
-is worth on data that it was not made of.
+`python -m benchmarks.portfolio` makes the list of real learning curves, and
+`benchmarks.search_quality` tells what such a list is worth on data that it was not made of.
 """
 
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import TypeGuard
@@ -44,7 +45,8 @@ def nearest(parameter: Parameter, value: Scalar) -> Scalar:
         numbers = [one for one in parameter.choices if is_number(one)]
         if not is_number(value) or not numbers:
             return None
-        return min(numbers, key=lambda one: abs(one - value))
+        apart = ratio if value > 0 and min(numbers) > 0 else difference
+        return min(numbers, key=lambda one: apart(one, value))
     if not isinstance(parameter, IntRange | FloatRange) or not is_number(value):
         return None
     inside = min(max(value, parameter.low), parameter.high)
@@ -53,6 +55,16 @@ def nearest(parameter: Parameter, value: Scalar) -> Scalar:
     place = round((inside - parameter.low) / parameter.step)
     grid = parameter.grid
     return inside if grid is None else grid[place]
+
+
+def ratio(one: float, other: float) -> float:
+    """Return how far apart two numbers above 0 are: sizes and rates are near by their ratio."""
+    return abs(math.log(one / other))
+
+
+def difference(one: float, other: float) -> float:
+    """Return how far apart two numbers are."""
+    return abs(one - other)
 
 
 def is_number(value: Scalar) -> TypeGuard[int | float]:

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from search.survey import data_of
 from trainables.faults import DatasetError, brief
 from trainables.folder import Folder, FolderError, LocalFolder
 from trainables.goals import Classes, Numbers
-from trainables.labels import encode, names, numbers
+from trainables.labels import check_classes, encode, names, numbers
 from trainables.prediction import outputs, part_for
 from trainables.sequences import Sequences
 from trainables.sources import files
@@ -122,10 +122,13 @@ def predict(home: Home, model: str, path: Path, columns: Columns) -> Predictions
 
 
 def known_columns(path: Path, learned: Columns, said: Columns) -> Columns:
-    """Return which column is what: as was said, else as in the data that the model has learned."""
+    """Return which column is what: as was said, else as in the data that the model has learned.
+
+    Those by which the data were split are not asked for.
+    """
     if path.suffix not in files.TABLES:
         return said
-    before = asdict(learned)
+    before = asdict(replace(learned, group=None, time=None))
     return Columns(**{key: now or before[key] for key, now in asdict(said).items()})
 
 
@@ -139,8 +142,14 @@ def scores(saved: Saved, found: Sequences, answered: torch.Tensor) -> dict[str, 
         return None
     if saved.targets is not None:
         y = torch.from_numpy(numbers(found))
+        if y.shape[1] != len(saved.targets.names):
+            raise DatasetError(
+                f"label: must be the {len(saved.targets.names)} numbers that the model predicts, "
+                f"{brief(saved.targets.names)}, or none, but the file has {brief(found.targets)}"
+            )
         offset, scale = torch.tensor(saved.targets.offset), torch.tensor(saved.targets.scale)
         return Numbers(offset, scale).scores((answered - offset) / scale, y)
+    check_classes(found)
     unknown = sorted(set(names(found.labels)) - set(saved.classes))
     if unknown:
         raise DatasetError(
@@ -157,7 +166,7 @@ def saved_model(home: Home, model: str) -> Iterator[Saved]:
     Raises:
         JobNotFoundError, NotPossibleError: there is none.
     """
-    if Path(model).is_dir():
+    if Path(model, "config.json").is_file():
         yield read_saved(LocalFolder(Path(model)), model)
         return
     try:

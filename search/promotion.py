@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 from sqlalchemy import update
 
 from search.champions import (
@@ -20,6 +19,7 @@ from search.champions import (
     versions_of,
     written,
 )
+from search.handover import TROUBLE
 from search.home import Home
 from search.jobs import NotPossibleError, find
 from search.store import Store, first_line
@@ -42,8 +42,8 @@ def promote(home: Home, store: Store, key: str, by: str) -> dict[str, Any]:
         NotPossibleError: it has registered no model, or MLflow does not answer.
     """
     job = find(store, key)
-    client = client_of(home)
     try:
+        client = client_of(home)
         versions = versions_of(client, job.name, job.id)
         if not versions:
             raise NotPossibleError(f"job {job.id} has no model in the registry to promote")
@@ -55,11 +55,12 @@ def promote(home: Home, store: Store, key: str, by: str) -> dict[str, Any]:
             # First of all: whose claim is the latest decides, whatever else is cut short.
             tags = {CLAIMS_TAG: written([*claims_of(version), claim(reason, by)])} | tags
         elif version.tags.get(ALIAS_TAG) == CHAMPION:
+            settle(client, job.name)  # somebody may have moved the alias itself
             raise NotPossibleError(f"job {job.id} is the champion of {job.name} already")
         for tag, value in tags.items():
             client.set_model_version_tag(job.name, version.version, tag, value)
         settle(client, job.name)
-    except MlflowException as error:
+    except TROUBLE as error:
         raise unreachable(home, error) from error
     model = {
         "name": job.name,
@@ -78,11 +79,11 @@ def champions(home: Home, name: str) -> list[dict[str, Any]]:
     Raises:
         NotPossibleError: there never was one, or MLflow does not answer.
     """
-    client = client_of(home)
     try:
+        client = client_of(home)
         found = history(client, name)
         known = sorted(one.name for one in client.search_registered_models(max_results=50))
-    except MlflowException as error:
+    except TROUBLE as error:
         raise unreachable(home, error) from error
     if not found:
         has = ", ".join(known) or "none yet"
@@ -95,6 +96,6 @@ def client_of(home: Home) -> MlflowClient:
     return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
 
 
-def unreachable(home: Home, error: MlflowException) -> NotPossibleError:
+def unreachable(home: Home, error: BaseException) -> NotPossibleError:
     """Return what to tell a person of a registry that does not answer."""
     return NotPossibleError(f"the registry of {home.tracking_uri}: {first_line(error)}")

@@ -27,7 +27,7 @@ from search.champions import (
     REASON_TAG,
     TEST_TAG,
     VALIDATION_TAG,
-    champion_of,
+    bearer,
     claim,
     settle,
     versions_of,
@@ -143,7 +143,8 @@ def delete_models(tracking: Tracking, run_id: str, *, keep: str | None = None) -
 def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: Folder) -> None:
     """Make a version of the champion, whose tags say what it is and what was decided about it."""
     fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
-    present = champion_of(tracking.client, job.name)
+    versions = tracking.client.search_model_versions(f"name = '{job.name}'")
+    present = bearer(CHAMPION, versions)  # whatever the alias says: it may not be settled yet
     alias, reason = decide(result, fingerprint, Incumbent.of(present) if present else None)
     model_id = log_model(run_id, folder)
     create_name(tracking, job.name)

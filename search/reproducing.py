@@ -17,7 +17,7 @@ from search.spec import JobSpec
 from search.store import Store
 from search.tables import Job
 from trainables.config import TrialConfig
-from trainables.device import configure, machine, pick_device
+from trainables.device import PrecisionError, configure, machine, pick_device
 from trainables.training import Diverged, Trainer
 
 VARIES = {"epoch_s", "samples_per_s", "memory_mb"}
@@ -139,20 +139,23 @@ def reproduce(home: Home, record: Record) -> Iterator[Epoch]:
 
     Raises:
         DatasetError: the data cannot be read.
-        NotPossibleError: they are others than the job had.
+        NotPossibleError: they are others than the job had, or this machine cannot compute as it.
     """
     spec = record.spec
     data = load_data(of_job(record.job, spec, home), home)
     check_same_data(record.job, describe_data(data))
     configure(threads=max(1, int(spec.workers.cpus)))
-    trainer = Trainer(
-        record.config,
-        data,
-        seed=record.seed,
-        device=record.device,
-        metric=spec.objective.metric,
-        direction=spec.objective.direction,
-    )
+    try:
+        trainer = Trainer(
+            record.config,
+            data,
+            seed=record.seed,
+            device=record.device,
+            metric=spec.objective.metric,
+            direction=spec.objective.direction,
+        )
+    except PrecisionError as error:
+        raise NotPossibleError(f"trial {record.trial} began in bfloat16: {error}") from error
     for number, reported in enumerate(record.epochs, start=1):
         try:
             found = trainer.run_epoch()

@@ -275,9 +275,10 @@ def make_sampler(
 
         # Chosen with care: what "experimental" says is that signatures may still change.
         warnings.simplefilter("ignore", ExperimentalWarning)
-        sampler = spec.sampler.build(spec, Space.of(spec), seed)
         if not known:
-            return sampler
-        from optuna.samplers import PartialFixedSampler
+            return spec.sampler.build(spec, Space.of(spec), seed)
+        from optuna.samplers import PartialFixedSampler, RandomSampler
 
-        return PartialFixedSampler(dict(known), sampler)
+        # What is drawn beside known values is drawn at random: samplers that remember the space
+        # in their trials, such as cma-es, would take the rest of it for all of it.
+        return PartialFixedSampler(dict(known), RandomSampler(seed))

@@ -24,6 +24,8 @@ def read(path: str, shape: dict[str, Any]) -> dict[str, Any]:
         x = data["x"].astype(np.float32)
         if not shape["varies"]:
             return {"x": x}
+        if x.ndim == 3:
+            return {"x": x, "lengths": np.full(len(x), x.shape[1], np.int64)}
         lengths = data["lengths"].astype(np.int64)
     padded = np.zeros((len(lengths), max(shape["steps"], lengths.max()), x.shape[-1]), np.float32)
     for row, (end, length) in enumerate(zip(lengths.cumsum(), lengths, strict=True)):

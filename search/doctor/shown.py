@@ -9,7 +9,6 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from search.champions import MISSING
 from search.doctor.record import Record
 from search.doctor.steps import Key
 from search.home import Home
@@ -35,6 +34,10 @@ class View(Tracking):
         """Return the id of the experiment ``name``, or `NOTHING`."""
         found = self.client.get_experiment_by_name(name)
         return NOTHING if found is None else str(found.experiment_id)
+
+
+MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""What MLflow answers where the name or the alias is not there."""
 
 
 @dataclass

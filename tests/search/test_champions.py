@@ -40,7 +40,9 @@ def test_the_champion_is_whoever_became_it_last() -> None:
     assert borne("champion", version(1, 10), version(2, 20)) == "2"
     assert borne("champion", version(1, 10, 30), version(2, 20)) == "1"
     assert borne("champion", version(9, 20), version(10, 20)) == "10"
-    assert borne("champion", version(1)) is None
+    assert borne("champion", version(1, alias="challenger")) is None
+    assert borne("champion", version(1), version(2, 5)) == "2"
+    assert borne("champion", version(1)) == "1"  # of a time before there were claims
     assert borne("champion") is None
 
 

@@ -74,7 +74,7 @@ class Scripted(tune.Trainable):
         return {
             "epoch": self.epoch,
             "metrics": {"val_accuracy": value, "val_loss": 1 - value} | memory,
-            "device_mb": 8000.0,
+            "device_mb": None if self.script.get("gone") else 8000.0,
             "machine": "{}",
             "outcome": "complete" if last else "running",
             "precision": "float32",
@@ -359,6 +359,13 @@ def test_trials_share_a_gpu_once_one_has_told_its_memory(
     assert recorder.rooms == [1, 2]
     assert fit.call_count == 2
     assert states(study) == [TrialState.COMPLETE] * 6
+
+
+def test_an_epoch_of_a_gpu_that_is_gone_teaches_nothing(make: Make) -> None:
+    engine, study, _ = make("workers.gpus=auto", gone="yes")
+    engine.run()
+    assert states(study) == [TrialState.COMPLETE] * 6
+    assert engine.packing.on_a_gpu == 1
 
 
 def test_more_gpus_than_there_are_is_refused(local_ray: None) -> None:

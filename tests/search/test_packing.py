@@ -90,6 +90,11 @@ def test_parts_are_such_as_ray_can_place() -> None:
     assert part(packing) == 0.3333
 
 
+def test_a_gpu_beside_too_few_processors_is_none() -> None:
+    packing = Packing(spec("workers.cpus=8"), TYPICAL)
+    assert packing.workers([{"CPU": 4.0, "GPU": 1.0}, {"CPU": 16.0}]).gpus == 0
+
+
 def test_without_a_gpu_there_is_none_to_share() -> None:
     packing = Packing(spec(), TYPICAL)
     assert packing.workers([{"CPU": 8.0}]).gpus == 0

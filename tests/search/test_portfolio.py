@@ -1,6 +1,7 @@
 """What is known to do well elsewhere is tried first, as near as a job's space has it."""
 
 import pytest
+from optuna.trial import TrialState
 
 from search.conditions import Scalar
 from search.mirror import Mirror
@@ -29,6 +30,8 @@ ENTRY: Parameters = {
         (Choices(choices=["lstm", "gru"]), "gru", "gru"),
         (Choices(choices=["lstm"]), "gru", None),
         (Choices(choices=[16, 64, 512]), 100, 64),
+        (Choices(choices=[0.0001, 0.001, 0.1]), 0.03, 0.1),
+        (Choices(choices=[0, 4]), 1, 0),
         (Choices(choices=[True, False]), 1, 1),
         (Choices(choices=[None, 4]), 5, 4),
     ],
@@ -83,3 +86,30 @@ def test_entries_that_are_alike_in_a_small_space_are_tried_once() -> None:
     found = [mirror.draw(0), mirror.draw(1), mirror.draw(2)]
     assert {trial.params["cell"] for trial in found if trial} == {"lstm", "gru"}
     assert found[2] is None
+
+
+def test_a_sampler_that_remembers_the_space_in_its_trials_sees_all_of_it() -> None:
+    """For cma-es the entries' draws would else be generations in fewer dimensions."""
+    spec = make_spec(
+        "training={epochs: 4}",
+        "space={hidden_size: {low: 8, high: 64}, learning_rate: {low: 0.001, high: 0.1}, "
+        "weight_decay: {low: 0.0, high: 0.1}}",
+        "sampler={name: cma-es, with_margin: true}",
+    )
+    mirror = Mirror(spec)
+    for number in range(20):
+        assert mirror.draw(number) is not None
+        mirror.report(number, 1, number / 20)
+        mirror.finish(number, TrialState.COMPLETE, number / 20)
+    last = mirror.study.get_trials(deepcopy=False)[-1].system_attrs
+    assert any(name.startswith("cma") for name in last)
+
+
+def test_trials_that_are_drawn_together_keep_the_portfolios_order() -> None:
+    """So that a driver that is started again in between loses none of it."""
+    spec = make_spec("space=null", "training={epochs: 4}")
+    count = len(entries())
+    mirror = Mirror(spec)
+    drawn = [mirror.next(n, left=count - n, slots=8) for n in range(count)]
+    rates = [trial and trial.params["learning_rate"] for trial in drawn]
+    assert rates == [one["learning_rate"] for one in entries()]

@@ -14,7 +14,7 @@ from search.cli import app
 from search.home import Home
 from search.loading import load_data
 from search.models import measure, save_champion
-from search.predicting import predict
+from search.predicting import known_columns, predict
 from search.result import Candidate
 from search.result import Result as Found
 from search.spec import parse_job
@@ -145,6 +145,22 @@ def test_what_has_columns_may_be_asked_as_arrays(tmp_path: Path, installation: H
     assert found.sequences == [1, 2, 3]
 
 
+def test_more_numbers_than_the_model_predicts(tmp_path: Path, installation: Home) -> None:
+    saved = model(installation, table(tmp_path / "walks.csv", 40, labels="length_m"), "length_m")
+    np.savez(tmp_path / "new.npz", x=np.zeros((3, 10, 2)), y=np.ones((3, 2)))
+    assert faulty(installation, saved, tmp_path / "new.npz") == (
+        "label: must be the 1 numbers that the model predicts, length_m, or none, but the file has "
+        "y0, y1"
+    )
+
+
+def test_columns_of_the_split_are_not_asked_for() -> None:
+    learned = Columns(label=("kind",), sequence="walk", group="patient")
+    found = known_columns(Path("new.csv"), learned, Columns(step="t"))
+    assert found == Columns(label=("kind",), sequence="walk", step="t")
+    assert known_columns(Path("new.npz"), learned, Columns()) == Columns()
+
+
 def faulty(installation: Home, saved: Path, file: Path) -> str:
     with pytest.raises((DatasetError, OSError, RuntimeError, ValueError)) as fault:
         predict(installation, str(saved), file, Columns())
@@ -166,6 +182,10 @@ def test_files_that_are_not_what_was_learned(tmp_path: Path, installation: Home)
     frame.assign(kind="crawl").to_csv(new, index=False)
     assert faulty(installation, saved, new) == (
         "label kind: must be one of the model's classes, fast, slow, but the file has crawl"
+    )
+    np.savez(tmp_path / "new.npz", x=np.zeros((2, 10, 2)), y=np.eye(2))
+    assert "must be one value a sequence, but is a column for each class" in faulty(
+        installation, saved, tmp_path / "new.npz"
     )
     np.savez(tmp_path / "new.npz", x=np.zeros((3, 10, 5)))
     assert "new.npz: must have the 2 features that the model has learned, but has 5" in faulty(
@@ -209,6 +229,7 @@ def test_the_command(tmp_path: Path, installation: Home) -> None:
             (),
             "MODEL must be a folder that `gatetune fetch` wrote, or a job, but",
         ),
+        ("empty", (), "MODEL must be a folder that `gatetune fetch` wrote, or a job, but"),
         ("damaged", (), "must hold a model as `gatetune fetch` writes it, but"),
         ("good", ("--to", "x.txt"), "--to must end in .csv, .parquet, .json, but got x.txt"),
         ("good", ("--set", "data.lable=x"), "data.lable: unknown key; did you mean label?"),
@@ -220,8 +241,9 @@ def test_one_message_for_what_cannot_be_asked(
     learned = table(tmp_path / "walks.csv", 40, labels="kind")
     good = model(installation, learned)
     (tmp_path / "damaged").mkdir()
+    (tmp_path / "empty").mkdir()
     (tmp_path / "damaged" / "config.json").write_bytes((good / "config.json").read_bytes()[:100])
-    asked = {"good": good, "damaged": tmp_path / "damaged"}.get(model_at, model_at)
+    asked = {"good": good}.get(model_at, tmp_path / model_at)
     found = call(asked, learned, *options)
     assert found.exit_code == 2
     assert message in found.output

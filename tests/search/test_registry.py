@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 
-from search.champions import champion_of
 from search.home import Home
 from search.registry import Incumbent, decide, fluent, log_model, publish
 from search.result import Result
@@ -141,10 +140,3 @@ def test_a_job_without_a_result_registers_nothing(installation: Home, store: Sto
     tracking = Tracking(installation, JOB, "tiny")
     with pytest.raises(MlflowException, match="Registered Model with name=tiny not found"):
         tracking.client.get_registered_model("tiny")
-
-
-def test_no_incumbent_without_the_name_or_without_the_alias(installation: Home) -> None:
-    client = Tracking(installation, JOB, "tiny").client
-    assert champion_of(client, "tiny") is None
-    client.create_registered_model("tiny")
-    assert champion_of(client, "tiny") is None
