@@ -103,11 +103,11 @@ def test_where_the_champion_is_deleted_the_one_before_takes_its_place(
         publish(installation, store, job_id)
     set_job(store, status="finished")
     client = Tracking(installation, JOB, "tiny").client
-    assert client.get_registered_model("tiny").aliases == {"champion": "2"}
+    assert int(client.get_model_version_by_alias("tiny", "champion").version) == 2
 
     delete_job(installation, store, OTHER)
 
-    assert client.get_registered_model("tiny").aliases == {"champion": "1"}
+    assert int(client.get_model_version_by_alias("tiny", "champion").version) == 1
 
 
 def test_other_jobs_of_the_name_keep_all_that_is_theirs(

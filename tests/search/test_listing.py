@@ -186,7 +186,7 @@ class TestOnEveryDatabase:
     ) -> None:
         study = study_of(
             "tiny-0001",
-            "pruner={name: successive-halving, reduction_factor: 2}",
+            "pruner={name: successive-halving, min_resource: 1}",
             "budget.trials=12",
         )
         JobRow(study.storage.lease).begin()  # the job's own run is no trial

@@ -9,7 +9,7 @@ from search.spec import JobSpec
 from tests.search.conftest import make_spec
 from trainables.config import TrialConfig
 
-HALVING = "pruner={name: successive-halving, reduction_factor: 2}"
+HALVING = "pruner={name: successive-halving, min_resource: 1}"
 ONE_CYCLE = TrialConfig(epochs=4)
 CONSTANT = TrialConfig(epochs=4, schedule="constant")
 

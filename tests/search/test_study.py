@@ -151,7 +151,7 @@ class TestOnEveryDatabase:
     def test_pruned_and_diverged_trials_are_told_as_pruned(
         self, opened: Store, lease: Lease
     ) -> None:
-        study = self.reopen(opened, lease, "pruner={name: successive-halving, reduction_factor: 2}")
+        study = self.reopen(opened, lease, "pruner={name: successive-halving, min_resource: 1}")
         self.run_trial(study, 0.9)
         self.run_trial(study, 0.1)
         live = study.ask()
@@ -262,7 +262,7 @@ class TestOnEveryDatabase:
         study = self.reopen(
             opened,
             lease,
-            "pruner={name: successive-halving, reduction_factor: 2}",
+            "pruner={name: successive-halving, min_resource: 1}",
             fixed=(BASELINE, BASELINE),
         )
         live = study.ask()

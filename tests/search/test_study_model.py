@@ -34,7 +34,7 @@ SPEC = make_spec(
     f"budget.trials={TRIALS}",
     f"training.epochs={EPOCHS}",
     "sampler=random",
-    "pruner={name: successive-halving, reduction_factor: 2}",
+    "pruner={name: successive-halving, min_resource: 1}",
 )
 
 REASONS = ("the worker was lost", "MemoryError", "[Errno 28] No space left on device")

@@ -39,7 +39,7 @@ JOB = "tiny-0001"
 CONFIRM = f"{JOB}/confirm"
 SETTINGS = (
     "baseline=[{cell: gru, hidden_size: 8, learning_rate: 0.01}]",
-    "pruner={name: successive-halving, reduction_factor: 2}",
+    "pruner={name: successive-halving, min_resource: 1}",
     "confirm={top: 2, seeds: 2}",
 )
 
