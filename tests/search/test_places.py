@@ -23,7 +23,7 @@ def test_a_path_is_known_by_its_looks(source: str, is_one: bool) -> None:
         ("digits", None),
         ("walks.csv", None),
         ("digit", "did you mean digits?"),
-        ("walks.xlsx", "a file ending in .npz, .csv, .parquet, .ts"),
+        ("walks.xlsx", "a file ending in .npz, .csv, .tsv, .parquet, .ts"),
         ("https://example.org/walks.csv", "no URL"),
         ("walks\n.csv", "control characters"),
     ],
