@@ -91,7 +91,6 @@ def said(name: str, asked: "subprocess.Popen[str]", outputs: int) -> NDArray[np.
     try:
         out, error = asked.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
-        asked.kill()
         raise ExportError(f"in a process of its own {name} does not answer") from None
     if asked.returncode:
         reason = (error.strip().splitlines() or ["it says nothing"])[-1]

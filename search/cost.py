@@ -76,21 +76,30 @@ class Sizes:
         )
 
 
+def weights(config: TrialConfig, sizes: Sizes) -> tuple[int, int]:
+    """Return how many weights the recurrent layers have, and the linear one; without biases."""
+    width = width_of(config)
+    inputs = sizes.inputs + (config.layers - 1) * width
+    recurrent = GATES[config.cell] * width * (inputs + config.layers * config.hidden_size)
+    head = width * sizes.outputs * (sizes.steps if config.head == "all-steps" else 1)
+    return recurrent, head
+
+
+def width_of(config: TrialConfig) -> int:
+    """Return how many values a layer gives out at each step."""
+    return config.hidden_size * (2 if config.bidirectional else 1)
+
+
 def work(config: TrialConfig, sizes: Sizes, precision: Precision = "float32") -> Work:
     """Return what an epoch consists of, in the units of `TERMS`.
 
     Learning a sequence takes three times what measuring it takes: backward there are two products
     for each one forward.
     """
-    directions = 2 if config.bidirectional else 1
-    width = config.hidden_size * directions
-    inputs = sizes.inputs + (config.layers - 1) * width
-    gates = directions * GATES[config.cell] * config.hidden_size
-    recurrent = gates * (inputs + config.layers * config.hidden_size)
-    head = width * sizes.outputs * (sizes.steps if config.head == "all-steps" else 1)
+    recurrent, head = weights(config, sizes)
     batches = -(-sizes.train // config.batch_size)
     passes = 3 * batches - (-sizes.validation // MEASURED_AT_ONCE)
-    layers = passes * config.layers * directions
+    layers = passes * config.layers * (2 if config.bidirectional else 1)
     sequences = 3 * sizes.train + sizes.validation
     products = 2.0 * sequences * (sizes.steps * recurrent + head)
     if precision == "bfloat16":

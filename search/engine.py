@@ -53,10 +53,7 @@ class Observer(Protocol):
     """Who wants to know what happens, in the driver's thread; must be quick and not raise."""
 
     def room(self, slots: int, gpus: float) -> None:
-        """So many trials run at once from now on, with so many GPUs each.
-
-        0 while other jobs have all workers.
-        """
+        """So many trials run at once now, with so many GPUs each; 0 while others have all."""
 
     def asked(self, live: LiveTrial) -> None:
         """A trial starts, or starts again."""

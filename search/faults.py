@@ -3,7 +3,7 @@
 import difflib
 import reprlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -29,6 +29,11 @@ class Section(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value of a document is a number, which a truth value is not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def show(value: object) -> str:

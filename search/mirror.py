@@ -87,9 +87,9 @@ class Mirror:
         if not self.ahead and 1 < left <= slots:
             drawn = {at: self.draw(at) for at in range(number, number + left)}
             found = {at: trial for at, trial in drawn.items() if trial is not None}
-            longest = sorted(found, key=lambda at: -typical_s(self.spec.config(found[at].params)))
-            if self.first_draws.keys() & found.keys():  # else one that is drawn again is lost
-                longest = list(found)
+            longest = list(found)
+            if self.first_draws.keys().isdisjoint(found):  # else one that is drawn again is lost
+                longest.sort(key=lambda at: -typical_s(self.spec.config(found[at].params)))
             # The ids as of now: a draw may have made the study anew.
             self.ids |= dict(zip(found, [self.ids[at] for at in longest], strict=True))
             self.ahead = [found[at] for at in longest]

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.orm import Session
 
 from search.storage import FencedStorage, Statement
 from search.store import Store, StoreError
@@ -105,6 +106,12 @@ def epochs_of(store: Store, study: str) -> dict[int, list[JournalRow]]:
             .order_by(JournalRow.trial, JournalRow.epoch)
         ).all()
     return {trial: list(group) for trial, group in groupby(rows, key=lambda row: row.trial)}
+
+
+def epochs_of_trial(session: Session, study: str, trial: int) -> list[JournalRow]:
+    """Return the journal's rows of one trial by epoch."""
+    rows = select(JournalRow).where(JournalRow.study == study, JournalRow.trial == trial)
+    return list(session.scalars(rows.order_by(JournalRow.epoch)))
 
 
 def read_epoch(row: JournalRow) -> tuple[dict[str, float], Verdict, dict[str, Any]]:

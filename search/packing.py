@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from search.cost import GATES, MEASURED_AT_ONCE, Sizes
+from search.cost import GATES, MEASURED_AT_ONCE, Sizes, weights, width_of
+from search.faults import is_number
 from search.parameters import Choices, Parameter
 from search.sections import Workers
 from search.space import Space
@@ -39,16 +40,12 @@ def held_mb(config: TrialConfig, sizes: Sizes) -> float:
     The data, the weights with what goes with them, and what a batch leaves at every layer and step
     for the way back: gates, state and output, and the output's gradient.
     """
-    directions = 2 if config.bidirectional else 1
-    width, gates = config.hidden_size * directions, GATES[config.cell]
-    inputs = sizes.inputs + (config.layers - 1) * width
-    recurrent = gates * width * (inputs + config.layers * config.hidden_size)
-    head = width * sizes.outputs * (sizes.steps if config.head == "all-steps" else 1)
+    width = width_of(config)
     data = (sizes.train + sizes.validation) * sizes.steps * sizes.inputs
-    kept = (gates + 3) * config.layers * width
+    kept = (GATES[config.cell] + 3) * config.layers * width
     learning = min(config.batch_size, sizes.train) * sizes.steps * (2 * sizes.inputs + kept)
     measuring = MEASURED_AT_ONCE * sizes.steps * 2 * (sizes.inputs + width)
-    return BYTES * (data + COPIES * (recurrent + head) + max(learning, measuring)) / 1e6
+    return BYTES * (data + COPIES * sum(weights(config, sizes)) + max(learning, measuring)) / 1e6
 
 
 def largest(spec: JobSpec, sizes: Sizes) -> TrialConfig:
@@ -67,7 +64,7 @@ def largest(spec: JobSpec, sizes: Sizes) -> TrialConfig:
 def end(parameter: Parameter) -> Choices:
     """Return a parameter's values that may take the most memory."""
     values = [value for _, value in parameter.ends()]
-    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    numbers = [value for value in values if is_number(value)]
     highest = [max(numbers)] if len(numbers) == len(values) else values
     return Choices(choices=highest, when=parameter.when)
 

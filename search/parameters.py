@@ -8,7 +8,7 @@ from typing import Any, overload
 from pydantic import Field
 
 from search.conditions import Condition, Scalar, Settings, read_setting, read_when, setting_kind
-from search.faults import Section, read, show, unknown
+from search.faults import Section, is_number, read, show, unknown
 
 MOST_VALUES = 1_000_000
 """Values that a range with steps may have; a finer one is better searched without steps."""
@@ -136,7 +136,7 @@ class Range(Parameter):
     def snap(self, value: Any) -> Scalar:
         """Return the number on the grid within rounding errors, or the value itself."""
         found: Scalar = value
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not is_number(value):
             return found
         if self.step is None:
             return float(value)

@@ -8,9 +8,9 @@ import json
 import math
 from functools import cache
 from pathlib import Path
-from typing import TypeGuard
 
 from search.conditions import Scalar
+from search.faults import is_number
 from search.parameters import Choices, FloatRange, IntRange, Parameter
 from search.spec import JobSpec
 from trainables.config import Parameters
@@ -65,8 +65,3 @@ def ratio(one: float, other: float) -> float:
 def difference(one: float, other: float) -> float:
     """Return how far apart two numbers are."""
     return abs(one - other)
-
-
-def is_number(value: Scalar) -> TypeGuard[int | float]:
-    """Whether a value is a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-from mlflow import MlflowClient
 from sqlalchemy import update
 
 from search.champions import (
@@ -24,6 +23,7 @@ from search.home import Home
 from search.jobs import NotPossibleError, find
 from search.store import Store, first_line
 from search.tables import Job
+from search.tracking import client_of
 
 
 def promote(home: Home, store: Store, key: str, by: str) -> dict[str, Any]:
@@ -81,19 +81,13 @@ def champions(home: Home, name: str) -> list[dict[str, Any]]:
     """
     try:
         client = client_of(home)
-        found = history(client, name)
+        if found := history(client, name):
+            return found
         known = sorted(one.name for one in client.search_registered_models(max_results=50))
     except TROUBLE as error:
         raise unreachable(home, error) from error
-    if not found:
-        has = ", ".join(known) or "none yet"
-        raise NotPossibleError(f"no model called {name!r} had a champion; the models are: {has}")
-    return found
-
-
-def client_of(home: Home) -> MlflowClient:
-    """Return a client of the installation's registry."""
-    return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
+    has = ", ".join(known) or "none yet"
+    raise NotPossibleError(f"no model called {name!r} had a champion; the models are: {has}")
 
 
 def unreachable(home: Home, error: BaseException) -> NotPossibleError:

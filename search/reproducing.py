@@ -10,7 +10,7 @@ import torch
 from search.home import Home
 from search.jobs import NotPossibleError, find
 from search.loading import check_same_data, describe_data, load_data, of_job
-from search.outbox import epochs_of, read_epoch
+from search.outbox import epochs_of_trial, read_epoch
 from search.recorded import trials_of
 from search.result import Result
 from search.spec import JobSpec
@@ -112,6 +112,7 @@ def record_of(store: Store, key: str, number: int | None) -> Record:
         study, number = result.study, result.champion_run
     with store.session() as session:
         trials = {trial.number: trial for trial in trials_of(session, study)}
+        epochs = [read_epoch(row)[0] for row in epochs_of_trial(session, study, number)]
     if number not in trials:
         raise NotPossibleError(
             f"TRIAL must be one of job {job.id}, 0 to {len(trials) - 1}, but got {number}"
@@ -119,7 +120,6 @@ def record_of(store: Store, key: str, number: int | None) -> Record:
     spec, trial = JobSpec.from_json(job.document), trials[number]
     attrs = trial.user_attrs
     config = spec.config(trial.params, attrs.get("overrides", {}))
-    epochs = [read_epoch(row)[0] for row in epochs_of(store, study).get(number, [])]
     if not epochs:
         raise NotPossibleError(f"trial {number} of job {job.id} is {trial.state}, without an epoch")
     return Record(

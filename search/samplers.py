@@ -6,7 +6,7 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,12 +24,10 @@ if TYPE_CHECKING:
 class SamplerOptions(Section):
     """What all samplers share."""
 
-    name: str
+    learns: ClassVar[bool] = True
+    """Whether draws follow from how earlier trials went."""
 
-    @property
-    def learns(self) -> bool:
-        """Whether draws follow from how earlier trials went."""
-        return True
+    name: str
 
     @property
     def history(self) -> int | None:
@@ -146,11 +144,7 @@ class Random(SamplerOptions):
     """Every trial on its own; the yardstick for all others."""
 
     name: Literal["random"] = Field("random", description="the sampler")
-
-    @property
-    def learns(self) -> bool:
-        """Never."""
-        return False
+    learns: ClassVar[bool] = False
 
     def build(self, spec: "JobSpec", space: Space, seed: int) -> "BaseSampler":
         """Return Optuna's RandomSampler."""
@@ -163,11 +157,7 @@ class GridSearch(SamplerOptions):
     """Every configuration once, in random order; conditional parts are respected."""
 
     name: Literal["grid"] = Field("grid", description="the sampler")
-
-    @property
-    def learns(self) -> bool:
-        """Never."""
-        return False
+    learns: ClassVar[bool] = False
 
     def refusals(self, space: Space, trials: int) -> Iterator[str]:
         """Yield the fault of ranges that have no end of values."""
@@ -191,11 +181,7 @@ class Qmc(SamplerOptions):
     name: Literal["qmc"] = Field("qmc", description="the sampler")
     qmc_type: Literal["sobol", "halton"] = Field("sobol", description="the sequence")
     scramble: bool = Field(default=True, description="shift it by the job's seed")
-
-    @property
-    def learns(self) -> bool:
-        """Never."""
-        return False
+    learns: ClassVar[bool] = False
 
     def build(self, spec: "JobSpec", space: Space, seed: int) -> "BaseSampler":
         """Return Optuna's QMCSampler over the whole space.

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from search.faults import Section, number, show
+from search.faults import Section, is_number, number, show
 from search.places import fault_of
 from trainables.metrics import LOWER, METRICS, Task
 from trainables.sources import SOURCES, SUFFIXES, Missing
@@ -233,8 +233,7 @@ class Workers(Section):
         """Refuse what is no number, and one and a half GPUs, which no cluster can place."""
         if gpus == "auto":
             return gpus
-        is_number = isinstance(gpus, int | float) and not isinstance(gpus, bool)
-        if not is_number or not 0 <= gpus < math.inf:
+        if not is_number(gpus) or not 0 <= gpus < math.inf:
             raise ValueError("must be auto or a number of at least 0")
         if gpus > 1 and gpus != int(gpus):
             raise ValueError("must be a whole number where it is above 1")

@@ -253,11 +253,8 @@ class JobStudy:
         row = self.outbox.epoch(number, epoch, metrics, verdict=verdict.value, pruner=memory)
         statements = [row, self.storage.value(live.trial_id, epoch, value)]
         if not live.acknowledged:
-            began = {"precision": live.precision, "machine": live.machine}
             statements += [
-                self.storage.attribute(live.trial_id, key, value)
-                for key, value in began.items()
-                if value is not None
+                self.storage.attribute(live.trial_id, *one) for one in live.origin().items()
             ]
         self.storage.commit(*statements)
         self.mirror.report(number, epoch, value)

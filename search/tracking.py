@@ -104,9 +104,7 @@ class Tracking:
     """
 
     def __init__(self, home: Home, job_id: str, experiment: str) -> None:
-        if home.embedded_tracking:
-            use_wal(home.tracking_path)
-        self.client = MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
+        self.client = client_of(home)
         self.job_id = job_id
         self.experiment_id = self.find_experiment(experiment, home)
 
@@ -215,6 +213,13 @@ class Tracking:
         for tag in (*OUTCOMES, LOST_TAG, PRECISION_TAG):
             if tag in tags:
                 self.client.delete_tag(run_id, tag)
+
+
+def client_of(home: Home) -> MlflowClient:
+    """Return a client of the installation's runs and registry."""
+    if home.embedded_tracking:
+        use_wal(home.tracking_path)
+    return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
 
 
 def use_wal(path: Path) -> None:

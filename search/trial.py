@@ -132,6 +132,11 @@ class LiveTrial:
             machine=attrs.get("machine"),
         )
 
+    def origin(self) -> dict[str, str]:
+        """Return what is known of how its first epoch was computed, as attributes of the trial."""
+        known = {"precision": self.precision, "machine": self.machine}
+        return {key: value for key, value in known.items() if value is not None}
+
     def settings(self) -> dict[str, Any]:
         """Return what it trains with; in the precision that it began in, where it has begun."""
         return self.config.model_dump() | ({"precision": self.precision} if self.precision else {})

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+ENGINES = ("onnxruntime", "torch")
+
 HERE = Path(__file__).parent
 
 
@@ -51,10 +53,10 @@ def main() -> None:
     """Print what the model says."""
     parser = argparse.ArgumentParser(prog="predict.py", description=__doc__)
     parser.add_argument("file")
-    parser.add_argument("--with", dest="engine", choices=("onnxruntime", "torch"))
+    parser.add_argument("--with", dest="engine", choices=ENGINES, default=ENGINES[0])
     given = parser.parse_args()
     said = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
-    found = answer(read(given.file, said["shape"]), given.engine or "onnxruntime")
+    found = answer(read(given.file, said["shape"]), given.engine)
     if said["classes"]:
         found = np.exp(found - found.max(1, keepdims=True))
         found /= found.sum(1, keepdims=True)

@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi import Path as InPath
-from sqlalchemy import select
 
 from search import jobs, submission
 from search.api.context import BEARER, Caller, In, Service, found, needs, owned
@@ -29,10 +28,10 @@ from search.doctor.examination import every_job, examining
 from search.doctor.treatment import doctor
 from search.listing import MOST, Wanted, page
 from search.loading import allowed
-from search.outbox import read_epoch
+from search.outbox import epochs_of_trial, read_epoch
 from search.promotion import champions, promote
 from search.queue import enqueue
-from search.tables import JournalRow, Run
+from search.tables import Run
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"], dependencies=[BEARER], responses=DOCUMENTED)
 
@@ -124,11 +123,7 @@ def metrics(
     with service.store.session() as session:
         if session.get(Run, (study, trial)) is None:
             raise ApiError(404, "not-found", f"study {study} has no trial {trial}")
-        rows = session.scalars(
-            select(JournalRow)
-            .where(JournalRow.study == study, JournalRow.trial == trial)
-            .order_by(JournalRow.epoch)
-        ).all()
+        rows = epochs_of_trial(session, study, trial)
     return [
         {"epoch": row.epoch, "time_ms": row.time_ms, "metrics": finite(read_epoch(row)[0])}
         for row in rows

@@ -17,6 +17,9 @@ from search.tracking import JOB_TAG, Tracking, key_of
 THREADS = 8
 """Histories that are read at once; one request each."""
 
+MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""What MLflow answers where the name or the alias is not there."""
+
 NOTHING = ""
 """Experiment id where MLflow has no experiment of the job's name."""
 
@@ -34,10 +37,6 @@ class View(Tracking):
         """Return the id of the experiment ``name``, or `NOTHING`."""
         found = self.client.get_experiment_by_name(name)
         return NOTHING if found is None else str(found.experiment_id)
-
-
-MISSING = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
-"""What MLflow answers where the name or the alias is not there."""
 
 
 @dataclass

@@ -7,9 +7,10 @@ import pytest
 from search.champions import TEST_TAG, versions_of
 from search.home import Home
 from search.jobs import JobNotFoundError, NotPossibleError, find
-from search.promotion import champions, client_of, promote
+from search.promotion import champions, promote
 from search.registry import publish
 from search.store import Store
+from search.tracking import client_of
 from tests.search.conftest import add_job, make_spec
 from tests.search.winners import GOOD, JOB, candidate, finish_job, result
 from trainables.datasets import SequenceDataset
