@@ -73,7 +73,7 @@ class Table:
 
     def likeness(self) -> float:
         """Return how alike neighbours are: Spearman's correlation of a curve with its nearest."""
-        from scipy.stats import spearmanr  # type: ignore[import-untyped]
+        from scipy.stats import spearmanr
 
         apart = np.square(self.points[:, None] - self.points).sum(2)
         np.fill_diagonal(apart, np.inf)

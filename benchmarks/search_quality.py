@@ -163,7 +163,7 @@ def compare(
     ours: NDArray[np.float64], theirs: NDArray[np.float64], less: str, more: str
 ) -> str | None:
     """Return the word for how paired values differ, by Wilcoxon's test; None for no difference."""
-    from scipy.stats import wilcoxon  # type: ignore[import-untyped]
+    from scipy.stats import wilcoxon
 
     apart = ours - theirs
     if not apart.any() or wilcoxon(apart).pvalue >= CHANCE:

@@ -268,11 +268,12 @@ class Driver:
             study.shut()
 
     def save(self, result: Result, data: SequenceDataset) -> None:
-        """Measure the result on the test part and write the champion's files."""
-        from search.models import measure, save_champion  # torch takes seconds to import
+        """Choose, measure on the test part, and write the champion's files."""
+        from search.comparing import compare  # torch takes seconds to import
+        from search.models import save_champion
 
-        result = measure(result, self.spec, data, self.folder)
-        save_champion(result, self.spec, self.job_id, data, self.folder)
+        result, answers = compare(result, self.spec, data, self.folder)
+        save_champion(result, self.spec, self.job_id, data, self.folder, answers)
         self.row.set(result=result.model_dump_json())
 
     def publish(self) -> None:

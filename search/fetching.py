@@ -12,12 +12,17 @@ from search.store import Store
 from search.tables import Job
 from trainables.folder import Folder, FolderError
 
+ANSWERS = "validation.npz"
+"""What the chosen configuration's runs answer on the validation part: a later job is held against
+it on the same sequences."""
+
 FILES = (
     "model.pt2",
     "model.onnx",
     "weights.safetensors",
     "config.json",
     "metrics.json",
+    ANSWERS,
     "predict.py",
     "README.md",
 )

@@ -10,10 +10,9 @@ import torch
 from safetensors.torch import load
 
 from search.checking import differences
-from search.fetching import replace_champion
+from search.fetching import ANSWERS, replace_champion
 from search.labels import describe
-from search.result import Candidate, Result
-from search.simple import simple_models
+from search.result import Result
 from search.spec import JobSpec
 from trainables import standalone
 from trainables.checkpoint import Checkpoints, DamagedError
@@ -32,40 +31,9 @@ from trainables.export import (
 from trainables.folder import Folder
 from trainables.preparation import Preparation
 from trainables.sources.columns import Columns
-from trainables.training import evaluate
 
 EXAMPLES = 4
 """Sequences in the input example; a single one would freeze the batch size at 1."""
-
-
-def measure(result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder) -> Result:
-    """Return the result with training and test metrics of the candidates that may be known."""
-    name = result.metric.removeprefix("val_")
-    measured = {}
-    for one in result.measured:
-        train, test = scores(one, result, spec, data, folder)
-        known = {"train": train[name], "test": test[name], "scores": test}
-        measured[one.of] = one.model_copy(update=known)
-    return result.model_copy(
-        update={
-            "chosen": measured[result.chosen.of],
-            "baselines": tuple(measured[one.of] for one in result.baselines),
-            "simple": simple_models(data, result.metric),
-        }
-    )
-
-
-def scores(
-    one: Candidate, result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder
-) -> list[dict[str, tuple[float, ...]]]:
-    """Return every metric of a candidate's runs, one a run, on training and on test part."""
-    config = spec.config(one.parameters)
-    models = [network(config, data, best_weights(result, folder, run)).network for run in one.runs]
-    measured = []
-    for part in (data.train, data.test):
-        found = [evaluate(model, part, data, device=torch.device("cpu")) for model in models]
-        measured.append({name: tuple(run[name] for run in found) for name in found[0]})
-    return measured
 
 
 def network(
@@ -91,8 +59,13 @@ def best_weights(result: Result, folder: Folder, run: int) -> dict[str, torch.Te
     return weights
 
 
-def save_champion(
-    result: Result, spec: JobSpec, job_id: str, data: SequenceDataset, folder: Folder
+def save_champion(  # noqa: PLR0913 - what a champion is made of
+    result: Result,
+    spec: JobSpec,
+    job_id: str,
+    data: SequenceDataset,
+    folder: Folder,
+    answers: bytes,
 ) -> None:
     """Write the champion's files into the job's folder, in place of an earlier one's."""
     chosen = result.chosen
@@ -117,6 +90,7 @@ def save_champion(
         "weights.safetensors": weights_file(model),
         "config.json": as_json(described),
         "metrics.json": as_json(metrics(result)),
+        ANSWERS: answers,
         "predict.py": Path(standalone.__file__).read_bytes(),
     }
     apart = differences(contents, model, asked)

@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -33,15 +33,17 @@ from search.champions import (
     versions_of,
     written,
 )
-from search.fetching import champion_folder, copy_champion
+from search.comparing import CPU, lead
+from search.fetching import ANSWERS, champion_folder, copy_champion
 from search.home import Home
 from search.models import load_saved
 from search.report import html_page, markdown
-from search.result import Result, beats
+from search.result import SURE, Gain, Result
 from search.store import Store
 from search.tables import PARENT, Job, Run
 from search.tracking import JOB_TAG, Tracking
 from trainables.folder import Folder, LocalFolder
+from trainables.goals import plain_goal
 
 ABOUT = (
     "Winners of the jobs called {name}. `champion` beat its baseline and the champion before it on "
@@ -57,7 +59,8 @@ class Incumbent:
     job_id: str
     fingerprint: str
     metric: str
-    validation: tuple[float, ...]
+    run_id: str
+    """Of the run whose artifacts have its files."""
 
     @classmethod
     def of(cls, version: ModelVersion) -> "Incumbent":
@@ -68,21 +71,25 @@ class Incumbent:
             job_id=tags.get(JOB_TAG, ""),
             fingerprint=tags.get(FINGERPRINT_TAG, ""),
             metric=tags.get(METRIC_TAG, ""),
-            validation=tuple(json.loads(tags.get(VALIDATION_TAG, "[]"))),
+            run_id=str(version.run_id),
         )
 
 
-def decide(result: Result, fingerprint: str, present: Incumbent | None) -> tuple[str, str]:
+def decide(
+    result: Result, fingerprint: str, present: Incumbent | None, lead: Callable[[], Gain | None]
+) -> tuple[str, str]:
     """Return the alias that a new version gets, champion or challenger, and why.
 
     Only validation results of the same data can promote; the test part decides nothing.
+
+    Args:
+        result: of its job.
+        fingerprint: of its data.
+        present: the present champion.
+        lead: how much better than that one it is; None where that cannot be known.
     """
     if result.beats_baseline is False:
-        return "challenger", (
-            "it is itself a baseline: nothing that was found is better"
-            if result.chosen.baseline
-            else "it does not beat the baseline on the validation part"
-        )
+        return "challenger", why_not(result)
     over = (
         "it beats the baseline on the validation part"
         if result.baselines
@@ -95,9 +102,34 @@ def decide(result: Result, fingerprint: str, present: Incumbent | None) -> tuple
         return "challenger", f"{before}, was chosen on other data or another split of it"
     if present.metric != result.metric:
         return "challenger", f"{before}, was chosen by {present.metric}, not {result.metric}"
-    if beats(result.chosen.validation, present.validation, result.direction):
+    gain = lead()
+    # It is the best of several that were compared on this very part.
+    if gain is not None and 1 - gain.probability < SURE / (1 + len(result.others)):
         return "champion", f"{over}, and {before}, on the same data"
-    return "challenger", f"it does not beat {before}, on the same data"
+    return "challenger", f"it does not surely beat {before}, on the same data"
+
+
+def why_not(result: Result) -> str:
+    """Return why the chosen configuration does not beat the baseline."""
+    if result.chosen.baseline:
+        return "it is itself a baseline: nothing that was found is better"
+    if result.chance is None:
+        return "a single run is sure of nothing: `confirm` has it trained again with other seeds"
+    return "it does not surely beat the baseline on the validation part"
+
+
+def lead_over(
+    present: Incumbent, tracking: Tracking, folder: Folder, result: Result
+) -> Gain | None:
+    """Return how much better a new champion is than the present one, None if not known."""
+    with TemporaryDirectory() as copy:
+        try:
+            path = tracking.client.download_artifacts(present.run_id, f"champion/{ANSWERS}", copy)
+        except MlflowException:  # a person has deleted them
+            return None
+        theirs = Path(path).read_bytes()
+    goal = plain_goal(load_saved(folder).targets, CPU)
+    return lead(folder.read(ANSWERS), theirs, goal, result)
 
 
 def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
@@ -145,7 +177,13 @@ def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: 
     fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
     versions = tracking.client.search_model_versions(f"name = '{job.name}'")
     present = bearer(CHAMPION, versions)  # whatever the alias says: it may not be settled yet
-    alias, reason = decide(result, fingerprint, Incumbent.of(present) if present else None)
+    incumbent = Incumbent.of(present) if present else None
+    alias, reason = decide(
+        result,
+        fingerprint,
+        incumbent,
+        lambda: lead_over(incumbent, tracking, folder, result) if incumbent else None,
+    )
     model_id = log_model(run_id, folder)
     create_name(tracking, job.name)
     tracking.client.create_model_version(

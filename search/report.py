@@ -94,7 +94,7 @@ def rows(spec: JobSpec, result: Result) -> list[tuple[str, str, str, str, bool]]
             spread(one.test) if one.test else "not looked at",
             one.of == result.chosen.of,
         )
-        for one in (*result.measured, *result.others)
+        for one in result.candidates
     ] + [
         (
             f"{one.name}, which sees {one.sees}",

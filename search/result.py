@@ -1,6 +1,5 @@
 """What a job found: the candidates that were compared, over several seeds or one run each."""
 
-import math
 import statistics
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -9,10 +8,30 @@ from pydantic import BaseModel, ConfigDict
 
 from trainables.config import Parameters
 
+SURE = 0.025
+"""What chance alone may do where something is called better; intervals leave it on each side."""
+
+Interval = tuple[float, float]
+"""In which the truth lies with 95 percent."""
+
 
 def sign_of(direction: str) -> float:
     """Return what a value has to be multiplied with so that more is better."""
     return 1.0 if direction == "maximize" else -1.0
+
+
+class Gain(BaseModel):
+    """How much better one configuration is than another, in the metric's units."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    """As it was seen; positive where it is better, whichever way the metric goes."""
+    low: float
+    """Of the interval in which the truth lies with 95 percent."""
+    high: float
+    probability: float
+    """That it is truly better."""
 
 
 class Candidate(BaseModel):
@@ -31,10 +50,16 @@ class Candidate(BaseModel):
     """Objective on the validation part, one a run."""
     missing: int = 0
     """Replicates that did not complete."""
+    size: int | None = None
+    """Weights of its network."""
+    validation_interval: Interval | None = None
+    """Of what it truly reaches, over all seeds and sequences like those of the validation part."""
     train: tuple[float, ...] = ()
     """The same metric on the training part, of the best epoch's weights."""
     test: tuple[float, ...] = ()
     """The same metric on the test part; filled for the chosen one and the baseline alone."""
+    test_interval: Interval | None = None
+    """Of what it truly reaches, likewise."""
     scores: dict[str, tuple[float, ...]] = {}
     """Every metric on the test part, filled likewise."""
 
@@ -71,6 +96,17 @@ class Result(BaseModel):
     first. The chosen one is among them where a baseline won."""
     others: tuple[Candidate, ...] = ()
     """Confirmed configurations that were not chosen; their test results stay unknown."""
+    level: tuple[int, ...] = ()
+    """Where the best mean cannot be told from others: their trials and its own. The smallest
+    network of them is chosen."""
+    gain: Gain | None = None
+    """Of the chosen one over the better baseline, on the validation part; None where a side has
+    fewer than two runs."""
+    chance: float | None = None
+    """How often the best of the candidates would look so much better than the baseline by chance
+    alone, if none were."""
+    test_gain: Gain | None = None
+    """As the gain, on the test part."""
     simple: tuple[Simple, ...] = ()
     """What needs no recurrent network, for comparison."""
 
@@ -81,17 +117,31 @@ class Result(BaseModel):
 
     @property
     def beats_baseline(self) -> bool | None:
-        """Whether the chosen configuration beats the baseline; None without a baseline."""
+        """Whether the chosen configuration surely beats the baseline; None without a baseline.
+
+        Single runs are sure of nothing.
+        """
         if self.rival is None:
             return None
-        if self.chosen.of == self.rival.of:
-            return False
-        return beats(self.chosen.validation, self.rival.validation, self.direction)
+        return self.chance is not None and self.chance < SURE
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """All that were compared, the chosen one first."""
+        return [*self.measured, *self.others]
 
     @property
     def measured(self) -> list[Candidate]:
         """The candidates whose test results may be known."""
         return [self.chosen, *(one for one in self.baselines if one.of != self.chosen.of)]
+
+    def choosing(self, of: int) -> "Result":
+        """Return the result of the same candidates with another one chosen."""
+        chosen = next(one for one in self.candidates if one.of == of)
+        rest = [one for one in self.candidates if not one.baseline and one.of != of]
+        return self.model_copy(
+            update={"chosen": chosen, "others": tuple(rest) if self.confirmed else ()}
+        )
 
     @property
     def champion_run(self) -> int:
@@ -118,12 +168,15 @@ class Result(BaseModel):
                 "seeds": len(one.runs),
                 "validation_mean": mean(one.validation),
                 "validation_sd": sd(one.validation),
+                "validation_interval": one.validation_interval,
+                "weights": one.size,
                 "train_mean": mean(one.train),
                 "test_mean": mean(one.test),
                 "test_sd": sd(one.test),
+                "test_interval": one.test_interval,
                 "test_scores": {name: mean(values) for name, values in one.scores.items()},
             }
-            for one in (*self.measured, *self.others)
+            for one in self.candidates
         ]
 
     def summary(self) -> dict[str, Any]:
@@ -143,6 +196,10 @@ class Result(BaseModel):
             "baseline_test_mean": mean(rival.test) if rival else None,
             "baseline_test_sd": sd(rival.test) if rival else None,
             "beats_baseline": self.beats_baseline,
+            "level": list(self.level),
+            "gain": self.gain and self.gain.model_dump(),
+            "chance": self.chance,
+            "test_gain": self.test_gain and self.test_gain.model_dump(),
         }
 
 
@@ -154,17 +211,3 @@ def mean(values: Sequence[float]) -> float | None:
 def sd(values: Sequence[float]) -> float | None:
     """Return the standard deviation of a sample; None for fewer than two values."""
     return statistics.stdev(values) if len(values) > 1 else None
-
-
-def beats(values: Sequence[float], others: Sequence[float], direction: str) -> bool:
-    """Whether the mean of ``values`` is better by more than the standard error of the difference.
-
-    With a single run on a side nothing is known about noise, and the bare difference decides.
-    """
-    gain = sign_of(direction) * (statistics.fmean(values) - statistics.fmean(others))
-    if len(values) < 2 or len(others) < 2:
-        return gain > 0
-    error = math.sqrt(
-        statistics.variance(values) / len(values) + statistics.variance(others) / len(others)
-    )
-    return gain > error

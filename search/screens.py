@@ -186,10 +186,24 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
         f"  mean ± standard deviation over {confirmed['seeds']} seed"
         + "s" * (confirmed["seeds"] != 1)
     )
+    if len(confirmed["level"]) > 1:
+        console.print(
+            f"  {len(confirmed['level'])} of them cannot be told apart; the winner is the smallest"
+        )
     if confirmed["beats_baseline"] is not None:
-        word = "beats" if confirmed["beats_baseline"] else "does not clearly beat"
-        gain = abs(confirmed["validation_mean"] - confirmed["baseline_validation_mean"])
-        console.print(f"  the winner {word} the baseline: {gain:.4f} apart on the validation part")
+        word = "beats" if confirmed["beats_baseline"] else "does not surely beat"
+        console.print(f"  the winner {word} the baseline{advantage(confirmed)}")
+
+
+def advantage(confirmed: dict[str, Any]) -> str:
+    """Return how much better the winner is than the baseline, on both parts, with intervals."""
+    told = [
+        f"{format_value(gain['value'])} ({format_value(gain['low'])} to "
+        f"{format_value(gain['high'])}) on the {part} part"
+        for part, gain in (("validation", confirmed["gain"]), ("test", confirmed["test_gain"]))
+        if gain is not None
+    ]
+    return f": better by {', '.join(told)}, with 95 percent" if told else ""
 
 
 def told_beside(objective: str, known: Collection[str]) -> list[str]:

@@ -143,10 +143,13 @@ class Placed:
         return torch.split(order.to(self.y.device), batch_size)
 
 
-def measure(
-    model: nn.Module, placed: Placed, goal: Goal, dtype: torch.dtype, *, batch_size: int = 256
-) -> dict[str, float]:
-    """Return loss and metrics of a model on placed sequences."""
+def answers(
+    model: nn.Module, placed: Placed, dtype: torch.dtype = torch.float32, *, batch_size: int = 256
+) -> tuple[Tensor, Tensor]:
+    """Return a model's outputs [sequences, outputs] for placed sequences, and their labels.
+
+    Both are in the order of the lengths, where these are unequal: the same for every model.
+    """
     device = placed.y.device
     model.eval()
     found, wanted = [], []
@@ -157,5 +160,13 @@ def measure(
         for x, lengths, y in placed.in_order(batch_size):
             found.append(model(x, lengths).float())
             wanted.append(y)
+        return torch.cat(found), torch.cat(wanted)
+
+
+def measure(
+    model: nn.Module, placed: Placed, goal: Goal, dtype: torch.dtype, *, batch_size: int = 256
+) -> dict[str, float]:
+    """Return loss and metrics of a model on placed sequences."""
+    found = answers(model, placed, dtype, batch_size=batch_size)
     with torch.inference_mode():
-        return goal.scores(torch.cat(found), torch.cat(wanted))
+        return goal.scores(*found)

@@ -1,7 +1,7 @@
 """What a network learns to answer, classes or numbers: its loss, and how well it answers."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from trainables.metrics import CLASSIFICATION, REGRESSION
 
 if TYPE_CHECKING:
-    from trainables.datasets import SequenceDataset
+    from trainables.datasets import SequenceDataset, Targets
 
 
 class Goal(ABC):
@@ -24,6 +24,19 @@ class Goal(ABC):
         """Return how many of a batch are answered correctly, 0 where none can be."""
 
     @abstractmethod
+    def weighted(self, metric: str, outputs: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+        """Return a metric [draws] as if each sequence of a part were there so many times.
+
+        Args:
+            metric: of `names`.
+            outputs: [sequences, outputs] of the network, float32.
+            y: the part's labels.
+            weights: [draws, sequences] float64, above 0.
+        """
+
+    names: ClassVar[tuple[str, ...]]
+    """The metrics."""
+
     def scores(self, outputs: Tensor, y: Tensor) -> dict[str, float]:
         """Return loss and metrics of all sequences of a part.
 
@@ -31,6 +44,9 @@ class Goal(ABC):
             outputs: [sequences, outputs] of the network, float32.
             y: the part's labels.
         """
+        once = torch.ones(1, len(y), dtype=torch.float64, device=outputs.device)
+        found = [self.weighted(name, outputs, y, once) for name in self.names]
+        return dict(zip(self.names, torch.cat(found).tolist(), strict=True))
 
 
 class Classes(Goal):
@@ -39,6 +55,8 @@ class Classes(Goal):
     Args:
         weights: [classes], what an error on each of them costs in training; None for the same.
     """
+
+    names = CLASSIFICATION
 
     def __init__(self, weights: Tensor | None = None) -> None:
         self.weights = weights
@@ -51,28 +69,29 @@ class Classes(Goal):
         """Return how many have their class as the largest logit."""
         return (outputs.detach().argmax(1) == y).sum()
 
-    def scores(self, outputs: Tensor, y: Tensor) -> dict[str, float]:
-        """Return loss, accuracy, balanced_accuracy, macro_f1 and auroc.
+    def weighted(self, metric: str, outputs: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+        """Return loss, accuracy, balanced_accuracy, macro_f1 or auroc [draws].
 
         Means over classes leave out those of which there is no sequence. The area under the ROC
         curve is the mean of each class against the rest, ties counted half; 0.5 where there is no
         rest.
         """
-        count, classes = outputs.shape
-        losses = nn.functional.cross_entropy(outputs, y, reduction="none")
+        if metric == "loss":
+            losses = nn.functional.cross_entropy(outputs, y, reduction="none")
+            return weights @ losses.double() / weights.sum(1)
+        if metric == "auroc":
+            return areas(outputs, y, weights).nanmean(1).nan_to_num(0.5)
         answers = outputs.argmax(1)
-        hit = torch.bincount(y[answers == y], minlength=classes).double()
-        there = torch.bincount(y, minlength=classes).double()
-        answered = torch.bincount(answers, minlength=classes).double()
-        known = there > 0
-        found = (
-            losses.double().sum() / count,
-            hit.sum() / count,
-            (hit / there)[known].mean(),
-            (2 * hit / (there + answered))[known].mean(),
-            areas(outputs, y)[known].nanmean().nan_to_num(0.5),
-        )
-        return dict(zip(CLASSIFICATION, torch.stack(found).tolist(), strict=True))
+        right = answers == y
+        if metric == "accuracy":
+            return weights @ right.double() / weights.sum(1)
+        classes = outputs.shape[1]
+        there = of_each(y, weights, classes)
+        hit = of_each(y, weights * right, classes)
+        if metric == "balanced_accuracy":
+            return (hit / there).nanmean(1)
+        answered = of_each(answers, weights, classes)
+        return torch.where(there > 0, 2 * hit / (there + answered), torch.nan).nanmean(1)
 
 
 class Numbers(Goal):
@@ -82,6 +101,8 @@ class Numbers(Goal):
         offset: [targets], their means in the training part.
         scale: [targets], their deviations there.
     """
+
+    names = REGRESSION
 
     def __init__(self, offset: Tensor, scale: Tensor) -> None:
         self.offset = offset
@@ -95,43 +116,48 @@ class Numbers(Goal):
         """Return 0."""
         return torch.zeros((), device=outputs.device)
 
-    def scores(self, outputs: Tensor, y: Tensor) -> dict[str, float]:
-        """Return loss, of standardised targets, and mse, mae and r2, in the targets' own units.
+    def weighted(self, metric: str, outputs: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+        """Return loss, of standardised targets, or mse, mae, r2, in the targets' own units [draws].
 
         Means over the targets; r2 of one that never changes is 1 where it is met, else 0.
         """
         wanted, offset, scale = y.double(), self.offset.double(), self.scale.double()
         answers = outputs.double() * scale + offset
-        squares = (answers - wanted).square().mean(0)
-        spread = (wanted - wanted.mean(0)).square().mean(0)
-        explained = torch.where(spread > 0, 1 - squares / spread, (squares == 0).double()).mean()
-        found = (
-            (squares / scale.square()).mean(),
-            squares.mean(),
-            (answers - wanted).abs().mean(),
-            explained,
-        )
-        return dict(zip(REGRESSION, torch.stack(found).tolist(), strict=True))
+        shares = weights / weights.sum(1, keepdim=True)
+        if metric == "mae":
+            return (shares @ (answers - wanted).abs()).mean(1)
+        squares = shares @ (answers - wanted).square()
+        if metric == "loss":
+            return (squares / scale.square()).mean(1)
+        if metric == "mse":
+            return squares.mean(1)
+        # Of all the same a weighted mean may differ by rounding, their extremes do not.
+        varies = wanted.amax(0) > wanted.amin(0)
+        spread = shares @ (wanted - wanted.mean(0)).square()
+        spread = spread - (shares @ (wanted - wanted.mean(0))).square()
+        return torch.where(varies, 1 - squares / spread, (squares == 0).double()).mean(1)
 
 
-def areas(outputs: Tensor, y: Tensor) -> Tensor:
-    """Return each class's area under the ROC curve [classes], NaN where it or the rest is empty.
+def of_each(place: Tensor, weights: Tensor, count: int) -> Tensor:
+    """Return the sums [draws, count] of the weights [draws, sequences] at each place."""
+    sums = torch.zeros(len(weights), count, dtype=weights.dtype, device=weights.device)
+    return sums.index_add_(1, place, weights)
 
-    By the ranks of the probabilities (Mann and Whitney): equal ones share their mean rank.
+
+def areas(outputs: Tensor, y: Tensor, weights: Tensor) -> Tensor:
+    """Return each class's area under the ROC curve [draws, classes].
+
+    What part of the pairs of one inside and one outside are in order (Mann and Whitney), equal
+    ones counted half; NaN where there is no pair.
     """
-    probabilities = outputs.double().softmax(1)
     columns = []
-    for place, column in enumerate(probabilities.T):
-        values, inverse, counts = column.unique(return_inverse=True, return_counts=True)
-        del values
-        last = counts.cumsum(0).double()
-        rank = (last - (counts - 1) / 2)[inverse]
-        ours = y == place
-        positive = ours.sum().double()
-        negative = len(y) - positive
-        above = rank[ours].sum() - positive * (positive + 1) / 2
-        columns.append(above / (positive * negative))
-    return torch.stack(columns)
+    for place, column in enumerate(outputs.double().softmax(1).T):
+        values, rank = column.unique(return_inverse=True)
+        inside = of_each(rank, weights * (y == place), len(values))
+        outside = of_each(rank, weights * (y != place), len(values))
+        below = outside.cumsum(1) - outside / 2
+        columns.append((inside * below).sum(1) / (inside.sum(1) * outside.sum(1)))
+    return torch.stack(columns, 1)
 
 
 def goal_of(data: "SequenceDataset", class_weights: str, device: torch.device) -> Goal:
@@ -143,12 +169,16 @@ def goal_of(data: "SequenceDataset", class_weights: str, device: torch.device) -
             training sequences.
         device: where outputs are.
     """
-    if data.targets is not None:
-        return Numbers(
-            torch.tensor(data.targets.offset, device=device),
-            torch.tensor(data.targets.scale, device=device),
-        )
-    if class_weights == "none":
-        return Classes()
+    if data.targets is not None or class_weights == "none":
+        return plain_goal(data.targets, device)
     there = torch.bincount(torch.tensor(data.train.y), minlength=len(data.classes)).double()
     return Classes((there.sum() / (len(there) * there)).float().to(device))
+
+
+def plain_goal(targets: "Targets | None", device: torch.device) -> Goal:
+    """Return what networks are held against: numbers, or classes that all count the same."""
+    if targets is None:
+        return Classes()
+    return Numbers(
+        torch.tensor(targets.offset, device=device), torch.tensor(targets.scale, device=device)
+    )

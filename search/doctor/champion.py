@@ -53,6 +53,10 @@ def examine_choice(record: Record) -> Iterator[Finding]:
         )
         return
     found = None if again is None else again.chosen
+    if again is not None and result is not None and again.chosen.of in result.level:
+        # Of those that it cannot be told from, another may be chosen.
+        told = {one.of: one for one in again.candidates if one.of in result.level}
+        found = told.get(result.chosen.of, found)
     if result is not None and choice(found) != choice(result.chosen):
         yield Finding(
             "champion-differs",

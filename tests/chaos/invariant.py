@@ -118,13 +118,15 @@ def examine_choice(record: Record) -> Iterator[Finding]:
         yield Finding("other", "the job has no result")
         return
     result = Result.model_validate_json(job.result)
-    chosen = choose(record.spec, job.id, record.searched, record.confirmed)
-    if chosen is None or (chosen.chosen.of, chosen.chosen.runs, chosen.chosen.validation) != (
-        result.chosen.of,
-        result.chosen.runs,
-        result.chosen.validation,
-    ):
-        yield Finding("other", f"the champion is {result.chosen}, but should be {chosen}")
+    found = choose(record.spec, job.id, record.searched, record.confirmed)
+    fit = () if found is None else (found.chosen.of, *result.level)
+    chosen = [
+        (one.of, one.runs, one.validation)
+        for one in (found.candidates if found else ())
+        if one.of in fit
+    ]
+    if (result.chosen.of, result.chosen.runs, result.chosen.validation) not in chosen:
+        yield Finding("other", f"the champion is {result.chosen}, but should be of {found}")
     confirmed = record.shown["confirmed"]
     if confirmed is None or confirmed["params"] != result.chosen.parameters:
         yield Finding("other", f"`show` says that {confirmed} is confirmed, not {result.chosen}")

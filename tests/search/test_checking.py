@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from search.checking import differences, write
-from search.models import load_saved, measure, save_champion
+from search.comparing import compare
+from search.models import load_saved, save_champion
 from search.result import Candidate, Result
 from search.spec import JobSpec, parse_job
 from trainables.cells import RecurrentNetwork
@@ -39,7 +40,8 @@ def champion(folder: Path, source: str) -> tuple[LocalFolder, SequenceDataset]:
         metric="val_accuracy", direction="maximize", study="s", confirmed=True, chosen=chosen,
         baselines=(),
     )  # fmt: skip
-    save_champion(measure(found, spec, data, place), spec, "tiny-0001", data, place)
+    found, answers = compare(found, spec, data, place)
+    save_champion(found, spec, "tiny-0001", data, place, answers)
     return place.child("champion"), data
 
 

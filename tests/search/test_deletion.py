@@ -20,7 +20,7 @@ from search.tables import Job
 from search.tracking import Tracking
 from tests.search.conftest import add_job, dead_owner, make_spec, open_study
 from tests.search.doctor.conftest import live_through
-from tests.search.winners import GOOD, JOB, candidate, finish_job, result
+from tests.search.winners import BETTER, GOOD, JOB, finish_job
 from tests.servers import free_port
 from trainables.datasets import SequenceDataset
 
@@ -97,8 +97,7 @@ def test_nothing_of_a_job_is_left(
 def test_where_the_champion_is_deleted_the_one_before_takes_its_place(
     installation: Home, store: Store, digits: SequenceDataset
 ) -> None:
-    better = result(candidate(2, 0.96, 0.97), candidate(0, 0.80, 0.82, baseline=True))
-    for job_id, found in ((JOB, GOOD), (OTHER, better)):
+    for job_id, found in ((JOB, GOOD), (OTHER, BETTER)):
         finish_job(installation, store, digits, found, job_id)
         publish(installation, store, job_id)
     set_job(store, status="finished")
@@ -113,8 +112,7 @@ def test_where_the_champion_is_deleted_the_one_before_takes_its_place(
 def test_other_jobs_of_the_name_keep_all_that_is_theirs(
     installation: Home, store: Store, digits: SequenceDataset
 ) -> None:
-    better = result(candidate(2, 0.96, 0.97), candidate(0, 0.80, 0.82, baseline=True))
-    found: dict[str, Result] = {OTHER: better, JOB: GOOD}
+    found: dict[str, Result] = {OTHER: BETTER, JOB: GOOD}
     for job_id in (JOB, OTHER):
         finish_job(installation, store, digits, found[job_id], job_id)
         publish(installation, store, job_id)

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
+from search.comparing import compare
 from search.fetching import FILES, is_whole
-from search.models import best_weights, load_saved, measure, save_champion
+from search.models import best_weights, load_saved, save_champion
 from search.result import Candidate, Result
 from tests.search.conftest import make_spec
 from trainables.cells import RecurrentNetwork
 from trainables.checkpoint import Checkpoints, DamagedError
 from trainables.config import Parameters
 from trainables.datasets import SequenceDataset
-from trainables.export import answers
+from trainables.export import answers as answers_of
 from trainables.folder import LocalFolder
 
 SPEC = make_spec()
@@ -26,7 +27,6 @@ RESULT = Result(
         of=2, parameters=PARAMETERS, baseline=False, runs=(0, 1), validation=(0.90, 0.92)
     ),
     baselines=(),
-    others=(Candidate(of=1, parameters=PARAMETERS, baseline=False, runs=(7,), validation=(0.8,)),),
 )  # fmt: skip
 
 
@@ -40,22 +40,12 @@ def folder(tmp_path: Path, digits: SequenceDataset) -> LocalFolder:
     return LocalFolder(tmp_path)
 
 
-def test_only_the_measured_candidates_get_test_results(
-    folder: LocalFolder, digits: SequenceDataset
-) -> None:
-    measured = measure(RESULT, SPEC, digits, folder)
-    assert len(measured.chosen.test) == len(measured.chosen.train) == 2
-    assert measured.chosen.test[0] != measured.chosen.test[1]
-    assert measured.others[0].test == ()
-    assert measured.chosen.validation == RESULT.chosen.validation
-
-
 def test_the_folder_holds_one_model_in_three_forms(
     folder: LocalFolder, digits: SequenceDataset
 ) -> None:
-    measured = measure(RESULT, SPEC, digits, folder)
+    found, answers = compare(RESULT, SPEC, digits, folder)
     for _ in range(2):
-        save_champion(measured, SPEC, "tiny-0001", digits, folder)
+        save_champion(found, SPEC, "tiny-0001", digits, folder, answers)
     champion = folder.child("champion")
     assert champion.names() == sorted(FILES)
     x = torch.from_numpy(digits.test.x[:7].astype(np.float32))
@@ -65,12 +55,12 @@ def test_the_folder_holds_one_model_in_three_forms(
     torch.testing.assert_close(program(x), model(x))
     assert example.shape == (4, 8, 8)
     assert 0 <= float(example.min()) <= float(example.max()) <= 16
-    torch.testing.assert_close(answers(champion.read("model.onnx"))(x), model(x))
-    found = json.loads(champion.read("metrics.json"))["model"]
+    torch.testing.assert_close(answers_of(champion.read("model.onnx"))(x), model(x))
+    told = json.loads(champion.read("metrics.json"))["model"]
     # The second seed is the better one on validation data, so its weights are the model.
-    assert found["validation_accuracy"] == 0.92
+    assert told["validation_accuracy"] == 0.92
     predicted = model(torch.from_numpy(digits.test.x.astype(np.float32))).argmax(1).numpy()
-    assert found["test_accuracy"] == pytest.approx(float((predicted == digits.test.y).mean()))
+    assert told["test_accuracy"] == pytest.approx(float((predicted == digits.test.y).mean()))
     card = champion.read("README.md").decode()
     assert "An LSTM with 1 layer of 8 units that tells 10 classes apart" in card
     assert "best of 2 seeds on validation data" in card
@@ -80,9 +70,9 @@ def test_the_folder_holds_one_model_in_three_forms(
 def test_a_champion_that_was_being_written_is_none_until_it_is_written_again(
     folder: LocalFolder, digits: SequenceDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = measure(RESULT, SPEC, digits, folder)
+    found, answers = compare(RESULT, SPEC, digits, folder)
     champion = folder.child("champion")
-    save_champion(measured, SPEC, "tiny-0001", digits, folder)
+    save_champion(found, SPEC, "tiny-0001", digits, folder, answers)
     write = LocalFolder.write
 
     def killed(self: LocalFolder, name: str, content: bytes) -> None:
@@ -93,10 +83,10 @@ def test_a_champion_that_was_being_written_is_none_until_it_is_written_again(
     with monkeypatch.context() as patch:
         patch.setattr(LocalFolder, "write", killed)
         with pytest.raises(KeyboardInterrupt):
-            save_champion(measured, SPEC, "tiny-0001", digits, folder)
+            save_champion(found, SPEC, "tiny-0001", digits, folder, answers)
     assert champion.names() == sorted(FILES[: FILES.index("metrics.json")])
     assert not is_whole(champion)
-    save_champion(measured, SPEC, "tiny-0001", digits, folder)
+    save_champion(found, SPEC, "tiny-0001", digits, folder, answers)
     assert is_whole(champion)
 
 

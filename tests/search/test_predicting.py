@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from search.cli import app
+from search.comparing import compare
 from search.home import Home
 from search.loading import load_data
-from search.models import measure, save_champion
+from search.models import save_champion
 from search.predicting import known_columns, predict
 from search.result import Candidate
 from search.result import Result as Found
@@ -72,7 +73,8 @@ def model(home: Home, file: Path, label: str | None = "kind") -> Path:
             of=0, parameters=PARAMETERS, baseline=False, runs=(0,), validation=(0.5,)
         ),
     )  # fmt: skip
-    save_champion(measure(found, spec, data, place), spec, "tiny-0001", data, place)
+    found, answers = compare(found, spec, data, place)
+    save_champion(found, spec, "tiny-0001", data, place, answers)
     return file.parent / "job" / "champion"
 
 

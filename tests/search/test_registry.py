@@ -12,47 +12,66 @@ from mlflow.exceptions import MlflowException
 
 from search.home import Home
 from search.registry import Incumbent, decide, fluent, log_model, publish
-from search.result import Result
+from search.result import Gain, Result
 from search.store import Store
 from search.tables import PARENT, Run
 from search.tracking import Tracking
 from tests.search.conftest import add_job, make_spec
-from tests.search.winners import GOOD, JOB, candidate, finish_job, result
+from tests.search.winners import BETTER, GOOD, JOB, candidate, finish_job, result
 from trainables.datasets import SequenceDataset
 
 
-def incumbent(*validation: float, data: str = "00", metric: str = "val_accuracy") -> Incumbent:
-    return Incumbent("3", "tiny-0000", data, metric, validation)
+def incumbent(data: str = "00", metric: str = "val_accuracy") -> Incumbent:
+    return Incumbent("3", "tiny-0000", data, metric, "run")
+
+
+def ahead(probability: float) -> Gain:
+    return Gain(value=0.01, low=-0.01, high=0.02, probability=probability)
+
+
+ONCE = GOOD.model_copy(update={"gain": None, "chance": None})
+TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
 
 
 @pytest.mark.parametrize(
-    ("found", "present", "alias", "reason"),
+    ("found", "present", "lead", "alias", "reason"),
     [
-        (GOOD, None, "champion", "beats the baseline .* no champion before"),
-        (result(candidate(2, 0.9)), None, "champion", "there is no baseline, and there was no"),
-        (GOOD, incumbent(0.85, 0.86), "champion", "and the present champion, version 3, on the sa"),
-        (GOOD, incumbent(0.91, 0.92), "challenger", "does not beat the present champion, vers"),
-        (GOOD, incumbent(0.90, 0.92), "challenger", "does not beat the present champion"),
-        (GOOD, incumbent(0.1, 0.1, data="11"), "challenger", "other data or another split"),
-        (GOOD, incumbent(0.1, metric="val_loss"), "challenger", "by val_loss, not val_accuracy"),
+        (GOOD, None, None, "champion", "beats the baseline .* no champion before"),
         (
-            result(candidate(2, 0.81, 0.83), candidate(0, 0.80, 0.84, baseline=True)),
+            result(candidate(2, 0.9)),
+            None,
+            None,
+            "champion",
+            "there is no baseline, and there was no",
+        ),
+        (GOOD, incumbent(), ahead(0.98), "champion", "and the present champion, version 3, on the"),
+        (GOOD, incumbent(), ahead(0.97), "challenger", "not surely beat the present champion, ver"),
+        (GOOD, incumbent(), None, "challenger", "not surely beat the present champion"),
+        (TRIED, incumbent(), ahead(0.98), "challenger", "not surely beat the present champion"),
+        (TRIED, incumbent(), ahead(0.99), "champion", "and the present champion"),
+        (GOOD, incumbent(data="11"), ahead(1), "challenger", "other data or another split"),
+        (GOOD, incumbent(metric="val_loss"), ahead(1), "challenger", "by val_loss, not val_acc"),
+        (
+            result(candidate(2, 0.9), candidate(0, 0.8, baseline=True), chance=0.03),
+            None,
             None,
             "challenger",
-            "does not beat the baseline",
+            "does not surely beat the baseline",
         ),
+        (ONCE, None, None, "challenger", "a single run is sure of nothing"),
         (
-            result(candidate(2, 0.3), candidate(0, 0.4, baseline=True), metric="val_loss"),
-            incumbent(0.35, metric="val_loss"),
-            "champion",
-            "beats the baseline",
+            result(candidate(0, 0.8, baseline=True), candidate(0, 0.8, baseline=True), chance=1),
+            None,
+            None,
+            "challenger",
+            "itself a baseline",
         ),
     ],
 )
 def test_who_becomes_champion(
-    found: Result, present: Incumbent | None, alias: str, reason: str
+    found: Result, present: Incumbent | None, lead: Gain | None, alias: str, reason: str
 ) -> None:
-    given, why = decide(found, "00", present)
+    given, why = decide(found, "00", present, lambda: lead)
     assert given == alias
     assert re.search(reason, why)
 
@@ -119,8 +138,7 @@ def test_a_better_job_takes_the_alias_over_and_a_repeat_of_the_old_one_does_not(
 ) -> None:
     finish_job(installation, store, digits, GOOD)
     publish(installation, store, JOB)
-    better = result(candidate(2, 0.96, 0.97), candidate(0, 0.80, 0.82, baseline=True))
-    finish_job(installation, store, digits, better, "tiny-0002")
+    finish_job(installation, store, digits, BETTER, "tiny-0002")
     taken = publish(installation, store, "tiny-0002")
     publish(installation, store, JOB)
     assert taken is not None

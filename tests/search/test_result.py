@@ -1,21 +1,29 @@
-import pytest
+"""A result's own questions: what was chosen, what it beats."""
 
-from search.result import beats
+from search.result import Result
+from tests.search.winners import candidate, result
+
+BASELINE = candidate(0, 0.8, 0.8, baseline=True)
+FOUND = result(candidate(2, 0.9, 0.9), BASELINE)
 
 
-@pytest.mark.parametrize(
-    ("values", "others", "direction", "verdict"),
-    [
-        ([0.92, 0.94], [0.90, 0.92], "maximize", True),
-        ([0.92, 0.94], [0.91, 0.93], "maximize", False),  # within the noise
-        ([0.90, 0.92], [0.92, 0.94], "maximize", False),
-        ([0.90, 0.92], [0.92, 0.94], "minimize", True),
-        ([0.92, 0.94], [0.90, 0.92], "minimize", False),
-        ([0.9, 0.9], [0.9, 0.9], "maximize", False),
-        ([0.901], [0.90], "maximize", True),
-        ([0.90], [0.90], "maximize", False),
-        ([0.901], [0.80, 1.0], "maximize", True),
-    ],
-)
-def test_beats(values: list[float], others: list[float], direction: str, verdict: bool) -> None:
-    assert beats(values, others, direction) is verdict
+def test_only_what_chance_hardly_does_beats_the_baseline() -> None:
+    told = [FOUND.model_copy(update={"chance": chance}) for chance in (0.024, 0.026, None)]
+    assert [one.beats_baseline for one in told] == [True, False, False]
+    assert result(candidate(2, 0.9)).beats_baseline is None
+
+
+def test_another_candidate_may_be_chosen() -> None:
+    found = FOUND.model_copy(update={"others": (candidate(3, 0.85),)})
+    assert [one.of for one in found.candidates] == [2, 0, 3]
+
+    smaller = found.choosing(3)
+
+    assert [one.of for one in smaller.candidates] == [3, 0, 2]
+    assert smaller.choosing(2) == found
+    stands = found.choosing(0)
+    assert (stands.chosen.of, [one.of for one in stands.candidates]) == (0, [0, 2, 3])
+
+
+def test_a_result_is_read_as_it_was_written() -> None:
+    assert Result.model_validate_json(FOUND.model_dump_json()) == FOUND

@@ -38,7 +38,9 @@ def test_classes_without_a_sequence_are_left_out() -> None:
     assert found["balanced_accuracy"] == pytest.approx(0.75)
     assert found["macro_f1"] == pytest.approx(2 / 3)
     assert found["auroc"] == pytest.approx(0.75)
-    assert areas(logits, torch.tensor([0, 1, 0])).isnan().tolist() == [False, False, True]
+    assert areas(logits, torch.tensor([0, 1, 0]), torch.ones(1, 3)).isnan().tolist() == [
+        [False, False, True]
+    ]
 
 
 def test_one_class_alone_has_no_rest() -> None:
@@ -72,6 +74,32 @@ def test_scores_of_numbers() -> None:
         },
         rel=1e-4,
     )
+
+
+@pytest.mark.parametrize("name", Classes.names)
+def test_a_sequence_of_weight_three_is_there_three_times(name: str) -> None:
+    y = torch.tensor(RNG.integers(0, 3, 50))
+    logits = torch.tensor(np.round(RNG.normal(size=(50, 3)), 1), dtype=torch.float32)
+    often = torch.tensor(RNG.integers(1, 4, (2, 50)))
+
+    found = Classes().weighted(name, logits, y, often.double())
+
+    for times, one in zip(often, found, strict=True):
+        again = Classes().scores(logits.repeat_interleave(times, 0), y.repeat_interleave(times))
+        assert float(one) == pytest.approx(again[name])
+
+
+@pytest.mark.parametrize("name", Numbers.names)
+def test_numbers_of_weight_three_are_there_three_times(name: str) -> None:
+    goal = Numbers(torch.tensor([5.0, 4.0]), torch.tensor([3.0, 2.0]))
+    y, outputs = torch.randn(50, 2), torch.randn(50, 2)
+    often = torch.tensor(RNG.integers(1, 4, (2, 50)))
+
+    found = goal.weighted(name, outputs, y, often.double())
+
+    for times, one in zip(often, found, strict=True):
+        again = goal.scores(outputs.repeat_interleave(times, 0), y.repeat_interleave(times, 0))
+        assert float(one) == pytest.approx(again[name])
 
 
 def test_r2_of_a_target_that_never_changes() -> None:

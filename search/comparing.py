@@ -1,0 +1,223 @@
+"""The candidates of a job side by side: what they answer decides, and says how sure that is."""
+
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from search.evidence import Truths, truths
+from search.models import best_weights, network
+from search.result import Gain, Result, sign_of
+from search.simple import simple_models
+from search.spec import JobSpec
+from trainables.batches import Placed, answers
+from trainables.datasets import Part, SequenceDataset
+from trainables.folder import Folder
+from trainables.goals import Goal, goal_of
+
+CPU = torch.device("cpu")
+
+
+def compare(
+    result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder
+) -> tuple[Result, bytes]:
+    """Ask the networks of a job's candidates, choose, and measure the choice.
+
+    The validation part decides: of those that cannot be told from the best mean, the smallest
+    network is chosen. Then training and test part are looked at, for the chosen one and baselines.
+
+    Args:
+        result: the candidates, that with the best mean chosen.
+        spec: the job's document.
+        data: its data set.
+        folder: of its checkpoints.
+
+    Returns:
+        The result, and the chosen one's answers on the validation part as `Answers` keeps them.
+    """
+    asked = Asked(result, spec, data, folder)
+    on_validation = asked.answers(data.validation)
+    if result.confirmed:
+        result = weighed(result, asked.truths(on_validation), asked.sizes())
+    result = measured(result, asked, data)
+    return result, on_validation.of(result.chosen.of).kept()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the runs of configurations answer on one part.
+
+    Attributes:
+        outputs: by the trial that a configuration comes from, [runs, sequences, outputs].
+        y: the labels.
+    """
+
+    outputs: Mapping[int, Tensor]
+    y: Tensor
+
+    def of(self, *ones: int) -> "Answers":
+        """Return those of some configurations, in this order."""
+        return Answers({one: self.outputs[one] for one in ones}, self.y)
+
+    def kept(self) -> bytes:
+        """Return the answers of a single configuration as a file of numpy."""
+        (outputs,) = self.outputs.values()
+        file = io.BytesIO()
+        np.savez_compressed(file, outputs=outputs.numpy(), y=self.y.numpy())
+        return file.getvalue()
+
+    @classmethod
+    def read(cls, content: bytes, of: int) -> "Answers":
+        """Return what `kept` has written, as of some configuration.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                return cls({of: torch.from_numpy(file["outputs"])}, torch.from_numpy(file["y"]))
+        except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise ValueError("the answers on the validation part cannot be read") from error
+
+
+def lead(ours: bytes, theirs: bytes, goal: Goal, result: Result) -> Gain | None:
+    """Return how much better a configuration is than that of an earlier job, None if not known.
+
+    Args:
+        ours: its answers on the validation part, kept.
+        theirs: the other's.
+        goal: what both are held against.
+        result: says by which metric.
+    """
+    try:
+        first, second = Answers.read(ours, 0), Answers.read(theirs, 1)
+    except ValueError:
+        return None
+    if not torch.equal(first.y, second.y):
+        return None
+    metric, sign = result.metric.removeprefix("val_"), sign_of(result.direction)
+    both = [*first.outputs.values(), *second.outputs.values()]
+    return truths(goal, metric, first.y, both, sign=sign).gain(0, 1)
+
+
+class Asked:
+    """The networks of all runs of a job's candidates whose weights are kept."""
+
+    def __init__(
+        self, result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder
+    ) -> None:
+        self.preparation = data.preparation
+        self.goal = goal_of(data, "none", CPU)
+        self.metric = result.metric.removeprefix("val_")
+        self.sign = sign_of(result.direction)
+        self.networks = {
+            one.of: [
+                network(
+                    spec.config(one.parameters), data, best_weights(result, folder, run)
+                ).network
+                for run in one.runs
+            ]
+            for one in (result.candidates if result.confirmed else result.measured)
+        }
+
+    def answers(self, part: Part, ones: Iterable[int] | None = None) -> Answers:
+        """Return what the runs of some, or of all candidates answer on a part."""
+        placed = Placed(CPU, part, self.preparation)
+        outputs = {}
+        for one in self.networks if ones is None else ones:
+            found = [answers(run, placed) for run in self.networks[one]]
+            outputs[one] = torch.stack([each for each, _ in found])
+            y = found[0][1]
+        return Answers(outputs, y)
+
+    def truths(self, answered: Answers) -> Truths:
+        """Return what candidates may truly reach, by what they have answered."""
+        return truths(
+            self.goal, self.metric, answered.y, list(answered.outputs.values()), sign=self.sign
+        )
+
+    def scores(self, answered: Answers, one: int) -> dict[str, tuple[float, ...]]:
+        """Return every metric of what a candidate has answered, one a run."""
+        found = [self.goal.scores(run, answered.y) for run in answered.outputs[one]]
+        return {name: tuple(run[name] for run in found) for name in found[0]}
+
+    def sizes(self) -> dict[int, int]:
+        """Return how many weights each candidate's network has."""
+        return {
+            of: sum(weights.numel() for weights in runs[0].parameters())
+            for of, runs in self.networks.items()
+        }
+
+
+def weighed(result: Result, found: Truths, sizes: Mapping[int, int]) -> Result:
+    """Return the result with what the validation part says of its candidates, and the choice.
+
+    Args:
+        result: the candidates, that with the best mean chosen.
+        found: what they may truly reach, in the same order.
+        sizes: how many weights each one's network has, by its trial.
+    """
+    ones = result.candidates
+    place = {one.of: at for at, one in enumerate(ones)}
+    best = result.chosen
+    level = [
+        one for one in ones[1:] if one.missing == best.missing and found.level(0, place[one.of])
+    ]
+    chosen = min((best, *level), key=lambda one: sizes[one.of])
+    known = {
+        one.of: one.model_copy(
+            update={"size": sizes[one.of], "validation_interval": found.interval(place[one.of])}
+        )
+        for one in ones
+    }
+    result = result.model_copy(
+        update={
+            "chosen": known[best.of],
+            "baselines": tuple(known[one.of] for one in result.baselines),
+            "others": tuple(known[one.of] for one in result.others),
+            "level": tuple(one.of for one in (best, *level)) if level else (),
+        }
+    ).choosing(chosen.of)
+    rival = result.rival
+    if rival is None or rival.of == chosen.of:
+        return result
+    ours, theirs = place[chosen.of], place[rival.of]
+    gain = found.gain(ours, theirs)
+    tried = [place[one.of] for one in ones if not one.baseline and len(one.runs) > 1]
+    chance = None if gain is None else found.chance(ours, theirs, tried)
+    return result.model_copy(update={"gain": gain, "chance": chance})
+
+
+def measured(result: Result, asked: Asked, data: SequenceDataset) -> Result:
+    """Return the result with training and test metrics of the candidates that may be known."""
+    ones = [one.of for one in result.measured]
+    on_train, on_test = asked.answers(data.train, ones), asked.answers(data.test, ones)
+    found = asked.truths(on_test)
+    known = {}
+    for place, one in enumerate(result.measured):
+        scores = asked.scores(on_test, one.of)
+        known[one.of] = one.model_copy(
+            update={
+                "train": asked.scores(on_train, one.of)[asked.metric],
+                "test": scores[asked.metric],
+                "test_interval": found.interval(place),
+                "scores": scores,
+            }
+        )
+    rival = result.rival
+    return result.model_copy(
+        update={
+            "chosen": known[result.chosen.of],
+            "baselines": tuple(known[one.of] for one in result.baselines),
+            "simple": simple_models(data, result.metric),
+            "test_gain": (
+                None
+                if rival is None or rival.of == result.chosen.of
+                else found.gain(0, ones.index(rival.of))
+            ),
+        }
+    )

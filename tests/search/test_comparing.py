@@ -1,0 +1,143 @@
+"""The candidates' own networks decide: who is chosen, and how sure that is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from search.comparing import Answers, compare, lead, weighed
+from search.evidence import Truths
+from search.result import Result
+from tests.search.conftest import make_spec
+from tests.search.winners import PARAMETERS, candidate, result, write_weights
+from trainables.datasets import SequenceDataset
+from trainables.folder import LocalFolder
+from trainables.goals import Classes
+
+SPEC = make_spec()
+
+
+def truths(*seen: float, noise: float) -> Truths:
+    """Return what configurations may reach that are seen so, each with so much noise."""
+    draws = np.random.default_rng(0).normal(size=(len(seen), 4000)) * noise
+    values = np.array(seen)
+    return Truths("accuracy", 1.0, values, draws + values[:, None])
+
+
+FOUND = result(candidate(2, 0.90, 0.90), candidate(0, 0.80, 0.80, baseline=True)).model_copy(
+    update={
+        "others": (candidate(3, 0.89, 0.89), candidate(4, 0.85, 0.85)),
+        "gain": None,
+        "chance": None,
+    }
+)
+SEEN = (0.90, 0.80, 0.89, 0.85)
+SIZES = {2: 900, 0: 500, 3: 300, 4: 100}
+
+
+@pytest.mark.parametrize(
+    ("noise", "chosen", "level", "beats"),
+    [
+        (0.001, 2, (), True),
+        (0.010, 3, (2, 3), True),  # 0.89 is within a standard error of the difference
+        (0.200, 4, (2, 0, 3, 4), False),
+    ],
+)
+def test_the_smallest_of_those_that_cannot_be_told_apart_is_chosen(
+    noise: float, chosen: int, level: tuple[int, ...], beats: bool
+) -> None:
+    found = weighed(FOUND, truths(*SEEN, noise=noise), SIZES)
+    assert (found.chosen.of, found.level, found.beats_baseline) == (chosen, level, beats)
+    assert {one.of: one.size for one in found.candidates} == SIZES
+    low, high = found.chosen.validation_interval or (0.0, 0.0)
+    assert low < found.chosen.validation[0] < high
+    assert found.gain is not None
+    assert found.gain.value == pytest.approx(found.chosen.validation[0] - 0.80)
+
+
+def test_a_baseline_that_is_as_good_and_smaller_stands() -> None:
+    found = weighed(FOUND, truths(*SEEN, noise=0.2), SIZES | {0: 50})
+    assert (found.chosen.of, found.beats_baseline, found.gain) == (0, False, None)
+
+
+def test_one_that_lost_a_replicate_is_not_chosen_for_its_size() -> None:
+    lost = FOUND.others[0].model_copy(update={"missing": 1})
+    told = FOUND.model_copy(update={"others": (lost, FOUND.others[1])})
+    found = weighed(told, truths(*SEEN, noise=0.01), SIZES)
+    assert (found.chosen.of, found.level) == (2, ())
+
+
+def save(place: Path, digits: SequenceDataset) -> tuple[Result, LocalFolder]:
+    folder = LocalFolder(place)
+    runs = {2: (0, 1), 0: (2, 3), 3: (4, 5)}
+    for run in range(6):
+        torch.manual_seed(run)
+        write_weights(SPEC, digits, folder.child("confirm").child(f"{run:06d}"))
+    ones = {
+        of: candidate(of, 0.9, 0.9, baseline=of == 0).model_copy(update={"runs": numbers})
+        for of, numbers in runs.items()
+    }
+    return result(ones[2], ones[0]).model_copy(update={"others": (ones[3],)}), folder
+
+
+def test_only_the_chosen_one_and_the_baseline_get_test_results(
+    tmp_path: Path, digits: SequenceDataset
+) -> None:
+    found, kept = compare(*(saved := save(tmp_path, digits))[:1], SPEC, digits, saved[1])
+    for one in found.measured:
+        assert len(one.test) == len(one.train) == 2
+        assert one.test_interval is not None
+        assert set(one.scores) == set(Classes.names)
+    assert [one.test for one in found.others] == [()] * len(found.others)
+    assert found.chosen.size == sum(weights.numel() for weights in network_of(digits).parameters())
+    answers = Answers.read(kept, found.chosen.of)
+    assert answers.outputs[found.chosen.of].shape == (2, len(digits.validation), 10)
+    assert answers.y.tolist() == digits.validation.y.tolist()
+    assert (found.gain is None) == (found.test_gain is None) == found.chosen.baseline
+
+
+def network_of(digits: SequenceDataset) -> torch.nn.Module:
+    from trainables.cells import RecurrentNetwork
+
+    return RecurrentNetwork(SPEC.config(PARAMETERS), digits.shape)
+
+
+def test_of_single_runs_only_test_results_are_known(
+    tmp_path: Path, digits: SequenceDataset
+) -> None:
+    folder = LocalFolder(tmp_path)
+    for run in (0, 2):
+        write_weights(SPEC, digits, folder.child("search").child(f"{run:06d}"))
+    ones = [
+        candidate(of, value, baseline=of == 0).model_copy(update={"runs": (of,)})
+        for of, value in ((2, 0.9), (0, 0.8))
+    ]
+    told = result(ones[0], ones[1]).model_copy(
+        update={"confirmed": False, "gain": None, "chance": None}
+    )
+    found, _ = compare(told, SPEC, digits, folder)
+    assert (found.chosen.of, found.beats_baseline, found.gain, found.test_gain) == (
+        2, False, None, None
+    )  # fmt: skip
+    assert len(found.chosen.test) == 1
+
+
+def answered(*right: int, of: int = 0) -> bytes:
+    """Return kept answers of runs of which so many of a hundred are right."""
+    outputs = torch.zeros(len(right), 100, 2)
+    for run, number in enumerate(right):
+        outputs[run, :number, 0] = 1
+        outputs[run, number:, 1] = 1
+    return Answers({of: outputs}, torch.zeros(100, dtype=torch.int64)).kept()
+
+
+def test_a_lead_over_an_earlier_job_needs_the_same_labels() -> None:
+    gain = lead(answered(90, 91, 92), answered(70, 71, 72), Classes(), FOUND)
+    assert gain is not None
+    assert gain.value == pytest.approx(0.2)
+    assert gain.probability > 0.99
+    other = Answers({0: torch.zeros(2, 99, 2)}, torch.zeros(99, dtype=torch.int64)).kept()
+    for theirs in (other, b"", answered(90)[:50]):
+        assert lead(answered(90, 91), theirs, Classes(), FOUND) is None
+    assert lead(answered(90), answered(70, 71), Classes(), FOUND) is None
