@@ -3,11 +3,8 @@
 import gc
 import json
 import logging
-import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,11 +24,12 @@ from search.ends import (
     print_json,
 )
 from search.home import Home
-from search.model_commands import predict, reproduce
+from search.model_commands import predict, report, reproduce
+from search.opening import Server, desk
 from search.token_commands import token
 
 if TYPE_CHECKING:
-    from search.desk import Desk
+    pass
 
 app = typer.Typer(
     name="gatetune",
@@ -50,34 +48,6 @@ Overrides = Annotated[
 ]
 Repair = Annotated[bool, typer.Option("--repair", help="Mend what can be mended, look again.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for a service's job.")]
-Server = Annotated[
-    str | None,
-    typer.Option(
-        "--server",
-        metavar="URL",
-        envvar="GATETUNE_SERVER",
-        help="A service, such as http://127.0.0.1:8765; else this machine's installation.",
-    ),
-]
-
-
-@contextmanager
-def desk(server: str | None) -> Iterator["Desk"]:
-    """Yield what answers: the service at ``server``, else this installation."""
-    with one_message():
-        opened: Desk
-        if server:
-            from search.remote import Remote
-
-            opened = Remote(server, os.environ.get("GATETUNE_TOKEN") or None)
-        else:
-            from search.local import Local
-
-            opened = Local(Home.from_environment())
-        try:
-            yield opened
-        finally:
-            opened.close()
 
 
 def finish(shown: dict[str, Any], server: str | None, *, as_json: bool) -> None:
@@ -264,6 +234,7 @@ def init(
 
 app.command(epilog="Example: `gatetune predict model/ walks.csv --to answers.csv`")(predict)
 app.command(epilog="Example: `gatetune reproduce mnist-5k-7f3a 12`")(reproduce)
+app.command(epilog="Example: `gatetune report mnist-5k --to report.html`")(report)
 
 
 @app.command(epilog="Example: `gatetune promote mnist-5k-7f3a`")

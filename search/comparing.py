@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -11,15 +11,19 @@ from torch import Tensor
 
 from search.evidence import Truths, truths
 from search.models import best_weights, network
-from search.result import Gain, Result, sign_of
-from search.simple import simple_models
+from search.result import Gain, Result, Simple, sign_of
+from search.simple import Fitted, simple_models
 from search.spec import JobSpec
 from trainables.batches import Placed, answers
 from trainables.datasets import Part, SequenceDataset
 from trainables.folder import Folder
+from trainables.footprint import Footprint, footprint
 from trainables.goals import Goal, goal_of
 
 CPU = torch.device("cpu")
+
+MOST_CLASSES = 200
+"""Of which a confusion matrix is kept: it is a square of them."""
 
 
 def compare(
@@ -27,8 +31,9 @@ def compare(
 ) -> tuple[Result, bytes]:
     """Ask the networks of a job's candidates, choose, and measure the choice.
 
-    The validation part decides: of those that cannot be told from the best mean, the smallest
-    network is chosen. Then training and test part are looked at, for the chosen one and baselines.
+    The validation part decides: of what was found and cannot be told from the best mean, the
+    smallest network is chosen. Then training and test part are looked at, for the chosen one and
+    baselines.
 
     Args:
         result: the candidates, that with the best mean chosen.
@@ -42,8 +47,8 @@ def compare(
     asked = Asked(result, spec, data, folder)
     on_validation = asked.answers(data.validation)
     if result.confirmed:
-        result = weighed(result, asked.truths(on_validation), asked.sizes())
-    result = measured(result, asked, data)
+        result = weighed(result, asked.truths(on_validation), asked.footprints())
+    result = measured(result, asked, data, on_validation.y)
     return result, on_validation.of(result.chosen.of).kept()
 
 
@@ -110,6 +115,7 @@ class Asked:
     def __init__(
         self, result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder
     ) -> None:
+        self.shape = data.shape
         self.preparation = data.preparation
         self.goal = goal_of(data, "none", CPU)
         self.metric = result.metric.removeprefix("val_")
@@ -145,79 +151,127 @@ class Asked:
         found = [self.goal.scores(run, answered.y) for run in answered.outputs[one]]
         return {name: tuple(run[name] for run in found) for name in found[0]}
 
-    def sizes(self) -> dict[int, int]:
-        """Return how many weights each candidate's network has."""
-        return {
-            of: sum(weights.numel() for weights in runs[0].parameters())
-            for of, runs in self.networks.items()
-        }
+    def footprints(self) -> dict[int, Footprint]:
+        """Return what each candidate's network costs to run."""
+        return {of: footprint(runs[0], self.shape) for of, runs in self.networks.items()}
 
 
-def weighed(result: Result, found: Truths, sizes: Mapping[int, int]) -> Result:
+def weighed(result: Result, found: Truths, costs: Mapping[int, Footprint]) -> Result:
     """Return the result with what the validation part says of its candidates, and the choice.
 
     Args:
         result: the candidates, that with the best mean chosen.
         found: what they may truly reach, in the same order.
-        sizes: how many weights each one's network has, by its trial.
+        costs: what each one's network costs to run, by its trial.
     """
     ones = result.candidates
     place = {one.of: at for at, one in enumerate(ones)}
     best = result.chosen
+    # A baseline stands where its mean is the best: it was not searched for its size.
     level = [
-        one for one in ones[1:] if one.missing == best.missing and found.level(0, place[one.of])
+        one
+        for one in ones[1:]
+        if not (best.baseline or one.baseline)
+        and one.missing == best.missing
+        and found.level(0, place[one.of])
     ]
-    chosen = min((best, *level), key=lambda one: sizes[one.of])
-    known = {
-        one.of: one.model_copy(
-            update={"size": sizes[one.of], "validation_interval": found.interval(place[one.of])}
-        )
-        for one in ones
-    }
-    result = result.model_copy(
-        update={
-            "chosen": known[best.of],
-            "baselines": tuple(known[one.of] for one in result.baselines),
-            "others": tuple(known[one.of] for one in result.others),
-            "level": tuple(one.of for one in (best, *level)) if level else (),
+    chosen = min((best, *level), key=lambda one: costs[one.of].weights)
+    result = result.choosing(chosen.of).knowing(
+        {
+            one.of: asdict(costs[one.of])
+            | {
+                "validation_interval": found.interval(place[one.of]),
+                "behind": (None if one is chosen else found.gain(place[chosen.of], place[one.of])),
+            }
+            for one in ones
         }
-    ).choosing(chosen.of)
+    )
     rival = result.rival
-    if rival is None or rival.of == chosen.of:
-        return result
-    ours, theirs = place[chosen.of], place[rival.of]
-    gain = found.gain(ours, theirs)
-    tried = [place[one.of] for one in ones if not one.baseline and len(one.runs) > 1]
-    chance = None if gain is None else found.chance(ours, theirs, tried)
-    return result.model_copy(update={"gain": gain, "chance": chance})
+    chance = None
+    if rival is not None and rival.behind is not None:
+        tried = [place[one.of] for one in ones if not one.baseline and len(one.runs) > 1]
+        chance = found.chance(place[chosen.of], place[rival.of], tried)
+    return result.model_copy(
+        update={"level": tuple(one.of for one in (best, *level)) if level else (), "chance": chance}
+    )
 
 
-def measured(result: Result, asked: Asked, data: SequenceDataset) -> Result:
-    """Return the result with training and test metrics of the candidates that may be known."""
+def measured(result: Result, asked: Asked, data: SequenceDataset, on_validation: Tensor) -> Result:
+    """Return the result with training and test metrics of the candidates that may be known.
+
+    Args:
+        result: after the choice.
+        asked: its networks.
+        data: the job's.
+        on_validation: the labels of the validation part, in the order of the answers.
+    """
     ones = [one.of for one in result.measured]
     on_train, on_test = asked.answers(data.train, ones), asked.answers(data.test, ones)
     found = asked.truths(on_test)
     known = {}
-    for place, one in enumerate(result.measured):
-        scores = asked.scores(on_test, one.of)
-        known[one.of] = one.model_copy(
-            update={
-                "train": asked.scores(on_train, one.of)[asked.metric],
-                "test": scores[asked.metric],
-                "test_interval": found.interval(place),
-                "scores": scores,
-            }
-        )
-    rival = result.rival
+    for place, one in enumerate(ones):
+        scores = asked.scores(on_test, one)
+        known[one] = {
+            "train": asked.scores(on_train, one)[asked.metric],
+            "test": scores[asked.metric],
+            "test_interval": found.interval(place),
+            "scores": scores,
+        }
+    result = result.knowing(known)
+    rival, chosen = result.rival, result.chosen
+    model = on_test.outputs[chosen.of][chosen.runs.index(result.champion_run)]
     return result.model_copy(
         update={
-            "chosen": known[result.chosen.of],
-            "baselines": tuple(known[one.of] for one in result.baselines),
-            "simple": simple_models(data, result.metric),
+            "simple": beside(asked, simple_models(data), on_validation, on_test.of(chosen.of)),
             "test_gain": (
                 None
-                if rival is None or rival.of == result.chosen.of
+                if rival is None or rival.of == chosen.of
                 else found.gain(0, ones.index(rival.of))
             ),
+            "confusion": () if data.targets else confusion(model, on_test.y),
         }
     )
+
+
+def beside(
+    asked: Asked, models: Iterable[Fitted], on_validation: Tensor, on_test: Answers
+) -> tuple[Simple, ...]:
+    """Return simple models, measured, and how much better the chosen configuration is.
+
+    Args:
+        asked: knows the metric.
+        models: what they are.
+        on_validation: the labels of that part.
+        on_test: the chosen one's answers.
+    """
+    (ours,) = on_test.outputs.values()
+    told = []
+    for one in models:
+        scores = asked.goal.scores(one.test, on_test.y)
+        # Fitted again it would be the same: as if by two seeds that do not differ.
+        found = asked.truths(Answers({0: ours, 1: one.test.expand(2, -1, -1)}, on_test.y))
+        told.append(
+            Simple(
+                name=one.name,
+                sees=one.sees,
+                validation=asked.goal.scores(one.validation, on_validation)[asked.metric],
+                test=scores[asked.metric],
+                scores=scores,
+                test_gain=found.gain(0, 1),
+            )
+        )
+    return tuple(told)
+
+
+def confusion(outputs: Tensor, y: Tensor) -> tuple[tuple[int, ...], ...]:
+    """Return [class, answer], how many sequences of a class got an answer; nothing of very many.
+
+    Args:
+        outputs: [sequences, classes] of one model.
+        y: their classes.
+    """
+    classes = outputs.shape[1]
+    if classes > MOST_CLASSES:
+        return ()
+    pairs = torch.bincount(y * classes + outputs.argmax(1), minlength=classes**2)
+    return tuple(map(tuple, pairs.view(classes, classes).tolist()))

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 
 from search.listing import Wanted
+
+if TYPE_CHECKING:
+    from search.report import Form
 
 
 class ServerError(RuntimeError):
@@ -64,6 +67,9 @@ class Desk(Protocol):
 
     def trials(self, key: str) -> tuple[str, list[dict[str, Any]]]:
         """Return a job's id and its trials."""
+
+    def report(self, key: str, form: "Form") -> str:
+        """Return what a job has found, in words."""
 
     def fetch(self, key: str, to: Path) -> list[str]:
         """Write a job's best model into a folder and return its files."""

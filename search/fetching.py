@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from search.home import Home
 from search.jobs import NotPossibleError, find
@@ -11,6 +12,9 @@ from search.lease import LIVE, live_status
 from search.store import Store
 from search.tables import Job
 from trainables.folder import Folder, FolderError
+
+if TYPE_CHECKING:
+    from search.report import Form
 
 ANSWERS = "validation.npz"
 """What the chosen configuration's runs answer on the validation part: a later job is held against
@@ -27,6 +31,10 @@ FILES = (
     "README.md",
 )
 """What a fetched model consists of; README.md is the model card."""
+
+
+REPORTS: dict[str, "Form"] = {"report.md": "markdown", "report.html": "html"}
+"""What is fetched beside the model: the job's report, in these forms."""
 
 
 def champion_folder(home: Home, job_id: str) -> Folder:
@@ -112,6 +120,10 @@ def check_target(to: Path) -> None:
     for part in (to, *to.parents):
         if part.is_file():
             raise NotPossibleError(f"--to must name a folder, but {part} is a file")
-    foreign = sorted(p.name for p in to.iterdir() if p.name not in FILES) if to.exists() else []
+    foreign = (
+        sorted(p.name for p in to.iterdir() if p.name not in {*FILES, *REPORTS})
+        if to.exists()
+        else []
+    )
     if foreign:
         raise NotPossibleError(f"--to must name a new or empty folder, but {to} holds {foreign[0]}")

@@ -1,23 +1,21 @@
 """Pictures of a study, from optuna.visualization."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import optuna
 import plotly.graph_objects as go
+from optuna.importance import get_param_importances
 from optuna.trial import TrialState
-from optuna.visualization import plot_intermediate_values, plot_optimization_history
+from optuna.visualization import (
+    plot_intermediate_values,
+    plot_optimization_history,
+    plot_parallel_coordinate,
+)
 
 FONT = "system-ui, sans-serif"
 STRONG = ("#1a7f37", "#0969da", "#8250df", "#bc4c00", "#bf3989")
 COMPLETE, ENDED_EARLY = "#8c959f", "#d8dee4"
-
-
-def pictures(
-    study: optuna.Study, metric: str, named: Mapping[int, str] = MappingProxyType({})
-) -> dict[str, go.Figure]:
-    """Return every picture of a study, by name."""
-    return {"history": history(study, metric), "curves": curves(study, metric, named)}
 
 
 def history(study: optuna.Study, metric: str) -> go.Figure:
@@ -38,7 +36,9 @@ def history(study: optuna.Study, metric: str) -> go.Figure:
     return dressed(figure, "Best so far", "trial", metric)
 
 
-def curves(study: optuna.Study, metric: str, named: Mapping[int, str]) -> go.Figure:
+def curves(
+    study: optuna.Study, metric: str, named: Mapping[int, str] = MappingProxyType({})
+) -> go.Figure:
     """Return every trial's objective over its epochs, pruned ones included.
 
     Args:
@@ -68,6 +68,64 @@ def curves(study: optuna.Study, metric: str, named: Mapping[int, str]) -> go.Fig
     return dressed(figure, "Learning curves", "epoch", metric)
 
 
+def shares(study: optuna.Study) -> dict[str, float]:
+    """Return each parameter's share of the differences, largest first; nothing if none is known."""
+    try:
+        found = get_param_importances(study)
+    except (ValueError, RuntimeError):  # all values are the same, or no parameter is in all trials
+        return {}
+    return {name: float(share) for name, share in found.items()}
+
+
+def importances(study: optuna.Study, metric: str) -> go.Figure:
+    """Return how much of the differences in the objective goes with each parameter (fANOVA)."""
+    found = shares(study)
+    names = list(reversed(list(found)))
+    bars = go.Bar(
+        x=[found[name] for name in names], y=names, orientation="h", marker_color=STRONG[1],
+        text=[f"{found[name]:.0%}" for name in names], textposition="auto",
+    )  # fmt: skip
+    figure = go.Figure(bars)
+    figure.update_layout(
+        title="Importance",
+        xaxis={"title": f"share of the differences in {metric}", "tickformat": ".0%"},
+        template="plotly_white", font_family=FONT, height=120 + 40 * len(names),
+        margin={"l": 120, "r": 20, "t": 50, "b": 50},
+    )  # fmt: skip
+    return figure
+
+
+def parallel(study: optuna.Study, metric: str) -> go.Figure:
+    """Return every complete trial as a line over its parameters."""
+    figure = plot_parallel_coordinate(study, target_name=metric)
+    figure.update_layout(title="Complete trials", font_family=FONT, height=440)
+    return figure
+
+
+def confusion(counts: Sequence[Sequence[int]], names: Sequence[str]) -> go.Figure:
+    """Return how many sequences of each class [class, answer] got which answer.
+
+    The colour is the share of a class, so that a rare one is seen, too.
+    """
+    told = [[count / max(1, sum(row)) for count in row] for row in counts]
+    few = len(names) <= 25
+    figure = go.Figure(
+        go.Heatmap(
+            z=told, x=list(names), y=list(names), customdata=counts, colorscale="Blues",
+            zmin=0, zmax=1, colorbar={"title": "share", "tickformat": ".0%"},
+            text=counts if few else None, texttemplate="%{text}" if few else None,
+            hovertemplate="%{y} told as %{x}: %{customdata}<extra></extra>",
+        )
+    )  # fmt: skip
+    figure.update_layout(
+        title="Classes of the test part", xaxis={"title": "told as", "type": "category"},
+        yaxis={"title": "class", "type": "category", "autorange": "reversed"},
+        template="plotly_white", font_family=FONT, height=max(440, 24 * len(names) + 140),
+        margin={"l": 80, "r": 20, "t": 50, "b": 60},
+    )  # fmt: skip
+    return figure
+
+
 def dressed(figure: go.Figure, title: str, across: str, up: str) -> go.Figure:
     """Give a figure this project's title, axes and room."""
     figure.update_layout(
@@ -88,3 +146,12 @@ def step(figure: go.Figure) -> int:
     """Return a whole distance between ticks that leaves about ten of them."""
     last = max((max(trace.x) for trace in figure.data if len(trace.x or ())), default=1)
     return max(1, round(last / 10))
+
+
+FIGURES: Mapping[str, Callable[[optuna.Study, str], go.Figure]] = {
+    "history": history,
+    "curves": curves,
+    "importances": importances,
+    "parallel": parallel,
+}
+"""Pictures that a study alone is enough for, by name."""

@@ -3,15 +3,18 @@
 import getpass
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from search import jobs
-from search.fetching import fetch_model
+from search.fetching import REPORTS, fetch_model
 from search.home import Home
 from search.listing import Wanted, page
 from search.store import Store
+
+if TYPE_CHECKING:
+    from search.report import Form
 
 
 class Local:
@@ -98,9 +101,22 @@ class Local:
         jobs.open_existing(self.home).close()  # nothing is made where nothing was ever launched
         return champions(self.home, name)
 
+    def report(self, key: str, form: "Form") -> str:
+        """Return what a job has found."""
+        from search.report import report
+
+        return report(self.store, jobs.find(self.store, key))[form]
+
     def fetch(self, key: str, to: Path) -> list[str]:
-        """Copy a job's best model."""
-        return fetch_model(self.store, self.home, key, to)
+        """Copy a job's best model, and write its report."""
+        from search.report import report
+
+        job = jobs.find(self.store, key)
+        files = fetch_model(self.store, self.home, job.id, to)
+        told = report(self.store, job)
+        for name, form in REPORTS.items():
+            (to / name).write_text(told[form], encoding="utf-8")
+        return [*files, *REPORTS]
 
     def delete(self, key: str) -> str:
         """Delete a job."""

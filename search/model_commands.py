@@ -1,14 +1,19 @@
 """The commands about models that jobs have found."""
 
+import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from search.ends import FAILED, AsJson, Key, one_message, print_json
+from search.ends import FAILED, WRONG, AsJson, Key, fail, one_message, print_json
 from search.home import Home
+from search.opening import Server, desk
+
+if TYPE_CHECKING:
+    from search.report import Form
 
 
 def predict(
@@ -44,6 +49,52 @@ def predict(
         print_json({"predictions": found.table().to_pylist(), "scores": found.scores})
     else:
         prediction_page(Console(highlight=False), found, to)
+
+
+def report(
+    key: Key,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="FILE", help="A page with pictures (.html), or Markdown (.md)."
+        ),
+    ] = None,
+    server: Server = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Say what a job has found: how sure it is, what mattered, what would help, what it costs."""
+    form = form_of(to)
+    with desk(server) as opened:
+        told = opened.report(key, "json" if as_json and to is None else form)
+        if to is not None:
+            write(to, told)
+    if to is not None:
+        print_json({"file": str(to)}) if as_json else typer.echo(f"{to} is written")
+    elif as_json:
+        print_json(json.loads(told))
+    else:
+        from rich.markdown import Markdown
+
+        Console(highlight=False).print(Markdown(told))
+
+
+def form_of(to: Path | None) -> "Form":
+    """Return what a report's file is to hold, by its name."""
+    if to is None or to.suffix.lower() == ".md":
+        return "markdown"
+    if to.suffix.lower() in {".html", ".htm"}:
+        return "html"
+    fail(f"--to must name a file that ends in .html or .md, but got {str(to)!r}", WRONG)
+
+
+def write(to: Path, text: str) -> None:
+    """Write a report's file."""
+    from search.jobs import NotPossibleError
+
+    try:
+        to.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise NotPossibleError(f"{to} must be writable, but {error.strerror}") from error
 
 
 def reproduce(

@@ -37,7 +37,7 @@ from search.comparing import CPU, lead
 from search.fetching import ANSWERS, champion_folder, copy_champion
 from search.home import Home
 from search.models import load_saved
-from search.report import html_page, markdown
+from search.report import report
 from search.result import SURE, Gain, Result
 from search.store import Store
 from search.tables import PARENT, Job, Run
@@ -284,10 +284,11 @@ def log_report(  # noqa: PLR0913 - what a report is made of
     tracking: Tracking, run_id: str, store: Store, job: Job, result: Result, model: dict[str, Any]
 ) -> None:
     """Put the answer on the parent run: as its description and as a page."""
-    text = markdown(job, result, model)
-    tracking.client.set_tag(run_id, "mlflow.note.content", text)
-    tracking.client.log_text(run_id, text, "report.md")
-    tracking.client.log_text(run_id, html_page(store, job, result, model), "report.html")
+    job.model = json.dumps(model)  # which the row says once all of this is done
+    told = report(store, job)
+    tracking.client.set_tag(run_id, "mlflow.note.content", told["note"])
+    tracking.client.log_text(run_id, told["markdown"], "report.md")
+    tracking.client.log_text(run_id, told["html"], "report.html")
     # A time of its own makes a repeat the same metric.
     tracking.log(run_id, finals(result, time_ms=int(job.created_at * 1000)))
 

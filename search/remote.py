@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -16,13 +16,16 @@ from rich.console import Console
 
 from search.desk import NameTakenError, ServerError, UnansweredError
 from search.document import read_text
-from search.fetching import FILES, check_target
+from search.fetching import FILES, REPORTS, check_target
 from search.jobs import JobNotFoundError, NotPossibleError
 from search.lease import LIVE
 from search.listing import Wanted
 from search.spec import SpecError
 from search.store import first_line
 from search.uploading import with_uploads
+
+if TYPE_CHECKING:
+    from search.report import Form
 
 TIMEOUT_S = 60.0
 """How long an answer may take."""
@@ -175,8 +178,13 @@ class Remote:
         job = self.show(key)
         return job["id"], self.get(f"/jobs/{job['id']}/trials")
 
+    def report(self, key: str, form: "Form") -> str:
+        """Return what a job has found."""
+        path = f"/jobs/{quoted(key)}/report"
+        return self.call("GET", path, timeout_s=LONG_S, params={"format": form}).text
+
     def fetch(self, key: str, to: Path) -> list[str]:
-        """Download a job's best model."""
+        """Download a job's best model, and its report."""
         job = self.show(key)
         names = [name for name in self.get(f"/jobs/{job['id']}/artifacts") if name in FILES]
         check_target(to)
@@ -184,7 +192,9 @@ class Remote:
         for name in names:
             path = f"/jobs/{job['id']}/artifacts/{name}"
             (to / name).write_bytes(self.call("GET", path).content)
-        return names
+        for name, form in REPORTS.items():
+            (to / name).write_text(self.report(job["id"], form), encoding="utf-8")
+        return [*names, *REPORTS]
 
     def promote(self, key: str) -> dict[str, Any]:
         """Make a job's model the champion."""

@@ -1,16 +1,25 @@
-"""The answer of a job in words, as Markdown and as a page with pictures."""
+"""The answer of a job: sections of words, tables and pictures, as Markdown and as a page."""
 
 import html
 import json
 import re
+import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import optuna
+import plotly.graph_objects as go
+from optuna.trial import FrozenTrial
+from plotly.offline import get_plotlyjs
 
-from search.figures import pictures
-from search.labels import describe, duration, format_value
-from search.result import Candidate, Result, mean, sd
+from search import figures, findings
+from search.findings import interval, label, spread
+from search.jobs import NotPossibleError
+from search.labels import duration, format_value
+from search.lease import live_status
+from search.result import Result
 from search.spec import JobSpec
 from search.storage import open_storage
 from search.store import Store
@@ -19,115 +28,258 @@ from search.tables import Job
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
        color: #1f2328; }
+h2 { margin: 2.5rem 0 .5rem; font-size: 1.25rem; }
+.wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid #d1d9e0; }
 th:first-child, td:first-child { text-align: left; }
 td:not(:first-child) { white-space: nowrap; }
 code { background: #f0f2f4; padding: .1rem .3rem; border-radius: .3rem; font-size: .9em; }
 tr.chosen td { font-weight: 600; background: #eef6ee; }
-.small { color: #59636e; font-size: .9rem; }
 """
 
 HONESTY = (
     "The choice was made on the validation part. The test part was looked at afterwards, for the "
-    "chosen configuration and the baseline alone."
+    "chosen configuration and the baseline alone. Intervals hold the truth with 95 percent, over "
+    "other seeds and other sequences of the same kind."
 )
 
+COSTS = (
+    "Memory is that of the weights in float32. Milliseconds are those of one sequence as long as "
+    "the longest, on one thread of the machine that chose: a median, after a warm-up."
+)
 
-def spread(values: tuple[float, ...]) -> str:
-    """Return mean and standard deviation, such as ``0.9731 ± 0.0021``."""
-    deviation = sd(values)
-    tail = f" ± {deviation:.4f}" if deviation is not None else ""
-    return f"{format_value(mean(values))}{tail}"
+MOST_ROWS = 60
+"""Classes of which a table is shown."""
 
-
-TOLD = {"cell", "hidden_size", "layers", "learning_rate", "dropout", "bidirectional"}
-"""What `describe` says already."""
-
-
-def learned(data: dict[str, Any]) -> str:
-    """Return what is learned of a data set, in words."""
-    targets = data.get("targets") or []
-    return f"to predict {', '.join(targets)}" if targets else f"{len(data['classes'])} classes"
+Cells = tuple[str, ...]
 
 
-def label(spec: JobSpec, one: Candidate) -> str:
-    """Return a candidate's configuration in words, with what differs from the job's training."""
-    config, usual = spec.config(one.parameters), spec.config({})
-    others = [
-        f"{key} {value}"
-        for key, value in one.parameters.items()
-        if key not in TOLD and value != getattr(usual, key)
-    ]
-    return ", ".join([describe(config), *others])
+@dataclass(frozen=True)
+class Table:
+    """A table; text stands in its first column, numbers in the others."""
+
+    heads: Cells
+    rows: Sequence[Cells]
+    strong: int | None = None
+    """Which row stands out."""
 
 
-def verdict(spec: JobSpec, result: Result) -> str:
-    """Return the one sentence that a reader wants first."""
-    chosen, rival = result.chosen, result.rival
-    seeds = (
-        f"over {len(chosen.runs)} seeds" if result.confirmed else "in a single run, not confirmed"
-    )
-    found = f"{label(spec, chosen)} reached {part(result)} {spread(chosen.validation)} {seeds}"
-    if result.unbeaten is not None:
-        found += f", which {result.unbeaten.name} does as well"
-    if rival is None:
-        return f"{found}. The document names no baseline to compare with."
-    if rival.of == chosen.of:
-        return f"The baseline stands: {found}, and nothing that was tried is better."
-    word = "beats" if result.beats_baseline else "is not clearly better than"
-    return f"{found} and {word} the baseline, {label(spec, rival)}, at {spread(rival.validation)}."
+@dataclass(frozen=True)
+class Section:
+    """One question of a reader, and its answer."""
+
+    title: str
+    sentences: Sequence[str]
+    """Of Markdown."""
+    table: Table | None = None
+    pictures: Sequence[Callable[[], go.Figure]] = field(default=())
+    """Drawn for a page only."""
 
 
-def part(result: Result) -> str:
-    """Return the objective in words, such as ``validation accuracy``."""
-    return result.metric.replace("val_", "validation ", 1)
+class Report:
+    """All that a job says about what it found.
 
+    Args:
+        job: a finished one.
+        result: what it found.
+        model: as it was registered; None where it was not.
+        study: its search.
+    """
 
-def rows(spec: JobSpec, result: Result) -> list[tuple[str, str, str, str, bool]]:
-    """Return a row a candidate: label, validation, train, test, whether chosen."""
-    return [
-        (
-            f"{label(spec, one)}{' (baseline)' if one.baseline else ''}",
-            spread(one.validation),
-            spread(one.train) if one.train else "–",
-            spread(one.test) if one.test else "not looked at",
-            one.of == result.chosen.of,
+    def __init__(
+        self, job: Job, result: Result, model: dict[str, Any] | None, study: optuna.Study
+    ) -> None:
+        self.job = job
+        self.spec = JobSpec.from_json(job.document)
+        self.result = result
+        self.model = model
+        self.study = study
+        self.trials: list[FrozenTrial] = study.get_trials(deepcopy=False)
+        self.data: dict[str, Any] = json.loads(job.dataset or "{}")
+
+    # -- what is said ------------------------------------------------------------------------------
+
+    def verdict(self) -> str:
+        """Return the one sentence that a reader wants first."""
+        return findings.verdict(self.spec, self.result)
+
+    def beginning(self) -> Section:
+        """Return the answer itself."""
+        told = [f"**{self.verdict()}**", findings.choice(self.spec, self.result)]
+        if self.model is not None:
+            told.append(promotion(self.model))
+        return Section("", [one for one in told if one], self.candidates())
+
+    def candidates(self) -> Table:
+        """Return the configurations that were compared, and simple models."""
+        suffix = self.result.metric.removeprefix("val_")
+        rows = [
+            (
+                f"{label(self.spec, one)}{' (baseline)' if one.baseline else ''}",
+                spread(one.validation),
+                interval(one.validation_interval),
+                spread(one.train) if one.train else "–",
+                spread(one.test) if one.test else "not looked at",
+                interval(one.test_interval),
+            )
+            for one in self.result.candidates
+        ] + [
+            (
+                f"{one.name}, which sees {one.sees}",
+                format_value(one.validation), "–", "–", format_value(one.test), "–",
+            )
+            for one in self.result.simple
+        ]  # fmt: skip
+        heads = (
+            "configuration", f"validation {suffix}", "95 % interval", f"training {suffix}",
+            f"test {suffix}", "95 % interval",
+        )  # fmt: skip
+        return Table(heads, rows, strong=0)
+
+    def sections(self) -> Iterable[Section]:
+        """Yield the answers to what a reader asks, in this order."""
+        yield self.beginning()
+        yield Section("How much better is it?", [*findings.advantage(self.result), HONESTY])
+        yield Section("LSTM or GRU?", findings.cells(self.spec, self.result, self.trials))
+        yield from self.importance()
+        yield Section(
+            "Would more trials help?",
+            [one for one in [findings.outlook(self.result, self.trials)] if one],
+            pictures=[lambda: figures.history(self.study, self.result.metric), self.curves],
         )
-        for one in result.candidates
-    ] + [
-        (
-            f"{one.name}, which sees {one.sees}",
-            format_value(one.validation),
-            "–",
-            format_value(one.test),
-            False,
+        yield from self.classes()
+        yield self.costs()
+        yield self.ending()
+
+    def importance(self) -> Iterable[Section]:
+        """Yield which parameters mattered, where enough trials are complete."""
+        count = len(findings.complete(self.trials))
+        shares = figures.shares(self.study) if count > 1 else {}
+        sentence = findings.mattered(shares, count)
+        if sentence is not None:
+            yield Section(
+                "Which parameters mattered?",
+                [sentence],
+                pictures=[
+                    lambda: figures.importances(self.study, self.result.metric),
+                    lambda: figures.parallel(self.study, self.result.metric),
+                ],
+            )
+
+    def curves(self) -> go.Figure:
+        """Draw the learning curves, those of the measured configurations with names."""
+        named = {
+            one.of: f"{label(self.spec, one)}{' (baseline)' if one.baseline else ''}"
+            for one in self.result.measured
+        }
+        return figures.curves(self.study, self.result.metric, named)
+
+    def classes(self) -> Iterable[Section]:
+        """Yield how each class is told, where there are not very many."""
+        names = self.data.get("classes") or []
+        sentence = findings.mistakes(self.result, names) if self.result.confusion else None
+        if sentence is None:
+            return
+        rows = findings.classes(self.result, names)
+        heads = ("class", "test sequences", "recall", "precision", "F1")
+        yield Section(
+            "How is each class told?",
+            [f"The model of the best seed, on the test part. {sentence}"],
+            Table(heads, rows) if len(rows) <= MOST_ROWS else None,
+            [lambda: figures.confusion(self.result.confusion, names)],
         )
-        for one in result.simple
-    ]
+
+    def costs(self) -> Section:
+        """Return what the networks cost to run."""
+        known = [one for one in self.result.candidates if one.weights is not None]
+        rows = [
+            (
+                label(self.spec, one),
+                f"{one.weights:,}",
+                f"{one.memory_mb:.2f}",
+                f"{one.latency_ms:.2f}",
+            )
+            for one in known
+        ]
+        heads = ("configuration", "weights", "memory in MB", "ms a sequence")
+        return Section(
+            "What does it cost to run?",
+            [COSTS] if rows else [],
+            Table(heads, rows, strong=0) if rows else None,
+        )
+
+    def ending(self) -> Section:
+        """Return what the job was."""
+        ends = Counter(one.state.name.lower() for one in self.trials)
+        counted = ", ".join(f"{number} {state}" for state, number in sorted(ends.items()))
+        took = f"{duration(self.job.elapsed_s)}, seed {self.spec.seed}"
+        return Section(
+            "The job", [f"Job `{self.job.id}`: {counted}; {took}. {data_line(self.data)}"]
+        )
+
+    # -- as text and as a page ---------------------------------------------------------------------
+
+    def note(self) -> str:
+        """Return the answer alone in Markdown: the description of the parent run."""
+        ones = [self.beginning(), Section("", [HONESTY]), self.ending()]
+        return "\n".join(map(in_markdown, ones))
+
+    def markdown(self) -> str:
+        """Return the whole report in Markdown."""
+        told = [one for one in self.sections() if one.sentences or one.table]
+        return f"# {self.job.name}\n\n" + "\n".join(map(in_markdown, told))
+
+    def json(self) -> str:
+        """Return the sections for programs."""
+        told = [
+            {
+                "title": one.title,
+                "sentences": list(one.sentences),
+                "table": one.table and {"heads": one.table.heads, "rows": list(one.table.rows)},
+            }
+            for one in self.sections()
+        ]
+        return json.dumps({"job": self.job.id, "verdict": self.verdict(), "sections": told})
+
+    def page(self) -> str:
+        """Return the whole report as one page that needs nothing else, pictures included."""
+        body = "".join(in_html(one) for one in self.sections() if one.sentences or one.table)
+        return (
+            f"<!doctype html><html lang=en><meta charset=utf-8>"
+            f"<meta name=viewport content='width=device-width'>"
+            f"<title>{html.escape(self.job.id)}</title><style>{STYLE}</style>"
+            f"<script>{get_plotlyjs()}</script>"
+            f"<h1>{html.escape(self.job.name)}</h1>{body}</html>"
+        )
 
 
-def markdown(job: Job, result: Result, model: dict[str, Any]) -> str:
-    """Return the report as Markdown; also the description of the parent run."""
-    spec = JobSpec.from_json(job.document)
-    suffix = result.metric.removeprefix("val_")
-    lines = [
-        f"**{verdict(spec, result)}**",
-        "",
-        f"| configuration | validation {suffix} | training {suffix} | test {suffix} |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| {'**' + name + '**' if chosen else name} | {validation} | {train} | {test} |"
-            for name, validation, train, test, chosen in rows(spec, result)
-        ),
-        "",
-        promotion(model),
-        "",
-        HONESTY,
-        "",
-        f"Job `{job.id}`, {duration(job.elapsed_s)}, seed {spec.seed}. {data_line(job)}",
-    ]
-    return "\n".join(lines) + "\n"
+Form = Literal["markdown", "html", "json"]
+
+
+def report(store: Store, job: Job) -> dict[Form | Literal["note"], str]:
+    """Return a job's report in every form, and its beginning as a note in Markdown.
+
+    Raises:
+        NotPossibleError: the job has found nothing yet.
+    """
+    if job.result is None:
+        status = live_status(job, time.time())
+        raise NotPossibleError(f"job {job.id} is {status} and has no result to report yet")
+    result = Result.model_validate_json(job.result)
+    model = json.loads(job.model) if job.model else None
+    storage = open_storage(store)
+    try:
+        study = optuna.load_study(study_name=job.id, storage=storage)
+        told = Report(job, result, model, study)
+        return {
+            "markdown": told.markdown(),
+            "html": told.page(),
+            "json": told.json(),
+            "note": told.note(),
+        }
+    finally:
+        storage.engine.dispose()
 
 
 def promotion(model: dict[str, Any]) -> str:
@@ -138,9 +290,14 @@ def promotion(model: dict[str, Any]) -> str:
     )
 
 
-def data_line(job: Job) -> str:
+def learned(data: dict[str, Any]) -> str:
+    """Return what is learned of a data set, in words."""
+    targets = data.get("targets") or []
+    return f"to predict {', '.join(targets)}" if targets else f"{len(data['classes'])} classes"
+
+
+def data_line(data: dict[str, Any]) -> str:
     """Return the data set in a sentence."""
-    data = json.loads(job.dataset or "{}")
     return (
         f"Data `{data['name']}` ({data['fingerprint'][:12]}): {data['train']} training, "
         f"{data['validation']} validation and {data['test']} test sequences of {data['steps']} "
@@ -148,51 +305,55 @@ def data_line(job: Job) -> str:
     )
 
 
-def html_page(store: Store, job: Job, result: Result, model: dict[str, Any]) -> str:
-    """Return the report as one page that needs nothing else, pictures included."""
-    spec = JobSpec.from_json(job.document)
-    storage = open_storage(store)
-    try:
-        study = optuna.load_study(study_name=job.id, storage=storage)
-        ends = Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
-        named = {
-            one.of: f"{label(spec, one)}{' (baseline)' if one.baseline else ''}"
-            for one in result.measured
-        }
-        drawn = [
-            picture.to_html(
-                full_html=False,
-                include_plotlyjs="inline" if first else False,
-                config={"displayModeBar": False, "responsive": True},
-            )
-            for first, picture in zip(
-                (True, False), pictures(study, result.metric, named).values(), strict=True
-            )
-        ]
-    finally:
-        storage.engine.dispose()
-    suffix = result.metric.removeprefix("val_")
+def in_markdown(section: Section) -> str:
+    """Return a section as Markdown."""
+    told = [f"## {section.title}"] if section.title else []
+    told += section.sentences
+    if section.table is not None:
+        told.append(table_in_markdown(section.table))
+    return "".join(f"{one}\n\n" for one in told).rstrip("\n") + "\n"
+
+
+def table_in_markdown(table: Table) -> str:
+    """Return a table as Markdown."""
+    lines = [table.heads, ("---",) * len(table.heads)]
+    for place, (first, *rest) in enumerate(table.rows):
+        lines.append((f"**{first}**" if place == table.strong else first, *rest))
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines)
+
+
+def in_html(section: Section) -> str:
+    """Return a section as HTML."""
+    told = [f"<h2>{html.escape(section.title)}</h2>"] if section.title else []
+    told += [f"<p>{prose(one)}</p>" for one in section.sentences]
+    if section.table is not None:
+        told.append(table_in_html(section.table))
+    told += [
+        "<div class=picture>"
+        + draw().to_html(
+            full_html=False,
+            include_plotlyjs=False,
+            config={"displayModeBar": False, "responsive": True},
+        )
+        + "</div>"
+        for draw in section.pictures
+    ]
+    return "".join(told)
+
+
+def table_in_html(table: Table) -> str:
+    """Return a table as HTML, which scrolls where the page is narrower."""
+    heads = "".join(f"<th>{html.escape(head)}" for head in table.heads)
     body = "".join(
-        f"<tr{' class=chosen' if chosen else ''}>"
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        f"<tr{' class=chosen' if place == table.strong else ''}>"
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
         + "</tr>"
-        for *cells, chosen in rows(spec, result)
+        for place, row in enumerate(table.rows)
     )
-    counted = ", ".join(f"{number} {state}" for state, number in sorted(ends.items()))
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(job.id)}</title>"
-        f"<style>{STYLE}</style><h1>{html.escape(job.name)}</h1>"
-        f"<p><strong>{html.escape(verdict(spec, result))}</strong></p>"
-        f"<table><tr><th>configuration<th>validation {suffix}<th>training {suffix}"
-        f"<th>test {suffix}</tr>{body}</table>"
-        f"<p>{prose(promotion(model))}</p>"
-        f"<p class=small>{HONESTY}</p>"
-        f"{''.join(drawn)}"
-        f"<p class=small>Job {html.escape(job.id)}: {counted}; {duration(job.elapsed_s)}, "
-        f"seed {spec.seed}. {prose(data_line(job))}</p></html>"
-    )
+    return f"<div class=wide><table><tr>{heads}</tr>{body}</table></div>"
 
 
 def prose(text: str) -> str:
-    """Return Markdown of this module's own as HTML: backticks mean code."""
-    return re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(text))
+    """Return Markdown of this module's own as HTML: backticks mean code, two stars strong."""
+    escaped = re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(text))
+    return re.sub(r"\*\*(.*)\*\*", r"<strong>\1</strong>", escaped)

@@ -1,7 +1,7 @@
 """What a job found: the candidates that were compared, over several seeds or one run each."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -50,8 +50,14 @@ class Candidate(BaseModel):
     """Objective on the validation part, one a run."""
     missing: int = 0
     """Replicates that did not complete."""
-    size: int | None = None
-    """Weights of its network."""
+    weights: int | None = None
+    """Of its network."""
+    memory_mb: float | None = None
+    """Of the weights."""
+    latency_ms: float | None = None
+    """For one sequence, on one thread of the processor that chose it."""
+    behind: Gain | None = None
+    """How much better the chosen one is, on the validation part."""
     validation_interval: Interval | None = None
     """Of what it truly reaches, over all seeds and sequences like those of the validation part."""
     train: tuple[float, ...] = ()
@@ -78,6 +84,8 @@ class Simple(BaseModel):
     """The same metric on the test part."""
     scores: dict[str, float]
     """Every metric on the test part."""
+    test_gain: Gain | None = None
+    """Of the chosen one over it, on the test part."""
 
 
 class Result(BaseModel):
@@ -97,16 +105,16 @@ class Result(BaseModel):
     others: tuple[Candidate, ...] = ()
     """Confirmed configurations that were not chosen; their test results stay unknown."""
     level: tuple[int, ...] = ()
-    """Where the best mean cannot be told from others: their trials and its own. The smallest
-    network of them is chosen."""
-    gain: Gain | None = None
-    """Of the chosen one over the better baseline, on the validation part; None where a side has
-    fewer than two runs."""
+    """Where the best mean cannot be told from others that were found: its trial and theirs. The
+    smallest network of them is chosen, unless the best is the baseline."""
     chance: float | None = None
     """How often the best of the candidates would look so much better than the baseline by chance
     alone, if none were."""
     test_gain: Gain | None = None
-    """As the gain, on the test part."""
+    """Of the chosen one over the better baseline, on the test part."""
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """[class, answer], test sequences as the model tells them; of classes, unless there are very
+    many."""
     simple: tuple[Simple, ...] = ()
     """What needs no recurrent network, for comparison."""
 
@@ -114,6 +122,14 @@ class Result(BaseModel):
     def rival(self) -> Candidate | None:
         """The better baseline, None where the document has none."""
         return self.baselines[0] if self.baselines else None
+
+    @property
+    def gain(self) -> Gain | None:
+        """Of the chosen one over the better baseline, on the validation part.
+
+        None where a side has fewer than two runs.
+        """
+        return self.rival.behind if self.rival else None
 
     @property
     def beats_baseline(self) -> bool | None:
@@ -143,6 +159,24 @@ class Result(BaseModel):
             update={"chosen": chosen, "others": tuple(rest) if self.confirmed else ()}
         )
 
+    def knowing(self, more: Mapping[int, Mapping[str, Any]]) -> "Result":
+        """Return the result with more said of its candidates.
+
+        Args:
+            more: fields, by the trial that a candidate comes from.
+        """
+
+        def told(one: Candidate) -> Candidate:
+            return one.model_copy(update=more.get(one.of, {}))
+
+        return self.model_copy(
+            update={
+                "chosen": told(self.chosen),
+                "baselines": tuple(map(told, self.baselines)),
+                "others": tuple(map(told, self.others)),
+            }
+        )
+
     @property
     def champion_run(self) -> int:
         """The run whose weights become the model: the best on validation data."""
@@ -169,7 +203,10 @@ class Result(BaseModel):
                 "validation_mean": mean(one.validation),
                 "validation_sd": sd(one.validation),
                 "validation_interval": one.validation_interval,
-                "weights": one.size,
+                "weights": one.weights,
+                "memory_mb": one.memory_mb,
+                "latency_ms": one.latency_ms,
+                "behind": one.behind and one.behind.model_dump(),
                 "train_mean": mean(one.train),
                 "test_mean": mean(one.test),
                 "test_sd": sd(one.test),

@@ -8,10 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search.result import Simple
 from trainables.batches import Batch, Placed
 from trainables.datasets import Part, SequenceDataset
-from trainables.goals import goal_of
 
 MOST_VALUES = 2000
 """Of a sequence that is given to a linear model value by value; longer ones are summarised."""
@@ -22,39 +20,42 @@ MOST_SEQUENCES = 20_000
 CPU = torch.device("cpu")
 
 
-def simple_models(data: SequenceDataset, metric: str) -> tuple[Simple, ...]:
-    """Return what needs no recurrent network, measured: the usual answer, and a linear model.
+@dataclass(frozen=True)
+class Fitted:
+    """A simple model, and what it answers.
+
+    Attributes:
+        name: what it is called.
+        sees: what of a sequence it is given.
+        validation: its outputs [sequences, outputs] on that part, in the order of
+            `trainables.batches.answers`.
+        test: on the test part, likewise.
+    """
+
+    name: str
+    sees: str
+    validation: Tensor
+    test: Tensor
+
+
+def simple_models(data: SequenceDataset) -> tuple[Fitted, ...]:
+    """Return what needs no recurrent network: the usual answer, and a linear model.
 
     Args:
         data: both are fitted to its training part.
-        metric: the job's objective.
     """
-    goal = goal_of(data, "none", CPU)
     flat = data.train.lengths is None and data.shape.steps * data.shape.inputs <= MOST_VALUES
-    parts = {
-        name: features(part, data, flat=flat)
-        for name, part in (("validation", data.validation), ("test", data.test))
-    }
+    validation, test = (features(part, data, flat=flat)[0] for part in (data.validation, data.test))
     learned = features(some(data.train), data, flat=flat)
     usual = "the mean" if data.targets else "the most frequent class"
     sees = "every value" if flat else "mean, deviation, range, first and last value of each input"
-    found = []
-    for name, saw, outputs in (
-        (usual, "nothing", constant(learned[0].shape[1], data)),
-        ("a linear model", sees, linear(*learned, data)),
-    ):
-        scores = {part: goal.scores(outputs(x), y) for part, (x, y) in parts.items()}
-        key = metric.removeprefix("val_")
-        found.append(
-            Simple(
-                name=name,
-                sees=saw,
-                validation=scores["validation"][key],
-                test=scores["test"][key],
-                scores=scores["test"],
-            )
+    return tuple(
+        Fitted(name, saw, outputs(validation), outputs(test))
+        for name, saw, outputs in (
+            (usual, "nothing", constant(learned[0].shape[1], data)),
+            ("a linear model", sees, linear(*learned, data)),
         )
-    return tuple(found)
+    )
 
 
 def some(part: Part) -> Part:

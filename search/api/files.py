@@ -1,18 +1,21 @@
 """Routes about what a job has made: its best model's files, and pictures of its search."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import optuna
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from search.api.context import BEARER, In, Service, found
 from search.api.errors import DOCUMENTED, ApiError
 from search.fetching import FILES, answering, champion_files
-from search.figures import pictures
+from search.figures import FIGURES
+from search.report import Form, report
 from search.spec import JobSpec
 from search.storage import open_storage
+
+MEDIA = {"markdown": "text/markdown", "html": "text/html", "json": "application/json"}
 
 router = APIRouter(prefix="/api/v1", dependencies=[BEARER], responses=DOCUMENTED)
 
@@ -42,9 +45,20 @@ def artifact(job: str, name: str, service: In) -> Response:
     )
 
 
+@router.get("/jobs/{job}/report", response_class=Response, tags=["jobs"])
+def told(
+    job: str, service: In, form: Annotated[Form, Query(alias="format")] = "markdown"
+) -> Response:
+    """Return what a job has found: as Markdown, as a page with pictures, or as JSON."""
+    return Response(report(service.store, found(service, job))[form], media_type=MEDIA[form])
+
+
 @router.get("/jobs/{job}/figures/{name}", tags=["jobs"])
 def figure(job: str, name: str, service: In) -> dict[str, Any]:
-    """Return a picture of a job's search as Plotly's JSON: `history` or `curves`."""
+    """Return a picture of a job's search as Plotly's JSON.
+
+    They are `history`, `curves`, `importances` and `parallel`.
+    """
     return drawn(service, job, name)
 
 
@@ -55,15 +69,15 @@ def drawn(service: Service, key: str, name: str) -> dict[str, Any]:
         ApiError: there is no such picture, or nothing to draw yet.
     """
     job = found(service, key)
+    if name not in FIGURES:
+        raise ApiError(404, "not-found", f"the figures are {', '.join(FIGURES)}")
     storage = open_storage(service.store)
     try:
         study = optuna.load_study(study_name=job.id, storage=storage)
-        drawn_all = pictures(study, JobSpec.from_json(job.document).objective.metric)
+        picture = FIGURES[name](study, JobSpec.from_json(job.document).objective.metric)
     except KeyError:
         raise ApiError(409, "not-possible", f"job {job.id} has no trials yet") from None
     finally:
         storage.engine.dispose()
-    if name not in drawn_all:
-        raise ApiError(404, "not-found", f"the figures are {', '.join(drawn_all)}")
-    shown: dict[str, Any] = json.loads(drawn_all[name].to_json())
+    shown: dict[str, Any] = json.loads(picture.to_json())
     return shown

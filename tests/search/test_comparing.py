@@ -13,6 +13,7 @@ from tests.search.conftest import make_spec
 from tests.search.winners import PARAMETERS, candidate, result, write_weights
 from trainables.datasets import SequenceDataset
 from trainables.folder import LocalFolder
+from trainables.footprint import Footprint
 from trainables.goals import Classes
 
 SPEC = make_spec()
@@ -33,7 +34,7 @@ FOUND = result(candidate(2, 0.90, 0.90), candidate(0, 0.80, 0.80, baseline=True)
     }
 )
 SEEN = (0.90, 0.80, 0.89, 0.85)
-SIZES = {2: 900, 0: 500, 3: 300, 4: 100}
+COSTS = {of: Footprint(n, 1.0, 1.0) for of, n in ((2, 900), (0, 500), (3, 300), (4, 100))}
 
 
 @pytest.mark.parametrize(
@@ -41,30 +42,36 @@ SIZES = {2: 900, 0: 500, 3: 300, 4: 100}
     [
         (0.001, 2, (), True),
         (0.010, 3, (2, 3), True),  # 0.89 is within a standard error of the difference
-        (0.200, 4, (2, 0, 3, 4), False),
+        (0.200, 4, (2, 3, 4), False),
     ],
 )
 def test_the_smallest_of_those_that_cannot_be_told_apart_is_chosen(
     noise: float, chosen: int, level: tuple[int, ...], beats: bool
 ) -> None:
-    found = weighed(FOUND, truths(*SEEN, noise=noise), SIZES)
+    found = weighed(FOUND, truths(*SEEN, noise=noise), COSTS)
     assert (found.chosen.of, found.level, found.beats_baseline) == (chosen, level, beats)
-    assert {one.of: one.size for one in found.candidates} == SIZES
+    assert {one.of: one.weights for one in found.candidates} == {2: 900, 0: 500, 3: 300, 4: 100}
     low, high = found.chosen.validation_interval or (0.0, 0.0)
     assert low < found.chosen.validation[0] < high
     assert found.gain is not None
     assert found.gain.value == pytest.approx(found.chosen.validation[0] - 0.80)
 
 
-def test_a_baseline_that_is_as_good_and_smaller_stands() -> None:
-    found = weighed(FOUND, truths(*SEEN, noise=0.2), SIZES | {0: 50})
+def test_a_baseline_stands_where_it_is_best_and_not_for_its_size() -> None:
+    costs = COSTS | {0: Footprint(50, 1.0, 1.0)}
+    found = weighed(FOUND, truths(*SEEN, noise=0.2), costs)
+    assert found.chosen.of == 4
+
+    best = result(candidate(0, 0.9, 0.9, baseline=True), candidate(0, 0.9, 0.9, baseline=True))
+    best = best.model_copy(update={"others": (candidate(2, 0.89, 0.89),)})
+    found = weighed(best, truths(0.9, 0.89, noise=0.2), costs | {2: Footprint(10, 1.0, 1.0)})
     assert (found.chosen.of, found.beats_baseline, found.gain) == (0, False, None)
 
 
 def test_one_that_lost_a_replicate_is_not_chosen_for_its_size() -> None:
     lost = FOUND.others[0].model_copy(update={"missing": 1})
     told = FOUND.model_copy(update={"others": (lost, FOUND.others[1])})
-    found = weighed(told, truths(*SEEN, noise=0.01), SIZES)
+    found = weighed(told, truths(*SEEN, noise=0.01), COSTS)
     assert (found.chosen.of, found.level) == (2, ())
 
 
@@ -90,11 +97,17 @@ def test_only_the_chosen_one_and_the_baseline_get_test_results(
         assert one.test_interval is not None
         assert set(one.scores) == set(Classes.names)
     assert [one.test for one in found.others] == [()] * len(found.others)
-    assert found.chosen.size == sum(weights.numel() for weights in network_of(digits).parameters())
+    assert found.chosen.weights == sum(
+        weights.numel() for weights in network_of(digits).parameters()
+    )
     answers = Answers.read(kept, found.chosen.of)
     assert answers.outputs[found.chosen.of].shape == (2, len(digits.validation), 10)
     assert answers.y.tolist() == digits.validation.y.tolist()
     assert (found.gain is None) == (found.test_gain is None) == found.chosen.baseline
+    assert np.array(found.confusion).sum(1).tolist() == np.bincount(digits.test.y).tolist()
+    right = np.trace(found.confusion) / len(digits.test)
+    assert right == pytest.approx(found.chosen.test[found.chosen.runs.index(found.champion_run)])
+    assert all(one.latency_ms for one in found.candidates)
 
 
 def network_of(digits: SequenceDataset) -> torch.nn.Module:
@@ -113,8 +126,8 @@ def test_of_single_runs_only_test_results_are_known(
         candidate(of, value, baseline=of == 0).model_copy(update={"runs": (of,)})
         for of, value in ((2, 0.9), (0, 0.8))
     ]
-    told = result(ones[0], ones[1]).model_copy(
-        update={"confirmed": False, "gain": None, "chance": None}
+    told = result(ones[0]).model_copy(
+        update={"confirmed": False, "chance": None, "baselines": (ones[1],)}
     )
     found, _ = compare(told, SPEC, digits, folder)
     assert (found.chosen.of, found.beats_baseline, found.gain, found.test_gain) == (

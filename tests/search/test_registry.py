@@ -29,7 +29,7 @@ def ahead(probability: float) -> Gain:
     return Gain(value=0.01, low=-0.01, high=0.02, probability=probability)
 
 
-ONCE = GOOD.model_copy(update={"gain": None, "chance": None})
+ONCE = GOOD.model_copy(update={"chance": None})
 TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
 
 

@@ -1,101 +1,117 @@
-"""The answer in words: what it must say, and must not."""
+"""The report of a job: what it must say, and must not, in every form."""
 
 import json
+from html.parser import HTMLParser
 
 import optuna
 import pytest
 
-from search.report import html_page, label, markdown, verdict
-from search.result import Candidate, Result
+from search.jobs import NotPossibleError
+from search.report import report
+from search.result import Gain, Result
 from search.storage import open_storage
 from search.store import Store
 from search.tables import Job
 from tests.search.conftest import add_job, make_spec
+from tests.search.told import BASELINE, OTHER, WINNER, result
 
 MODEL = {"name": "tiny", "version": "4", "alias": "challenger", "reason": "it does <not> win"}
 DATA = {
     "name": "digits", "fingerprint": "ab" * 32, "train": 1149, "validation": 288, "test": 360,
-    "steps": 8, "features": 8, "classes": list("0123456789"),
+    "steps": 8, "features": 8, "classes": ["a|b", "<c>"],
 }  # fmt: skip
-
-
-def candidate(of: int, *validation: float, test: float | None = None, **more: object) -> Candidate:
-    baseline = bool(more.pop("baseline", False))
-    return Candidate(
-        of=of,
-        parameters={"cell": "gru", "hidden_size": 8, "learning_rate": 0.01, **more},
-        baseline=baseline,
-        runs=tuple(range(len(validation))),
-        validation=validation,
-        train=validation,
-        test=() if test is None else (test,) * len(validation),
-    )
-
-
-def result(chosen: Candidate, *baselines: Candidate, others: tuple[Candidate, ...] = ()) -> Result:
-    return Result(
-        metric="val_accuracy", direction="maximize", study="tiny-0001/confirm",
-        confirmed=len(chosen.runs) > 1, chosen=chosen, baselines=baselines, others=others,
-    )  # fmt: skip
-
-
-WINNER = candidate(2, 0.90, 0.92, test=0.89)
-BASELINE = candidate(0, 0.80, 0.82, test=0.79, baseline=True, schedule="constant")
-OTHER = candidate(1, 0.85, 0.87)
-
-
-@pytest.mark.parametrize(
-    ("found", "said"),
-    [
-        (result(WINNER, BASELINE), "validation accuracy 0.9100 ± 0.0141 over 2 seeds and beats"),
-        (result(candidate(2, 0.81, 0.83), BASELINE), "is not clearly better than the baseline"),
-        (result(BASELINE, BASELINE), "The baseline stands: "),
-        (result(WINNER), "names no baseline"),
-        (result(candidate(2, 0.9)), "in a single run, not confirmed"),
-    ],
+FOUND = result(WINNER, BASELINE, others=(OTHER,)).model_copy(
+    update={
+        "chance": 0.004,
+        "test_gain": Gain(value=0.1, low=0.05, high=0.15, probability=1.0),
+        "confusion": ((90, 10), (5, 95)),
+    }
 )
-def test_the_verdict(found: Result, said: str) -> None:
-    assert said in verdict(make_spec(), found)
 
 
-def test_a_label_names_what_differs_from_the_training_of_the_job() -> None:
-    spec = make_spec()
-    assert label(spec, BASELINE) == "GRU 8x1 lr 0.01, schedule constant"
-    assert label(spec, candidate(1, 0.5, schedule="one-cycle")) == "GRU 8x1 lr 0.01"
-
-
-@pytest.fixture
-def job(store: Store) -> Job:
+def job_with(store: Store, found: Result | None) -> Job:
     add_job(store, make_spec())
     storage = open_storage(store)
     study = optuna.create_study(study_name="tiny-0001", storage=storage, direction="maximize")
     complete, pruned = optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED
+    cells = optuna.distributions.CategoricalDistribution(("lstm", "gru"))
     study.add_trials(
-        optuna.trial.create_trial(state=state, value=value, intermediate_values={1: 0.1, 2: value})
-        for state, value in ((complete, 0.81), (pruned, 0.5), (complete, 0.91))
-    )
+        optuna.trial.create_trial(
+            state=state, value=value, intermediate_values={1: 0.1, 2: value},
+            params={"cell": cell}, distributions={"cell": cells},
+        )
+        for state, value, cell in (
+            (complete, 0.81, "gru"), (pruned, 0.5, "gru"), (complete, 0.91, "lstm"),
+        )
+    )  # fmt: skip
     storage.engine.dispose()
     with store.session() as session:
-        found = session.get_one(Job, "tiny-0001")
-        found.dataset = json.dumps(DATA)
-    return found
+        job = session.get_one(Job, "tiny-0001")
+        job.dataset, job.model = json.dumps(DATA), json.dumps(MODEL)
+        job.result = found.model_dump_json() if found else None
+    return job
 
 
-def test_markdown_says_which_alias_and_why_and_keeps_the_test_part_shut(job: Job) -> None:
-    text = markdown(job, result(WINNER, BASELINE, others=(OTHER,)), MODEL)
-    assert "`models:/tiny@challenger` (version 4): it does <not> win." in text
-    assert "| **GRU 8x1 lr 0.01** | 0.9100 ± 0.0141 |" in text
-    assert "schedule constant (baseline) | 0.8100 ± 0.0141 |" in text
-    assert text.count("not looked at") == 1
-    assert "1149 training, 288 validation and 360 test sequences" in text
+def test_markdown_says_which_alias_and_why_and_keeps_the_test_part_shut(store: Store) -> None:
+    told = report(store, job_with(store, FOUND))
+    for text in (told["note"], told["markdown"]):
+        assert "`models:/tiny@challenger` (version 4): it does <not> win." in text
+        assert "| **GRU 8x1 lr 0.01** | 0.9100 ± 0.0141 | 0.8900 to 0.9300 |" in text
+        assert "schedule constant (baseline) | 0.8100 ± 0.0141 |" in text
+        assert text.count("not looked at") == 1
+        assert "1149 training, 288 validation and 360 test sequences" in text
+    text = told["markdown"]
+    assert text.startswith("# tiny\n\n**GRU 8x1 lr 0.01 reached validation accuracy 0.9100")
+    assert "On the test part it is better than the baseline by 0.1000 (0.0500 to 0.1500" in text
+    assert "| a/b | 100 | 0.900 | 0.947 | 0.923 |" in text
+    assert "<c>, 10 times" in text
+    assert "## LSTM or GRU?" in text
+    assert "3 trials are too few to say" in text
+    assert "| GRU 8x1 lr 0.01 | 1,234 | 0.05 | 0.30 |" in text.replace("**", "")
+    assert len(told["note"]) < 5000  # which MLflow keeps of a tag
 
 
-def test_the_page_needs_nothing_else_and_escapes(job: Job, store: Store) -> None:
-    page = html_page(store, job, result(WINNER, BASELINE, others=(OTHER,)), MODEL)
+class Reader(HTMLParser):
+    """Notes what a page opens, and what it asks the network for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.asked: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.asked += [value for name, value in attrs if name in {"src", "href"}]
+
+
+def test_the_page_needs_nothing_else_and_escapes(store: Store) -> None:
+    page = report(store, job_with(store, FOUND))["html"]
+    reader = Reader()
+    reader.feed(page)
+    assert reader.asked == []
     assert "it does &lt;not&gt; win" in page
     assert "<code>models:/tiny@challenger</code>" in page
+    assert "<strong>GRU 8x1" in page
     assert "2 complete, 1 pruned" in page
-    assert page.count("Plotly.newPlot(") == 2
-    assert " src=" not in page.partition("<script")[0]
+    assert "c" not in reader.tags
+    assert page.count("<div class=picture>") == 5
     assert '"name":"GRU 8x1 lr 0.01, schedule constant (baseline)"' in page
     assert '"name":"ended early"' in page
+
+
+def test_programs_get_the_same(store: Store) -> None:
+    told = json.loads(report(store, job_with(store, FOUND))["json"])
+    assert told["job"] == "tiny-0001"
+    assert told["verdict"].startswith("GRU 8x1")
+    titles = [one["title"] for one in told["sections"]]
+    assert titles[1:] == [
+        "How much better is it?", "LSTM or GRU?", "Which parameters mattered?",
+        "Would more trials help?", "How is each class told?", "What does it cost to run?",
+        "The job",
+    ]  # fmt: skip
+    assert told["sections"][0]["table"]["rows"][0][0] == "GRU 8x1 lr 0.01"
+
+
+def test_a_job_that_has_found_nothing_has_no_report(store: Store) -> None:
+    with pytest.raises(NotPossibleError, match=r"job tiny-0001 is .* and has no result to report"):
+        report(store, job_with(store, None))

@@ -34,6 +34,9 @@ def candidate(of: int, *validation: float, baseline: bool = False) -> Candidate:
     )  # fmt: skip
 
 
+AHEAD = Gain(value=0.1, low=0.05, high=0.15, probability=0.999)
+
+
 def result(
     chosen: Candidate, *baselines: Candidate, metric: str = "val_accuracy", chance: float = 0.001
 ) -> Result:
@@ -43,8 +46,9 @@ def result(
         study=f"{JOB}/confirm",
         confirmed=True,
         chosen=chosen,
-        baselines=baselines,
-        gain=Gain(value=0.1, low=0.05, high=0.15, probability=1 - chance) if baselines else None,
+        baselines=tuple(
+            one if one == chosen else one.model_copy(update={"behind": AHEAD}) for one in baselines
+        ),
         chance=chance if baselines else None,
     )
 
@@ -75,7 +79,9 @@ def finish_job(
     folder = home.folder(job_id)
     for run in found.chosen.runs:
         write_weights(spec, digits, folder.child("confirm").child(f"{run:06d}"))
-    found = measured(found, Asked(found, spec, digits, folder), digits)
+    found = measured(
+        found, Asked(found, spec, digits, folder), digits, torch.tensor(digits.validation.y)
+    )
     save_champion(found, spec, job_id, digits, folder, answered(found.chosen, digits))
     with store.session() as session:
         session.get_one(Job, job_id).result = found.model_dump_json()

@@ -1,0 +1,242 @@
+"""What a job has found, in sentences with numbers and how sure they are."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search.labels import describe, format_value
+from search.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
+from search.spec import JobSpec
+
+ENOUGH = 10
+"""Complete trials of which something can be said about parameters, or about more trials."""
+
+TOLD = {"cell", "hidden_size", "layers", "learning_rate", "dropout", "bidirectional"}
+"""What `describe` says already."""
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return mean and standard deviation, such as ``0.9731 ± 0.0021``."""
+    deviation = sd(values)
+    tail = f" ± {deviation:.4f}" if deviation is not None else ""
+    return f"{format_value(mean(values))}{tail}"
+
+
+def interval(limits: tuple[float, float] | None) -> str:
+    """Return an interval, such as ``0.9548 to 0.9774``; a dash for none."""
+    return "–" if limits is None else " to ".join(map(format_value, limits))
+
+
+def label(spec: JobSpec, one: Candidate) -> str:
+    """Return a candidate's configuration in words, with what differs from the job's training."""
+    config, usual = spec.config(one.parameters), spec.config({})
+    others = [
+        f"{key} {value}"
+        for key, value in one.parameters.items()
+        if key not in TOLD and value != getattr(usual, key)
+    ]
+    return ", ".join([describe(config), *others])
+
+
+def part(result: Result) -> str:
+    """Return the objective in words, such as ``validation accuracy``."""
+    return result.metric.replace("val_", "validation ", 1)
+
+
+def sure(gain: Gain) -> str:
+    """Return how much better something is, with its interval and its probability."""
+    return (
+        f"by {format_value(gain.value)} ({interval((gain.low, gain.high))} with 95 percent); "
+        f"the probability that it truly is better is {probability(gain.probability)}"
+    )
+
+
+def probability(value: float) -> str:
+    """Return a probability with three digits; draws know no more."""
+    return f"{min(max(value, 0.001), 0.999):.3f}"
+
+
+def verdict(spec: JobSpec, result: Result) -> str:
+    """Return the one sentence that a reader wants first."""
+    chosen, rival = result.chosen, result.rival
+    seeds = (
+        f"over {len(chosen.runs)} seeds" if result.confirmed else "in a single run, not confirmed"
+    )
+    found = f"{label(spec, chosen)} reached {part(result)} {spread(chosen.validation)} {seeds}"
+    if result.unbeaten is not None:
+        found += f", which {result.unbeaten.name} does as well"
+    if rival is None:
+        return f"{found}. The document names no baseline to compare with."
+    if rival.of == chosen.of:
+        return f"The baseline stands: {found}, and nothing that was tried is surely better."
+    word = "beats" if result.beats_baseline else "does not surely beat"
+    return f"{found} and {word} the baseline, {label(spec, rival)}, at {spread(rival.validation)}."
+
+
+def choice(spec: JobSpec, result: Result) -> str | None:
+    """Return why another than the best mean was chosen, or whom it could not be told from."""
+    if not result.level:
+        return None
+    others = [one for one in result.candidates if one.of in result.level[1:] + result.level[:1]]
+    names = "; ".join(label(spec, one) for one in others if one.of != result.chosen.of)
+    return (
+        f"{len(result.level)} of the configurations that were confirmed cannot be told apart: less "
+        f"than a standard error lies between them. The smallest network of them was chosen, not "
+        f"{names}."
+    )
+
+
+def advantage(result: Result) -> list[str]:
+    """Return how much better the winner is than the baseline and than simple models."""
+    told = [
+        f"On the {name} part it is better than the baseline {sure(gain)}."
+        for name, gain in (("validation", result.gain), ("test", result.test_gain))
+        if gain is not None
+    ]
+    if result.chance is not None and result.others:
+        told.append(
+            f"It is the best of {1 + len(result.others)} that were confirmed. If none of them were "
+            f"better than the baseline, the best would look so much better with a probability of "
+            f"{probability(result.chance)}; below {SURE} it counts as beaten."
+        )
+    return told + [
+        f"On the test part it is better than {one.name}, which sees {one.sees}, "
+        f"{sure(one.test_gain)}."
+        for one in result.simple
+        if one.test_gain is not None
+    ]
+
+
+def cells(spec: JobSpec, result: Result, trials: Sequence[FrozenTrial]) -> list[str]:
+    """Return which kind of cell is better, and by how much."""
+    kinds = {one.of: spec.config(one.parameters).cell for one in result.candidates}
+    ours = kinds[result.chosen.of]
+    sign = sign_of(result.direction)
+    told = [searched(spec, result, trials)]
+    others = [one for one in result.candidates if kinds[one.of] != ours]
+    # One that was searched for says more of its kind than the baseline.
+    best = max(
+        others,
+        key=lambda one: (not one.baseline, sign * statistics.fmean(one.validation)),
+        default=None,
+    )
+    if best is not None and best.behind is not None:
+        word = "" if best.behind.probability > 1 - SURE else "not surely "
+        told.append(
+            f"{ours.upper()} is {word}better: the winner is ahead of "
+            f"{'the baseline, ' if best.baseline else ''}{label(spec, best)}, the best "
+            f"{kinds[best.of].upper()} that was confirmed, {sure(best.behind)}."
+        )
+    return [one for one in told if one]
+
+
+def searched(spec: JobSpec, result: Result, trials: Sequence[FrozenTrial]) -> str:
+    """Return what the search's single runs of each kind of cell reached."""
+    values: dict[str, list[float]] = {}
+    for trial in complete(trials):
+        config = spec.config(trial.params, trial.user_attrs.get("overrides", {}))
+        values.setdefault(config.cell, []).append(trial.value or 0.0)
+    best = max if sign_of(result.direction) > 0 else min
+    told = [
+        f"{cell.upper()}: {format_value(best(found))} at best and "
+        f"{format_value(statistics.median(found))} in the median of {len(found)}"
+        for cell, found in sorted(values.items())
+    ]
+    return f"The search's complete trials, one run each: {'; '.join(told)}." if told else ""
+
+
+def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Return the complete trials, in their order."""
+    return [one for one in trials if one.state is TrialState.COMPLETE and one.value is not None]
+
+
+def mattered(importances: Mapping[str, float], count: int) -> str | None:
+    """Return which parameters mattered, in a sentence.
+
+    Args:
+        importances: shares of the variance (fANOVA), largest first.
+        count: complete trials.
+    """
+    if not importances:
+        return None
+    shares = [f"`{name}` {share:.0%}" for name, share in importances.items() if share >= 0.05]
+    hint = "" if count >= ENOUGH else f" Of {count} complete trials this is a hint at the most."
+    return (
+        "Of the differences between complete trials, this much goes with each parameter (fANOVA): "
+        f"{', '.join(shares)}.{hint}"
+    )
+
+
+def outlook(result: Result, trials: Sequence[FrozenTrial]) -> str | None:
+    """Return whether more trials are likely to help, by the curve of the best so far."""
+    ended = [one for one in trials if one.state.is_finished()]
+    curve = best_so_far(ended, sign_of(result.direction))
+    if len(ended) < ENOUGH or math.isnan(curve[len(ended) // 2 - 1]):
+        return f"{len(ended)} trials are too few to say whether more would help."
+    gained = curve[-1] - curve[len(ended) // 2 - 1]
+    when = next(at for at, value in enumerate(curve) if value == curve[-1])
+    noise = sd(result.chosen.validation)
+    found = (
+        f"The best value came with trial {ended[when].number}; the second half of {len(ended)} "
+        f"trials made it better by {format_value(gained)}"
+    )
+    if noise is None:
+        return f"{found}."
+    likely = "unlikely to help" if gained <= noise else "likely to help"
+    word = "less" if gained <= noise else "more"
+    return (
+        f"{found}, {word} than the {format_value(noise)} by which seeds of the winner deviate: "
+        f"more trials are {likely}."
+    )
+
+
+def best_so_far(trials: Sequence[FrozenTrial], sign: float) -> list[float]:
+    """Return the best value after each trial, more being better; NaN before the first."""
+    curve: list[float] = []
+    best = math.nan
+    for trial in trials:
+        if trial.state is TrialState.COMPLETE and trial.value is not None:
+            value = sign * trial.value
+            best = value if math.isnan(best) else max(best, value)
+        curve.append(best)
+    return curve
+
+
+def classes(result: Result, names: Sequence[str]) -> list[tuple[str, str, str, str, str]]:
+    """Return a row a class: its name, test sequences, recall, precision and F1 of the model."""
+    rows = []
+    answered = [sum(column) for column in zip(*result.confusion, strict=True)]
+    for place, (name, row) in enumerate(zip(names, result.confusion, strict=True)):
+        right, there = row[place], sum(row)
+        shares = (
+            ratio(right, there), ratio(right, answered[place]),
+            ratio(2 * right, there + answered[place]),
+        )  # fmt: skip
+        rows.append((name, str(there), *shares))
+    return rows
+
+
+def ratio(part_of: int, whole: int) -> str:
+    """Return a share, or a dash of nothing."""
+    return f"{part_of / whole:.3f}" if whole else "–"
+
+
+def mistakes(result: Result, names: Sequence[str]) -> str | None:
+    """Return the mistake that the model makes most often on the test part."""
+    wrong = [
+        (count, names[true], names[said])
+        for true, row in enumerate(result.confusion)
+        for said, count in enumerate(row)
+        if true != said
+    ]
+    total = sum(count for count, *_ in wrong)
+    sequences = sum(map(sum, result.confusion))
+    if not total:
+        return f"All of {sequences} test sequences are told right." if sequences else None
+    count, true, said = max(wrong)
+    return (
+        f"{total} of {sequences} test sequences are told wrong; most often {true} is taken for "
+        f"{said}, {count} times."
+    )
