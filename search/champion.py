@@ -19,10 +19,19 @@ def by_value(trials: Iterable[FrozenTrial], direction: str) -> list[FrozenTrial]
 
 
 def finalists(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[FrozenTrial]:
-    """Return the trials to confirm: the best `confirm.top` found, then the better baseline."""
+    """Return the trials to confirm: the best `confirm.top` found, then the better baseline.
+
+    Where these would be of one kind of cell, the last of several makes room for the best of the
+    other kind: LSTM or GRU is what people ask, and single runs do not tell.
+    """
     ranked = by_value(trials, spec.objective.direction)
-    found = [t for t in ranked if "baseline" not in t.user_attrs][: spec.confirm.top]
-    return found + [t for t in ranked if "baseline" in t.user_attrs][:1]
+    found = [t for t in ranked if "baseline" not in t.user_attrs]
+    first, rest = found[: spec.confirm.top], found[spec.confirm.top :]
+    cells = {trial.params.get("cell") for trial in first}
+    other = next((trial for trial in rest if trial.params.get("cell") not in cells), None)
+    if other is not None and len(first) > 1:
+        first[-1] = other
+    return first + [t for t in ranked if "baseline" in t.user_attrs][:1]
 
 
 def replicates(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[Proposal]:

@@ -75,16 +75,22 @@ def verdict(spec: JobSpec, result: Result) -> str:
     return f"{found} and {word} the baseline, {label(spec, rival)}, at {spread(rival.validation)}."
 
 
-def choice(spec: JobSpec, result: Result) -> str | None:
-    """Return why another than the best mean was chosen, or whom it could not be told from."""
+def names(result: Result) -> dict[int, str]:
+    """Return what each candidate is called, by the trial that it comes from."""
+    told = {one.of: "baseline" for one in result.candidates if one.baseline}
+    told[result.chosen.of] = "winner (the baseline)" if result.chosen.baseline else "winner"
+    found = [one.of for one in result.candidates if one.of not in told]
+    return told | {of: f"candidate {place}" for place, of in enumerate(found, start=2)}
+
+
+def choice(result: Result) -> str | None:
+    """Return whom the winner could not be told from, where it was chosen for its size."""
     if not result.level:
         return None
-    others = [one for one in result.candidates if one.of in result.level[1:] + result.level[:1]]
-    names = "; ".join(label(spec, one) for one in others if one.of != result.chosen.of)
+    others = ", ".join(names(result)[of] for of in result.level if of != result.chosen.of)
     return (
-        f"{len(result.level)} of the configurations that were confirmed cannot be told apart: less "
-        f"than a standard error lies between them. The smallest network of them was chosen, not "
-        f"{names}."
+        f"It cannot be told from {others}: less than a standard error lies between the best of "
+        f"them and it. Of all these it has the smallest network, and was chosen for that."
     )
 
 
@@ -126,8 +132,8 @@ def cells(spec: JobSpec, result: Result, trials: Sequence[FrozenTrial]) -> list[
         word = "" if best.behind.probability > 1 - SURE else "not surely "
         told.append(
             f"{ours.upper()} is {word}better: the winner is ahead of "
-            f"{'the baseline, ' if best.baseline else ''}{label(spec, best)}, the best "
-            f"{kinds[best.of].upper()} that was confirmed, {sure(best.behind)}."
+            f"{names(result)[best.of]}, the best {kinds[best.of].upper()} that was confirmed, "
+            f"{sure(best.behind)}."
         )
     return [one for one in told if one]
 

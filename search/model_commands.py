@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from search.report import Form
 
 
+FORMS: "dict[str, Form]" = {".md": "markdown", ".html": "html"}
+"""What a report's file holds, by the end of its name."""
+
+
 def predict(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="A folder that `fetch` wrote, or a job.")
@@ -80,11 +84,11 @@ def report(
 
 def form_of(to: Path | None) -> "Form":
     """Return what a report's file is to hold, by its name."""
-    if to is None or to.suffix.lower() == ".md":
+    if to is None:
         return "markdown"
-    if to.suffix.lower() in {".html", ".htm"}:
-        return "html"
-    fail(f"--to must name a file that ends in .html or .md, but got {str(to)!r}", WRONG)
+    if to.suffix not in FORMS:
+        fail(f"--to must name a file that ends in .html or .md, but got {str(to)!r}", WRONG)
+    return FORMS[to.suffix]
 
 
 def write(to: Path, text: str) -> None:

@@ -45,8 +45,8 @@ HONESTY = (
 )
 
 COSTS = (
-    "Memory is that of the weights in float32. Milliseconds are those of one sequence as long as "
-    "the longest, on one thread of the machine that chose: a median, after a warm-up."
+    "Megabytes are those of the weights in float32. Milliseconds are those of one sequence as long "
+    "as the longest, on one thread of the machine that chose: a median, after a warm-up."
 )
 
 MOST_ROWS = 60
@@ -106,17 +106,17 @@ class Report:
 
     def beginning(self) -> Section:
         """Return the answer itself."""
-        told = [f"**{self.verdict()}**", findings.choice(self.spec, self.result)]
+        told = [f"**{self.verdict()}**", findings.choice(self.result)]
         if self.model is not None:
             told.append(promotion(self.model))
         return Section("", [one for one in told if one], self.candidates())
 
     def candidates(self) -> Table:
         """Return the configurations that were compared, and simple models."""
-        suffix = self.result.metric.removeprefix("val_")
+        suffix, names = self.result.metric.removeprefix("val_"), findings.names(self.result)
         rows = [
             (
-                f"{label(self.spec, one)}{' (baseline)' if one.baseline else ''}",
+                names[one.of],
                 spread(one.validation),
                 interval(one.validation_interval),
                 spread(one.train) if one.train else "–",
@@ -126,7 +126,7 @@ class Report:
             for one in self.result.candidates
         ] + [
             (
-                f"{one.name}, which sees {one.sees}",
+                one.name,
                 format_value(one.validation), "–", "–", format_value(one.test), "–",
             )
             for one in self.result.simple
@@ -191,23 +191,19 @@ class Report:
         )
 
     def costs(self) -> Section:
-        """Return what the networks cost to run."""
-        known = [one for one in self.result.candidates if one.weights is not None]
+        """Return which configurations were compared, and what they cost to run."""
+        names = findings.names(self.result)
         rows = [
             (
-                label(self.spec, one),
-                f"{one.weights:,}",
-                f"{one.memory_mb:.2f}",
-                f"{one.latency_ms:.2f}",
+                f"{names[one.of]}: {label(self.spec, one)}",
+                "–" if one.weights is None else f"{one.weights:,}",
+                "–" if one.memory_mb is None else f"{one.memory_mb:.2f}",
+                "–" if one.latency_ms is None else f"{one.latency_ms:.2f}",
             )
-            for one in known
+            for one in self.result.candidates
         ]
-        heads = ("configuration", "weights", "memory in MB", "ms a sequence")
-        return Section(
-            "What does it cost to run?",
-            [COSTS] if rows else [],
-            Table(heads, rows, strong=0) if rows else None,
-        )
+        heads = ("configuration", "weights", "MB", "ms a sequence")
+        return Section("What does it cost to run?", [COSTS], Table(heads, rows, strong=0))
 
     def ending(self) -> Section:
         """Return what the job was."""

@@ -52,6 +52,15 @@ def test_finalists_are_the_best_found_and_the_better_baseline() -> None:
     assert numbers(finalists(SEARCHED, loss)) == [4, 2, 1]
 
 
+def test_the_last_of_several_finalists_of_one_cell_makes_room_for_the_other() -> None:
+    trials = [trial(number, 1 - number / 10) for number in range(6)]
+    for one, cell in zip(trials, ("lstm", "lstm", "lstm", "gru", "gru", "lstm"), strict=True):
+        one.params = {"cell": cell}
+    assert numbers(finalists(trials, make_spec("confirm={top: 3, seeds: 2}"))) == [0, 1, 3]
+    assert numbers(finalists(trials, make_spec("confirm={top: 4, seeds: 2}"))) == [0, 1, 2, 3]
+    assert numbers(finalists(trials, make_spec("confirm={top: 1, seeds: 2}"))) == [0]
+
+
 def test_every_finalist_is_trained_with_the_same_fresh_seeds() -> None:
     again = replicates(SEARCHED, make_spec(CONFIRM))
     assert [(one.attrs["of"], one.attrs["replicate"]) for one in again] == [
