@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -17,8 +18,6 @@ from trainables.export import Example, ExportedNetwork, ExportError
 ENGINES = {"model.pt2": "torch", "model.onnx": "onnxruntime"}
 """What answers for each file."""
 
-NEEDED = (*ENGINES, "config.json", "predict.py")
-
 TOLERANCE = 1e-4
 """How far apart probabilities may be; numbers, in proportion to their deviation."""
 
@@ -27,41 +26,48 @@ TIMEOUT_S = 300.0
 
 def differences(
     contents: Mapping[str, bytes], model: ExportedNetwork, example: Example
-) -> dict[str, float]:
-    """Return how far the answers of each export are from the model's, by its file.
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Ask exports, and hold their answers against the model's.
+
+    Where lengths vary, ONNX is asked of sequences that are twice as long, too: it takes any.
 
     Args:
-        contents: files of the champion's folder by name, `NEEDED` among them.
+        contents: config.json, predict.py and the exports, by name.
         model: what they are exports of.
         example: sequences in the data's units, not as many as the exports were traced with.
 
-    Raises:
-        ExportError: one does not answer, or something else.
+    Returns:
+        The largest difference of each export that answers as the model does, and what is wrong
+        with the others.
     """
-    with torch.inference_mode():
-        outputs = model(*example)
-    wanted = (outputs if model.restores else outputs.softmax(1)).double().numpy()
-    # Numbers are known to so much of their spread, and float32 holds so much of their size.
-    spread = float(model.target_scale.max()) if model.restores else 1.0
-    allowed = TOLERANCE * spread + 1e-6 * float(np.abs(wanted).max())
+    examples = {"model.pt2": [example], "model.onnx": [example, *longer(example)]}
     with tempfile.TemporaryDirectory() as folder:
-        for name in NEEDED:
-            Path(folder, name).write_bytes(contents[name])
-        write(Path(folder, "example.npz"), example)
-        asked = {name: ask(folder, engine) for name, engine in ENGINES.items()}
+        for name, content in contents.items():
+            Path(folder, name).write_bytes(content)
+        asked = {
+            name: [Asked(folder, f"{place}.npz", name, one) for place, one in enumerate(ones)]
+            for name, ones in examples.items()
+            if name in contents
+        }
+        apart, wrong = {}, {}
         try:
-            apart = {
-                name: float(np.abs(said(name, one, wanted.shape[1]) - wanted).max())
-                for name, one in asked.items()
-            }
+            for name, several in asked.items():
+                try:
+                    apart[name] = max(one.difference(model) for one in several)
+                except ExportError as error:
+                    wrong[name] = str(error)
         finally:
-            for one in asked.values():
-                one.kill()
-                one.communicate()
-    for name, value in apart.items():
-        if not value <= allowed:
-            raise ExportError(f"in a process of its own {name} answers {value:.2g} apart")
-    return apart
+            for one in itertools.chain(*asked.values()):
+                one.end()
+    return apart, wrong
+
+
+def longer(example: Example) -> list[Example]:
+    """Return the sequences of unequal lengths made twice as long; nothing of equal ones."""
+    if len(example) == 1:
+        return []
+    x, lengths = example
+    return [(torch.cat((x, x), 1), lengths + x.shape[1])]
 
 
 def write(path: Path, example: Example) -> None:
@@ -74,26 +80,63 @@ def write(path: Path, example: Example) -> None:
         np.savez(path, x=x)
 
 
-def ask(folder: str, engine: str) -> "subprocess.Popen[str]":
-    """Let an export answer the example, while the other does."""
-    command = [sys.executable, "-P", "-W", "ignore", "predict.py", "example.npz", "--with", engine]
-    return subprocess.Popen(  # noqa: S603 - of files that were just made
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+class Asked:
+    """An export that answers an example in a process of its own, while others do.
 
-
-def said(name: str, asked: "subprocess.Popen[str]", outputs: int) -> NDArray[np.float64]:
-    """Return what an export has answered [sequences, outputs], without the names of classes.
-
-    Raises:
-        ExportError: nothing.
+    Args:
+        folder: of its files; the example is written there.
+        file: the example's name.
+        name: of the export.
+        example: what it is asked.
     """
-    try:
-        out, error = asked.communicate(timeout=TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        raise ExportError(f"in a process of its own {name} does not answer") from None
-    if asked.returncode:
-        reason = (error.strip().splitlines() or ["it says nothing"])[-1]
-        raise ExportError(f"in a process of its own {name} fails: {reason}")
-    rows = csv.reader(io.StringIO(out))
-    return np.array([[float(value) for value in row[-outputs:]] for row in rows])
+
+    def __init__(self, folder: str, file: str, name: str, example: Example) -> None:
+        self.name = name
+        self.example = example
+        write(Path(folder, file), example)
+        command = [sys.executable, "-P", "-W", "ignore", "predict.py", file, "--with"]
+        self.process = subprocess.Popen(  # noqa: S603 - of files that were just made
+            [*command, ENGINES[name]],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def difference(self, model: ExportedNetwork) -> float:
+        """Return how far its answers are from the model's, at the most.
+
+        Raises:
+            ExportError: it does not answer, or something else.
+        """
+        with torch.inference_mode():
+            outputs = model(*self.example)
+        wanted = (outputs if model.restores else outputs.softmax(1)).double().numpy()
+        # Numbers are known to so much of their spread, and float32 holds so much of their size.
+        spread = float(model.target_scale.max()) if model.restores else 1.0
+        allowed = TOLERANCE * spread + 1e-6 * float(np.abs(wanted).max())
+        value = float(np.abs(self.said(wanted.shape[1]) - wanted).max())
+        if not value <= allowed:
+            raise ExportError(f"in a process of its own it answers {value:.2g} apart")
+        return value
+
+    def said(self, outputs: int) -> NDArray[np.float64]:
+        """Return what it has answered [sequences, outputs], without the names of classes.
+
+        Raises:
+            ExportError: nothing.
+        """
+        try:
+            out, error = self.process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise ExportError("in a process of its own it does not answer") from None
+        if self.process.returncode:
+            reason = (error.strip().splitlines() or ["it says nothing"])[-1]
+            raise ExportError(f"in a process of its own it fails: {reason}")
+        rows = csv.reader(io.StringIO(out))
+        return np.array([[float(value) for value in row[-outputs:]] for row in rows])
+
+    def end(self) -> None:
+        """End the process, if it has not."""
+        self.process.kill()
+        self.process.communicate()

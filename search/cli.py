@@ -171,17 +171,26 @@ def trials(key: Key, server: Server = None, as_json: AsJson = False) -> None:  #
 def fetch(
     key: Key,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder to write into.")],
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="Only pt2, onnx or safetensors."),
+    ] = None,
     server: Server = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Write a job's best model, its configuration, metrics and model card into a folder."""
+    """Write a job's best model, its configuration, metrics, card and report into a folder."""
+    from search.fetching import FORMATS
+
+    if form is not None and form not in FORMATS:
+        fail(f"--format must be one of {', '.join(FORMATS)}, but got {form!r}", WRONG)
     with desk(server) as opened:
-        files = opened.fetch(key, to)
+        files = opened.fetch(key, to, form)
     if as_json:
         print_json({"folder": str(to), "files": files})
     else:
         typer.echo(f"{to}/: {', '.join(files)}")
-        typer.echo(f"`gatetune predict {shlex.quote(str(to))} FILE` asks it")
+        if "weights.safetensors" in files:
+            typer.echo(f"`gatetune predict {shlex.quote(str(to))} FILE` asks it")
 
 
 @app.command(epilog="Example: `gatetune check jobs/mnist-5k.yaml`")

@@ -71,7 +71,7 @@ class Desk(Protocol):
     def report(self, key: str, form: "Form") -> str:
         """Return what a job has found, in words."""
 
-    def fetch(self, key: str, to: Path) -> list[str]:
+    def fetch(self, key: str, to: Path, form: str | None) -> list[str]:
         """Write a job's best model into a folder and return its files."""
 
     def delete(self, key: str) -> str:

@@ -33,9 +33,8 @@ from search.store import DatabaseAwayError, Store, first_line, undelivered
 from search.study import JobStudy
 from search.tables import Job
 from search.trial import Proposal, last_line
-from trainables.checkpoint import DamagedError
 from trainables.datasets import SequenceDataset
-from trainables.folder import Folder, FolderError
+from trainables.folder import DamagedError, Folder, FolderError
 from trainables.trial import RecurrentTrial, Shared
 
 CHECK_S = 1.0

@@ -1,8 +1,9 @@
 """The champion's files, from where the driver saved them to where a person wants them."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from search.jobs import NotPossibleError, find
 from search.lease import LIVE, live_status
 from search.store import Store
 from search.tables import Job
-from trainables.folder import Folder, FolderError
+from trainables.folder import DamagedError, Folder, FolderError
 
 if TYPE_CHECKING:
     from search.report import Form
@@ -20,18 +21,34 @@ ANSWERS = "validation.npz"
 """What the chosen configuration's runs answer on the validation part: a later job is held against
 it on the same sequences."""
 
+EXPORTS = {"pt2": "model.pt2", "onnx": "model.onnx"}
+"""Programs that answer by themselves, by format; one that fails its check is not offered."""
+
+SUMS = "SHA256SUMS"
+"""The files of a champion with their checksums, as `sha256sum --check` reads them."""
+
 FILES = (
-    "model.pt2",
-    "model.onnx",
+    *EXPORTS.values(),
     "weights.safetensors",
     "config.json",
     "metrics.json",
     ANSWERS,
     "predict.py",
     "README.md",
+    SUMS,
 )
-"""What a fetched model consists of; README.md is the model card."""
+"""What a saved model consists of, in the order in which it is written; README.md is the card."""
 
+NEEDED = frozenset(FILES) - frozenset(EXPORTS.values())
+"""Without which a model is not whole."""
+
+FORMATS = {
+    **{name: (file, "predict.py") for name, file in EXPORTS.items()},
+    "safetensors": ("weights.safetensors",),
+}
+"""What is fetched of the model itself where one format is asked for."""
+
+ALWAYS = ("config.json", "metrics.json", "README.md")
 
 REPORTS: dict[str, "Form"] = {"report.md": "markdown", "report.html": "html"}
 """What is fetched beside the model: the job's report, in these forms."""
@@ -42,16 +59,39 @@ def champion_folder(home: Home, job_id: str) -> Folder:
     return home.folder(job_id).child("champion")
 
 
+def offered(folder: Folder) -> tuple[str, ...]:
+    """Return the files of a champion, in order; none where it is not whole."""
+    if not folder.exists(SUMS):
+        return ()
+    listed = {*sums_of(folder.read(SUMS)), SUMS}
+    return tuple(name for name in FILES if name in listed) if listed >= NEEDED else ()
+
+
 def is_whole(folder: Folder) -> bool:
     """Whether a champion's folder has all of its files; one that is being written has not."""
-    return set(FILES) <= set(folder.names())
+    names = offered(folder)
+    return bool(names) and set(names) <= set(folder.names())
+
+
+def sums_of(content: bytes) -> dict[str, str]:
+    """Return the checksum of each file, by its name."""
+    lines = content.decode(errors="replace").splitlines()
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def summed(contents: Mapping[str, bytes]) -> bytes:
+    """Return the checksums of files, as `SUMS` holds them."""
+    lines = [f"{sha256(content).hexdigest()}  {name}\n" for name, content in contents.items()]
+    return "".join(lines).encode()
 
 
 def replace_champion(folder: Folder, contents: Mapping[str, bytes]) -> None:
     """Write a champion's files in place of an earlier one's; it is whole with the last of them."""
     folder.clear()
-    for name in FILES:
-        folder.write(name, contents[name])
+    known = {name: contents[name] for name in FILES if name in contents and name != SUMS}
+    for name, content in known.items():
+        folder.write(name, content)
+    folder.write(SUMS, summed(known))
 
 
 def copy_champion(folder: Folder, to: Path) -> None:
@@ -59,26 +99,89 @@ def copy_champion(folder: Folder, to: Path) -> None:
 
     Raises:
         FileNotFoundError: it is not whole.
+        DamagedError: a file is not what was written.
     """
     to.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        (to / name).write_bytes(folder.read(name))
+    for name, content in checked(folder, offered(folder) or FILES).items():
+        (to / name).write_bytes(content)
 
 
-def fetch_model(store: Store, home: Home, key: str, to: Path) -> list[str]:
+def checked(folder: Folder, names: Iterable[str]) -> dict[str, bytes]:
+    """Return files of a champion, by name.
+
+    Raises:
+        FileNotFoundError: one is not there.
+        DamagedError: one is not what was written.
+    """
+    contents = {name: folder.read(name) for name in names}
+    check_sums(contents, sums_of(folder.read(SUMS)))
+    return contents
+
+
+def check_sums(contents: Mapping[str, bytes], sums: Mapping[str, str]) -> None:
+    """Hold files against their checksums.
+
+    Raises:
+        DamagedError: one is not what was written.
+    """
+    for name, content in contents.items():
+        if name != SUMS and sha256(content).hexdigest() != sums.get(name):
+            raise DamagedError(f"{name} is not what was written: its checksum is another")
+
+
+def wanted(names: Sequence[str], form: str | None) -> list[str]:
+    """Return which of a champion's files a person gets.
+
+    Args:
+        names: that are offered.
+        form: of `FORMATS`; None for all.
+
+    Raises:
+        NotPossibleError: that format failed its check and is not offered.
+    """
+    if form is None:
+        return [name for name in names if name != ANSWERS]
+    needed = FORMATS[form]
+    if needed[0] not in names:
+        has = ", ".join(one for one, (file, *_) in FORMATS.items() if file in names)
+        raise NotPossibleError(
+            f"{needed[0]} did not answer as the trained network does and is not offered, README.md "
+            f"says more; there are: {has}"
+        )
+    return [name for name in names if name in {*needed, *ALWAYS, SUMS}]
+
+
+def write_fetched(contents: Mapping[str, bytes], to: Path) -> None:
+    """Write files that were fetched into a folder, with the checksums of these alone."""
+    to.mkdir(parents=True, exist_ok=True)
+    known = {name: content for name, content in contents.items() if name != SUMS}
+    for name, content in known.items():
+        (to / name).write_bytes(content)
+    (to / SUMS).write_bytes(summed(known))
+
+
+def fetch_model(store: Store, home: Home, key: str, to: Path, form: str | None = None) -> list[str]:
     """Copy a job's champion into the folder ``to`` and return the names of its files.
+
+    Args:
+        store: the database.
+        home: the installation.
+        key: the job.
+        to: a new or empty folder, or one that was fetched before.
+        form: of `FORMATS`; None for all.
 
     Raises:
         JobNotFoundError: there is no such job.
-        NotPossibleError: it has no champion yet, the store of the checkpoints does not answer, or
-            ``to`` is something else already.
+        NotPossibleError: it has no champion yet, the store of the checkpoints does not answer, a
+            file is damaged, the format is not offered, or ``to`` is something else already.
     """
     job = find(store, key)
     with answering(job):
         folder = champion_files(home, job)
+        names = wanted(offered(folder), form)
         check_target(to)
-        copy_champion(folder, to)
-    return list(FILES)
+        write_fetched(checked(folder, names), to)
+    return names
 
 
 @contextmanager
@@ -86,10 +189,14 @@ def answering(job: Job) -> Iterator[None]:
     """Say of which job it is that the files cannot be reached.
 
     Raises:
-        NotPossibleError: the store of the checkpoints cannot be used.
+        NotPossibleError: the store of the checkpoints cannot be used, or a file is damaged.
     """
     try:
         yield
+    except DamagedError as error:
+        raise NotPossibleError(
+            f"job {job.id}: {error}; `gatetune doctor {job.id} --repair` restores it"
+        ) from error
     except FolderError as error:
         raise NotPossibleError(f"the files of job {job.id} cannot be reached: {error}") from error
 

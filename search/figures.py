@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import optuna
 import plotly.graph_objects as go
-from optuna.importance import get_param_importances
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import TrialState
 from optuna.visualization import (
     plot_intermediate_values,
@@ -69,17 +69,24 @@ def curves(
 
 
 def shares(study: optuna.Study) -> dict[str, float]:
-    """Return each parameter's share of the differences, largest first; nothing if none is known."""
+    """Return each parameter's share of the differences, largest first; nothing if none is known.
+
+    By fANOVA (Hutter and others 2014), of the parameters that all complete trials have.
+    """
     try:
-        found = get_param_importances(study)
+        found = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
     except (ValueError, RuntimeError):  # all values are the same, or no parameter is in all trials
         return {}
     return {name: float(share) for name, share in found.items()}
 
 
 def importances(study: optuna.Study, metric: str) -> go.Figure:
-    """Return how much of the differences in the objective goes with each parameter (fANOVA)."""
-    found = shares(study)
+    """Return how much of the differences in the objective goes with each parameter."""
+    return bars(shares(study), metric)
+
+
+def bars(found: Mapping[str, float], metric: str) -> go.Figure:
+    """Return shares of the differences in a metric, as `shares` returns them, as a picture."""
     names = list(reversed(list(found)))
     bars = go.Bar(
         x=[found[name] for name in names], y=names, orientation="h", marker_color=STRONG[1],

@@ -107,15 +107,15 @@ class Local:
 
         return report(self.store, jobs.find(self.store, key))[form]
 
-    def fetch(self, key: str, to: Path) -> list[str]:
+    def fetch(self, key: str, to: Path, form: str | None) -> list[str]:
         """Copy a job's best model, and write its report."""
         from search.report import report
 
         job = jobs.find(self.store, key)
-        files = fetch_model(self.store, self.home, job.id, to)
+        files = fetch_model(self.store, self.home, job.id, to, form)
         told = report(self.store, job)
-        for name, form in REPORTS.items():
-            (to / name).write_text(told[form], encoding="utf-8")
+        for name, kind in REPORTS.items():
+            (to / name).write_text(told[kind], encoding="utf-8")
         return [*files, *REPORTS]
 
     def delete(self, key: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,15 @@ from search.fetching import ANSWERS, replace_champion
 from search.labels import describe
 from search.result import Result
 from search.spec import JobSpec
+from search.store import first_line
 from trainables import standalone
-from trainables.checkpoint import Checkpoints, DamagedError
+from trainables.checkpoint import Checkpoints
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset, Shape, Targets
 from trainables.export import (
     Example,
     ExportedNetwork,
+    ExportError,
     build_model,
     example_of,
     export_program,
@@ -28,7 +31,7 @@ from trainables.export import (
     pt2,
     weights_file,
 )
-from trainables.folder import Folder
+from trainables.folder import DamagedError, Folder
 from trainables.preparation import Preparation
 from trainables.sources.columns import Columns
 
@@ -71,8 +74,6 @@ def save_champion(  # noqa: PLR0913 - what a champion is made of
     chosen = result.chosen
     config = spec.config(chosen.parameters)
     model = network(config, data, best_weights(result, folder, result.champion_run))
-    example = example_of(data.validation, data.shape, EXAMPLES)
-    asked = example_of(data.validation, data.shape, EXAMPLES + 1)
     described = {
         "trial": config.model_dump(),
         "shape": asdict(data.shape),
@@ -84,18 +85,68 @@ def save_champion(  # noqa: PLR0913 - what a champion is made of
         "data": {"name": data.name, "fingerprint": data.fingerprint},
         "job": job_id,
     }
+    asking = {"config.json": as_json(described), "predict.py": standalone_script()}
+    exports, checks = exported(model, data, asking)
     contents = {
-        "model.pt2": pt2(export_program(model, example), data.outputs),
-        "model.onnx": onnx(model, example, data.outputs),
+        **exports,
+        **asking,
         "weights.safetensors": weights_file(model),
-        "config.json": as_json(described),
         "metrics.json": as_json(metrics(result)),
         ANSWERS: answers,
-        "predict.py": Path(standalone.__file__).read_bytes(),
+        "README.md": card(result, spec, job_id, data, checks, usage(data, exports)).encode(),
     }
-    apart = differences(contents, model, asked)
-    contents["README.md"] = card(result, spec, job_id, data, apart).encode()
     replace_champion(folder.child("champion"), contents)
+
+
+def standalone_script() -> bytes:
+    """Return the script that asks an export without this project."""
+    return Path(standalone.__file__).read_bytes()
+
+
+def exported(
+    model: ExportedNetwork, data: SequenceDataset, asking: Mapping[str, bytes]
+) -> tuple[dict[str, bytes], str]:
+    """Return the exports that answer as the model does, and what their check has shown.
+
+    Args:
+        model: what is exported.
+        data: has examples.
+        asking: the files with which strangers ask an export.
+
+    Raises:
+        ExportError: there is none that MLflow could serve.
+    """
+    example = example_of(data.validation, data.shape, EXAMPLES)
+    make: dict[str, Callable[[], bytes]] = {
+        "model.pt2": lambda: pt2(export_program(model, example), data.outputs),
+        "model.onnx": lambda: onnx(model, example, data.outputs),
+    }
+    made, wrong = {}, {}
+    for name, making in make.items():
+        try:
+            made[name] = making()
+        except Exception as error:
+            wrong[name] = first_line(error)
+    asked = example_of(data.validation, data.shape, EXAMPLES + 1)
+    apart, failed = differences({**made, **asking}, model, asked)
+    wrong |= failed
+    if not apart or (data.shape.varies and "model.onnx" in wrong):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in wrong.items())
+        raise ExportError(f"no export answers as the trained network does: {reasons}")
+    return {name: made[name] for name in apart}, checked(apart, wrong)
+
+
+def checked(apart: Mapping[str, float], wrong: Mapping[str, str]) -> str:
+    """Return what a card says of the check of its exports."""
+    told = (
+        "Asked in a process of its own, before this was written, the answers differed from the "
+        "trained network's at the most: "
+        + " and ".join(f"`{name}` by {value:.1g}" for name, value in apart.items())
+        + "."
+    )
+    for name, reason in wrong.items():
+        told += f" `{name}` is not offered: {reason}."
+    return told
 
 
 @dataclass(frozen=True)
@@ -169,15 +220,23 @@ def as_json(content: Any) -> bytes:
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
-def card(
-    result: Result, spec: JobSpec, job_id: str, data: SequenceDataset, apart: dict[str, float]
+def card(  # noqa: PLR0913 - what a card is made of
+    result: Result, spec: JobSpec, job_id: str, data: SequenceDataset, checks: str, use: str
 ) -> str:
-    """Return the model card, which says how far the exports' answers are from the network's."""
+    """Return the model card.
+
+    Args:
+        result: what the job has found.
+        spec: its document.
+        job_id: the job.
+        data: its data set.
+        checks: what the check of the exports has shown.
+        use: the lines of Python that ask the model.
+    """
     numbers = metrics(result)["model"]
     chosen = spec.config(result.chosen.parameters)
     seeds = len(result.chosen.runs)
     runs = f"the best of {seeds} seeds on validation data" if seeds > 1 else "a single run"
-    checked = " and ".join(f"`{name}` by {value:.1g}" for name, value in apart.items())
     rows = "\n".join(f"| {key.replace('_', ' ')} | {value:.4f} |" for key, value in numbers.items())
     return f"""# {spec.name}: {describe(chosen)}
 
@@ -193,17 +252,14 @@ and the baseline's. The test part chose nothing.
 ## Use
 
 ```python
-import torch
-model = torch.export.load("model.pt2").module()
-{usage(data)}
+{use}
 ```
 
 {output(data)} `model.onnx` answers the same in any ONNX runtime, \
 `weights.safetensors` holds the weights alone, `config.json` what they belong to. \
 `python predict.py FILE.npz` asks either, without Gatetune.{order(data)}
 
-Asked that way in a process of its own, before this was written, the answers differed from the \
-trained network's at the most: {checked}.
+{checks}
 
 ## Data
 
@@ -234,14 +290,22 @@ def output(data: SequenceDataset) -> str:
     return f"Output: logits [batch, {len(data.classes)}], in the order of the classes above."
 
 
-def usage(data: SequenceDataset) -> str:
+def usage(data: SequenceDataset, exports: Collection[str]) -> str:
     """Return the lines that ask the model, and what goes in."""
     steps, features = data.shape.steps, data.features
     pick = "" if data.targets is not None else ".argmax(1)"
+    told = f"# float32 [batch, {steps} steps, {features} features], the values of the data set"
+    if "model.pt2" not in exports:
+        return f"""import numpy, onnxruntime
+model = onnxruntime.InferenceSession("model.onnx")
+{told}
+x = numpy.zeros((3, {steps}, {features}), "float32")
+print(model.run(None, {{"x": x}})[0]{pick})"""
+    load = 'import torch\nmodel = torch.export.load("model.pt2").module()'
     if not data.shape.varies:
-        return f"""# float32 [batch, {steps} steps, {features} features], the values of the data set
-print(model(torch.zeros(3, {steps}, {features})){pick})"""
-    return f"""# float32 [batch, {steps} steps, {features} features], the values of the data set,
+        return f"{load}\n{told}\nprint(model(torch.zeros(3, {steps}, {features})){pick})"
+    return f"""{load}
+{told},
 # anything finite after the end of a sequence; and the length of each. model.onnx takes any steps.
 print(model(torch.zeros(3, {steps}, {features}), torch.tensor([{steps}, 1, 2])){pick})"""
 

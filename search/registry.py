@@ -234,7 +234,10 @@ def log_copy(run_id: str, folder: str) -> str:
 
 
 def log_program(folder: str) -> Any:
-    """Log the model as MLflow serves it: as torch's program, or in ONNX where lengths vary."""
+    """Log the model as MLflow serves it: as torch's program, or in ONNX.
+
+    In ONNX where lengths vary, or where torch's program is not offered.
+    """
     saved = load_saved(LocalFolder(Path(folder)))
     model, example = saved.model, saved.example()
     outputs = model(*example).detach().numpy()
@@ -248,7 +251,7 @@ def log_program(folder: str) -> Any:
         else {"targets": {key: list(values) for key, values in targets.items()}}
     )
     x, *lengths = (one.numpy() for one in example)
-    if not lengths:
+    if not lengths and Path(folder, "model.pt2").exists():
         return mlflow.pytorch.log_model(
             model,
             name="model",
@@ -260,15 +263,18 @@ def log_program(folder: str) -> Any:
         )
     import onnx
 
+    given = {"x": x} | ({"lengths": lengths[0]} if lengths else {})
     inputs: list[ColSpec | TensorSpec] = [
-        TensorSpec(x.dtype, (-1, -1, x.shape[2]), "x"),
-        TensorSpec(lengths[0].dtype, (-1,), "lengths"),
+        TensorSpec(
+            one.dtype, (-1, *(-1 if lengths else n for n in one.shape[1:2]), *one.shape[2:]), name
+        )
+        for name, one in given.items()
     ]
     return mlflow.onnx.log_model(
         onnx.load(f"{folder}/model.onnx"),
         name="model",
         signature=ModelSignature(Schema(inputs), out),
-        input_example={"x": x, "lengths": lengths[0]},
+        input_example=given,
         onnx_execution_providers=["CPUExecutionProvider"],
         metadata=told,
         pip_requirements=[f"{name}=={released(name)}" for name in ("onnx", "onnxruntime")] + needs,

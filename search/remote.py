@@ -16,13 +16,23 @@ from rich.console import Console
 
 from search.desk import NameTakenError, ServerError, UnansweredError
 from search.document import read_text
-from search.fetching import FILES, REPORTS, check_target
+from search.fetching import (
+    FILES,
+    REPORTS,
+    SUMS,
+    check_sums,
+    check_target,
+    sums_of,
+    wanted,
+    write_fetched,
+)
 from search.jobs import JobNotFoundError, NotPossibleError
 from search.lease import LIVE
 from search.listing import Wanted
 from search.spec import SpecError
 from search.store import first_line
 from search.uploading import with_uploads
+from trainables.folder import DamagedError
 
 if TYPE_CHECKING:
     from search.report import Form
@@ -183,17 +193,21 @@ class Remote:
         path = f"/jobs/{quoted(key)}/report"
         return self.call("GET", path, timeout_s=LONG_S, params={"format": form}).text
 
-    def fetch(self, key: str, to: Path) -> list[str]:
+    def fetch(self, key: str, to: Path, form: str | None) -> list[str]:
         """Download a job's best model, and its report."""
         job = self.show(key)
-        names = [name for name in self.get(f"/jobs/{job['id']}/artifacts") if name in FILES]
+        files = f"/jobs/{job['id']}/artifacts"
+        told = self.get(files)  # of a name that we do not know nothing is written
+        names = wanted([name for name in FILES if name in told], form)
         check_target(to)
-        to.mkdir(parents=True, exist_ok=True)
-        for name in names:
-            path = f"/jobs/{job['id']}/artifacts/{name}"
-            (to / name).write_bytes(self.call("GET", path).content)
-        for name, form in REPORTS.items():
-            (to / name).write_text(self.report(job["id"], form), encoding="utf-8")
+        contents = {name: self.call("GET", f"{files}/{name}").content for name in names}
+        try:
+            check_sums(contents, sums_of(contents[SUMS]))
+        except DamagedError as error:
+            raise NotPossibleError(f"job {job['id']}: {error}; fetch it again") from error
+        write_fetched(contents, to)
+        for name, kind in REPORTS.items():
+            (to / name).write_text(self.report(job["id"], kind), encoding="utf-8")
         return [*names, *REPORTS]
 
     def promote(self, key: str) -> dict[str, Any]:

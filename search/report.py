@@ -162,7 +162,7 @@ class Report:
                 "Which parameters mattered?",
                 [sentence],
                 pictures=[
-                    lambda: figures.importances(self.study, self.result.metric),
+                    lambda: figures.bars(shares, self.result.metric),
                     lambda: figures.parallel(self.study, self.result.metric),
                 ],
             )
@@ -329,10 +329,11 @@ def in_html(section: Section) -> str:
         + draw().to_html(
             full_html=False,
             include_plotlyjs=False,
+            div_id=f"{re.sub('[^a-z]+', '-', section.title.lower())}{place}",
             config={"displayModeBar": False, "responsive": True},
         )
         + "</div>"
-        for draw in section.pictures
+        for place, draw in enumerate(section.pictures)
     ]
     return "".join(told)
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from trainables.checkpoint import Checkpoints, DamagedError
+from trainables.checkpoint import Checkpoints
 from trainables.config import Precision, TrialConfig
 from trainables.datasets import SequenceDataset
 from trainables.device import machine, pick_device, size_mb
-from trainables.folder import folder_at
+from trainables.folder import DamagedError, folder_at
 from trainables.training import Diverged, Trainer
 
 Outcome = Literal["running", "complete", "diverged"]

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from trainables.folder import Folder, FolderError
+from trainables.folder import DamagedError, Folder, FolderError
 
 KEPT = 2
 """Epochs that are kept: the one that the study has acknowledged, and the one on its way there."""
@@ -20,10 +20,6 @@ BEST = "best.safetensors"
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 """Length of the checksum with which an epoch's file begins; `torch.load` reads what follows."""
-
-
-class DamagedError(RuntimeError):
-    """A checkpoint's file is there, but not as it was written; the message names it."""
 
 
 class Checkpoints:

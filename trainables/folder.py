@@ -17,6 +17,10 @@ class FolderError(OSError):
     """An object store does not answer, or refuses; the message names the folder and says why."""
 
 
+class DamagedError(RuntimeError):
+    """A checkpoint's file is there, but not as it was written; the message names it."""
+
+
 class Folder(ABC):
     """Files by their names, and folders within.
 

@@ -10,12 +10,13 @@ import argparse
 import csv
 import json
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ENGINES = ("onnxruntime", "torch")
+ENGINES = {"onnxruntime": "model.onnx", "torch": "model.pt2"}
 
 HERE = Path(__file__).parent
 
@@ -40,12 +41,12 @@ def answer(inputs: dict[str, Any], engine: str) -> Any:
     if engine == "torch":
         import torch
 
-        model = torch.export.load(HERE / "model.pt2").module()
+        model = torch.export.load(HERE / ENGINES[engine]).module()
         with torch.inference_mode():
             return model(*(torch.from_numpy(one) for one in inputs.values())).numpy()
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(HERE / "model.onnx")
+    session = onnxruntime.InferenceSession(HERE / ENGINES[engine])
     return session.run(None, inputs)[0]
 
 
@@ -53,8 +54,11 @@ def main() -> None:
     """Print what the model says."""
     parser = argparse.ArgumentParser(prog="predict.py", description=__doc__)
     parser.add_argument("file")
-    parser.add_argument("--with", dest="engine", choices=ENGINES, default=ENGINES[0])
+    usable = [name for name, file in ENGINES.items() if (HERE / file).exists() and find_spec(name)]
+    parser.add_argument("--with", dest="engine", choices=ENGINES, default=next(iter(usable), None))
     given = parser.parse_args()
+    if given.engine is None:
+        parser.error("needs onnxruntime and model.onnx beside it, or torch and model.pt2")
     said = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
     found = answer(read(given.file, said["shape"]), given.engine)
     if said["classes"]:

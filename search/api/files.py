@@ -9,7 +9,7 @@ from fastapi.responses import Response
 
 from search.api.context import BEARER, In, Service, found
 from search.api.errors import DOCUMENTED, ApiError
-from search.fetching import FILES, answering, champion_files
+from search.fetching import answering, champion_files, offered
 from search.figures import FIGURES
 from search.report import Form, report
 from search.spec import JobSpec
@@ -25,8 +25,7 @@ def artifacts(job: str, service: In) -> list[str]:
     """Return the names of the files of a job's best model."""
     its = found(service, job)
     with answering(its):
-        champion_files(service.home, its)
-    return list(FILES)
+        return list(offered(champion_files(service.home, its)))
 
 
 @router.get("/jobs/{job}/artifacts/{name}", response_class=Response, tags=["jobs"])
@@ -35,8 +34,9 @@ def artifact(job: str, name: str, service: In) -> Response:
     its = found(service, job)
     with answering(its):
         folder = champion_files(service.home, its)
-        if name not in FILES:
-            raise ApiError(404, "not-found", f"a model has the files {', '.join(FILES)}")
+        names = offered(folder)
+        if name not in names:
+            raise ApiError(404, "not-found", f"the model has the files {', '.join(names)}")
         content = folder.read(name)
     return Response(
         content,

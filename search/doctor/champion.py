@@ -1,20 +1,18 @@
 """The champion: the one that the study says, and its folder whole."""
 
-import io
 import json
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from search.champion import choose
 from search.doctor.finding import Finding
 from search.doctor.record import UNREADABLE, Record, brief, read_object
 from search.doctor.steps import RestoreChampion, Step
-from search.fetching import FILES, champion_folder
+from search.fetching import NEEDED, SUMS, champion_folder, check_sums, offered, sums_of
 from search.home import Home
 from search.result import Candidate
 from search.spec import JobSpec
-from trainables.folder import Folder, FolderError, Item
+from trainables.folder import DamagedError, Folder, FolderError, Item
 
 SUBJECT = "champion"
 
@@ -84,43 +82,35 @@ def words(one: Candidate | None) -> str:
 
 
 def examine_folder(folder: Folder, record: Record, step: Step | None) -> Iterator[Finding]:
-    """Every file of the champion is there, can be read, and is the result's."""
-    missing = [name for name in FILES if not folder.exists(name)]
+    """Every file of the champion is there, is what was written, and is the result's."""
+    names = offered(folder)
+    if not names and folder.exists(SUMS):
+        yield damaged(Item(folder, SUMS), "it does not say what belongs to the model", step)
+        return
+    missing = [name for name in names or sorted(NEEDED) if not folder.exists(name)]
     if missing:
         yield Finding("champion-incomplete", SUBJECT, f"{folder} lacks {', '.join(missing)}", step)
-    for name in FILES:
-        if name not in missing and (fault := fault_of(Item(folder, name), record)) is not None:
-            yield Finding("champion-damaged", f"{SUBJECT}'s {name}", f"{fault}", step)
+    sums = sums_of(folder.read(SUMS)) if names else {}
+    for name in sums:
+        if name not in missing and (fault := fault_of(Item(folder, name), sums, record)):
+            yield damaged(Item(folder, name), fault, step)
 
 
-def fault_of(file: Item, record: Record) -> str | None:
+def damaged(file: Item, fault: str, step: Step | None) -> Finding:
+    """Return the finding about one of the champion's files."""
+    return Finding("champion-damaged", f"{SUBJECT}'s {file.name}", f"{file}: {fault}", step)
+
+
+def fault_of(file: Item, sums: Mapping[str, str], record: Record) -> str | None:
     """Return what is wrong with one of the champion's files."""
     try:
         content = file.folder.read(file.name)
-        if file.name.endswith(".json"):
-            return fault_of_json(file, content, record)
-        if file.name.endswith(".pt2"):
-            with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                broken = archive.testzip()
-            return None if broken is None else f"{file} is damaged at {broken}"
-        if file.name.endswith(".safetensors"):
-            return fault_of_weights(file, content)
+        check_sums({file.name: content}, sums)
+        return fault_of_json(file, content, record) if file.name.endswith(".json") else None
     except FolderError:
         raise
-    except (OSError, zipfile.BadZipFile, *UNREADABLE) as error:
-        return f"{file} cannot be read: {brief(error)}"
-    return None if content else f"{file} is empty"
-
-
-def fault_of_weights(file: Item, content: bytes) -> str | None:
-    """Return what is wrong with a file of weights."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        return None if load(content) else f"{file} holds no weights"
-    except SafetensorError as error:
-        return f"{file} cannot be read: {brief(error)}"
+    except (OSError, DamagedError, *UNREADABLE) as error:
+        return brief(error)
 
 
 def fault_of_json(file: Item, content: bytes, record: Record) -> str | None:
@@ -128,11 +118,11 @@ def fault_of_json(file: Item, content: bytes, record: Record) -> str | None:
     said = read_object(content.decode())
     wanted = (configuration if file.name == "config.json" else metrics)(record)
     if said is None:
-        return f"{file} is no JSON object"
+        return "it is no JSON object"
     for name, value in wanted.items():
         found = said.get(name)
         if found != value:
-            return f"{file} has {name} {found}, but the job's result {value}"
+            return f"it has {name} {found}, but the job's result {value}"
     return None
 
 

@@ -10,8 +10,8 @@ from search.doctor.steps import Delete
 from search.fetching import champion_folder, is_whole
 from search.home import Home
 from search.retention import complete, top, unreferenced_of_job
-from trainables.checkpoint import BEST, Checkpoints, DamagedError, epoch_files, epoch_of
-from trainables.folder import Folder, Item, LocalFolder
+from trainables.checkpoint import BEST, Checkpoints, epoch_files, epoch_of
+from trainables.folder import DamagedError, Folder, Item, LocalFolder
 
 JOB_ID = re.compile(r"[a-z0-9_-]{1,64}-(?:[0-9a-f]{4}|[0-9a-f]{8})")
 """What `search.jobs.create` calls a job."""

@@ -10,7 +10,14 @@ from sqlalchemy import update
 
 from search.doctor import steps
 from search.doctor.hands import Hands
-from search.fetching import FILES, champion_folder, copy_champion, is_whole, replace_champion
+from search.fetching import (
+    champion_folder,
+    checked,
+    copy_champion,
+    is_whole,
+    offered,
+    replace_champion,
+)
 from search.handover import Delivery
 from search.registry import publish, quiet
 from search.tables import PARENT, Job, Run
@@ -107,4 +114,4 @@ def _(_step: steps.RestoreChampion, hands: Hands) -> None:
         hands.tracking.client.download_artifacts(run_id, "champion", copy)
         fetched = LocalFolder(Path(copy) / "champion")
         if is_whole(fetched):
-            replace_champion(folder, {name: fetched.read(name) for name in FILES})
+            replace_champion(folder, checked(fetched, offered(fetched)))

@@ -1,7 +1,9 @@
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import optuna
 import pytest
 from sqlalchemy import text
 
@@ -9,6 +11,7 @@ from search.home import Home
 from search.lease import Lease, identity
 from search.result import Candidate, Result
 from search.spec import JobSpec, parse_job
+from search.storage import open_storage
 from search.store import Store
 from search.study import JobStudy
 from search.tables import Job
@@ -103,8 +106,16 @@ def finish_job(store: Store, job_id: str) -> Result:
         chosen=winner,
         baselines=(rival,),
     )
+    storage = open_storage(store)
+    optuna.create_study(
+        study_name=job_id, storage=storage, direction="maximize", load_if_exists=True
+    )
+    storage.engine.dispose()
     with store.session() as session:
         job = session.get_one(Job, job_id)
+        described = {"train": 1149, "validation": 288, "test": 360, "steps": 8, "features": 8}
+        known = json.loads(job.dataset or "{}")
+        job.dataset = json.dumps(described | {"classes": ["a", "b"]} | known)
         job.status, job.result, job.elapsed_s = "finished", result.model_dump_json(), 187.0
         job.model = '{"name": "tiny", "version": "1", "alias": "champion", "reason": "it won"}'
         job.lease_owner = None

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from search.checking import differences, write
+from search.checking import differences, longer, write
 from search.comparing import compare
+from search.fetching import is_whole, offered
 from search.models import load_saved, save_champion
 from search.result import Candidate, Result
 from search.spec import JobSpec, parse_job
@@ -67,11 +68,53 @@ def test_an_export_that_answers_otherwise_or_not_at_all_is_found(tmp_path: Path)
     folder, data = champion(tmp_path, "digits")
     saved = load_saved(folder)
     example: Example = example_of(data.test, data.shape, 5)
-    contents = {name: folder.read(name) for name in folder.names()}
-    assert max(differences(contents, saved.model, example).values()) < 1e-5
+    needed = ("model.pt2", "model.onnx", "config.json", "predict.py")
+    contents = {name: folder.read(name) for name in needed}
+    apart, wrong = differences(contents | {"model.onnx": b"x"}, saved.model, example)
+    assert list(apart) == ["model.pt2"]
+    assert apart["model.pt2"] < 1e-5
+    assert re.match("in a process of its own it fails: ", wrong["model.onnx"])
     with torch.no_grad():
         saved.model.network.linear.bias.add_(torch.arange(10.0))
-    with pytest.raises(ExportError, match=r"in a process of its own model\.pt2 answers 0\.\d+ apa"):
-        differences(contents, saved.model, example)
-    with pytest.raises(ExportError, match=r"in a process of its own model\.onnx fails: "):
-        differences(contents | {"model.onnx": b"x"}, load_saved(folder).model, example)
+    apart, wrong = differences(contents, saved.model, example)
+    assert apart == {}
+    assert re.match(r"in a process of its own it answers 0\.\d+ apart", wrong["model.pt2"])
+
+
+def test_of_unequal_lengths_onnx_is_asked_of_longer_ones_too() -> None:
+    x, lengths = torch.ones(2, 3, 1), torch.tensor([3, 2])
+    ((twice, long),) = longer((x, lengths))
+    assert (twice.shape, long.tolist()) == ((2, 6, 1), [6, 5])
+    assert longer((x,)) == []
+
+
+def test_an_export_that_fails_is_not_offered_and_the_card_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise RuntimeError("no such operator\nat line 5")
+
+    monkeypatch.setattr("search.models.pt2", broken)
+    folder, data = champion(tmp_path, "digits")
+    assert is_whole(folder)
+    assert "model.pt2" not in offered(folder)
+    card = folder.read("README.md").decode()
+    assert "`model.pt2` is not offered: no such operator." in card
+    code = card.partition("```python\n")[2].partition("```")[0]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        cwd=folder.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(done.stdout.split()) == 3
+    asked = [sys.executable, "predict.py", "x.npz"]
+    write(folder.path / "x.npz", example_of(data.test, data.shape, 2))
+    subprocess.run(asked, cwd=folder.path, check=True)
+
+    monkeypatch.setattr("search.models.onnx", broken)
+    with pytest.raises(
+        ExportError, match=r"no export answers .*model.pt2: no such operator; model"
+    ):
+        champion(tmp_path / "again", "digits")

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from search.cli import app
-from search.fetching import FILES, champion_folder
+from search.fetching import ANSWERS, FILES, REPORTS, champion_folder, replace_champion
 from search.home import Home
 from search.lease import Lease
 from search.store import Store
@@ -39,8 +39,7 @@ def finished(home: Path) -> Path:
     add_job(opened, make_spec())
     finish_job(opened, "tiny-0001")
     opened.close()
-    for name in FILES:
-        champion_folder(found, "tiny-0001").write(name, name.encode())
+    replace_champion(champion_folder(found, "tiny-0001"), {name: name.encode() for name in FILES})
     return home
 
 
@@ -252,9 +251,34 @@ class TestFinishedJob:
 
     def test_its_model_is_fetched(self, finished: Path, document: Path) -> None:
         result = call("fetch", "tiny", "--to", "model", "--json")
-        assert json.loads(result.stdout) == {"folder": "model", "files": list(FILES)}
-        assert sorted(path.name for path in (document.parent / "model").iterdir()) == sorted(FILES)
+        names = [name for name in (*FILES, *REPORTS) if name != ANSWERS]
+        assert json.loads(result.stdout) == {"folder": "model", "files": names}
+        assert sorted(path.name for path in (document.parent / "model").iterdir()) == sorted(names)
         assert call("fetch", "tiny", "--to", "model").stdout.startswith("model/: model.pt2, ")
+
+    def test_one_format_of_its_model_is_fetched(self, finished: Path, document: Path) -> None:
+        result = call("fetch", "tiny", "--to", "model", "--format", "safetensors", "--json")
+        assert json.loads(result.stdout)["files"] == [
+            "weights.safetensors", "config.json", "metrics.json", "README.md", "SHA256SUMS",
+            *REPORTS,
+        ]  # fmt: skip
+        asked = ["sha256sum", "--check", "--quiet", "SHA256SUMS"]
+        subprocess.run(asked, cwd=document.parent / "model", check=True)
+        wrong = call("fetch", "tiny", "--to", "model", "--format", "tflite")
+        refused(wrong, "--format must be one of pt2, onnx, safetensors, but got 'tflite'")
+
+    def test_its_report_is_told_and_written(self, finished: Path, document: Path) -> None:
+        assert "GRU 16x1 lr 0.01 reached validation accuracy" in call("report", "tiny").stdout
+        told = json.loads(call("report", "tiny", "--json").stdout)
+        assert told["job"] == "tiny-0001"
+        for name, begins in (("a.html", "<!doctype html>"), ("a.md", "# tiny")):
+            assert call("report", "tiny", "--to", name).stdout == f"{name} is written\n"
+            assert (document.parent / name).read_text().startswith(begins)
+        wrong = call("report", "tiny", "--to", "a.pdf")
+        refused(wrong, "--to must name a file that ends in .html or .md, but got 'a.pdf'")
+        refused(
+            call("report", "tiny", "--to", "no/a.md"), "no/a.md must be writable, but No such file"
+        )
 
     def test_its_model_goes_into_no_folder_with_other_files(
         self, finished: Path, document: Path

@@ -3,7 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from search.fetching import FILES, champion_folder, fetch_model
+from search.fetching import (
+    ANSWERS,
+    FILES,
+    SUMS,
+    champion_folder,
+    fetch_model,
+    offered,
+    replace_champion,
+    summed,
+)
 from search.home import Home
 from search.jobs import JobNotFoundError, NotPossibleError
 from search.store import Store
@@ -17,8 +26,7 @@ def installation(home: Path, store: Store) -> Home:
     add_job(store, make_spec())
     finish_job(store, "tiny-0001")
     folder = champion_folder(made, "tiny-0001")
-    for name in FILES:
-        folder.write(name, f"the champion's {name}".encode())
+    replace_champion(folder, {name: f"the champion's {name}".encode() for name in FILES})
     return made
 
 
@@ -27,10 +35,58 @@ def test_the_files_are_copied_and_may_be_fetched_again(
 ) -> None:
     to = tmp_path / "deep" / "model"
     for _ in range(2):
-        assert fetch_model(store, installation, "tiny", to) == list(FILES)
-        assert {path.name: path.read_text() for path in to.iterdir()} == {
-            name: f"the champion's {name}" for name in FILES
-        }
+        fetched = fetch_model(store, installation, "tiny", to)
+        assert fetched == [name for name in FILES if name != ANSWERS]
+        written = {path.name: path.read_bytes() for path in to.iterdir()}
+        sums = written.pop(SUMS)
+        assert written == {name: f"the champion's {name}".encode() for name in fetched[:-1]}
+        assert sums == summed({name: written[name] for name in fetched[:-1]})
+
+
+@pytest.mark.parametrize(
+    ("form", "files"),
+    [
+        ("pt2", ["model.pt2", "config.json", "metrics.json", "predict.py", "README.md", SUMS]),
+        ("onnx", ["model.onnx", "config.json", "metrics.json", "predict.py", "README.md", SUMS]),
+        ("safetensors", ["weights.safetensors", "config.json", "metrics.json", "README.md", SUMS]),
+    ],
+)
+def test_one_format_is_fetched(
+    installation: Home, store: Store, tmp_path: Path, form: str, files: list[str]
+) -> None:
+    assert fetch_model(store, installation, "tiny", tmp_path / "to", form) == files
+    assert sorted(path.name for path in (tmp_path / "to").iterdir()) == sorted(files)
+
+
+def test_a_format_that_is_not_offered_says_what_is(
+    installation: Home, store: Store, tmp_path: Path
+) -> None:
+    folder = champion_folder(installation, "tiny-0001")
+    replace_champion(folder, {name: b"x" for name in FILES if name != "model.onnx"})
+    assert "model.onnx" not in offered(folder)
+    with pytest.raises(
+        NotPossibleError, match=r"model.onnx did not .* there are: pt2, safetensors"
+    ):
+        fetch_model(store, installation, "tiny", tmp_path / "to", "onnx")
+    assert "model.onnx" not in fetch_model(store, installation, "tiny", tmp_path / "to")
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name not in {SUMS, ANSWERS}])
+def test_a_damaged_file_is_not_fetched(
+    installation: Home, store: Store, tmp_path: Path, name: str
+) -> None:
+    champion_folder(installation, "tiny-0001").write(name, b"something else")
+    with pytest.raises(NotPossibleError, match=rf"{name} is not what was .* --repair` restores it"):
+        fetch_model(store, installation, "tiny", tmp_path / "to")
+    assert not (tmp_path / "to").exists()
+
+
+def test_a_folder_whose_checksums_say_nothing_is_not_whole(
+    installation: Home, store: Store, tmp_path: Path
+) -> None:
+    champion_folder(installation, "tiny-0001").write(SUMS, b"something else")
+    with pytest.raises(NotPossibleError, match="has no champion yet"):
+        fetch_model(store, installation, "tiny", tmp_path / "to")
 
 
 def test_a_folder_with_something_else_is_left_alone(

@@ -13,11 +13,11 @@ from search.models import best_weights, load_saved, save_champion
 from search.result import Candidate, Result
 from tests.search.conftest import make_spec
 from trainables.cells import RecurrentNetwork
-from trainables.checkpoint import Checkpoints, DamagedError
+from trainables.checkpoint import Checkpoints
 from trainables.config import Parameters
 from trainables.datasets import SequenceDataset
 from trainables.export import answers as answers_of
-from trainables.folder import LocalFolder
+from trainables.folder import DamagedError, LocalFolder
 
 SPEC = make_spec()
 PARAMETERS: Parameters = {"cell": "lstm", "hidden_size": 8, "learning_rate": 0.01}

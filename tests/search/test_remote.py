@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from search.cli import app
-from search.fetching import FILES
+from search.fetching import ANSWERS, FILES, REPORTS
 from search.home import Home
 from search.jobs import JobNotFoundError, NotPossibleError
 from search.listing import Wanted
@@ -30,6 +30,8 @@ from tests.search.api.world import settings
 from tests.search.conftest import DOCUMENT, add_job, dead_owner
 from tests.search.installations import installed
 from tests.servers import free_port
+
+FETCHED = [name for name in (*FILES, *REPORTS) if name != ANSWERS]
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +115,12 @@ class TestBothDesks:
 
     def test_the_same_files(self, desks: tuple[Local, Remote], tmp_path: Path) -> None:
         local, remote = desks
-        assert remote.fetch("tiny", tmp_path / "a") == local.fetch("tiny", tmp_path / "b")
-        for name in FILES:
+        assert remote.fetch("tiny", tmp_path / "a", None) == local.fetch(
+            "tiny", tmp_path / "b", None
+        )
+        for name in FETCHED:
             assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-        assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(FILES)
+        assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(FETCHED)
 
     @pytest.mark.parametrize(
         ("error", "ask"),
@@ -124,15 +128,15 @@ class TestBothDesks:
             (JobNotFoundError, lambda desk: desk.show("tinny")),
             (JobNotFoundError, lambda desk: desk.trials("tinny")),
             (JobNotFoundError, lambda desk: desk.stop("tinny")),
-            (JobNotFoundError, lambda desk: desk.fetch("tinny", Path("x"))),
+            (JobNotFoundError, lambda desk: desk.fetch("tinny", Path("x"), None)),
             (JobNotFoundError, lambda desk: desk.delete("tinny")),
             (JobNotFoundError, lambda desk: desk.doctor("tinny", repair=True, quiet=True)),
             (JobNotFoundError, lambda desk: desk.show("b?c#d%2f%00 é\0\n")),
             (JobNotFoundError, lambda desk: desk.resume("tinny", QUIET, detach=False)),
             (NotPossibleError, lambda desk: desk.stop("ended-0001")),
-            (NotPossibleError, lambda desk: desk.fetch("ended-0001", Path("x"))),
-            (NotPossibleError, lambda desk: desk.fetch("tiny", Path("mine"))),
-            (NotPossibleError, lambda desk: desk.fetch("tiny", Path("job.yaml"))),
+            (NotPossibleError, lambda desk: desk.fetch("ended-0001", Path("x"), None)),
+            (NotPossibleError, lambda desk: desk.fetch("tiny", Path("mine"), None)),
+            (NotPossibleError, lambda desk: desk.fetch("tiny", Path("job.yaml"), None)),
             (NotPossibleError, lambda desk: desk.delete("waits-0001")),
             (NotPossibleError, lambda desk: desk.delete("tiny")),
             (SpecError, lambda desk: desk.launch(Path("bad.yaml"), ["a"], QUIET, detach=False)),
@@ -199,8 +203,8 @@ def test_a_fetched_model_is_the_same_with_and_without_a_service(
 ) -> None:
     for folder, more in (("a", []), ("b", ["--server", here.url])):
         done = call("fetch", "tiny", "--to", folder, "--json", *more)
-        assert json.loads(done.stdout) == {"folder": folder, "files": list(FILES)}
-    for name in FILES:
+        assert json.loads(done.stdout) == {"folder": folder, "files": FETCHED}
+    for name in FETCHED:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from tests.trainables.conftest import MakeTrainer
-from trainables.checkpoint import BEST, Checkpoints, DamagedError, epoch_file
-from trainables.folder import Folder, FolderError, LocalFolder, folder_at
+from trainables.checkpoint import BEST, Checkpoints, epoch_file
+from trainables.folder import DamagedError, Folder, FolderError, LocalFolder, folder_at
 
 
 @pytest.fixture

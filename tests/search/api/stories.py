@@ -2,7 +2,7 @@
 
 import math
 
-from search.fetching import FILES, champion_folder
+from search.fetching import FILES, champion_folder, replace_champion
 from search.jobrow import JobRow
 from search.lease import Lease
 from search.study import JobStudy
@@ -25,8 +25,9 @@ def begin(served: Served, job_id: str = TOLD) -> tuple[Lease, JobStudy]:
 def end(served: Served, lease: Lease) -> None:
     """Finish a job with its champion's files."""
     folder = champion_folder(served.home, lease.job_id)
-    for name in FILES:
-        folder.write(name, f"{name} of {lease.job_id}\0\xff".encode("latin-1"))
+    replace_champion(
+        folder, {name: f"{name} of {lease.job_id}\0\xff".encode("latin-1") for name in FILES}
+    )
     JobRow(lease).end("finished", None)
     finish_job(served.store, lease.job_id)
 

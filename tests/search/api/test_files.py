@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from search.fetching import FILES, champion_folder
+from search.figures import FIGURES
 from tests.search.api.served import Served
 from tests.search.api.stories import SPEC, TOLD, begin, end
 from tests.search.api.world import refused
@@ -27,7 +28,7 @@ class TestArtifacts:
 
     def test_a_file_that_no_model_has(self, told: Served) -> None:
         answer = told.ask("GET", f"/jobs/{TOLD}/artifacts/model.exe")
-        refused(answer, 404, "not-found", f"a model has the files {', '.join(FILES)}")
+        refused(answer, 404, "not-found", f"the model has the files {', '.join(FILES)}")
 
     @pytest.mark.parametrize("path", ["", "/README.md", "/nothing"])
     def test_a_job_without_a_champion(self, served: Served, path: str) -> None:
@@ -53,9 +54,38 @@ class TestArtifacts:
         refused(answer, 409, "not-possible", f"the files of job {TOLD} cannot be reached: s3://b")
 
 
+class TestReport:
+    @pytest.mark.parametrize(
+        ("form", "kind", "begins"),
+        [
+            ("", "text/markdown; charset=utf-8", "# tiny\n"),
+            ("?format=markdown", "text/markdown; charset=utf-8", "# tiny\n"),
+            ("?format=html", "text/html; charset=utf-8", "<!doctype html>"),
+            ("?format=json", "application/json", '{"job": "tiny-0001"'),
+        ],
+    )
+    def test_what_a_job_has_found(self, told: Served, form: str, kind: str, begins: str) -> None:
+        answer = told.ask("GET", f"/jobs/tiny/report{form}")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+        assert answer.text.startswith(begins)
+
+    def test_a_job_that_has_found_nothing(self, served: Served) -> None:
+        begin(served)
+        answer = served.ask("GET", "/jobs/tiny/report")
+        refused(answer, 409, "not-possible", "job tiny-0001 is running and has no result to report")
+        answer = served.ask("GET", "/jobs/tiny/report?format=pdf")
+        assert answer.status_code == 422
+
+
 class TestFigures:
     @pytest.mark.parametrize(
-        ("name", "title"), [("history", "Best so far"), ("curves", "Learning curves")]
+        ("name", "title"),
+        [
+            ("history", "Best so far"),
+            ("curves", "Learning curves"),
+            ("importances", "Importance"),
+            ("parallel", "Complete trials"),
+        ],
     )
     def test_a_picture_as_plotly_reads_it(self, told: Served, name: str, title: str) -> None:
         figure = told.get(f"/jobs/{TOLD}/figures/{name}")
@@ -71,12 +101,12 @@ class TestFigures:
         assert live is not None
         study.report(live.number, 1, {"val_accuracy": math.nan, "val_loss": math.inf}, "diverged")
         study.shut()
-        for name in ("history", "curves"):
+        for name in FIGURES:
             json.dumps(served.get(f"/jobs/{TOLD}/figures/{name}"), allow_nan=False)
 
     def test_a_picture_that_there_is_none_of(self, told: Served) -> None:
-        answer = told.ask("GET", f"/jobs/{TOLD}/figures/parallel")
-        refused(answer, 404, "not-found", "the figures are history, curves")
+        answer = told.ask("GET", f"/jobs/{TOLD}/figures/pie")
+        refused(answer, 404, "not-found", "the figures are history, curves, importances, parallel")
 
     def test_a_job_that_has_not_begun(self, served: Served) -> None:
         add_job(served.store, SPEC, status="queued", supervised=True)

@@ -11,7 +11,7 @@ import requests
 from search import tokens
 from search.api.gate import HEADERS
 from search.api.settings import Settings
-from search.fetching import FILES, champion_folder
+from search.fetching import FILES, champion_folder, replace_champion
 from tests.search.api.served import AccessLog, Served
 from tests.search.conftest import DOCUMENT, add_job, finish_job, make_spec
 
@@ -116,8 +116,7 @@ def settle(served: Served) -> dict[str, str]:
     add_job(served.store, make_spec(), FINISHED, owner="ada")
     finish_job(served.store, FINISHED)
     folder = champion_folder(served.home, FINISHED)
-    for name in FILES:
-        folder.write(name, name.encode())
+    replace_champion(folder, {name: name.encode() for name in FILES})
     uploads = served.home.data / "uploads"
     uploads.mkdir(parents=True)
     (uploads / "walks.npz").write_text("walks")
