@@ -18,6 +18,9 @@ FINGERPRINT_TAG = "gatetune.fingerprint"
 METRIC_TAG = "gatetune.metric"
 VALIDATION_TAG = "gatetune.validation"
 TEST_TAG = "gatetune.test"
+INTERVAL_TAG = "gatetune.test_interval"
+SEEDS_TAG = "gatetune.seeds"
+GAIN_TAG = "gatetune.gain"
 ALIAS_TAG = "gatetune.alias"
 REASON_TAG = "gatetune.reason"
 CLAIMS_TAG = "gatetune.claims"
@@ -117,6 +120,8 @@ def history(client: MlflowClient, name: str) -> list[dict[str, Any]]:
             "metric": version.tags.get(METRIC_TAG, ""),
             "validation": json.loads(version.tags.get(VALIDATION_TAG, "[]")),
             "test": json.loads(version.tags.get(TEST_TAG, "[]")),
+            "test_interval": json.loads(version.tags.get(INTERVAL_TAG, "null")),
+            "gain": json.loads(version.tags.get(GAIN_TAG, "null")),
             "fingerprint": version.tags.get(FINGERPRINT_TAG, ""),
         }
         for version in versions

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.labels import describe, format_value
+from search.labels import between, describe, format_value
 from search.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
 from search.spec import JobSpec
 
@@ -22,11 +22,6 @@ def spread(values: Sequence[float]) -> str:
     deviation = sd(values)
     tail = f" ± {deviation:.4f}" if deviation is not None else ""
     return f"{format_value(mean(values))}{tail}"
-
-
-def interval(limits: tuple[float, float] | None) -> str:
-    """Return an interval, such as ``0.9548 to 0.9774``; a dash for none."""
-    return "–" if limits is None else " to ".join(map(format_value, limits))
 
 
 def label(spec: JobSpec, one: Candidate) -> str:
@@ -48,7 +43,7 @@ def part(result: Result) -> str:
 def sure(gain: Gain) -> str:
     """Return how much better something is, with its interval and its probability."""
     return (
-        f"by {format_value(gain.value)} ({interval((gain.low, gain.high))} with 95 percent); "
+        f"by {format_value(gain.value)} ({between((gain.low, gain.high))} with 95 percent); "
         f"the probability that it truly is better is {probability(gain.probability)}"
     )
 

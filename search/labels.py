@@ -1,6 +1,6 @@
 """Short names for configurations and runs, for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainables.config import TrialConfig
@@ -30,6 +30,11 @@ def format_value(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.4g}"
+
+
+def between(limits: Sequence[float] | None) -> str:
+    """Return an interval, such as ``0.9548 to 0.9774``; a dash for none."""
+    return "–" if limits is None else " to ".join(map(format_value, limits))
 
 
 def duration(seconds: float | None) -> str:

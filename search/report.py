@@ -15,9 +15,9 @@ from optuna.trial import FrozenTrial
 from plotly.offline import get_plotlyjs
 
 from search import figures, findings
-from search.findings import interval, label, spread
+from search.findings import label, spread
 from search.jobs import NotPossibleError
-from search.labels import duration, format_value
+from search.labels import between, duration, format_value
 from search.lease import live_status
 from search.result import Result
 from search.spec import JobSpec
@@ -26,7 +26,7 @@ from search.store import Store
 from search.tables import Job
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
        color: #1f2328; }
 h2 { margin: 2.5rem 0 .5rem; font-size: 1.25rem; }
 .wide { overflow-x: auto; }
@@ -118,10 +118,10 @@ class Report:
             (
                 names[one.of],
                 spread(one.validation),
-                interval(one.validation_interval),
+                between(one.validation_interval),
                 spread(one.train) if one.train else "–",
                 spread(one.test) if one.test else "not looked at",
-                interval(one.test_interval),
+                between(one.test_interval),
             )
             for one in self.result.candidates
         ] + [

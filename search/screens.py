@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.labels import describe, duration, format_value
+from search.labels import between, describe, duration, format_value
 from search.result import mean
 
 if TYPE_CHECKING:
@@ -198,8 +198,7 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
 def advantage(confirmed: dict[str, Any]) -> str:
     """Return how much better the winner is than the baseline, on both parts, with intervals."""
     told = [
-        f"{format_value(gain['value'])} ({format_value(gain['low'])} to "
-        f"{format_value(gain['high'])}) on the {part} part"
+        f"{format_value(gain['value'])} ({between((gain['low'], gain['high']))}) on the {part} part"
         for part, gain in (("validation", confirmed["gain"]), ("test", confirmed["test_gain"]))
         if gain is not None
     ]
@@ -256,7 +255,7 @@ def trial_list(console: Console, job_id: str, listed: list[dict[str, Any]]) -> N
 
 def champion_list(console: Console, name: str, reigns: list[dict[str, Any]]) -> None:
     """Print the champions of a name, the present one first."""
-    shown = table("version", "job", "since", "validation", "test", "why")
+    shown = table("version", "job", "since", "validation", "test", "with 95 %", "why")
     for one in reigns:
         number = f"[green]{one['version']}[/]" if one["present"] else one["version"]
         shown.add_row(
@@ -265,6 +264,7 @@ def champion_list(console: Console, name: str, reigns: list[dict[str, Any]]) -> 
             f"{age(one['since_ms'] / 1000)} ago",
             format_value(mean(one["validation"])),
             format_value(mean(one["test"])),
+            between(one["test_interval"]),
             escape(one["reason"]),
         )
     console.print(shown)

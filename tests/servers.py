@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -92,17 +93,25 @@ class Postgres:
         shutil.rmtree(self.folder)
 
 
-class ObjectStore:
-    """A server on loopback that speaks S3; what it holds is lost when it ends."""
+class WebServer:
+    """A server on loopback in a process of its own, which answers once it is made.
 
-    def __init__(self) -> None:
+    Args:
+        module: of Python, with the arguments that start it but for the port.
+        setting: what its environment has beside this one's.
+    """
+
+    def __init__(self, *module: str, setting: Mapping[str, str] | None = None) -> None:
         self.port = free_port()
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", *module, str(self.port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=os.environ | (setting or {}),
         )
         while not self.answers():
-            assert self.process.poll() is None, "the object store has ended"
+            assert self.process.poll() is None, f"{module[0]} has ended"
             time.sleep(0.05)
 
     @property
@@ -111,9 +120,21 @@ class ObjectStore:
 
     def answers(self) -> bool:
         try:
-            return requests.get(self.address, timeout=5).ok
+            requests.get(self.address, timeout=5)
         except requests.ConnectionError:
             return False
+        return True
+
+    def end(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class ObjectStore(WebServer):
+    """A server that speaks S3; what it holds is lost when it ends."""
+
+    def __init__(self) -> None:
+        super().__init__("moto.server", "-H", "127.0.0.1", "-p")
 
     def url(self, place: str) -> str:
         """Return how settings name a bucket, or what is in it."""
@@ -129,7 +150,3 @@ class ObjectStore:
         """Return the keys in the bucket of a URL; markers of folders end in a slash."""
         listed = requests.get(f"{self.address}/{urlsplit(url).netloc}?list-type=2", timeout=5)
         return re.findall("<Key>(.*?)</Key>", listed.text)
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.wait()

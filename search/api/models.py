@@ -75,6 +75,17 @@ class Counts(BaseModel):
     budget: int
 
 
+class Gain(BaseModel):
+    """How much better a configuration is than the baseline, on the validation part."""
+
+    value: float
+    low: float
+    """Of the interval in which the truth lies with 95 percent."""
+    high: float
+    probability: float
+    """That it is truly better."""
+
+
 class Reign(BaseModel):
     """A version that is, or was, the champion of its name."""
 
@@ -87,6 +98,8 @@ class Reign(BaseModel):
     metric: str
     validation: list[float]
     test: list[float]
+    test_interval: tuple[float, float] | None
+    gain: Gain | None
     fingerprint: str
 
 

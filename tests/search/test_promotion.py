@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from search.champions import TEST_TAG, versions_of
+from search.champions import SEEDS_TAG, versions_of
 from search.home import Home
 from search.jobs import JobNotFoundError, NotPossibleError, find
 from search.promotion import champions, promote
@@ -69,7 +69,11 @@ def test_to_promote_an_earlier_one_rolls_back_and_all_is_remembered(
 
 def test_the_test_result_is_evidence(two: Home, store: Store) -> None:
     (version,) = versions_of(client_of(two), "tiny", JOB)
-    assert TEST_TAG in version.tags
+    assert version.tags[SEEDS_TAG] == "3"
+    (told,) = champions(two, "tiny")
+    low, high = told["test_interval"]
+    assert low <= sum(told["test"]) / 3 <= high
+    assert told["gain"]["probability"] == 0.999
 
 
 def test_what_cannot_be_promoted(two: Home, store: Store) -> None:

@@ -7,10 +7,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import requests
+import torch
 from mlflow.exceptions import MlflowException
 
 from search.home import Home
+from search.models import load_saved
 from search.registry import Incumbent, decide, fluent, log_model, publish
 from search.result import Gain, Result
 from search.store import Store
@@ -18,6 +22,7 @@ from search.tables import PARENT, Run
 from search.tracking import Tracking
 from tests.search.conftest import add_job, make_spec
 from tests.search.winners import BETTER, GOOD, JOB, candidate, finish_job, result
+from tests.servers import WebServer
 from trainables.datasets import SequenceDataset
 
 
@@ -158,3 +163,28 @@ def test_a_job_without_a_result_registers_nothing(installation: Home, store: Sto
     tracking = Tracking(installation, JOB, "tiny")
     with pytest.raises(MlflowException, match="Registered Model with name=tiny not found"):
         tracking.client.get_registered_model("tiny")
+
+
+def test_mlflow_serves_the_champion(
+    installation: Home, store: Store, digits: SequenceDataset
+) -> None:
+    folder = finish_job(installation, store, digits, GOOD)
+    publish(installation, store, JOB)
+    x = digits.test.x[:3].astype(np.float32)
+    serve = ("mlflow", "models", "serve", "--model-uri", "models:/tiny@champion")
+    server = WebServer(
+        *serve, "--env-manager", "local", "--port",
+        setting={
+            "MLFLOW_TRACKING_URI": installation.tracking_uri,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # it calls uvicorn
+        },
+    )  # fmt: skip
+    try:
+        asked = f"{server.address}/invocations"
+        answer = requests.post(asked, json={"inputs": x.tolist()}, timeout=60)
+    finally:
+        server.end()
+    assert answer.status_code == 200
+    model = load_saved(folder.child("champion")).model
+    wanted = model(torch.from_numpy(x)).detach().numpy()
+    assert np.array(answer.json()["predictions"]) == pytest.approx(wanted, abs=1e-5)
