@@ -24,6 +24,8 @@ QUESTIONS = {
     "training_rate": "How near is training to the machine?",
     "delivery": "How many results a second?",
     "search_quality": "How good is the search?",
+    "warm_start": "What is an earlier search worth?",
+    "honesty": "Is a winner one?",
     "time_left": "How well is the time left known?",
     "scale_out": "How does it scale out?",
     "startup": "How fast is a start?",

@@ -21,6 +21,7 @@ from search.forecast import Forecast
 from search.home import Home
 from search.jobrow import CLOSED, JobRow
 from search.lease import Lease, LeaseLostError
+from search.loading import describe_data
 from search.packing import Packing
 from search.progress import Progress
 from search.result import Result
@@ -33,6 +34,7 @@ from search.store import DatabaseAwayError, Store, first_line, undelivered
 from search.study import JobStudy
 from search.tables import Job
 from search.trial import Proposal, last_line
+from search.warming import Taken, take
 from trainables.datasets import SequenceDataset
 from trainables.folder import DamagedError, Folder, FolderError
 from trainables.trial import RecurrentTrial, Shared
@@ -212,6 +214,23 @@ class Driver:
         except FolderError as error:
             self.progress.line(f"files that nothing needs are left for `gatetune doctor`: {error}")
 
+    def taken(self, data: Shared) -> Taken | None:
+        """Return what the job takes over from earlier ones, None where it was not asked to.
+
+        That is decided once, whatever becomes of them.
+        """
+        if self.spec.warm_start in {"none", "portfolio"}:
+            return None
+        with self.store.session() as session:
+            known = session.get_one(Job, self.job_id).taken
+        if known is not None:
+            return Taken.from_json(known)
+        taken = take(self.store, self.spec, describe_data(data.data), self.job_id)
+        self.row.set(taken=taken.to_json())
+        if taken.jobs:
+            self.progress.line(str(taken))
+        return taken
+
     def baselines(self) -> list[Proposal]:
         """Return the trials that come first."""
         return [
@@ -241,6 +260,7 @@ class Driver:
             fixed=fixed,
             trials=self.spec.budget.trials if searching else len(fixed),
             searching=searching,
+            taken=self.taken(data) if searching else None,
         )
         try:
             sizes = Sizes.of(data.data)

@@ -8,16 +8,17 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from optuna.samplers import RandomSampler
 from optuna.storages import BaseStorage
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search.cost import typical_s
-from search.portfolio import first_draws
 from search.result import sign_of
 from search.samplers import make_sampler
 from search.seeding import derive_seed
 from search.space import Space
 from search.spec import JobSpec
 from search.storage import in_memory_study
+from search.warming import Taken, without_history
 from trainables.config import Parameters
 
 DRAWS = 20
@@ -26,19 +27,24 @@ no end of them: a sampler that does not learn from pruned trials may propose one
 
 
 class Mirror:
-    """The sampler and all that it may know of the study.
+    """The sampler and all that it may know: of the study, and of earlier jobs.
 
     Drawing here keeps the database free of half-asked trials: a draw that doubles an earlier
     trial is dropped, and one that is kept is written whole.
+
+    Args:
+        spec: the job's document.
+        taken: what the job has taken over from earlier ones; None where it was not asked to.
     """
 
-    def __init__(self, spec: JobSpec) -> None:
+    def __init__(self, spec: JobSpec, taken: Taken | None = None) -> None:
         self.spec = spec
         self.space = Space.of(spec)
-        self.first_draws = dict(enumerate(first_draws(spec), start=len(spec.baseline)))
+        self.taken = without_history(spec) if taken is None else taken
+        self.first_draws = dict(enumerate(self.taken.first, start=len(spec.baseline)))
         """What some draws are fixed to, by the number of the trial; baselines come before."""
         self.sign = sign_of(spec.objective.direction)
-        self.study = in_memory_study("mirror", spec.objective.direction)
+        self.study = self.started()
         self.ids: dict[int, int] = {}
         self.tried: set[str] = set()
         self.forgot_at = 0
@@ -58,6 +64,13 @@ class Mirror:
     def identity(self, parameters: Parameters, overrides: Parameters) -> str:
         """Return what makes two trials the same: everything that they would train with."""
         return self.spec.config(parameters, overrides).model_dump_json()
+
+    def started(self) -> Study:
+        """Return a study that knows what was taken over from earlier jobs."""
+        study = in_memory_study("mirror", self.spec.objective.direction)
+        for one in self.taken.history:
+            study.add_trial(one.trial(self.space))
+        return study
 
     def restore_attrs(self, attrs: dict[str, Any]) -> None:
         """Take over what samplers remember in the study itself."""
@@ -138,7 +151,7 @@ class Mirror:
         scored.sort(key=lambda n: -self.sign * (known[n].value or 0.0))
         lost = set(old[: -history * 9 // 10]) - set(scored[: history // 10])
         attrs = self.attrs()
-        self.study = in_memory_study("mirror", self.spec.objective.direction)
+        self.study = self.started()
         self.restore_attrs(attrs)
         self.ids = {
             n: self.storage.create_new_trial(self.study_id, trial)

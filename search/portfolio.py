@@ -24,13 +24,6 @@ def entries() -> tuple[Parameters, ...]:
     return tuple(json.loads(FILE.read_text(encoding="utf-8"))["entries"])
 
 
-def first_draws(spec: JobSpec) -> list[Parameters]:
-    """Return what the first draws of a job are fixed to; what else is searched is drawn."""
-    if spec.warm_start == "none" or not spec.sampler.learns:
-        return []
-    return [one for entry in entries() if (one := fitted(spec, entry))]
-
-
 def fitted(spec: JobSpec, entry: Parameters) -> Parameters:
     """Return as much of a configuration as a job's space has, as near as it has it."""
     near = {name: nearest(spec.space[name], entry[name]) for name in entry if name in spec.space}

@@ -31,6 +31,10 @@ def direction_of(metric: str) -> Direction:
     return "minimize" if metric.removeprefix("val_") in LOWER else "maximize"
 
 
+MOST_JOBS = 10
+"""Earlier jobs that a search starts from."""
+
+
 class Identity(Section):
     """What a job is called, what it learns, and what it starts from."""
 
@@ -44,11 +48,23 @@ class Identity(Section):
     seed: int = Field(
         0, ge=0, lt=2**32, description="fixes the split, the draws and every trial's training"
     )
-    warm_start: Literal["portfolio", "none"] = Field(
+    warm_start: str | tuple[str, ...] = Field(
         "portfolio",
         description="portfolio: the first draws of a sampler that learns are configurations that "
-        "did well on other data",
+        "did well on other data; a list of jobs: they are the best of these, and what the jobs "
+        "found on the same data is known; auto: of the newest jobs on data alike",
     )
+
+    @field_validator("warm_start", mode="before")
+    @classmethod
+    def known(cls, value: Any) -> Any:
+        """Refuse what is neither a word nor a list of jobs."""
+        if isinstance(value, str) and value in {"portfolio", "none", "auto"}:
+            return value
+        named = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        if named and 0 < len(value) <= MOST_JOBS:
+            return tuple(value)
+        raise ValueError(f"must be portfolio, none, auto or a list of 1 to {MOST_JOBS} jobs")
 
     @field_validator("name")
     @classmethod

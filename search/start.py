@@ -26,6 +26,7 @@ from search.shares import whole
 from search.spec import JobSpec, read_job
 from search.store import Store, first_line
 from search.tables import Job
+from search.warming import check_warm_start
 from trainables.folder import FolderError, folder_at
 
 TRACKING_TIMEOUT_S = 5.0
@@ -109,6 +110,7 @@ def launch(
     check_tracking(home)
     check_database(home)
     check_checkpoints(home)
+    check_earlier(home, spec)
     console = console or Console(quiet=True)
     console.print(
         f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False
@@ -132,6 +134,21 @@ def launch(
             return jobs.show(store, jobs.find(store, job_id))
         finally:
             store.close()
+
+
+def check_earlier(home: Home, spec: JobSpec) -> None:
+    """Make sure that the jobs exist from which one is to start.
+
+    Raises:
+        SpecError, JobNotFoundError: one does not.
+    """
+    if isinstance(spec.warm_start, str):
+        return
+    store = jobs.open_existing(home)
+    try:
+        check_warm_start(store, spec)
+    finally:
+        store.close()
 
 
 def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from search.trial import (
     loss_of,
     state_of,
 )
+from search.warming import Taken
 from trainables.config import TrialConfig
 
 FAILURES = 5
@@ -48,6 +49,7 @@ class JobStudy:
         fixed: trials that come first, in this order.
         trials: how many trials there shall be; drawn by the sampler after the fixed ones.
         searching: whether pruner, target and hours may end trials; replicates run to their end.
+        taken: what the job has taken over from earlier ones; None where it was not asked to.
     """
 
     def __init__(  # noqa: PLR0913 - each is an independent fact about the study
@@ -60,6 +62,7 @@ class JobStudy:
         fixed: Sequence[Proposal],
         trials: int,
         searching: bool,
+        taken: Taken | None = None,
     ) -> None:
         self.spec = spec
         self.name = name
@@ -70,7 +73,7 @@ class JobStudy:
         self.storage = FencedStorage(store, lease)
         self.outbox = Outbox(self.storage, name, lease.job_id)
         self.study_id = study_id(self.storage.optuna, name, spec.objective.direction)
-        self.mirror = Mirror(spec)
+        self.mirror = Mirror(spec, taken)
         self.rungs = Rungs(spec)
         self.sampler_attrs: dict[str, Any] = {}
         """What samplers remember in the study itself, as the database has it."""

@@ -54,6 +54,8 @@ class Job(Base):
     lease_until: Mapped[float] = mapped_column(default=0.0)
     dataset: Mapped[str | None]
     """JSON: name, fingerprint, shape and sizes of the parts."""
+    taken: Mapped[str | None]
+    """JSON of what it has taken over from earlier jobs; see `search.warming.Taken`."""
     result: Mapped[str | None]
     """JSON of the candidates that were compared; see `search.result.Result`."""
     model: Mapped[str | None]

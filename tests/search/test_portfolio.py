@@ -6,7 +6,8 @@ from optuna.trial import TrialState
 from search.conditions import Scalar
 from search.mirror import Mirror
 from search.parameters import Choices, FloatRange, IntRange, Parameter
-from search.portfolio import entries, first_draws, fitted, nearest
+from search.portfolio import entries, fitted, nearest
+from search.warming import without_history
 from tests.search.conftest import make_spec
 from trainables.config import Parameters
 
@@ -55,7 +56,7 @@ def test_every_entry_is_one_of_the_default_space() -> None:
     "override", ["sampler=random", "sampler=qmc", "warm_start=none", "space={head: [last, mean]}"]
 )
 def test_no_draw_is_fixed(override: str) -> None:
-    assert first_draws(make_spec("training={epochs: 4}", override)) == []
+    assert without_history(make_spec("training={epochs: 4}", override)).first == ()
 
 
 def test_it_comes_after_the_baselines_and_the_rest_is_drawn() -> None:

@@ -1,0 +1,129 @@
+"""Tells how many trials a search needs that starts from one on the other half of a data set.
+
+The handwritten digits of scikit-learn are split into two halves, which share no image. One job
+searches the first half. Jobs on the second half then start from nothing (`warm_start: none`), from
+the portfolio, and from the first job: the same space, budget, seed and epochs. The target is the best
+value of the search from nothing; it is told with which trial each of them reached it.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from benchmarks.bench import Answer, answer, parser, spread
+from trainables.datasets import load_dataset
+
+DOCUMENT = """
+name: HALF
+data: {source: HALF.npz}
+space:
+  cell: [lstm, gru]
+  hidden_size: {low: 8, high: 64, step: 8}
+  layers: [1, 2]
+  head: [all-steps, last, mean]
+  learning_rate: {low: 1.0e-4, high: 1.0e-1, log: true}
+  batch_size: [16, 32, 64, 128]
+training: {epochs: 12}
+pruner: none
+budget: {trials: 24}
+confirm: {top: 0}
+baseline: []
+"""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A folder with its own jobs."""
+
+    folder: Path
+
+    def launch(self, half: str, seed: int, warm_start: str) -> list[float]:
+        """Run a job on one half, and return its trials' values in their order."""
+        document = self.folder / f"{half}.yaml"
+        document.write_text(DOCUMENT.replace("HALF", half), encoding="utf-8")
+        job = self.call("launch", str(document), "--set", f"seed={seed}", "--set",
+                        f"warm_start={warm_start}", "--json")  # fmt: skip
+        rows = self.call("trials", job["id"], "--json")
+        return [row["value"] or 0.0 for row in rows]
+
+    def call(self, *arguments: str) -> Any:
+        """Call a command and return the JSON that it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "search", *arguments],
+            env=os.environ | {"GATETUNE_HOME": str(self.folder / "home")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return json.loads(done.stdout)
+
+
+def reached(values: list[float], target: float) -> int:
+    """Return with which trial, counted from 1, a value was reached; one more than all if never."""
+    return next(
+        (at for at, value in enumerate(values, start=1) if value >= target), len(values) + 1
+    )
+
+
+def halves(folder: Path) -> None:
+    """Write two files that share no image."""
+    data = load_dataset("digits", validation=0.2, seed=0, data_dir=Path())
+    parts = (data.train, data.validation, data.test)
+    x = np.concatenate([part.x for part in parts]).astype(np.float32)
+    y = np.concatenate([part.y for part in parts])
+    order = np.random.default_rng(0).permutation(len(y))
+    for place, half in enumerate(("first", "second")):
+        rows = order[place::2]
+        np.savez(folder / f"{half}.npz", x=x[rows], y=y[rows])
+
+
+def measure(options: argparse.Namespace) -> Answer:
+    """Search both halves, with several seeds."""
+    seeds = range(1 if options.short else 5)
+    trials: dict[str, list[float]] = {
+        "nothing": [],
+        "the portfolio": [],
+        "the first half's job": [],
+    }
+    best: dict[str, list[float]] = {name: [] for name in trials}
+    for seed in seeds:
+        with TemporaryDirectory() as folder:
+            halves(Path(folder))
+            here = Installation(Path(folder))
+            here.launch("first", seed, "none")
+            values = {
+                name: here.launch("second", seed, start)
+                for name, start in zip(trials, ("none", "portfolio", "[first]"), strict=True)
+            }
+        target = max(values["nothing"])
+        for name, found in values.items():
+            trials[name].append(reached(found, target))
+            best[name].append(max(found))
+        print(
+            f"seed {seed}: { ({n: t[-1] for n, t in trials.items()}) }", file=sys.stderr, flush=True
+        )
+    rows = [
+        (f"from {name}", spread(trials[name], ".0f"), spread(best[name], ".4f")) for name in trials
+    ]
+    total = [sum(found) for found in trials.values()]
+    return Answer(
+        ("the second search starts", "trials to the target", "best accuracy"),
+        rows,
+        (
+            f"Of {len(seeds)} seeds; 24 trials each. From the first half's job, the target takes "
+            f"{total[2] / total[0]:.2f} of the trials that it takes from nothing.",
+        ),
+    )
+
+
+if __name__ == "__main__":
+    answer(parser(__doc__ or "").parse_args(), measure)
