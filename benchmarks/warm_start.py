@@ -119,8 +119,8 @@ def measure(options: argparse.Namespace) -> Answer:
         ("the second search starts", "trials to the target", "best accuracy"),
         rows,
         (
-            f"Of {len(seeds)} seeds; 24 trials each. From the first half's job, the target takes "
-            f"{total[2] / total[0]:.2f} of the trials that it takes from nothing.",
+            f"{len(seeds)} seeds, 24 trials each.",
+            f"From the first half's job the target takes {total[2] / total[0]:.2f} of the trials.",
         ),
     )
 

@@ -133,6 +133,8 @@ def type_text(annotation: Any) -> str:
         return " or ".join(parts)
     if origin is list:
         return "list of values"
+    if origin is tuple:
+        return "list of names"
     if origin is dict:
         return "mapping"
     return WORDS[annotation]

@@ -48,7 +48,7 @@ class Identity(Section):
     seed: int = Field(
         0, ge=0, lt=2**32, description="fixes the split, the draws and every trial's training"
     )
-    warm_start: str | tuple[str, ...] = Field(
+    warm_start: Literal["portfolio", "none", "auto"] | tuple[str, ...] = Field(
         "portfolio",
         description="portfolio: the first draws of a sampler that learns are configurations that "
         "did well on other data; a list of jobs: they are the best of these, and what the jobs "
