@@ -2,8 +2,8 @@
 
 The handwritten digits of scikit-learn are split into two halves, which share no image. One job
 searches the first half. Jobs on the second half then start from nothing (`warm_start: none`), from
-the portfolio, and from the first job: the same space, budget, seed and epochs. The target is the best
-value of the search from nothing; it is told with which trial each of them reached it.
+the portfolio, and from the first job: the same space, budget, seed and epochs. The target is the
+best value of the search from nothing; it is told with which trial each of them reached it.
 """
 
 import argparse
