@@ -168,23 +168,27 @@ def trials(key: Key, server: Server = None, as_json: AsJson = False) -> None:  #
 
 
 @app.command(epilog="Example: `gatetune fetch mnist-5k --to best-model`")
-def fetch(
+def fetch(  # noqa: PLR0913 - options
     key: Key,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder to write into.")],
     form: Annotated[
         str | None,
         typer.Option("--format", metavar="FORMAT", help="Only pt2, onnx or safetensors."),
     ] = None,
+    trial: Annotated[
+        int | None,
+        typer.Option("--trial", metavar="N", help="A trial of the search, not the winner."),
+    ] = None,
     server: Server = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Write a job's best model, its configuration, metrics, card and report into a folder."""
-    from search.fetching import FORMATS
+    from search.fetching import FORMATS, Choice
 
     if form is not None and form not in FORMATS:
         fail(f"--format must be one of {', '.join(FORMATS)}, but got {form!r}", WRONG)
     with desk(server) as opened:
-        files = opened.fetch(key, to, form)
+        files = opened.fetch(key, to, Choice(form, trial))
     if as_json:
         print_json({"folder": str(to), "files": files})
     else:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 
+from search.fetching import Choice
 from search.listing import Wanted
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Desk(Protocol):
     def report(self, key: str, form: "Form") -> str:
         """Return what a job has found, in words."""
 
-    def fetch(self, key: str, to: Path, form: str | None) -> list[str]:
+    def fetch(self, key: str, to: Path, choice: Choice) -> list[str]:
         """Write a job's best model into a folder and return its files."""
 
     def delete(self, key: str) -> str:

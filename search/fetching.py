@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,19 @@ REPORTS: dict[str, "Form"] = {"report.md": "markdown", "report.html": "html"}
 def champion_folder(home: Home, job_id: str) -> Folder:
     """Return the folder in which a job's driver saves its champion."""
     return home.folder(job_id).child("champion")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which model a person wants, and of it what.
+
+    Attributes:
+        form: of `FORMATS`; None for all.
+        trial: of the search; None for the champion.
+    """
+
+    form: str | None = None
+    trial: int | None = None
 
 
 def offered(folder: Folder) -> tuple[str, ...]:
@@ -151,13 +165,20 @@ def wanted(names: Sequence[str], form: str | None) -> list[str]:
     return [name for name in names if name in {*needed, *ALWAYS, SUMS}]
 
 
-def write_fetched(contents: Mapping[str, bytes], to: Path) -> None:
-    """Write files that were fetched into a folder, with the checksums of these alone."""
+def write_fetched(contents: Mapping[str, bytes], to: Path, form: str | None) -> list[str]:
+    """Write a model's files into a folder, with the checksums of these alone; return their names.
+
+    Raises:
+        NotPossibleError: the format is not among them, or ``to`` is something else already.
+    """
+    names = wanted([name for name in FILES if name in {*contents, SUMS}], form)
+    check_target(to)
     to.mkdir(parents=True, exist_ok=True)
-    known = {name: content for name, content in contents.items() if name != SUMS}
+    known = {name: contents[name] for name in names if name != SUMS}
     for name, content in known.items():
         (to / name).write_bytes(content)
     (to / SUMS).write_bytes(summed(known))
+    return names
 
 
 def fetch_model(store: Store, home: Home, key: str, to: Path, form: str | None = None) -> list[str]:
@@ -178,10 +199,7 @@ def fetch_model(store: Store, home: Home, key: str, to: Path, form: str | None =
     job = find(store, key)
     with answering(job):
         folder = champion_files(home, job)
-        names = wanted(offered(folder), form)
-        check_target(to)
-        write_fetched(checked(folder, names), to)
-    return names
+        return write_fetched(checked(folder, wanted(offered(folder), form)), to, form)
 
 
 @contextmanager

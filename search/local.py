@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from search import jobs
-from search.fetching import REPORTS, fetch_model
+from search.fetching import REPORTS, Choice, fetch_model, write_fetched
 from search.home import Home
 from search.listing import Wanted, page
 from search.store import Store
@@ -107,12 +107,17 @@ class Local:
 
         return report(self.store, jobs.find(self.store, key))[form]
 
-    def fetch(self, key: str, to: Path, form: str | None) -> list[str]:
+    def fetch(self, key: str, to: Path, choice: Choice) -> list[str]:
         """Copy a job's best model, and write its report."""
         from search.report import report
 
         job = jobs.find(self.store, key)
-        files = fetch_model(self.store, self.home, job.id, to, form)
+        if choice.trial is not None:
+            from search.trial_model import trial_files
+
+            contents = trial_files(self.home, self.store, job.id, choice.trial)
+            return write_fetched(contents, to, choice.form)
+        files = fetch_model(self.store, self.home, job.id, to, choice.form)
         told = report(self.store, job)
         for name, kind in REPORTS.items():
             (to / name).write_text(told[kind], encoding="utf-8")

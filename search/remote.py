@@ -20,6 +20,7 @@ from search.fetching import (
     FILES,
     REPORTS,
     SUMS,
+    Choice,
     check_sums,
     check_target,
     sums_of,
@@ -193,19 +194,21 @@ class Remote:
         path = f"/jobs/{quoted(key)}/report"
         return self.call("GET", path, timeout_s=LONG_S, params={"format": form}).text
 
-    def fetch(self, key: str, to: Path, form: str | None) -> list[str]:
+    def fetch(self, key: str, to: Path, choice: Choice) -> list[str]:
         """Download a job's best model, and its report."""
+        if choice.trial is not None:
+            raise NotPossibleError("--trial needs the installation itself, a service has no answer")
         job = self.show(key)
         files = f"/jobs/{job['id']}/artifacts"
         told = self.get(files)  # of a name that we do not know nothing is written
-        names = wanted([name for name in FILES if name in told], form)
+        names = wanted([name for name in FILES if name in told], choice.form)
         check_target(to)
         contents = {name: self.call("GET", f"{files}/{name}").content for name in names}
         try:
             check_sums(contents, sums_of(contents[SUMS]))
         except DamagedError as error:
             raise NotPossibleError(f"job {job['id']}: {error}; fetch it again") from error
-        write_fetched(contents, to)
+        write_fetched(contents, to, choice.form)
         for name, kind in REPORTS.items():
             (to / name).write_text(self.report(job["id"], kind), encoding="utf-8")
         return [*names, *REPORTS]

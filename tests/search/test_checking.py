@@ -94,7 +94,7 @@ def test_an_export_that_fails_is_not_offered_and_the_card_says_why(
     def broken(*_: object) -> bytes:
         raise RuntimeError("no such operator\nat line 5")
 
-    monkeypatch.setattr("search.models.pt2", broken)
+    monkeypatch.setattr("search.packaging.pt2", broken)
     folder, data = champion(tmp_path, "digits")
     assert is_whole(folder)
     assert "model.pt2" not in offered(folder)
@@ -113,7 +113,7 @@ def test_an_export_that_fails_is_not_offered_and_the_card_says_why(
     write(folder.path / "x.npz", example_of(data.test, data.shape, 2))
     subprocess.run(asked, cwd=folder.path, check=True)
 
-    monkeypatch.setattr("search.models.onnx", broken)
+    monkeypatch.setattr("search.packaging.onnx", broken)
     with pytest.raises(
         ExportError, match=r"no export answers .*model.pt2: no such operator; model"
     ):

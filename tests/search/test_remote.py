@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from search.cli import app
-from search.fetching import ANSWERS, FILES, REPORTS
+from search.fetching import ANSWERS, FILES, REPORTS, Choice
 from search.home import Home
 from search.jobs import JobNotFoundError, NotPossibleError
 from search.listing import Wanted
@@ -115,8 +115,8 @@ class TestBothDesks:
 
     def test_the_same_files(self, desks: tuple[Local, Remote], tmp_path: Path) -> None:
         local, remote = desks
-        assert remote.fetch("tiny", tmp_path / "a", None) == local.fetch(
-            "tiny", tmp_path / "b", None
+        assert remote.fetch("tiny", tmp_path / "a", Choice()) == local.fetch(
+            "tiny", tmp_path / "b", Choice()
         )
         for name in FETCHED:
             assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -128,15 +128,15 @@ class TestBothDesks:
             (JobNotFoundError, lambda desk: desk.show("tinny")),
             (JobNotFoundError, lambda desk: desk.trials("tinny")),
             (JobNotFoundError, lambda desk: desk.stop("tinny")),
-            (JobNotFoundError, lambda desk: desk.fetch("tinny", Path("x"), None)),
+            (JobNotFoundError, lambda desk: desk.fetch("tinny", Path("x"), Choice())),
             (JobNotFoundError, lambda desk: desk.delete("tinny")),
             (JobNotFoundError, lambda desk: desk.doctor("tinny", repair=True, quiet=True)),
             (JobNotFoundError, lambda desk: desk.show("b?c#d%2f%00 é\0\n")),
             (JobNotFoundError, lambda desk: desk.resume("tinny", QUIET, detach=False)),
             (NotPossibleError, lambda desk: desk.stop("ended-0001")),
-            (NotPossibleError, lambda desk: desk.fetch("ended-0001", Path("x"), None)),
-            (NotPossibleError, lambda desk: desk.fetch("tiny", Path("mine"), None)),
-            (NotPossibleError, lambda desk: desk.fetch("tiny", Path("job.yaml"), None)),
+            (NotPossibleError, lambda desk: desk.fetch("ended-0001", Path("x"), Choice())),
+            (NotPossibleError, lambda desk: desk.fetch("tiny", Path("mine"), Choice())),
+            (NotPossibleError, lambda desk: desk.fetch("tiny", Path("job.yaml"), Choice())),
             (NotPossibleError, lambda desk: desk.delete("waits-0001")),
             (NotPossibleError, lambda desk: desk.delete("tiny")),
             (SpecError, lambda desk: desk.launch(Path("bad.yaml"), ["a"], QUIET, detach=False)),

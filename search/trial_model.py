@@ -1,0 +1,82 @@
+"""The model of any trial whose weights are kept, made ready to be taken away."""
+
+from optuna.trial import FrozenTrial
+
+from search.fetching import answering
+from search.home import Home
+from search.jobs import NotPossibleError, find
+from search.labels import format_value
+from search.loading import check_same_data, describe_data, load_data, of_job
+from search.models import network, weights_of
+from search.packaging import About, packaged
+from search.retention import top
+from search.spec import JobSpec
+from search.storage import trials_of
+from search.store import Store
+from trainables.folder import DamagedError
+
+
+def trial_files(home: Home, store: Store, key: str, number: int) -> dict[str, bytes]:
+    """Return the files of a trial's model, by name; the test part is not looked at.
+
+    Args:
+        home: the installation.
+        store: its database.
+        key: the job.
+        number: of a trial of the search.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        NotPossibleError: there is no such trial, its weights are not kept, or the data are others.
+        DatasetError: the data cannot be read.
+        ExportError: no export answers as the network does.
+    """
+    job = find(store, key)
+    spec = JobSpec.from_json(job.document)
+    trials, _ = trials_of(store, job.id)
+    trial = kept(job.id, spec, trials, number)
+    with answering(job):
+        try:
+            weights = weights_of(home.folder(job.id).child("search"), number)
+        except DamagedError as error:
+            raise NotPossibleError(f"{error}; {again(job.id, number)}") from error
+    data = load_data(of_job(job, spec, home), home)
+    check_same_data(job, describe_data(data))
+    config = spec.config(trial.params, trial.user_attrs.get("overrides", {}))
+    name = spec.objective.metric.replace("val_", "validation_", 1)
+    about = About(
+        name=f"{spec.name}, trial {number}",
+        job_id=job.id,
+        config=config,
+        numbers={name: trial.value or 0.0},
+        origin=(
+            f"The weights are of trial {number} of the search, a single run of many: its "
+            f"{format_value(trial.value)} may be luck. The test part was not looked at."
+        ),
+        metrics={"model": {name: trial.value}, "trial": number},
+    )
+    return packaged(network(config, data, weights), data, about)
+
+
+def kept(job_id: str, spec: JobSpec, trials: list[FrozenTrial], number: int) -> FrozenTrial:
+    """Return a trial whose weights are kept.
+
+    Raises:
+        NotPossibleError: there is no such trial, or they are not.
+    """
+    known = {trial.number: trial for trial in trials}
+    if number not in known:
+        raise NotPossibleError(
+            f"--trial must be one of job {job_id}, 0 to {len(trials) - 1}, but got {number}"
+        )
+    if number not in (held := top(trials, spec)):
+        raise NotPossibleError(
+            f"the weights of trial {number} are not kept, only those of the best and of baselines: "
+            f"{', '.join(map(str, sorted(held))) or 'none yet'}; {again(job_id, number)}"
+        )
+    return known[number]
+
+
+def again(job_id: str, number: int) -> str:
+    """Return how a trial is trained anew."""
+    return f"`gatetune reproduce {job_id} {number}` trains it again"
