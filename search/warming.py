@@ -25,8 +25,9 @@ from trainables.config import Parameters, TrialConfig
 MOST_TRIALS = 1000
 """Trials that are taken over, which is as far as samplers look back."""
 
-MOST_FIRST = 6
-"""Configurations that are tried first."""
+MOST_FIRST = 3
+"""Configurations that are tried first: more of what was good elsewhere would keep the sampler near
+it, who learns of the first trials where to look."""
 
 STATES: dict[Literal["complete", "pruned"], TrialState] = {
     "complete": TrialState.COMPLETE,
