@@ -105,6 +105,7 @@ def finish_job(store: Store, job_id: str) -> Result:
         confirmed=True,
         chosen=winner,
         baselines=(rival,),
+        chance=0.001,
     )
     storage = open_storage(store)
     optuna.create_study(

@@ -32,7 +32,7 @@ def taken(port: int) -> Iterator[int]:
 
 def answer_of(address: str) -> int:
     """Return the status with which an address answers, once it does."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while True:
         try:
             with urlopen(address) as answer:  # noqa: S310 - our own
