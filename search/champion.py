@@ -21,17 +21,45 @@ def by_value(trials: Iterable[FrozenTrial], direction: str) -> list[FrozenTrial]
 def finalists(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[FrozenTrial]:
     """Return the trials to confirm: the best `confirm.top` found, then the better baseline.
 
+    Of several objectives those come first than which none is better in all.
     Where these would be of one kind of cell, the last of several makes room for the best of the
     other kind: LSTM or GRU is what people ask, and single runs do not tell.
     """
     ranked = by_value(trials, spec.objective.direction)
     found = [t for t in ranked if "baseline" not in t.user_attrs]
+    if spec.objective.beside:
+        best = front(found, spec)
+        found = best + [t for t in found if t not in best]
     first, rest = found[: spec.confirm.top], found[spec.confirm.top :]
     cells = {trial.params.get("cell") for trial in first}
     other = next((trial for trial in rest if trial.params.get("cell") not in cells), None)
     if other is not None and len(first) > 1:
         first[-1] = other
     return first + [t for t in ranked if "baseline" in t.user_attrs][:1]
+
+
+def front(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[FrozenTrial]:
+    """Return the trials than which no other is as good in all objectives and better in one.
+
+    Args:
+        trials: complete ones, best first, that know their costs.
+        spec: names the objectives.
+    """
+    sign = sign_of(spec.objective.direction)
+
+    def goods(trial: FrozenTrial) -> list[float]:
+        costs = trial.user_attrs["costs"]
+        return [sign * (trial.value or 0.0), *(-costs[name] for name in spec.objective.beside)]
+
+    known = [(trial, goods(trial)) for trial in trials if "costs" in trial.user_attrs]
+    return [
+        trial
+        for trial, ours in known
+        if not any(
+            other != ours and all(one >= own for one, own in zip(other, ours, strict=True))
+            for _, other in known
+        )
+    ]
 
 
 def replicates(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[Proposal]:

@@ -273,6 +273,7 @@ class Engine:
             "cpus": self.spec.workers.cpus,
             "gpus": self.each.sure_gpus,
             "epoch_limit_s": self.spec.workers.epoch_limit_s,
+            "costs": self.spec.objective.counts_costs,
         }
 
     def report(self, ray_id: str, result: dict[str, Any]) -> str:

@@ -93,7 +93,8 @@ def read(
 
 def describe(error: ErrorDetails, model: type[BaseModel], where: str, kind: str) -> str:
     """Return one of pydantic's errors as a fault at its dotted path."""
-    path = ".".join(filter(None, [where, *map(str, error["loc"])]))
+    places = [str(part) for part in error["loc"] if part != "[key]"]  # of a mapping: the key itself
+    path = ".".join(filter(None, [where, *places]))
     if error["type"] == "extra_forbidden":
         known = [field.alias or name for name, field in model.model_fields.items()]
         return unknown(path, kind, known)

@@ -6,7 +6,7 @@ from types import MappingProxyType
 import optuna
 import plotly.graph_objects as go
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import (
     plot_intermediate_values,
     plot_optimization_history,
@@ -106,6 +106,42 @@ def parallel(study: optuna.Study, metric: str) -> go.Figure:
     """Return every complete trial as a line over its parameters."""
     figure = plot_parallel_coordinate(study, target_name=metric)
     figure.update_layout(title="Complete trials", font_family=FONT, height=440)
+    return figure
+
+
+def front(
+    trials: Sequence[FrozenTrial], best: Sequence[FrozenTrial], metric: str, cost: str
+) -> go.Figure:
+    """Return complete trials by a cost and the objective, those on the front joined by a line.
+
+    Args:
+        trials: all that are complete.
+        best: those of them that no other is better than in all objectives.
+        metric: name of the objective.
+        cost: which of their costs.
+    """
+    numbers = {trial.number for trial in best}
+    groups = (
+        ("other complete trials", [t for t in trials if t.number not in numbers], COMPLETE),
+        ("the front", sorted(best, key=lambda t: float(t.user_attrs["costs"][cost])), STRONG[0]),
+    )
+    figure = go.Figure(
+        [
+            go.Scatter(
+                x=[trial.user_attrs["costs"][cost] for trial in group],
+                y=[trial.value for trial in group],
+                name=name, mode="lines+markers" if name == "the front" else "markers",
+                line={"color": color}, marker={"color": color, "size": 9},
+                hovertext=[f"trial {trial.number}" for trial in group],
+            )
+            for name, group, color in groups
+        ]
+    )  # fmt: skip
+    figure.update_layout(
+        title=f"{metric} and {cost}", xaxis_title=cost, yaxis_title=metric,
+        template="plotly_white", font_family=FONT, height=440,
+        legend={"orientation": "h", "y": -0.2}, margin={"l": 60, "r": 20, "t": 50, "b": 50},
+    )  # fmt: skip
     return figure
 
 

@@ -2,13 +2,14 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
 from search.labels import between, describe, format_value
 from search.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
 from search.spec import JobSpec
+from trainables.metrics import Cost
 
 ENOUGH = 10
 """Complete trials of which something can be said about parameters, or about more trials."""
@@ -124,11 +125,12 @@ def cells(spec: JobSpec, result: Result, trials: Sequence[FrozenTrial]) -> list[
         default=None,
     )
     if best is not None and best.behind is not None:
-        word = "" if best.behind.probability > 1 - SURE else "not surely "
+        theirs, chance = kinds[best.of], best.behind.probability
+        better = ours if chance > 1 - SURE else theirs if chance < SURE else None
         told.append(
-            f"{ours.upper()} is {word}better: the winner is ahead of "
-            f"{names(result)[best.of]}, the best {kinds[best.of].upper()} that was confirmed, "
-            f"{sure(best.behind)}."
+            f"{better.upper() if better else 'Neither'} is {'' if better else 'surely '}better. Held "
+            f"against {names(result)[best.of]}, the best {theirs.upper()} that was confirmed, the "
+            f"winner is better {sure(best.behind)}."
         )
     return [one for one in told if one]
 
@@ -191,6 +193,40 @@ def outlook(result: Result, trials: Sequence[FrozenTrial]) -> str | None:
         f"{found}, {word} than the {format_value(noise)} by which seeds of the winner deviate: "
         f"more trials are {likely}."
     )
+
+
+def picks(result: Result, limits: Mapping[Cost, float]) -> list[tuple[str, Candidate]]:
+    """Return what a person may take of several objectives, and who it is.
+
+    Args:
+        result: with at least one confirmed configuration that was found.
+        limits: of costs, from the document.
+    """
+    sign = sign_of(result.direction)
+    found = [one for one in result.candidates if not one.baseline and one.validation]
+    if not found:
+        return []
+    best = max(found, key=lambda one: sign * statistics.fmean(one.validation))
+    near = [one for one in found if one.of in result.level] or [best]
+    told = [
+        ("the best", best),
+        ("the smallest that cannot be told from the best", min(near, key=cost_of("weights"))),
+    ]
+    kept = [one for one in found if all(cost_of(n)(one) <= most for n, most in limits.items())]
+    if kept:
+        within = " within the limits" if limits else ""
+        told.append((f"the fastest{within}", min(kept, key=cost_of("latency_ms"))))
+    return told
+
+
+def cost_of(name: str) -> Callable[[Candidate], float]:
+    """Return what reads a cost of a candidate; one that is not known is the highest."""
+
+    def read(one: Candidate) -> float:
+        cost: float | None = getattr(one, name)
+        return math.inf if cost is None else cost
+
+    return read
 
 
 def best_so_far(trials: Sequence[FrozenTrial], sign: float) -> list[float]:

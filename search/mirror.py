@@ -1,7 +1,9 @@
 """A copy of the study in memory, in which the sampler draws before anything is written."""
 
 import copy
+import math
 import random
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -14,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search.cost import typical_s
 from search.result import sign_of
 from search.samplers import make_sampler
+from search.sections import Direction
 from search.seeding import derive_seed
 from search.space import Space
 from search.spec import JobSpec
@@ -67,7 +70,9 @@ class Mirror:
 
     def started(self) -> Study:
         """Return a study that knows what was taken over from earlier jobs."""
-        study = in_memory_study("mirror", self.spec.objective.direction)
+        aim = self.spec.objective
+        smaller: list[Direction] = ["minimize"] * len(aim.beside)
+        study = in_memory_study("mirror", aim.direction, *smaller)
         for one in self.taken.history:
             study.add_trial(one.trial(self.space))
         return study
@@ -147,8 +152,8 @@ class Mirror:
         self.forgot_at = due
         known = {n: self.storage.get_trial(trial_id) for n, trial_id in self.ids.items()}
         old = [n for n in sorted(known) if n < due and known[n].state.is_finished()]
-        scored = [n for n in old if known[n].value is not None]
-        scored.sort(key=lambda n: -self.sign * (known[n].value or 0.0))
+        scored = [n for n in old if known[n].values]
+        scored.sort(key=lambda n: -self.sign * known[n].values[0])
         lost = set(old[: -history * 9 // 10]) - set(scored[: history // 10])
         attrs = self.attrs()
         self.study = self.started()
@@ -185,7 +190,60 @@ class Mirror:
         """Add an intermediate value."""
         self.storage.set_trial_intermediate_value(self.ids[number], epoch, value)
 
-    def finish(self, number: int, state: TrialState, value: float | None) -> None:
-        """Add how a trial ended."""
-        values = None if value is None else [value]
-        self.storage.set_trial_state_values(self.ids[number], state, values)
+    def finish(
+        self,
+        number: int,
+        state: TrialState,
+        value: float | None,
+        costs: Mapping[str, float] | None = None,
+    ) -> None:
+        """Add how a trial ended.
+
+        Args:
+            number: the trial.
+            state: how.
+            value: its best, where it is complete.
+            costs: of its network, where they are known.
+        """
+        trial_id = self.ids[number]
+        last = self.storage.get_trial(trial_id).intermediate_values
+        for name, attribute in self.kept_limits(costs or {}).items():
+            self.storage.set_trial_system_attr(trial_id, name, attribute)
+        self.storage.set_trial_state_values(trial_id, *self.told(state, value, last, costs))
+
+    def ended(self, trial: FrozenTrial) -> FrozenTrial:
+        """Return a trial of the study that has ended, as the sampler is told of it."""
+        costs = trial.user_attrs.get("costs")
+        told = copy.copy(trial)
+        told.state, told.values = self.told(
+            trial.state, trial.value, trial.intermediate_values, costs
+        )
+        told.system_attrs = trial.system_attrs | self.kept_limits(costs or {})
+        return told
+
+    def told(
+        self,
+        state: TrialState,
+        value: float | None,
+        last: Mapping[int, float],
+        costs: Mapping[str, float] | None,
+    ) -> tuple[TrialState, list[float] | None]:
+        """Return state and values of a trial as the sampler is told of them.
+
+        Of several objectives a sampler only knows whole trials: one that was ended early counts
+        by its last epoch, and one without an epoch for nothing.
+        """
+        if not self.spec.objective.beside:
+            return state, None if value is None else [value]
+        reached = value if value is not None else last[max(last)] if last else math.nan
+        if costs is None or not math.isfinite(reached):
+            return TrialState.FAIL, None
+        return TrialState.COMPLETE, [reached, *(costs[name] for name in self.spec.objective.beside)]
+
+    def kept_limits(self, costs: Mapping[str, float]) -> dict[str, float]:
+        """Return the attributes by which samplers see whether a trial has kept its limits.
+
+        Those that `optuna.Trial.set_constraint` sets: 0 or less is kept.
+        """
+        exceeded = self.spec.objective.exceeds(costs)
+        return {f"constraints:{name}": excess for name, excess in exceeded.items()}

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import optuna
@@ -14,16 +15,17 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 from plotly.offline import get_plotlyjs
 
-from search import figures, findings
+from search import champion, figures, findings
 from search.findings import label, spread
 from search.jobs import NotPossibleError
-from search.labels import between, duration, format_value
+from search.labels import between, describe, duration, format_value
 from search.lease import live_status
 from search.result import Result
 from search.spec import JobSpec
 from search.storage import open_storage
 from search.store import Store
 from search.tables import Job
+from trainables.metrics import COSTS
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
@@ -44,7 +46,7 @@ HONESTY = (
     "other seeds and other sequences of the same kind."
 )
 
-COSTS = (
+UNITS = (
     "Megabytes are those of the weights in float32. Milliseconds are those of one sequence as long "
     "as the longest, on one thread of the machine that chose: a median, after a warm-up."
 )
@@ -142,6 +144,7 @@ class Report:
         yield self.beginning()
         yield Section("How much better is it?", [*findings.advantage(self.result), HONESTY])
         yield Section("LSTM or GRU?", findings.cells(self.spec, self.result, self.trials))
+        yield from self.several()
         yield from self.importance()
         yield Section(
             "Would more trials help?",
@@ -151,6 +154,37 @@ class Report:
         yield from self.classes()
         yield self.costs()
         yield self.ending()
+
+    def several(self) -> Iterable[Section]:
+        """Yield what stands to choose from, where there are several objectives."""
+        aim, names = self.spec.objective, findings.names(self.result)
+        if not aim.beside:
+            return
+        complete = champion.by_value(self.trials, aim.direction)
+        found = [trial for trial in complete if "baseline" not in trial.user_attrs]
+        best = champion.front(found, self.spec)
+        picked = [
+            f"{what[0].upper()}{what[1:]}: {names[one.of]}, {label(self.spec, one)}."
+            for what, one in findings.picks(self.result, aim.limits)
+        ]
+        rows = [
+            (
+                f"trial {trial.number}: {label_of(self.spec, trial)}",
+                format_value(trial.value),
+                *(cost_text(name, trial.user_attrs["costs"][name]) for name in COSTS),
+            )
+            for trial in best
+        ]
+        told = (
+            f"None of {len(found)} complete trials is better than these {len(best)} in all of "
+            f"{', '.join((aim.metric, *aim.beside))}. They are single runs of the search."
+        )
+        yield Section(
+            "What could one take?",
+            [*picked, told],
+            Table(("", aim.metric, *COSTS), rows),
+            [partial(figures.front, found, best, aim.metric, name) for name in aim.beside],
+        )
 
     def importance(self) -> Iterable[Section]:
         """Yield which parameters mattered, where enough trials are complete."""
@@ -197,13 +231,13 @@ class Report:
             (
                 f"{names[one.of]}: {label(self.spec, one)}",
                 "–" if one.weights is None else f"{one.weights:,}",
-                "–" if one.memory_mb is None else f"{one.memory_mb:.2f}",
+                "–" if one.size_mb is None else f"{one.size_mb:.2f}",
                 "–" if one.latency_ms is None else f"{one.latency_ms:.2f}",
             )
             for one in self.result.candidates
         ]
         heads = ("configuration", "weights", "MB", "ms a sequence")
-        return Section("What does it cost to run?", [COSTS], Table(heads, rows, strong=0))
+        return Section("What does it cost to run?", [UNITS], Table(heads, rows, strong=0))
 
     def ending(self) -> Section:
         """Return what the job was."""
@@ -276,6 +310,16 @@ def report(store: Store, job: Job) -> dict[Form | Literal["note"], str]:
         }
     finally:
         storage.engine.dispose()
+
+
+def label_of(spec: JobSpec, trial: FrozenTrial) -> str:
+    """Return a trial's configuration in words."""
+    return describe(spec.config(trial.params, trial.user_attrs.get("overrides", {})))
+
+
+def cost_text(name: str, cost: float) -> str:
+    """Return a cost with sensible digits."""
+    return f"{cost:,.0f}" if name == "weights" else f"{cost:.2f}"
 
 
 def promotion(model: dict[str, Any]) -> str:

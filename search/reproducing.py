@@ -18,9 +18,10 @@ from search.store import Store
 from search.tables import Job
 from trainables.config import TrialConfig
 from trainables.device import PrecisionError, configure, machine, pick_device
+from trainables.metrics import COSTS
 from trainables.training import Diverged, Trainer
 
-VARIES = {"epoch_s", "samples_per_s", "memory_mb"}
+VARIES = {"epoch_s", "samples_per_s", "memory_mb", *COSTS}
 """Metrics that are not computed from the data, and differ every time."""
 
 

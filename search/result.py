@@ -52,7 +52,7 @@ class Candidate(BaseModel):
     """Replicates that did not complete."""
     weights: int | None = None
     """Of its network."""
-    memory_mb: float | None = None
+    size_mb: float | None = None
     """Of the weights."""
     latency_ms: float | None = None
     """For one sequence, on one thread of the processor that chose it."""
@@ -204,7 +204,7 @@ class Result(BaseModel):
                 "validation_sd": sd(one.validation),
                 "validation_interval": one.validation_interval,
                 "weights": one.weights,
-                "memory_mb": one.memory_mb,
+                "size_mb": one.size_mb,
                 "latency_ms": one.latency_ms,
                 "behind": one.behind and one.behind.model_dump(),
                 "train_mean": mean(one.train),

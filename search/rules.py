@@ -67,7 +67,10 @@ def read_sections(document: Document, faults: list[str]) -> Sections:
     found: Sections = {}
     for key, reader in readers.items():
         before = len(faults)
-        value = reader(document.get(key), faults)
+        given = document.get(key)
+        if key == "pruner" and given is None and (aim := found.get("objective")) and aim.beside:
+            given = "none"  # which trial is worse, of several objectives, no epoch tells
+        value = reader(given, faults)
         if len(faults) == before:
             found[key] = value
     own = ("name", "task", "seed", "warm_start")
@@ -149,6 +152,7 @@ def check_sections(found: Sections, faults: list[str]) -> None:
         (("space", "training"), check_space),
         (("sampler", "space", "training", "budget"), check_sampler),
         (("pruner", "space", "training"), check_pruner),
+        (("objective", "sampler", "pruner", "budget"), check_several),
         (("baseline", "space", "training"), check_entries),
     ):
         if all(need in found for need in needs):
@@ -169,6 +173,21 @@ def check_task(found: Sections, faults: list[str]) -> None:
         faults.append(f"task: must be classification for {found['data'].source}")
     if found["task"] == "regression" and found.get("training", {}).get("class_weights"):
         faults.append("training.class_weights: must not be given for regression")
+
+
+def check_several(found: Sections, faults: list[str]) -> None:
+    """Refuse what cannot weigh several objectives against each other."""
+    if not found["objective"].beside:
+        return
+    if not found["sampler"].several:
+        names = ", ".join(name for name, one in SAMPLERS.items() if one.several)
+        got = found["sampler"].name
+        faults.append(f"sampler: must be one of {names} with objective.beside, but got {got}")
+    if found["pruner"].name != "none":
+        got = found["pruner"].name
+        faults.append(f"pruner: must be none with objective.beside, but got {got}")
+    if found["budget"].target is not None:
+        faults.append("budget.target: must not be given with objective.beside")
 
 
 def check_trials(found: Sections, faults: list[str]) -> None:

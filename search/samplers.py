@@ -26,6 +26,8 @@ class SamplerOptions(Section):
 
     learns: ClassVar[bool] = True
     """Whether draws follow from how earlier trials went."""
+    several: ClassVar[bool] = True
+    """Whether it can weigh several objectives."""
 
     name: str
 
@@ -88,6 +90,7 @@ class Gp(SamplerOptions):
     """Gaussian process with expected improvement; learns from completed trials only."""
 
     name: Literal["gp"] = Field("gp", description="the sampler")
+    several: ClassVar[bool] = False
     n_startup_trials: int = Field(10, ge=0, description="random trials before it learns")
     deterministic_objective: bool = Field(default=False, description="take values as free of noise")
 
@@ -109,6 +112,7 @@ class CmaEs(SamplerOptions):
     """Covariance matrix adaptation (Hansen 2016); learns from completed trials only."""
 
     name: Literal["cma-es"] = Field("cma-es", description="the sampler")
+    several: ClassVar[bool] = False
     n_startup_trials: int = Field(1, ge=0, description="random trials before it learns")
     popsize: int | None = Field(None, ge=3, description="trials a generation; null: by dimension")
     use_separable_cma: bool = Field(

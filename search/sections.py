@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from search.faults import Section, is_number, number, show
 from search.places import fault_of
-from trainables.metrics import LOWER, METRICS, Task
+from trainables.metrics import LOWER, METRICS, Cost, Task
 from trainables.sources import SOURCES, SUFFIXES, Missing
 from trainables.sources.columns import Columns
 
@@ -186,6 +187,14 @@ class Objective(Section):
     direction: Direction = Field(
         "maximize", description="which way is better; may be left out, since the metric says it"
     )
+    beside: list[Cost] = Field(
+        [],
+        description="what is made small as well: weights, size_mb (of the weights), latency_ms "
+        "(for one sequence, on one thread of a processor)",
+    )
+    limits: dict[Cost, float] = Field(
+        {}, description="the most that a configuration may cost, such as {latency_ms: 1}"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -195,6 +204,31 @@ class Objective(Section):
             metric = document.get("metric", "val_accuracy")
             return {**document, "direction": direction_of(str(metric))}
         return document
+
+    @property
+    def counts_costs(self) -> bool:
+        """Whether it matters what a model costs to run."""
+        return bool(self.beside or self.limits)
+
+    def exceeds(self, costs: Mapping[str, float]) -> dict[str, float]:
+        """Return by how much each limit is exceeded; 0 or less where it is kept."""
+        return {name: costs[name] - most for name, most in self.limits.items() if name in costs}
+
+    @field_validator("beside")
+    @classmethod
+    def once(cls, beside: list[Cost]) -> list[Cost]:
+        """Refuse what is named twice."""
+        if len(set(beside)) < len(beside):
+            raise ValueError("must name each cost once")
+        return beside
+
+    @field_validator("limits")
+    @classmethod
+    def above_nothing(cls, limits: dict[Cost, float]) -> dict[Cost, float]:
+        """Refuse what no model can keep."""
+        if any(not 0 < most < math.inf for most in limits.values()):
+            raise ValueError("must be numbers above 0")
+        return limits
 
     @field_validator("direction")
     @classmethod

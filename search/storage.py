@@ -128,7 +128,7 @@ class FencedStorage:
         """Return an insert that may say what happens to a row that is already there."""
         return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
 
-    def attribute(self, trial_id: int, key: str, value: str) -> Statement:
+    def attribute(self, trial_id: int, key: str, value: object) -> Statement:
         """Return the statement that gives a trial an attribute, unless it has it already.
 
         Optuna's own way is another commit, which costs as much as one of an epoch.
@@ -172,11 +172,11 @@ def trials_of(store: Store, job_id: str) -> tuple[list[FrozenTrial], list[Frozen
     return searched, confirmed
 
 
-def in_memory_study(name: str, direction: Direction) -> optuna.Study:
+def in_memory_study(name: str, *directions: Direction) -> optuna.Study:
     """Return a study that lives in this process alone."""
     return optuna.create_study(
         storage=optuna.storages.InMemoryStorage(),
         study_name=name,
-        direction=direction,
+        directions=directions,
         pruner=optuna.pruners.NopPruner(),
     )

@@ -30,6 +30,7 @@ from search.trial import (
 )
 from search.warming import Taken
 from trainables.config import TrialConfig
+from trainables.metrics import COSTS
 
 FAILURES = 5
 """Failed trials in a row, none with an epoch, after which a job stops: its fault is not theirs."""
@@ -126,8 +127,12 @@ class JobStudy:
         live = LiveTrial.of(trial, self.config_of(trial))
         self.count += 1
         state, finished = trial.state, trial.state.is_finished()
-        open_trial = trial if finished else self.mirror.frozen(trial.params, **trial.user_attrs)
-        open_trial.system_attrs = dict(trial.system_attrs)
+        open_trial = (
+            self.mirror.ended(trial)
+            if finished
+            else self.mirror.frozen(trial.params, **trial.user_attrs)
+        )
+        open_trial.system_attrs = {**trial.system_attrs, **open_trial.system_attrs}
         if not finished:
             open_trial.intermediate_values = dict(trial.intermediate_values)
         self.mirror.add(trial.number, open_trial, live.config.model_dump_json())
@@ -251,11 +256,15 @@ class JobStudy:
             return Verdict.CONTINUE
         diverged = outcome == "diverged"
         value = math.nan if diverged else metrics[self.spec.objective.metric]
-        verdict = self.judge(live, epoch, value, outcome)
+        over = self.searching and any(
+            excess > 0 for excess in self.spec.objective.exceeds(metrics).values()
+        )
+        verdict = self.judge(live, epoch, value, outcome, over=over)
         memory = self.rungs.memory(number)
         row = self.outbox.epoch(number, epoch, metrics, verdict=verdict.value, pruner=memory)
         statements = [row, self.storage.value(live.trial_id, epoch, value)]
         if not live.acknowledged:
+            live.costs = {name: metrics[name] for name in COSTS if name in metrics} or None
             statements += [
                 self.storage.attribute(live.trial_id, *one) for one in live.origin().items()
             ]
@@ -267,10 +276,18 @@ class JobStudy:
             self.end(live, verdict)
         return verdict
 
-    def judge(self, live: LiveTrial, epoch: int, value: float, outcome: str) -> Verdict:
-        """Return what follows from an epoch with this objective value."""
+    def judge(
+        self, live: LiveTrial, epoch: int, value: float, outcome: str, *, over: bool
+    ) -> Verdict:
+        """Return what follows from an epoch with this objective value.
+
+        A trial whose network costs more than it may ends with its first: it cannot be chosen. A
+        baseline is only compared with.
+        """
         if outcome == "diverged":
             return Verdict.DIVERGED
+        if over and not live.baseline:
+            return Verdict.PRUNED
         prune = self.searching and self.rungs.judge(live.number, epoch, value)
         if outcome == "complete" or self.reaches_target(value):
             return Verdict.COMPLETE
@@ -375,7 +392,7 @@ class JobStudy:
             statements.append(self.outbox.job_step(ended, self.spec.objective.metric, best))
         with self.storage.along(*statements) as optuna:
             optuna.set_trial_state_values(live.trial_id, state, None if value is None else [value])
-        self.mirror.finish(live.number, state, value)
+        self.mirror.finish(live.number, state, value, live.costs)
         self.rungs.finish(live.number, state, value)
         del self.live[live.number]
 

@@ -115,6 +115,8 @@ class LiveTrial:
     """What its first epoch was computed in, and all others are, wherever they are trained."""
     machine: str | None = None
     """What its first epoch was computed on, as `trainables.device.machine` says it."""
+    costs: dict[str, float] | None = None
+    """What its network costs to run, where the job asks; known after the first epoch."""
 
     @classmethod
     def of(cls, trial: "FrozenTrial", config: TrialConfig) -> "LiveTrial":
@@ -130,11 +132,12 @@ class LiveTrial:
             alone=attrs.get("alone", False),
             precision=attrs.get("precision"),
             machine=attrs.get("machine"),
+            costs=attrs.get("costs"),
         )
 
-    def origin(self) -> dict[str, str]:
-        """Return what is known of how its first epoch was computed, as attributes of the trial."""
-        known = {"precision": self.precision, "machine": self.machine}
+    def origin(self) -> dict[str, Any]:
+        """Return what its first epoch has told beside metrics, as attributes of the trial."""
+        known = {"precision": self.precision, "machine": self.machine, "costs": self.costs}
         return {key: value for key, value in known.items() if value is not None}
 
     def settings(self) -> dict[str, Any]:

@@ -184,11 +184,15 @@ def are_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def comparable(job: Job, theirs: JobSpec, ours: JobSpec, dataset: dict[str, Any]) -> bool:
-    """Whether the values of another job's trials mean the same as this job's."""
+    """Whether the values of another job's trials mean the same as this job's.
+
+    What they cost to run is not known of them.
+    """
     data = json.loads(job.dataset or "{}")
     return (
         data.get("fingerprint") == dataset["fingerprint"]
         and theirs.objective.metric == ours.objective.metric
+        and not ours.objective.counts_costs
     )
 
 

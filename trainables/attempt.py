@@ -1,9 +1,10 @@
 """One attempt at a trial: go on where the study stands, train, keep what the next would need."""
 
+import copy
 import faulthandler
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from trainables.checkpoint import Checkpoints
@@ -11,6 +12,7 @@ from trainables.config import Precision, TrialConfig
 from trainables.datasets import SequenceDataset
 from trainables.device import machine, pick_device, size_mb
 from trainables.folder import DamagedError, folder_at
+from trainables.footprint import footprint
 from trainables.training import Diverged, Trainer
 
 Outcome = Literal["running", "complete", "diverged"]
@@ -45,7 +47,8 @@ class Attempt:
     Args:
         config: number, parameters (of a `TrialConfig`), seed, acknowledged (the last epoch that
             the study has committed), checkpoints (place of the trial's folder), metric, direction,
-            gpus, epoch_limit_s (seconds after which an epoch is hung).
+            gpus, epoch_limit_s (seconds after which an epoch is hung), costs (whether the first
+            epoch tells what the network costs to run).
         data: what is learned.
     """
 
@@ -119,6 +122,9 @@ class Attempt:
                 report = Report(trainer.epoch + 1, diverged.metrics, "diverged", trainer.precision)
                 self.write(report, None)
                 return report
+            if trainer.epoch == 1 and self.config["costs"]:
+                network = copy.deepcopy(trainer.model).cpu()
+                metrics |= asdict(footprint(network, self.data.shape))
             complete = trainer.is_done
             outcome: Outcome = "complete" if complete else "running"
             report = Report(trainer.epoch, metrics, outcome, trainer.precision)

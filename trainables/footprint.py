@@ -19,13 +19,13 @@ class Footprint:
 
     Attributes:
         weights: numbers that it has learned.
-        memory_mb: megabytes that they take in float32.
+        size_mb: megabytes that they take in float32.
         latency_ms: milliseconds for one sequence as long as the longest, on one thread of the
             processor: the median of some, after a warm-up.
     """
 
     weights: int
-    memory_mb: float
+    size_mb: float
     latency_ms: float
 
 

@@ -14,5 +14,10 @@ METRICS: dict[Task, tuple[str, ...]] = {
 }
 """Of each task; the first but the loss is the one by which it is usually judged."""
 
+COSTS = ("weights", "size_mb", "latency_ms")
+"""What a model costs to run; see `trainables.footprint`. Less is better of all."""
+
+Cost = Literal["weights", "size_mb", "latency_ms"]
+
 LOWER = ("loss", "mse", "mae")
 """Those of which less is better; of all others more is, up to 1."""

@@ -62,7 +62,11 @@ def test_how_much_better_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("chance", "said"),
-    [(0.98, "GRU is better: the winner is ahead of"), (0.5, "GRU is not surely better")],
+    [
+        (0.98, "GRU is better. Held"),
+        (0.5, "Neither is surely better. "),
+        (0.02, "LSTM is better. "),
+    ],
 )
 def test_the_other_cell_is_told_by_one_that_was_searched_for(chance: float, said: str) -> None:
     lstm = candidate(5, 0.7, 0.7, cell="lstm").model_copy(update=behind(0.2, chance))
@@ -73,8 +77,8 @@ def test_the_other_cell_is_told_by_one_that_was_searched_for(chance: float, said
 
     assert "GRU: 0.9000 at best and 0.9000 in the median of 1; LSTM: 0.7000 at best" in first
     assert second.startswith(said)
-    assert "candidate 2, the best LSTM that was confirmed, by 0.2000" in second
-    assert "ahead of baseline, the best LSTM" in cells(SPEC, result(WINNER, base), trials)[1]
+    assert "candidate 2, the best LSTM that was confirmed, the winner is better by 0.2000" in second
+    assert "against baseline, the best LSTM" in cells(SPEC, result(WINNER, base), trials)[1]
 
 
 def trial(value: float | None, cell: str = "gru", number: int = 0) -> FrozenTrial:

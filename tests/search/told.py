@@ -13,7 +13,7 @@ def candidate(of: int, *validation: float, test: float | None = None, **more: ob
         validation=validation,
         train=validation,
         test=() if test is None else (test,) * len(validation),
-        weights=1234, memory_mb=0.05, latency_ms=0.3,
+        weights=1234, size_mb=0.05, latency_ms=0.3,
     )  # fmt: skip
 
 

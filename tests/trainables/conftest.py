@@ -71,5 +71,6 @@ def trial_config(tmp_path: Path) -> dict[str, Any]:
         "direction": "maximize",
         "cpus": 1.0,
         "gpus": 0.0,
+        "costs": False,
         "epoch_limit_s": 120.0,
     }

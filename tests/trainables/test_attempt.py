@@ -11,6 +11,7 @@ from trainables.checkpoint import BEST, Checkpoints, epoch_file
 from trainables.datasets import Part, SequenceDataset
 from trainables.device import runs_bfloat16
 from trainables.folder import folder_at
+from trainables.metrics import COSTS
 
 Config = dict[str, Any]
 
@@ -51,6 +52,16 @@ def test_a_trial_from_its_first_epoch_to_its_last(
     ]
     assert folder.epochs() == [3], "the last epoch may have to be reported again"
     assert set(folder.read_best()) > {"linear.weight", "linear.bias"}
+
+
+def test_the_first_epoch_tells_what_the_network_costs_where_it_matters(
+    trial_config: Config, digits: SequenceDataset
+) -> None:
+    first, second, *_ = run({**trial_config, "costs": True}, digits, 3)
+
+    assert set(COSTS) <= set(first.metrics)
+    assert first.metrics["size_mb"] == pytest.approx(4e-6 * first.metrics["weights"])
+    assert set(COSTS).isdisjoint(second.metrics)
 
 
 def test_after_its_end_there_is_no_next_epoch(

@@ -22,7 +22,7 @@ def test_what_a_network_costs_to_run(*, varies: bool) -> None:
     found = footprint(small, shape)
 
     assert found.weights == 3 * (4 * 3 + 4 * 4 + 2 * 4) + 2 * (4 + 1)
-    assert found.memory_mb == pytest.approx(4e-6 * found.weights)
+    assert found.size_mb == pytest.approx(4e-6 * found.weights)
     assert found.latency_ms > 0
     assert footprint(large, shape).weights > found.weights
     assert torch.get_num_threads() == threads
