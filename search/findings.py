@@ -128,9 +128,9 @@ def cells(spec: JobSpec, result: Result, trials: Sequence[FrozenTrial]) -> list[
         theirs, chance = kinds[best.of], best.behind.probability
         better = ours if chance > 1 - SURE else theirs if chance < SURE else None
         told.append(
-            f"{better.upper() if better else 'Neither'} is {'' if better else 'surely '}better. Held "
-            f"against {names(result)[best.of]}, the best {theirs.upper()} that was confirmed, the "
-            f"winner is better {sure(best.behind)}."
+            f"{f'{better.upper()} is' if better else 'Neither is surely'} better. Held against "
+            f"{names(result)[best.of]}, the best {theirs.upper()} that was confirmed, the winner is "
+            f"better {sure(best.behind)}."
         )
     return [one for one in told if one]
 
