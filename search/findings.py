@@ -128,9 +128,9 @@ def cells(spec: JobSpec, result: Result, trials: Sequence[FrozenTrial]) -> list[
         theirs, chance = kinds[best.of], best.behind.probability
         better = ours if chance > 1 - SURE else theirs if chance < SURE else None
         told.append(
-            f"{f'{better.upper()} is' if better else 'Neither is surely'} better. Held against "
-            f"{names(result)[best.of]}, the best {theirs.upper()} that was confirmed, the winner is "
-            f"better {sure(best.behind)}."
+            f"{f'{better.upper()} is' if better else 'Neither is surely'} better. "
+            f"Held against {names(result)[best.of]}, the best {theirs.upper()} that was confirmed, "
+            f"the winner is better {sure(best.behind)}."
         )
     return [one for one in told if one]
 
