@@ -34,7 +34,7 @@ from search.store import DatabaseAwayError, Store, first_line, undelivered
 from search.study import JobStudy
 from search.tables import Job
 from search.trial import Proposal, last_line
-from search.warming import Taken, take
+from search.warming import taken_over
 from trainables.datasets import SequenceDataset
 from trainables.folder import DamagedError, Folder, FolderError
 from trainables.trial import RecurrentTrial, Shared
@@ -214,23 +214,6 @@ class Driver:
         except FolderError as error:
             self.progress.line(f"files that nothing needs are left for `gatetune doctor`: {error}")
 
-    def taken(self, data: Shared) -> Taken | None:
-        """Return what the job takes over from earlier ones, None where it was not asked to.
-
-        That is decided once, whatever becomes of them.
-        """
-        if self.spec.warm_start in {"none", "portfolio"}:
-            return None
-        with self.store.session() as session:
-            known = session.get_one(Job, self.job_id).taken
-        if known is not None:
-            return Taken.from_json(known)
-        taken = take(self.store, self.spec, describe_data(data.data), self.job_id)
-        self.row.set(taken=taken.to_json())
-        if taken.jobs:
-            self.progress.line(str(taken))
-        return taken
-
     def baselines(self) -> list[Proposal]:
         """Return the trials that come first."""
         return [
@@ -252,6 +235,9 @@ class Driver:
     ) -> list[FrozenTrial]:
         """Run a study from where the database says that it stands."""
         searching = name == self.job_id
+        taken = taken_over(self.row, self.spec, describe_data(data.data)) if searching else None
+        if taken is not None:
+            self.progress.line(str(taken))
         study = JobStudy(
             self.store,
             self.lease,
@@ -260,7 +246,7 @@ class Driver:
             fixed=fixed,
             trials=self.spec.budget.trials if searching else len(fixed),
             searching=searching,
-            taken=self.taken(data) if searching else None,
+            taken=taken,
         )
         try:
             sizes = Sizes.of(data.data)

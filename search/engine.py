@@ -169,7 +169,7 @@ class Engine:
 
     def sweep(self) -> None:
         """Delete what earlier drivers of the study left and nobody needs."""
-        self.study.outranked()
+        self.study.leaders.outranked()
         trials = self.study.storage.optuna.get_all_trials(self.study.study_id, deepcopy=False)
         kept = top(trials, self.spec) if self.study.searching else complete(trials)
         delete(unreferenced(self.checkpoints, trials, kept))
@@ -312,7 +312,7 @@ class Engine:
             checkpoints.folder.clear()
         elif checkpoints.has_best():
             checkpoints.clear_epochs()
-        for outranked in self.study.outranked():
+        for outranked in self.study.leaders.outranked():
             self.folder(outranked).clear()
 
     def folder(self, number: int) -> Folder:

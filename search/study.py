@@ -1,13 +1,13 @@
 """The one truth of a job: which trials exist, what they reported and how they ended."""
 
 import math
-from bisect import insort
 from collections.abc import Sequence
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from search.labels import run_name
+from search.leaders import Leaders
 from search.lease import Lease
 from search.mirror import Mirror
 from search.outbox import Outbox, epochs_of, read_epoch
@@ -83,9 +83,8 @@ class JobStudy:
         self.ended: dict[int, str] = {}
         self.count = 0
         self.best: tuple[int, float] | None = None
-        self.top: list[tuple[float, int]] = []
-        """Complete trials whose weights are kept, worst first; replicates are not among them."""
-        self.dropped: list[int] = []
+        self.leaders = Leaders(max(1, spec.confirm.top))
+        """Complete trials whose weights are kept; replicates are not among them."""
         self.slots = 1
         """How many trials run at once."""
         self.failures = 0
@@ -404,14 +403,7 @@ class JobStudy:
         if self.best is None or self.better(live.best, self.best[1]):
             self.best = (live.number, live.best)
         if self.searching and not live.baseline:
-            insort(self.top, (self.sign * live.best, -live.number))
-            if len(self.top) > max(1, self.spec.confirm.top):
-                self.dropped.append(-self.top.pop(0)[1])
-
-    def outranked(self) -> list[int]:
-        """Return, once, the complete trials whose weights nobody needs since better ones came."""
-        dropped, self.dropped = self.dropped, []
-        return dropped
+            self.leaders.add(live.number, self.sign * live.best)
 
     def shut(self) -> None:
         """Close the database connections."""

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from search.champion import by_value
 from search.faults import SpecError
+from search.jobrow import JobRow
 from search.jobs import JobNotFoundError, find
 from search.portfolio import entries, fitted
 from search.result import Result
@@ -93,6 +94,8 @@ class Taken:
 
     def __str__(self) -> str:
         """Return it in words."""
+        if not self.jobs:
+            return "warm start: there are no earlier jobs on data alike"
         return (
             f"warm start from {', '.join(self.jobs)}: {len(self.history)} trials are known, "
             f"{len(self.first)} configurations come first"
@@ -120,6 +123,27 @@ def check_warm_start(store: Store, spec: JobSpec) -> None:
             faults.append(f"warm_start: {error}")
     if faults:
         raise SpecError(faults)
+
+
+def taken_over(row: JobRow, spec: JobSpec, dataset: dict[str, Any]) -> Taken | None:
+    """Return what a job takes over from earlier ones, None where it was not asked to.
+
+    That is decided once, whatever becomes of them, and stands in the job's row.
+
+    Args:
+        row: the job's, in the hands of its driver.
+        spec: its document.
+        dataset: what its data are.
+    """
+    if spec.warm_start in {"none", "portfolio"}:
+        return None
+    with row.lease.store.session() as session:
+        known = session.get_one(Job, row.job_id).taken
+    if known is not None:
+        return Taken.from_json(known)
+    taken = take(row.lease.store, spec, dataset, row.job_id)
+    row.set(taken=taken.to_json())
+    return taken
 
 
 def take(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: str) -> Taken:

@@ -254,8 +254,8 @@ class TestOnEveryDatabase:
         study = self.reopen(opened, lease, "confirm.top=2", fixed=(BASELINE,))
         for value in (0.1, 0.5, 0.7, 0.6, 0.7):
             self.run_trial(study, value)
-        assert study.outranked() == [1, 3]
-        assert study.outranked() == []
+        assert study.leaders.outranked() == [1, 3]
+        assert study.leaders.outranked() == []
         study.shut()
 
     def test_baselines_come_first_and_are_never_pruned(self, opened: Store, lease: Lease) -> None:
