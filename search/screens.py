@@ -192,17 +192,12 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
         )
     if confirmed["beats_baseline"] is not None:
         word = "beats" if confirmed["beats_baseline"] else "does not surely beat"
-        console.print(f"  the winner {word} the baseline{advantage(confirmed)}")
-
-
-def advantage(confirmed: dict[str, Any]) -> str:
-    """Return how much better the winner is than the baseline, on both parts, with intervals."""
-    told = [
-        f"{format_value(gain['value'])} ({between((gain['low'], gain['high']))}) on the {part} part"
-        for part, gain in (("validation", confirmed["gain"]), ("test", confirmed["test_gain"]))
-        if gain is not None
-    ]
-    return f": better by {', '.join(told)}, with 95 percent" if told else ""
+        console.print(f"  the winner {word} the baseline")
+        for part, gain in (("validation", confirmed["gain"]), ("test", confirmed["test_gain"])):
+            if gain is not None:
+                limits = between((gain["low"], gain["high"]))
+                seen = format_value(gain["value"])
+                fact(console, f"  {part}", f"better by {seen}, with 95 percent by {limits}")
 
 
 def told_beside(objective: str, known: Collection[str]) -> list[str]:
