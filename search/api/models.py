@@ -62,6 +62,17 @@ class SessionRequest(Request):
     token: str = Field(examples=["gt_5f0c1a9b_kC1zJ6oV3rX8aYw2QeTn0bHs5uLd7iPf9gMxZq4RvEc"])
 
 
+class Objective(BaseModel):
+    """What a job improves."""
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    beside: list[str] = []
+    """Costs of a model that are made small as well."""
+    limits: dict[str, float] = {}
+    """The most that a model may cost."""
+
+
 class Counts(BaseModel):
     """Trials of the search by state."""
 
@@ -123,7 +134,7 @@ class JobSummary(BaseModel):
     message: str | None
     created_at: float
     elapsed_s: float
-    objective: dict[str, str]
+    objective: Objective
     trials: Counts
     best_value: float | None
     confirmed_mean: float | None
@@ -150,7 +161,7 @@ class Job(BaseModel):
     status: Status
     message: str | None
     created_at: float
-    objective: dict[str, str]
+    objective: Objective
     trials: Counts
     best: dict[str, Any] | None
     confirmed: dict[str, Any] | None

@@ -244,6 +244,17 @@ class TestUnknownJobs:
         assert not home.exists()
 
 
+def test_a_job_to_start_from_must_be_there(finished: Path, document: Path) -> None:
+    launch = ("launch", str(document), "--set")
+    refused(call(*launch, "warm_start=[nobody]"), "warm_start: no job is called 'nobody'")
+    assert [job["id"] for job in json.loads(call("jobs", "--json").stdout)] == ["tiny-0001"]
+
+
+def test_where_there_are_no_jobs_none_is_started_from(home: Path, document: Path) -> None:
+    refused(call("launch", str(document), "--set", "warm_start=[a]"), "there are no jobs in")
+    assert not home.exists()
+
+
 class TestFinishedJob:
     def test_it_cannot_be_resumed_or_stopped(self, finished: Path) -> None:
         refused(call("resume", "tiny"), "job tiny-0001 is finished; there is nothing to resume")

@@ -53,6 +53,12 @@ class TestLaunch:
             ]
         assert served.get("/jobs")["jobs"] == []
 
+    def test_jobs_to_start_from_must_be_there(self, served: Served) -> None:
+        body = LAUNCH | {"set": ["warm_start=[nobody]"]}
+        answer = served.ask("POST", "/jobs", json=body)
+        refused(answer, 422, "invalid-document", "warm_start: no job is called 'nobody'")
+        assert served.get("/jobs")["jobs"] == []
+
     def test_a_check_writes_every_default_out_and_makes_no_job(self, served: Served) -> None:
         answer = served.ask("POST", "/check", json=LAUNCH | {"set": ["seed=7"]})
         assert answer.json() == json.loads(make_spec("seed=7").to_json())
