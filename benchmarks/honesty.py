@@ -1,7 +1,7 @@
 """Tells how often a winner is promoted that is none, and how often an interval holds the truth.
 
 Whole searches, trained for real, in which nothing can be better: the labels of digits are shuffled,
-or every configuration is the same network. Each is eight random trials and a baseline, the best
+or every configuration is the same network with other seeds. Each is eight random trials and a baseline, the best
 three and the baseline trained again with five seeds, chosen and judged as a job's driver does. It
 is told how many of them make a champion, beside two rules that people use: the best value of a
 single run decides; the mean over the seeds does, by more than the standard error of the difference.
@@ -130,7 +130,9 @@ class Search:
         searched = self.searched()
         confirmed = []
         for number, one in enumerate(replicates(searched, self.spec)):
-            value = self.train("confirm", number, one.seed or 0, one.parameters)
+            # Of equal configurations the same seeds would make the same runs.
+            seed = derive_seed(one.seed or 0, one.attrs["of"])
+            value = self.train("confirm", number, seed, one.parameters)
             trial = create_trial(state=TrialState.COMPLETE, value=value, user_attrs=one.attrs)
             trial.number = number
             confirmed.append(trial)
