@@ -1,10 +1,11 @@
 """Tells how often a winner is promoted that is none, and how often an interval holds the truth.
 
 Whole searches, trained for real, in which nothing can be better: the labels of digits are shuffled,
-or every configuration is the same network with other seeds. Each is eight random trials and a baseline, the best
-three and the baseline trained again with five seeds, chosen and judged as a job's driver does. It
-is told how many of them make a champion, beside two rules that people use: the best value of a
-single run decides; the mean over the seeds does, by more than the standard error of the difference.
+or every configuration is the same network with other seeds. Each is eight random trials and a
+baseline, the best three and the baseline trained again with five seeds, chosen and judged as a
+job's driver does. It is told how many of them make a champion, beside two rules that people use:
+the best value of a single run decides; the mean over the seeds does, by more than the standard
+error of the difference.
 
 Then simulated searches, whose truth is known: three finalists and a baseline answer sequences of
 drawn difficulty, with drawn effects of their seeds; the best on the validation part is chosen.
