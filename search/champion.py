@@ -9,7 +9,7 @@ from search.cost import typical_s
 from search.result import Candidate, Result, sign_of
 from search.seeding import derive_seed
 from search.spec import JobSpec
-from search.trial import Proposal, parameters_of
+from search.trial import Proposal, last_line, parameters_of
 
 
 def by_value(trials: Iterable[FrozenTrial], direction: str) -> list[FrozenTrial]:
@@ -103,12 +103,16 @@ def choose(
 ) -> Result | None:
     """Return the result of a job from validation values alone, or None if no trial completed.
 
-    A configuration that lost a replicate (diverged, failed) is chosen only if all did.
+    A configuration that lost a replicate (diverged, failed) is chosen only if all did, and a
+    baseline that costs more than it may only if nothing else completed.
     """
     sign = sign_of(spec.objective.direction)
 
-    def rank(one: Candidate) -> tuple[int, float, int]:
-        return (one.missing, -sign * statistics.fmean(one.validation), one.of)
+    costs = {trial.number: trial.user_attrs.get("costs", {}) for trial in searched}
+
+    def rank(one: Candidate) -> tuple[bool, int, float, int]:
+        over = any(excess > 0 for excess in spec.objective.exceeds(costs[one.of]).values())
+        return (over, one.missing, -sign * statistics.fmean(one.validation), one.of)
 
     if confirmed:
         finals = [
@@ -117,7 +121,8 @@ def choose(
         ]
         candidates = sorted((one for one in finals if one.validation), key=rank)
     else:
-        candidates = [candidate(t, [t]) for t in by_value(searched, spec.objective.direction)]
+        found = by_value(searched, spec.objective.direction)
+        candidates = sorted((candidate(t, [t]) for t in found), key=rank)
     if not candidates:
         return None
     chosen, *rest = candidates
@@ -129,4 +134,18 @@ def choose(
         chosen=chosen,
         baselines=tuple(one for one in candidates if one.baseline),
         others=tuple(one for one in rest if not one.baseline) if confirmed else (),
+        lost_baseline=bool(spec.baseline) and not any(one.baseline for one in candidates),
     )
+
+
+def nothing_completed(trials: Sequence[FrozenTrial], spec: JobSpec) -> str:
+    """Return why a search has found nothing, in a sentence."""
+    ends = "`gatetune trials` shows how each one ended"
+    known = [trial.user_attrs["costs"] for trial in trials if "costs" in trial.user_attrs]
+    for name, most in spec.objective.limits.items():
+        if known and min(costs[name] for costs in known) > most:
+            least = min(costs[name] for costs in known)
+            return f"no trial has {name} within {most:g}, the least had {least:.3g}; {ends}"
+    reasons = [t.user_attrs["reason"] for t in trials if "reason" in t.user_attrs]
+    why = f"; the last one failed with: {last_line(reasons[-1])}" if reasons else ""
+    return f"no trial completed{why}; {ends}"

@@ -6,7 +6,7 @@ import logging
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,9 +27,6 @@ from search.home import Home
 from search.model_commands import predict, report, reproduce
 from search.opening import Server, desk
 from search.token_commands import token
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="gatetune",

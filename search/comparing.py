@@ -2,8 +2,10 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,6 +23,9 @@ from trainables.footprint import Footprint, footprint
 from trainables.goals import Goal, goal_of
 
 CPU = torch.device("cpu")
+
+DAMAGE = (OSError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises of a file that is not as it was written."""
 
 MOST_CLASSES = 200
 """Of which a confusion matrix is kept: it is a square of them."""
@@ -47,7 +52,7 @@ def compare(
     asked = Asked(result, spec, data, folder)
     on_validation = asked.answers(data.validation)
     if result.confirmed:
-        result = weighed(result, asked.truths(on_validation), asked.footprints())
+        result = weighed(result, asked.truths(on_validation), asked.footprints)
     result = measured(result, asked, data, on_validation.y)
     return result, on_validation.of(result.chosen.of).kept()
 
@@ -85,7 +90,7 @@ class Answers:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 return cls({of: torch.from_numpy(file["outputs"])}, torch.from_numpy(file["y"]))
-        except (OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             raise ValueError("the answers on the validation part cannot be read") from error
 
 
@@ -151,6 +156,7 @@ class Asked:
         found = [self.goal.scores(run, answered.y) for run in answered.outputs[one]]
         return {name: tuple(run[name] for run in found) for name in found[0]}
 
+    @cached_property
     def footprints(self) -> dict[int, Footprint]:
         """Return what each candidate's network costs to run."""
         return {of: footprint(runs[0], self.shape) for of, runs in self.networks.items()}
@@ -174,6 +180,7 @@ def weighed(result: Result, found: Truths, costs: Mapping[int, Footprint]) -> Re
         if not (best.baseline or one.baseline)
         and one.missing == best.missing
         and found.level(0, place[one.of])
+        and not found.below(place[one.of], [place[rival.of] for rival in result.baselines])
     ]
     chosen = min((best, *level), key=lambda one: costs[one.of].weights)
     result = result.choosing(chosen.of).knowing(
@@ -207,11 +214,15 @@ def measured(result: Result, asked: Asked, data: SequenceDataset, on_validation:
     """
     ones = [one.of for one in result.measured]
     on_train, on_test = asked.answers(data.train, ones), asked.answers(data.test, ones)
-    found = asked.truths(on_test)
+    simple = simple_models(data)
+    # Fitted again they would be the same: as if by two seeds that do not differ.
+    beside = {-1 - at: one.test.expand(2, -1, -1) for at, one in enumerate(simple)}
+    found = asked.truths(Answers({**on_test.outputs, **beside}, on_test.y))
+    costs = asked.footprints
     known = {}
     for place, one in enumerate(ones):
         scores = asked.scores(on_test, one)
-        known[one] = {
+        known[one] = asdict(costs[one]) | {
             "train": asked.scores(on_train, one)[asked.metric],
             "test": scores[asked.metric],
             "test_interval": found.interval(place),
@@ -222,7 +233,10 @@ def measured(result: Result, asked: Asked, data: SequenceDataset, on_validation:
     model = on_test.outputs[chosen.of][chosen.runs.index(result.champion_run)]
     return result.model_copy(
         update={
-            "simple": beside(asked, simple_models(data), on_validation, on_test.of(chosen.of)),
+            "simple": tuple(
+                told(asked, one, on_validation, on_test.y, found.gain(0, len(ones) + at))
+                for at, one in enumerate(simple)
+            ),
             "test_gain": (
                 None
                 if rival is None or rival.of == chosen.of
@@ -233,34 +247,27 @@ def measured(result: Result, asked: Asked, data: SequenceDataset, on_validation:
     )
 
 
-def beside(
-    asked: Asked, models: Iterable[Fitted], on_validation: Tensor, on_test: Answers
-) -> tuple[Simple, ...]:
-    """Return simple models, measured, and how much better the chosen configuration is.
+def told(
+    asked: Asked, one: Fitted, on_validation: Tensor, on_test: Tensor, gain: Gain | None
+) -> Simple:
+    """Return a simple model, measured.
 
     Args:
         asked: knows the metric.
-        models: what they are.
+        one: the model.
         on_validation: the labels of that part.
-        on_test: the chosen one's answers.
+        on_test: of the test part.
+        gain: how much better the chosen configuration is there.
     """
-    (ours,) = on_test.outputs.values()
-    told = []
-    for one in models:
-        scores = asked.goal.scores(one.test, on_test.y)
-        # Fitted again it would be the same: as if by two seeds that do not differ.
-        found = asked.truths(Answers({0: ours, 1: one.test.expand(2, -1, -1)}, on_test.y))
-        told.append(
-            Simple(
-                name=one.name,
-                sees=one.sees,
-                validation=asked.goal.scores(one.validation, on_validation)[asked.metric],
-                test=scores[asked.metric],
-                scores=scores,
-                test_gain=found.gain(0, 1),
-            )
-        )
-    return tuple(told)
+    scores = asked.goal.scores(one.test, on_test)
+    return Simple(
+        name=one.name,
+        sees=one.sees,
+        validation=asked.goal.scores(one.validation, on_validation)[asked.metric],
+        test=scores[asked.metric],
+        scores=scores,
+        test_gain=gain,
+    )
 
 
 def confusion(outputs: Tensor, y: Tensor) -> tuple[tuple[int, ...], ...]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from optuna.trial import FrozenTrial
 from ray.exceptions import RayError
 
-from search.champion import choose, replicates
+from search.champion import choose, nothing_completed, replicates
 from search.cluster import sweep
 from search.cost import Cost, Sizes
 from search.courier import Courier
@@ -33,7 +33,7 @@ from search.storage import DATABASE_AWAY, trials_of
 from search.store import DatabaseAwayError, Store, first_line, undelivered
 from search.study import JobStudy
 from search.tables import Job
-from search.trial import Proposal, last_line
+from search.trial import Proposal
 from search.warming import taken_over
 from trainables.datasets import SequenceDataset
 from trainables.folder import DamagedError, Folder, FolderError
@@ -170,9 +170,7 @@ class Driver:
         )
         result = choose(self.spec, self.job_id, searched, confirmed)
         if result is None:
-            reasons = [t.user_attrs["reason"] for t in searched if "reason" in t.user_attrs]
-            why = f"; the last one failed with: {last_line(reasons[-1])}" if reasons else ""
-            return "failed", f"no trial completed{why}; `gatetune trials` shows how each one ended"
+            return "failed", nothing_completed(searched, self.spec)
         self.progress.stage("measuring and exporting the winner")
         self.halt_if_asked()
         self.patiently(lambda: self.save(result, data))

@@ -1,5 +1,6 @@
 """How sure a result is: what configurations may truly reach, by their seeds and sequences."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,17 @@ from trainables.goals import Goal
 
 DRAWS = 4000
 
+RANKED_DRAWS = 1000
+"""Of a metric of ranks, each of which takes a pass over every class."""
+
 AT_ONCE = 2**22
 """Weights that are drawn at once; bounds memory."""
 
-COUNTED = ("accuracy", "balanced_accuracy", "macro_f1")
+COUNTED = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 """Metrics that only know right and wrong: of 40 right ones of 40, resampling makes nothing else."""
+
+EXTREME = 1000.0
+"""A logit beside which all others make no difference."""
 
 APART = 0.84
 """How probable it is that one is better that is a standard error better."""
@@ -81,6 +88,10 @@ class Truths:
         gain = self.gain(best, other)
         return gain is not None and gain.probability < APART
 
+    def below(self, one: int, others: Sequence[int]) -> bool:
+        """Whether a configuration's mean is worse than that of one of some others."""
+        return any(self.sign * (self.seen[one] - self.seen[other]) < 0 for other in others)
+
     def gains(self, one: int, other: int) -> NDArray[np.float64]:
         """Return draws of how much better one is than another."""
         drawn: NDArray[np.float64] = self.sign * (self.draws[one] - self.draws[other])
@@ -92,9 +103,10 @@ class Truths:
         value = self.sign * (self.seen[one] - self.seen[other])
         low, high = np.quantile(drawn, (1 - APART, APART))
         error = (high - low) / 2
-        if error == 0:  # the same answers
-            return np.zeros_like(drawn), 0.0
-        return (drawn - value) / error, float(value / error)
+        if error == 0:  # as of the same answers
+            return np.zeros_like(drawn), math.copysign(math.inf, value) if value else 0.0
+        # What chance would add is as far above nothing as the truth may be below what was seen.
+        return (value - drawn) / error, float(value / error)
 
 
 LIMITS = {"loss": (0.0, np.inf), "mse": (0.0, np.inf), "mae": (0.0, np.inf), "r2": (-np.inf, 1.0)}
@@ -125,10 +137,11 @@ def truths(goal: Goal, metric: str, y: Tensor, answers: Sequence[Tensor], *, sig
         np.array([float(goal.weighted(metric, one, y, once)) for one in outputs])
         for outputs in answers
     ]
-    drawn = [np.empty((len(outputs), DRAWS)) for outputs in answers]
+    count = RANKED_DRAWS if metric == "auroc" else DRAWS
+    drawn = [np.empty((len(outputs), count)) for outputs in answers]
     step = max(1, AT_ONCE // len(y))
-    for begin in range(0, DRAWS, step):
-        here = slice(begin, min(begin + step, DRAWS))
+    for begin in range(0, count, step):
+        here = slice(begin, min(begin + step, count))
         weights = torch.from_numpy(random.exponential(size=(here.stop - begin, len(y))))
         for place, outputs in enumerate(answers):
             found = Padded(goal, metric, y, weights, random)
@@ -143,7 +156,7 @@ def truths(goal: Goal, metric: str, y: Tensor, answers: Sequence[Tensor], *, sig
         # A few runs know little of either: their seeds always keep half of what was seen.
         spread = values.var(ddof=1)
         error = np.sqrt(max(spread - luck, spread / 2) / len(values))
-        np.add(each, error * stats.t.rvs(free, size=DRAWS, random_state=random), out=each)
+        np.add(each, error * stats.t.rvs(free, size=count, random_state=random), out=each)
     return Truths(
         metric,
         sign,
@@ -181,7 +194,7 @@ class Padded:
         """Return the metric [draws] of a run's outputs [sequences, outputs]."""
         if self.known is not None:
             right = torch.nn.functional.one_hot(self.known, outputs.shape[1]).to(outputs.dtype)
-            outputs = torch.cat((outputs, right, right.roll(1, 1)))
+            outputs = torch.cat((outputs, EXTREME * right, EXTREME * right.roll(1, 1)))
         scored: NDArray[np.float64] = self.goal.weighted(
             self.metric, outputs, self.y, self.weights
         ).numpy()

@@ -43,6 +43,9 @@ FILES = (
 NEEDED = frozenset(FILES) - frozenset(EXPORTS.values())
 """Without which a model is not whole."""
 
+UNSUMMED = frozenset({"weights.safetensors", "config.json", "metrics.json", "README.md"})
+"""What makes a model whole that was saved without checksums."""
+
 FORMATS = {
     **{name: (file, "predict.py") for name, file in EXPORTS.items()},
     "safetensors": ("weights.safetensors",),
@@ -75,8 +78,10 @@ class Choice:
 
 def offered(folder: Folder) -> tuple[str, ...]:
     """Return the files of a champion, in order; none where it is not whole."""
-    if not folder.exists(SUMS):
-        return ()
+    if not folder.exists(SUMS):  # of a version that wrote none
+        there = tuple(name for name in FILES if name in folder.names())
+        whole = {*there} >= UNSUMMED and not {*there}.isdisjoint(EXPORTS.values())
+        return there if whole else ()
     listed = {*sums_of(folder.read(SUMS)), SUMS}
     return tuple(name for name in FILES if name in listed) if listed >= NEEDED else ()
 
@@ -128,7 +133,8 @@ def checked(folder: Folder, names: Iterable[str]) -> dict[str, bytes]:
         DamagedError: one is not what was written.
     """
     contents = {name: folder.read(name) for name in names}
-    check_sums(contents, sums_of(folder.read(SUMS)))
+    if folder.exists(SUMS):
+        check_sums(contents, sums_of(folder.read(SUMS)))
     return contents
 
 
@@ -168,16 +174,24 @@ def wanted(names: Sequence[str], form: str | None) -> list[str]:
 def write_fetched(contents: Mapping[str, bytes], to: Path, form: str | None) -> list[str]:
     """Write a model's files into a folder, with the checksums of these alone; return their names.
 
+    What was fetched there before goes: files of two models make none.
+
     Raises:
-        NotPossibleError: the format is not among them, or ``to`` is something else already.
+        NotPossibleError: the format is not among them, or ``to`` is something else already, or
+            cannot be written.
     """
     names = wanted([name for name in FILES if name in {*contents, SUMS}], form)
     check_target(to)
-    to.mkdir(parents=True, exist_ok=True)
     known = {name: contents[name] for name in names if name != SUMS}
-    for name, content in known.items():
-        (to / name).write_bytes(content)
-    (to / SUMS).write_bytes(summed(known))
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        for name in (*FILES, *REPORTS):
+            (to / name).unlink(missing_ok=True)
+        for name, content in known.items():
+            (to / name).write_bytes(content)
+        (to / SUMS).write_bytes(summed(known))
+    except OSError as error:
+        raise NotPossibleError(f"{to} must be writable, but {error.strerror}") from error
     return names
 
 

@@ -42,9 +42,12 @@ def part(result: Result) -> str:
 
 
 def sure(gain: Gain) -> str:
-    """Return how much better something is, with its interval and its probability."""
+    """Return how much better something is, or worse, with its interval and its probability."""
+    word, value, limits = "better", gain.value, (gain.low, gain.high)
+    if value < 0:
+        word, value, limits = "worse", -value, (-gain.high, -gain.low)
     return (
-        f"by {format_value(gain.value)} ({between((gain.low, gain.high))} with 95 percent); "
+        f"{word} by {format_value(value)} ({between(limits)} with 95 percent); "
         f"the probability that it truly is better is {probability(gain.probability)}"
     )
 
@@ -64,7 +67,8 @@ def verdict(spec: JobSpec, result: Result) -> str:
     if result.unbeaten is not None:
         found += f", which {result.unbeaten.name} does as well"
     if rival is None:
-        return f"{found}. The document names no baseline to compare with."
+        lost = "No baseline completed" if result.lost_baseline else "The document names no baseline"
+        return f"{found}. {lost} to compare with."
     if rival.of == chosen.of:
         return f"The baseline stands: {found}, and nothing that was tried is surely better."
     word = "beats" if result.beats_baseline else "does not surely beat"
@@ -85,15 +89,15 @@ def choice(result: Result) -> str | None:
         return None
     others = ", ".join(names(result)[of] for of in result.level if of != result.chosen.of)
     return (
-        f"It cannot be told from {others}: less than a standard error lies between the best of "
-        f"them and it. Of all these it has the smallest network, and was chosen for that."
+        f"It cannot be told from {others}: they lie within a standard error of the best of them. "
+        f"Of all these it has the smallest network, and was chosen for that."
     )
 
 
 def advantage(result: Result) -> list[str]:
     """Return how much better the winner is than the baseline and than simple models."""
     told = [
-        f"On the {name} part it is better than the baseline {sure(gain)}."
+        f"On the {name} part, held against the baseline, it is {sure(gain)}."
         for name, gain in (("validation", result.gain), ("test", result.test_gain))
         if gain is not None
     ]
@@ -104,7 +108,7 @@ def advantage(result: Result) -> list[str]:
             f"{probability(result.chance)}; below {SURE} it counts as beaten."
         )
     return told + [
-        f"On the test part it is better than {one.name}, which sees {one.sees}, "
+        f"On the test part, held against {one.name}, which sees {one.sees}, it is "
         f"{sure(one.test_gain)}."
         for one in result.simple
         if one.test_gain is not None
@@ -126,11 +130,12 @@ def cells(spec: JobSpec, result: Result, trials: Sequence[FrozenTrial]) -> list[
     )
     if best is not None and best.behind is not None:
         theirs, chance = kinds[best.of], best.behind.probability
-        better = ours if chance > 1 - SURE else theirs if chance < SURE else None
+        level = SURE / (1 + len(result.others))  # the winner is the best of several
+        better = ours if chance > 1 - level else theirs if chance < level else None
         told.append(
-            f"{f'{better.upper()} is' if better else 'Neither is surely'} better. "
+            f"{f'{better.upper()} is' if better else 'Neither is surely'} better here. "
             f"Held against {names(result)[best.of]}, the best {theirs.upper()} that was confirmed, "
-            f"the winner is better {sure(best.behind)}."
+            f"the winner is {sure(best.behind)}."
         )
     return [one for one in told if one]
 

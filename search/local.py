@@ -105,7 +105,7 @@ class Local:
         """Return what a job has found."""
         from search.report import report
 
-        return report(self.store, jobs.find(self.store, key))[form]
+        return report(self.store, jobs.find(self.store, key), form)[form]
 
     def fetch(self, key: str, to: Path, choice: Choice) -> list[str]:
         """Copy a job's best model, and write its report."""
@@ -118,7 +118,7 @@ class Local:
             contents = trial_files(self.home, self.store, job.id, choice.trial)
             return write_fetched(contents, to, choice.form)
         files = fetch_model(self.store, self.home, job.id, to, choice.form)
-        told = report(self.store, job)
+        told = report(self.store, job, *REPORTS.values())
         for name, kind in REPORTS.items():
             (to / name).write_text(told[kind], encoding="utf-8")
         return [*files, *REPORTS]

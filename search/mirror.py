@@ -49,7 +49,7 @@ class Mirror:
         self.sign = sign_of(spec.objective.direction)
         self.study = self.started()
         self.ids: dict[int, int] = {}
-        self.tried: set[str] = set()
+        self.tried = self.known()
         self.forgot_at = 0
         self.ahead: list[FrozenTrial] = []
         """The last trials of the budget, which were drawn together."""
@@ -67,6 +67,12 @@ class Mirror:
     def identity(self, parameters: Parameters, overrides: Parameters) -> str:
         """Return what makes two trials the same: everything that they would train with."""
         return self.spec.config(parameters, overrides).model_dump_json()
+
+    def known(self) -> set[str]:
+        """Return what was taken over, but for the first draws, which win only if trained here."""
+        first = [self.identity(one, {}) for one in self.taken.first]
+        past = {self.identity(one.parameters, {}) for one in self.taken.history}
+        return past - set(first)
 
     def started(self) -> Study:
         """Return a study that knows what was taken over from earlier jobs."""

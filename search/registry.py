@@ -101,19 +101,30 @@ def decide(
     if present is None:
         return "champion", f"{over}, and there was no champion before"
     before = f"the present champion, version {present.version}"
-    if present.fingerprint != fingerprint:
-        return "challenger", f"{before}, was chosen on other data or another split of it"
-    if present.metric != result.metric:
-        return "challenger", f"{before}, was chosen by {present.metric}, not {result.metric}"
+    if (reason := incomparable(result, fingerprint, present)) is not None:
+        return "challenger", f"{before}, {reason}"
     gain = lead()
+    if gain is None:
+        return "challenger", f"{before}, cannot be compared with: its answers are not known"
     # It is the best of several that were compared on this very part.
-    if gain is not None and 1 - gain.probability < SURE / (1 + len(result.others)):
+    if 1 - gain.probability < SURE / (1 + len(result.others)):
         return "champion", f"{over}, and {before}, on the same data"
     return "challenger", f"it does not surely beat {before}, on the same data"
 
 
+def incomparable(result: Result, fingerprint: str, present: Incumbent) -> str | None:
+    """Return why the present champion cannot be held against a result, None where it can."""
+    if present.fingerprint != fingerprint:
+        return "was chosen on other data or another split of it"
+    if present.metric != result.metric:
+        return f"was chosen by {present.metric}, not {result.metric}"
+    return None
+
+
 def why_not(result: Result) -> str:
     """Return why the chosen configuration does not beat the baseline."""
+    if result.lost_baseline:
+        return "the baseline did not complete, so that there is nothing to beat"
     if result.chosen.baseline:
         return "it is itself a baseline: nothing that was found is better"
     if result.chance is None:
@@ -125,11 +136,16 @@ def lead_over(
     present: Incumbent, tracking: Tracking, folder: Folder, result: Result
 ) -> Gain | None:
     """Return how much better a new champion is than the present one, None if not known."""
+    try:
+        kept = tracking.client.list_artifacts(present.run_id, "champion")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise  # MLflow is away, and will be asked again
+        return None  # a person has deleted the run
+    if f"champion/{ANSWERS}" not in {one.path for one in kept}:
+        return None
     with TemporaryDirectory() as copy:
-        try:
-            path = tracking.client.download_artifacts(present.run_id, f"champion/{ANSWERS}", copy)
-        except MlflowException:  # a person has deleted them
-            return None
+        path = tracking.client.download_artifacts(present.run_id, f"champion/{ANSWERS}", copy)
         theirs = Path(path).read_bytes()
     goal = plain_goal(load_saved(folder).targets, CPU)
     return lead(folder.read(ANSWERS), theirs, goal, result)
@@ -297,7 +313,7 @@ def log_report(  # noqa: PLR0913 - what a report is made of
 ) -> None:
     """Put the answer on the parent run: as its description and as a page."""
     job.model = json.dumps(model)  # which the row says once all of this is done
-    told = report(store, job)
+    told = report(store, job, "note", "markdown", "html")
     tracking.client.set_tag(run_id, "mlflow.note.content", told["note"])
     tracking.client.log_text(run_id, told["markdown"], "report.md")
     tracking.client.log_text(run_id, told["html"], "report.html")

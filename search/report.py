@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import optuna
@@ -164,7 +164,8 @@ class Report:
         found = [trial for trial in complete if "baseline" not in trial.user_attrs]
         best = champion.front(found, self.spec)
         picked = [
-            f"{what[0].upper()}{what[1:]}: {names[one.of]}, {label(self.spec, one)}."
+            f"{what[0].upper()}{what[1:]}: {names[one.of]}, trial {one.of} of the search, "
+            f"{label(self.spec, one)}."
             for what, one in findings.picks(self.result, aim.limits)
         ]
         rows = [
@@ -189,7 +190,7 @@ class Report:
     def importance(self) -> Iterable[Section]:
         """Yield which parameters mattered, where enough trials are complete."""
         count = len(findings.complete(self.trials))
-        shares = figures.shares(self.study) if count > 1 else {}
+        shares = self.shares if count > 1 else {}
         sentence = findings.mattered(shares, count)
         if sentence is not None:
             yield Section(
@@ -200,6 +201,11 @@ class Report:
                     lambda: figures.parallel(self.study, self.result.metric),
                 ],
             )
+
+    @cached_property
+    def shares(self) -> dict[str, float]:
+        """How much of the differences goes with each parameter."""
+        return figures.shares(self.study)
 
     def curves(self) -> go.Figure:
         """Draw the learning curves, those of the measured configurations with names."""
@@ -284,11 +290,16 @@ class Report:
         )
 
 
-Form = Literal["markdown", "html", "json"]
+Form = Literal["markdown", "html", "json", "note"]
 
 
-def report(store: Store, job: Job) -> dict[Form | Literal["note"], str]:
-    """Return a job's report in every form, and its beginning as a note in Markdown.
+def report(store: Store, job: Job, *forms: Form) -> dict[Form, str]:
+    """Return a job's report in some forms.
+
+    Args:
+        store: the database.
+        job: which.
+        forms: how; a note is its beginning in Markdown.
 
     Raises:
         NotPossibleError: the job has found nothing yet.
@@ -302,12 +313,13 @@ def report(store: Store, job: Job) -> dict[Form | Literal["note"], str]:
     try:
         study = optuna.load_study(study_name=job.id, storage=storage)
         told = Report(job, result, model, study)
-        return {
-            "markdown": told.markdown(),
-            "html": told.page(),
-            "json": told.json(),
-            "note": told.note(),
+        makes: dict[Form, Callable[[], str]] = {
+            "markdown": told.markdown,
+            "html": told.page,
+            "json": told.json,
+            "note": told.note,
         }
+        return {form: makes[form]() for form in forms}
     finally:
         storage.engine.dispose()
 

@@ -102,6 +102,8 @@ class Result(BaseModel):
     baselines: tuple[Candidate, ...]
     """After a confirmation the better baseline alone; without one, all of the document, best
     first. The chosen one is among them where a baseline won."""
+    lost_baseline: bool = False
+    """Whether the document names a baseline, and none completed."""
     others: tuple[Candidate, ...] = ()
     """Confirmed configurations that were not chosen; their test results stay unknown."""
     level: tuple[int, ...] = ()
@@ -138,7 +140,7 @@ class Result(BaseModel):
         Single runs are sure of nothing.
         """
         if self.rival is None:
-            return None
+            return False if self.lost_baseline else None
         return self.chance is not None and self.chance < SURE
 
     @property

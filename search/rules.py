@@ -153,6 +153,7 @@ def check_sections(found: Sections, faults: list[str]) -> None:
         (("sampler", "space", "training", "budget"), check_sampler),
         (("pruner", "space", "training"), check_pruner),
         (("objective", "sampler", "pruner", "budget"), check_several),
+        (("sampler", "warm_start"), check_warm_start),
         (("baseline", "space", "training"), check_entries),
     ):
         if all(need in found for need in needs):
@@ -188,6 +189,13 @@ def check_several(found: Sections, faults: list[str]) -> None:
         faults.append(f"pruner: must be none with objective.beside, but got {got}")
     if found["budget"].target is not None:
         faults.append("budget.target: must not be given with objective.beside")
+
+
+def check_warm_start(found: Sections, faults: list[str]) -> None:
+    """Refuse to hand what earlier jobs know to a sampler that does not learn."""
+    if found["warm_start"] not in {"none", "portfolio"} and not found["sampler"].learns:
+        got = found["sampler"].name
+        faults.append(f"warm_start: needs a sampler that learns, but got {got}")
 
 
 def check_trials(found: Sections, faults: list[str]) -> None:

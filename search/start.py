@@ -26,7 +26,7 @@ from search.shares import whole
 from search.spec import JobSpec, read_job
 from search.store import Store, first_line
 from search.tables import Job
-from search.warming import check_warm_start
+from search.warming import with_earlier_jobs
 from trainables.folder import FolderError, folder_at
 
 TRACKING_TIMEOUT_S = 5.0
@@ -110,7 +110,7 @@ def launch(
     check_tracking(home)
     check_database(home)
     check_checkpoints(home)
-    check_earlier(home, spec)
+    spec = started_from(home, spec)
     console = console or Console(quiet=True)
     console.print(
         f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False
@@ -136,17 +136,17 @@ def launch(
             store.close()
 
 
-def check_earlier(home: Home, spec: JobSpec) -> None:
-    """Make sure that the jobs exist from which one is to start.
+def started_from(home: Home, spec: JobSpec) -> JobSpec:
+    """Return a document that names the jobs from which it starts by their ids.
 
     Raises:
-        SpecError, JobNotFoundError: one does not.
+        SpecError, JobNotFoundError: one of them is not there.
     """
     if isinstance(spec.warm_start, str):
-        return
+        return spec
     store = jobs.open_existing(home)
     try:
-        check_warm_start(store, spec)
+        return with_earlier_jobs(store, spec)
     finally:
         store.close()
 

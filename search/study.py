@@ -83,7 +83,9 @@ class JobStudy:
         self.ended: dict[int, str] = {}
         self.count = 0
         self.best: tuple[int, float] | None = None
-        self.leaders = Leaders(max(1, spec.confirm.top))
+        # Of several objectives it shows at the end who is on the front.
+        most = spec.budget.trials if spec.objective.beside else max(1, spec.confirm.top)
+        self.leaders = Leaders(most)
         """Complete trials whose weights are kept; replicates are not among them."""
         self.slots = 1
         """How many trials run at once."""
@@ -255,15 +257,13 @@ class JobStudy:
             return Verdict.CONTINUE
         diverged = outcome == "diverged"
         value = math.nan if diverged else metrics[self.spec.objective.metric]
-        over = self.searching and any(
-            excess > 0 for excess in self.spec.objective.exceeds(metrics).values()
-        )
-        verdict = self.judge(live, epoch, value, outcome, over=over)
+        if not live.acknowledged:
+            live.costs = {name: metrics[name] for name in COSTS if name in metrics} or None
+        verdict = self.judge(live, epoch, value, outcome)
         memory = self.rungs.memory(number)
         row = self.outbox.epoch(number, epoch, metrics, verdict=verdict.value, pruner=memory)
         statements = [row, self.storage.value(live.trial_id, epoch, value)]
         if not live.acknowledged:
-            live.costs = {name: metrics[name] for name in COSTS if name in metrics} or None
             statements += [
                 self.storage.attribute(live.trial_id, *one) for one in live.origin().items()
             ]
@@ -275,9 +275,12 @@ class JobStudy:
             self.end(live, verdict)
         return verdict
 
-    def judge(
-        self, live: LiveTrial, epoch: int, value: float, outcome: str, *, over: bool
-    ) -> Verdict:
+    def is_over(self, live: LiveTrial) -> bool:
+        """Whether a trial's network costs more than the job allows."""
+        excess = self.spec.objective.exceeds(live.costs or {})
+        return self.searching and any(value > 0 for value in excess.values())
+
+    def judge(self, live: LiveTrial, epoch: int, value: float, outcome: str) -> Verdict:
         """Return what follows from an epoch with this objective value.
 
         A trial whose network costs more than it may ends with its first: it cannot be chosen. A
@@ -285,10 +288,11 @@ class JobStudy:
         """
         if outcome == "diverged":
             return Verdict.DIVERGED
+        over = self.is_over(live)
         if over and not live.baseline:
             return Verdict.PRUNED
         prune = self.searching and self.rungs.judge(live.number, epoch, value)
-        if outcome == "complete" or self.reaches_target(value):
+        if outcome == "complete" or (self.reaches_target(value) and not over):
             return Verdict.COMPLETE
         if self.closed in {"hours", "target"}:
             return Verdict.BUDGET
@@ -324,7 +328,8 @@ class JobStudy:
             self.outbox.status(live, MLFLOW_STATUS[verdict], tag),
         )
         self.count_end(live, verdict.value)
-        if complete and live.best is not None and self.reaches_target(live.best):
+        reached = complete and live.best is not None and self.reaches_target(live.best)
+        if reached and not self.is_over(live):
             self.close("target")
 
     def fail(self, number: int, reason: str) -> bool:

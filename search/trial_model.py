@@ -13,6 +13,7 @@ from search.retention import top
 from search.spec import JobSpec
 from search.storage import trials_of
 from search.store import Store
+from trainables.export import ExportError
 from trainables.folder import DamagedError
 
 
@@ -27,9 +28,9 @@ def trial_files(home: Home, store: Store, key: str, number: int) -> dict[str, by
 
     Raises:
         JobNotFoundError: there is no such job.
-        NotPossibleError: there is no such trial, its weights are not kept, or the data are others.
+        NotPossibleError: there is no such trial, its weights are not kept, the data are others, or
+            no export answers as the network does.
         DatasetError: the data cannot be read.
-        ExportError: no export answers as the network does.
     """
     job = find(store, key)
     spec = JobSpec.from_json(job.document)
@@ -39,7 +40,7 @@ def trial_files(home: Home, store: Store, key: str, number: int) -> dict[str, by
         try:
             weights = weights_of(home.folder(job.id).child("search"), number)
         except DamagedError as error:
-            raise NotPossibleError(f"{error}; {again(job.id, number)}") from error
+            raise NotPossibleError(str(error)) from error
     data = load_data(of_job(job, spec, home), home)
     check_same_data(job, describe_data(data))
     config = spec.config(trial.params, trial.user_attrs.get("overrides", {}))
@@ -55,7 +56,10 @@ def trial_files(home: Home, store: Store, key: str, number: int) -> dict[str, by
         ),
         metrics={"model": {name: trial.value}, "trial": number},
     )
-    return packaged(network(config, data, weights), data, about)
+    try:
+        return packaged(network(config, data, weights), data, about)
+    except ExportError as error:
+        raise NotPossibleError(f"trial {number} of job {job.id}: {error}") from error
 
 
 def kept(job_id: str, spec: JobSpec, trials: list[FrozenTrial], number: int) -> FrozenTrial:
@@ -65,6 +69,8 @@ def kept(job_id: str, spec: JobSpec, trials: list[FrozenTrial], number: int) -> 
         NotPossibleError: there is no such trial, or they are not.
     """
     known = {trial.number: trial for trial in trials}
+    if not known:
+        raise NotPossibleError(f"job {job_id} has no trials yet")
     if number not in known:
         raise NotPossibleError(
             f"--trial must be one of job {job_id}, 0 to {len(trials) - 1}, but got {number}"
@@ -72,11 +78,6 @@ def kept(job_id: str, spec: JobSpec, trials: list[FrozenTrial], number: int) -> 
     if number not in (held := top(trials, spec)):
         raise NotPossibleError(
             f"the weights of trial {number} are not kept, only those of the best and of baselines: "
-            f"{', '.join(map(str, sorted(held))) or 'none yet'}; {again(job_id, number)}"
+            f"{', '.join(map(str, sorted(held))) or 'none yet'}"
         )
     return known[number]
-
-
-def again(job_id: str, number: int) -> str:
-    """Return how a trial is trained anew."""
-    return f"`gatetune reproduce {job_id} {number}` trains it again"

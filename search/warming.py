@@ -95,7 +95,7 @@ class Taken:
     def __str__(self) -> str:
         """Return it in words."""
         if not self.jobs:
-            return "warm start: there are no earlier jobs on data alike"
+            return "warm start: no job on data alike has ended before"
         return (
             f"warm start from {', '.join(self.jobs)}: {len(self.history)} trials are known, "
             f"{len(self.first)} configurations come first"
@@ -109,20 +109,25 @@ def without_history(spec: JobSpec) -> Taken:
     return Taken(first=tuple(one for entry in entries() if (one := fitted(spec, entry))))
 
 
-def check_warm_start(store: Store, spec: JobSpec) -> None:
-    """Make sure that the jobs exist from which another is to start.
+def with_earlier_jobs(store: Store, spec: JobSpec) -> JobSpec:
+    """Return a document whose `warm_start` names jobs by their ids, each once.
+
+    A name means the newest job of that name before this one, not whatever bears it later.
 
     Raises:
-        SpecError: one does not.
+        SpecError: a job is not there.
     """
-    faults = []
-    for key in () if isinstance(spec.warm_start, str) else spec.warm_start:
+    if isinstance(spec.warm_start, str):
+        return spec
+    found, faults = [], []
+    for key in spec.warm_start:
         try:
-            find(store, key)
+            found.append(find(store, key).id)
         except JobNotFoundError as error:
             faults.append(f"warm_start: {error}")
     if faults:
         raise SpecError(faults)
+    return spec.model_copy(update={"warm_start": tuple(dict.fromkeys(found))})
 
 
 def taken_over(row: JobRow, spec: JobSpec, dataset: dict[str, Any]) -> Taken | None:
@@ -158,7 +163,7 @@ def take(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: str) -> T
     Raises:
         JobNotFoundError: a job that the document names was deleted.
     """
-    asks = spec.warm_start not in {"none", "portfolio"} and spec.sampler.learns
+    asks = spec.warm_start not in {"none", "portfolio"}
     earlier = earlier_jobs(store, spec, dataset, job_id) if asks else []
     if not earlier:
         return without_history(spec)

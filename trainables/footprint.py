@@ -12,6 +12,9 @@ from trainables.datasets import Shape
 WARM_UP, ASKED = 10, 50
 """Times that a network is asked before it is timed, and while it is."""
 
+LEAST, MOST_S = 3, 1.0
+"""Times that it is asked at least, and seconds after which that is enough."""
+
 
 @dataclass(frozen=True)
 class Footprint:
@@ -42,13 +45,15 @@ def footprint(network: nn.Module, shape: Shape) -> Footprint:
     network.eval()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    taken = []
+    taken: list[float] = []
     try:
         with torch.inference_mode():
-            for _ in range(WARM_UP + ASKED):
+            while len(taken) < LEAST or (len(taken) < WARM_UP + ASKED and sum(taken) < MOST_S):
                 began = time.perf_counter()
                 network(x, lengths)
                 taken.append(time.perf_counter() - began)
     finally:
         torch.set_num_threads(threads)
-    return Footprint(weights, 4e-6 * weights, 1e3 * statistics.median(taken[WARM_UP:]))
+    return Footprint(
+        weights, 4e-6 * weights, 1e3 * statistics.median(taken[min(WARM_UP, len(taken) // 2) :])
+    )

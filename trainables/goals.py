@@ -152,11 +152,16 @@ def areas(outputs: Tensor, y: Tensor, weights: Tensor) -> Tensor:
     """
     columns = []
     for place, column in enumerate(outputs.double().softmax(1).T):
-        values, rank = column.unique(return_inverse=True)
-        inside = of_each(rank, weights * (y == place), len(values))
-        outside = of_each(rank, weights * (y != place), len(values))
-        below = outside.cumsum(1) - outside / 2
-        columns.append((inside * below).sum(1) / (inside.sum(1) * outside.sum(1)))
+        order = column.argsort()
+        _, group, counts = column[order].unique_consecutive(return_inverse=True, return_counts=True)
+        ordered = weights[:, order]
+        inside = ordered * (y[order] == place)
+        outside = (ordered - inside).cumsum(1)
+        # Of each group of equal ones, what lies before it and half of it.
+        upto = outside[:, counts.cumsum(0) - 1]
+        below = (upto + torch.nn.functional.pad(upto, (1, 0))[:, :-1]) / 2
+        pairs = inside.sum(1) * outside[:, -1]
+        columns.append((inside * below[:, group]).sum(1) / pairs)
     return torch.stack(columns, 1)
 
 

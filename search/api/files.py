@@ -15,7 +15,12 @@ from search.report import Form, report
 from search.spec import JobSpec
 from search.storage import open_storage
 
-MEDIA = {"markdown": "text/markdown", "html": "text/html", "json": "application/json"}
+MEDIA = {
+    "markdown": "text/markdown",
+    "note": "text/markdown",
+    "html": "text/html",
+    "json": "application/json",
+}
 
 router = APIRouter(prefix="/api/v1", dependencies=[BEARER], responses=DOCUMENTED)
 
@@ -46,11 +51,12 @@ def artifact(job: str, name: str, service: In) -> Response:
 
 
 @router.get("/jobs/{job}/report", response_class=Response, tags=["jobs"])
-def told(
+def report_of(
     job: str, service: In, form: Annotated[Form, Query(alias="format")] = "markdown"
 ) -> Response:
     """Return what a job has found: as Markdown, as a page with pictures, or as JSON."""
-    return Response(report(service.store, found(service, job))[form], media_type=MEDIA[form])
+    told = report(service.store, found(service, job), form)
+    return Response(told[form], media_type=MEDIA[form])
 
 
 @router.get("/jobs/{job}/figures/{name}", tags=["jobs"])

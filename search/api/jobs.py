@@ -32,7 +32,7 @@ from search.outbox import epochs_of_trial, read_epoch
 from search.promotion import champions, promote
 from search.queue import enqueue
 from search.tables import Run
-from search.warming import check_warm_start
+from search.warming import with_earlier_jobs
 
 router = APIRouter(prefix="/api/v1", tags=["jobs"], dependencies=[BEARER], responses=DOCUMENTED)
 
@@ -63,7 +63,7 @@ def launch(
     spec, source = submission.read(body.document, body.set)
     allowed(spec, service.home)
     submission.check_size(spec, service.settings.trials_a_job)
-    check_warm_start(service.store, spec)
+    spec = with_earlier_jobs(service.store, spec)
     job, is_new = submission.submit(
         service.store,
         spec,

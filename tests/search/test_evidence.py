@@ -97,6 +97,25 @@ def test_the_best_of_many_needs_more_to_be_sure() -> None:
     assert found.chance(best, 0, range(1, 11)) > 0.025
 
 
+def test_chance_and_probability_agree_where_draws_are_skewed() -> None:
+    goal = Numbers(torch.zeros(1), torch.ones(1))
+    y = torch.zeros(40, 1)
+    near, far = (torch.tensor(RNG.standard_t(3, (5, 40, 1)) * s).float() for s in (0.3, 1.5))
+    found = truths(goal, "mse", y, [near, far], sign=-1.0)
+    gain = found.gain(0, 1)
+    assert gain is not None
+    assert found.chance(0, 1, [0]) == pytest.approx(1 - gain.probability, abs=1e-9)
+
+
+def test_all_in_order_is_not_always_in_order() -> None:
+    y = torch.tensor([0, 1] * 20)
+    sure = torch.nn.functional.one_hot(y, 2).float().expand(3, -1, -1)
+    found = truths(Classes(), "auroc", y, [sure, torch.zeros(3, 40, 2)], sign=1.0)
+    low, high = found.interval(0) or (1.0, 1.0)
+    assert 0.85 < low < 0.99 < high
+    assert found.chance(0, 1, [0]) < 0.001
+
+
 def test_draws_in_pieces_are_draws_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = torch.randn(2, 50, 3)
     y = torch.tensor(RNG.integers(0, 3, 50))

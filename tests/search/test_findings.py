@@ -23,6 +23,7 @@ SURE = {"chance": 0.001}
         (result(WINNER, BASELINE), "does not surely beat the baseline"),
         (result(BASELINE, BASELINE), "The baseline stands: "),
         (result(WINNER), "names no baseline"),
+        (result(WINNER).model_copy(update={"lost_baseline": True}), "No baseline completed"),
         (result(candidate(2, 0.9)), "in a single run, not confirmed"),
     ],
 )
@@ -40,7 +41,7 @@ def test_a_smaller_network_that_is_as_good_is_said_to_be_chosen_for_that() -> No
     found = result(WINNER, BASELINE, others=(larger,))
     assert choice(found) is None
     said = choice(found.model_copy(update={"level": (3, 2)})) or ""
-    assert said.startswith("It cannot be told from candidate 2: less than a standard error")
+    assert said.startswith("It cannot be told from candidate 2: they lie within a standard error")
 
 
 def test_how_much_better_it_is() -> None:
@@ -53,19 +54,19 @@ def test_how_much_better_it_is() -> None:
         update=SURE | {"test_gain": gain, "simple": (simple,)}
     )
     said = " ".join(findings.advantage(found))
-    assert "On the validation part it is better than the baseline by 0.1000 (0.0700 to" in said
-    assert "On the test part it is better than the baseline by 0.1000 (0.0500 to 0.1500" in said
+    assert "On the validation part, held against the baseline, it is better by 0.1000 (0.07" in said
+    assert "On the test part, held against the baseline, it is better by 0.1000 (0.0500 to" in said
     assert "best of 2 that were confirmed" in said
-    assert "better than a linear model, which sees every value, by 0.1000" in said
+    assert "against a linear model, which sees every value, it is better by 0.1000" in said
     assert "is 0.999" in said
 
 
 @pytest.mark.parametrize(
     ("chance", "said"),
     [
-        (0.98, "GRU is better. Held"),
-        (0.5, "Neither is surely better. "),
-        (0.02, "LSTM is better. "),
+        (0.995, "GRU is better here. Held"),
+        (0.5, "Neither is surely better here. "),
+        (0.008, "LSTM is better here. "),
     ],
 )
 def test_the_other_cell_is_told_by_one_that_was_searched_for(chance: float, said: str) -> None:
@@ -121,6 +122,14 @@ def test_the_usual_mistake_is_named() -> None:
     assert findings.classes(found, ["a", "b"])[1] == ("b", "10", "0.900", "0.818", "0.857")
     never = found.model_copy(update={"confusion": ((8, 0), (0, 0))})
     assert findings.classes(never, ["a", "b"])[1] == ("b", "0", "–", "–", "–")
+
+
+def test_what_is_worse_is_not_called_better_by_less_than_nothing() -> None:
+    gain = Gain(value=-0.01, low=-0.03, high=0.02, probability=0.2)
+    assert findings.sure(gain) == (
+        "worse by 0.0100 (-0.0200 to 0.0300 with 95 percent); the probability that it truly is "
+        "better is 0.200"
+    )
 
 
 def test_a_draw_knows_no_more_than_three_digits() -> None:

@@ -35,6 +35,7 @@ def ahead(probability: float) -> Gain:
 
 
 ONCE = GOOD.model_copy(update={"chance": None})
+LOST = result(candidate(2, 0.9, 0.9)).model_copy(update={"lost_baseline": True})
 TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
 
 
@@ -51,7 +52,13 @@ TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
         ),
         (GOOD, incumbent(), ahead(0.98), "champion", "and the present champion, version 3, on the"),
         (GOOD, incumbent(), ahead(0.97), "challenger", "not surely beat the present champion, ver"),
-        (GOOD, incumbent(), None, "challenger", "not surely beat the present champion"),
+        (
+            GOOD,
+            incumbent(),
+            None,
+            "challenger",
+            "the present champion, version 3, cannot be compared",
+        ),
         (TRIED, incumbent(), ahead(0.98), "challenger", "not surely beat the present champion"),
         (TRIED, incumbent(), ahead(0.99), "champion", "and the present champion"),
         (GOOD, incumbent(data="11"), ahead(1), "challenger", "other data or another split"),
@@ -63,6 +70,7 @@ TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
             "challenger",
             "does not surely beat the baseline",
         ),
+        (LOST, None, None, "challenger", "the baseline did not complete"),
         (ONCE, None, None, "challenger", "a single run is sure of nothing"),
         (
             result(candidate(0, 0.8, baseline=True), candidate(0, 0.8, baseline=True), chance=1),

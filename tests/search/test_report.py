@@ -53,7 +53,7 @@ def job_with(store: Store, found: Result | None) -> Job:
 
 
 def test_markdown_says_which_alias_and_why_and_keeps_the_test_part_shut(store: Store) -> None:
-    told = report(store, job_with(store, FOUND))
+    told = report(store, job_with(store, FOUND), "note", "markdown")
     for text in (told["note"], told["markdown"]):
         assert "`models:/tiny@challenger` (version 4): it does <not> win." in text
         assert "| **winner** | 0.9100 ± 0.0141 | 0.8900 to 0.9300 |" in text
@@ -62,7 +62,7 @@ def test_markdown_says_which_alias_and_why_and_keeps_the_test_part_shut(store: S
         assert "1149 training, 288 validation and 360 test sequences" in text
     text = told["markdown"]
     assert text.startswith("# tiny\n\n**GRU 8x1 lr 0.01 reached validation accuracy 0.9100")
-    assert "On the test part it is better than the baseline by 0.1000 (0.0500 to 0.1500" in text
+    assert "On the test part, held against the baseline, it is better by 0.1000 (0.0500 to" in text
     assert "| a/b | 100 | 0.900 | 0.947 | 0.923 |" in text
     assert "<c>, 10 times" in text
     assert "## LSTM or GRU?" in text
@@ -85,7 +85,7 @@ class Reader(HTMLParser):
 
 
 def test_the_page_needs_nothing_else_and_escapes(store: Store) -> None:
-    page = report(store, job_with(store, FOUND))["html"]
+    page = report(store, job_with(store, FOUND), "html")["html"]
     reader = Reader()
     reader.feed(page)
     assert reader.asked == []
@@ -100,7 +100,7 @@ def test_the_page_needs_nothing_else_and_escapes(store: Store) -> None:
 
 
 def test_programs_get_the_same(store: Store) -> None:
-    told = json.loads(report(store, job_with(store, FOUND))["json"])
+    told = json.loads(report(store, job_with(store, FOUND), "json")["json"])
     assert told["job"] == "tiny-0001"
     assert told["verdict"].startswith("GRU 8x1")
     titles = [one["title"] for one in told["sections"]]
@@ -114,4 +114,4 @@ def test_programs_get_the_same(store: Store) -> None:
 
 def test_a_job_that_has_found_nothing_has_no_report(store: Store) -> None:
     with pytest.raises(NotPossibleError, match=r"job tiny-0001 is .* and has no result to report"):
-        report(store, job_with(store, None))
+        report(store, job_with(store, None), "note")

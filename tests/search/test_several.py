@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from search.champion import finalists, front
+from search.champion import choose, finalists, front, nothing_completed
 from search.faults import SpecError
 from search.lease import Lease
 from search.mirror import Mirror
+from search.retention import top
 from search.store import Store
 from search.study import JobStudy
 from search.trial import Verdict
@@ -101,6 +102,37 @@ def test_the_front_is_confirmed_first() -> None:
     assert [one.number for one in finalists(trials, make_spec("confirm={top: 3}"))] == [1, 2, 3, 0]
 
 
+def test_who_is_on_the_front_is_kept() -> None:
+    trials = [
+        complete(0, 0.5, 5, baseline=True), complete(1, 0.95, 90), complete(2, 0.94, 95),
+        complete(3, 0.90, 20), complete(5, 0.60, 1),
+    ]  # fmt: skip
+    spec = make_spec(BESIDE, "confirm={top: 3, seeds: 2}", "pruner=none")
+    assert top(trials, spec) == {0, 1, 3, 5}
+    assert top(trials, make_spec("confirm={top: 2, seeds: 2}")) == {0, 1, 2}
+
+
+def test_a_baseline_that_costs_too_much_wins_only_where_nothing_else_is_there() -> None:
+    spec = make_spec(LIMITS, "confirm.top=0", "baseline=[{hidden_size: 16, learning_rate: 0.01}]")
+    dear, cheap = complete(0, 0.95, 200, baseline=True), complete(1, 0.7, 50)
+    for trials, chosen in (([dear, cheap], 1), ([dear], 0)):
+        result = choose(spec, JOB, trials, [])
+        assert result is not None
+        assert result.chosen.of == chosen
+        assert not result.lost_baseline
+    lost = choose(spec, JOB, [cheap], [])
+    assert lost is not None
+    assert (lost.lost_baseline, lost.beats_baseline) == (True, False)
+
+
+def test_where_all_cost_too_much_that_is_said() -> None:
+    over = complete(0, 0.9, 150.0)
+    said = nothing_completed([over], make_spec(LIMITS))
+    assert said.startswith("no trial has weights within 100, the least had 150; `gatetune trials`")
+    failed = create_trial(state=TrialState.FAIL, user_attrs={"reason": "x\nValueError: no"})
+    assert "the last one failed with: ValueError: no" in nothing_completed([failed], make_spec())
+
+
 @pytest.fixture
 def limited(store: Store) -> JobStudy:
     spec = make_spec(
@@ -118,10 +150,10 @@ def epoch(value: float, weights: float) -> dict[str, float]:
 
 def test_a_trial_that_costs_too_much_ends_with_its_first_epoch(limited: JobStudy) -> None:
     baseline, dear, cheap = asked(limited), asked(limited), asked(limited)
-    assert limited.report(baseline.number, 1, epoch(0.5, 200), "running") is Verdict.CONTINUE
+    assert limited.report(baseline.number, 1, epoch(0.95, 200), "running") is Verdict.CONTINUE
     assert limited.report(dear.number, 1, epoch(0.95, 101), "running") is Verdict.PRUNED
     assert limited.report(cheap.number, 1, epoch(0.6, 100), "running") is Verdict.CONTINUE
-    assert not limited.is_closed  # by the target, which a trial that cannot be chosen has reached
+    assert not limited.is_closed  # by the target, which those have reached that cannot be chosen
     kept = limited.storage.optuna.get_trial(dear.trial_id)
     assert kept.user_attrs["costs"] == costs(101)
     limited.shut()

@@ -14,7 +14,7 @@ from search.spec import JobSpec
 from search.storage import open_storage
 from search.store import Store
 from search.tables import Job
-from search.warming import Past, Taken, check_warm_start, parameters_in, take, without_history
+from search.warming import Past, Taken, parameters_in, take, with_earlier_jobs, without_history
 from tests.search.conftest import add_job, make_spec
 from trainables.config import Parameters
 
@@ -113,10 +113,10 @@ def test_the_best_of_several_jobs_take_turns(store: Store) -> None:
     assert [one["learning_rate"] for one in taken.first] == [0.05, 0.051, 0.01]
 
 
-@pytest.mark.parametrize("override", ["sampler=random", "warm_start=none", "warm_start=portfolio"])
-def test_who_does_not_ask_or_learn_takes_nothing(store: Store, override: str) -> None:
+@pytest.mark.parametrize("override", ["warm_start=none", "warm_start=portfolio"])
+def test_who_does_not_ask_takes_nothing(store: Store, override: str) -> None:
     earlier(store, "tiny-0001", RATES)
-    spec = make_spec("warm_start=auto", override)
+    spec = make_spec(override)
     assert took(store, spec) == without_history(spec)
 
 
@@ -149,14 +149,33 @@ def test_the_sampler_learns_from_what_was_taken_over() -> None:
     assert cells[1] < cells[0]
 
 
-def test_jobs_that_are_not_there_are_named(store: Store) -> None:
+def test_names_are_jobs_that_are_there_when_it_is_launched(store: Store) -> None:
     earlier(store, "tiny-0001", RATES)
-    check_warm_start(store, make_spec("warm_start=[tiny-0001]"))
-    check_warm_start(store, make_spec("warm_start=auto"))
+    spec = with_earlier_jobs(store, make_spec("warm_start=[tiny, tiny-0001]"))
+    assert spec.warm_start == ("tiny-0001",)
+    add_job(store, spec, "tiny-0009")  # itself, and newer
+    assert took(store, spec).jobs == ("tiny-0001",)
+    assert with_earlier_jobs(store, SPEC) == SPEC
     with pytest.raises(SpecError) as refused:
-        check_warm_start(store, make_spec("warm_start=[tiny-0001, tinny, none-1]"))
+        with_earlier_jobs(store, make_spec("warm_start=[tiny-0001, tinny, none-1]"))
     assert len(refused.value.faults) == 2
     assert refused.value.faults[0].startswith("warm_start: no job is called 'tinny'")
+
+
+def test_what_is_known_is_not_drawn_again_but_for_the_best(store: Store) -> None:
+    space = "space={cell: [gru], hidden_size: [16], learning_rate: [0.01, 0.02, 0.05, 0.1]}"
+    past = [
+        Past("tiny-0001", n, "complete", config(rate), rate, {}) for n, rate in enumerate(RATES)
+    ]
+    mirror = Mirror(make_spec(space), Taken(("tiny-0001",), tuple(past), (config(0.05),)))
+    drawn = [mirror.draw(0), mirror.draw(1), mirror.draw(2)]
+    assert [one.params["learning_rate"] for one in drawn if one] == [0.05, 0.1]
+
+
+@pytest.mark.parametrize("sampler", ["random", "qmc"])
+def test_a_sampler_that_does_not_learn_is_refused_a_history(sampler: str) -> None:
+    with pytest.raises(SpecError, match="warm_start: needs a sampler that learns, but got"):
+        make_spec("warm_start=auto", f"sampler={sampler}")
 
 
 @pytest.mark.parametrize("value", ["sometimes", "3", "[3]", "[]"])
