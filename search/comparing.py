@@ -17,8 +17,9 @@ from search.result import Gain, Result, Simple, sign_of
 from search.simple import Fitted, simple_models
 from search.spec import JobSpec
 from trainables.batches import Placed, answers
+from trainables.cells import RecurrentNetwork
 from trainables.datasets import Part, SequenceDataset
-from trainables.folder import Folder
+from trainables.folder import DamagedError, Folder
 from trainables.footprint import Footprint, footprint
 from trainables.goals import Goal, goal_of
 
@@ -51,6 +52,7 @@ def compare(
     """
     asked = Asked(result, spec, data, folder)
     on_validation = asked.answers(data.validation)
+    result = asked.result
     if result.confirmed:
         result = weighed(result, asked.truths(on_validation), asked.footprints)
     result = measured(result, asked, data, on_validation.y)
@@ -115,7 +117,15 @@ def lead(ours: bytes, theirs: bytes, goal: Goal, result: Result) -> Gain | None:
 
 
 class Asked:
-    """The networks of all runs of a job's candidates whose weights are kept."""
+    """The networks of all runs of a job's candidates whose weights are kept.
+
+    Attributes:
+        networks: by the trial that a candidate comes from, one a run.
+        result: without runs of others than the chosen one whose weights are damaged.
+
+    Raises:
+        DamagedError: weights of the chosen one are.
+    """
 
     def __init__(
         self, result: Result, spec: JobSpec, data: SequenceDataset, folder: Folder
@@ -125,15 +135,22 @@ class Asked:
         self.goal = goal_of(data, "none", CPU)
         self.metric = result.metric.removeprefix("val_")
         self.sign = sign_of(result.direction)
-        self.networks = {
-            one.of: [
-                network(
-                    spec.config(one.parameters), data, best_weights(result, folder, run)
-                ).network
-                for run in one.runs
-            ]
-            for one in (result.candidates if result.confirmed else result.measured)
-        }
+        lost: set[tuple[int, int]] = set()
+        self.networks: dict[int, list[RecurrentNetwork]] = {}
+        for one in result.candidates if result.confirmed else result.measured:
+            config, found = spec.config(one.parameters), []
+            for run in one.runs:
+                try:
+                    weights = best_weights(result, folder, run)
+                except DamagedError:
+                    if one.of == result.chosen.of:
+                        raise
+                    lost.add((one.of, run))
+                    continue
+                found.append(network(config, data, weights).network)
+            if found:
+                self.networks[one.of] = found
+        self.result = result.without(lost) if lost else result
 
     def answers(self, part: Part, ones: Iterable[int] | None = None) -> Answers:
         """Return what the runs of some, or of all candidates answer on a part."""

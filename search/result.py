@@ -1,7 +1,7 @@
 """What a job found: the candidates that were compared, over several seeds or one run each."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -159,6 +159,35 @@ class Result(BaseModel):
         rest = [one for one in self.candidates if not one.baseline and one.of != of]
         return self.model_copy(
             update={"chosen": chosen, "others": tuple(rest) if self.confirmed else ()}
+        )
+
+    def without(self, lost: Collection[tuple[int, int]]) -> "Result":
+        """Return the result without some runs of candidates that are not chosen.
+
+        Args:
+            lost: trial that a candidate comes from, and run; one with no run left is no candidate.
+        """
+
+        def left(ones: Iterable[Candidate]) -> tuple[Candidate, ...]:
+            found = []
+            for one in ones:
+                pairs = zip(one.runs, one.validation, strict=True)
+                kept = [(run, value) for run, value in pairs if (one.of, run) not in lost]
+                update = {
+                    "runs": tuple(run for run, _ in kept),
+                    "validation": tuple(value for _, value in kept),
+                    "missing": one.missing + len(one.runs) - len(kept),
+                }
+                found += [one.model_copy(update=update)] if kept else []
+            return tuple(found)
+
+        baselines = left(self.baselines)
+        return self.model_copy(
+            update={
+                "baselines": baselines,
+                "others": left(self.others),
+                "lost_baseline": self.lost_baseline or len(baselines) < len(self.baselines),
+            }
         )
 
     def knowing(self, more: Mapping[int, Mapping[str, Any]]) -> "Result":

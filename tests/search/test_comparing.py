@@ -11,8 +11,9 @@ from search.evidence import Truths
 from search.result import Result
 from tests.search.conftest import make_spec
 from tests.search.winners import PARAMETERS, candidate, result, write_weights
+from trainables.checkpoint import Checkpoints
 from trainables.datasets import SequenceDataset
-from trainables.folder import LocalFolder
+from trainables.folder import DamagedError, LocalFolder
 from trainables.footprint import Footprint
 from trainables.goals import Classes
 
@@ -108,6 +109,20 @@ def test_only_the_chosen_one_and_the_baseline_get_test_results(
     right = np.trace(found.confusion) / len(digits.test)
     assert right == pytest.approx(found.chosen.test[found.chosen.runs.index(found.champion_run)])
     assert all(one.latency_ms for one in found.candidates)
+
+
+def test_a_damaged_run_of_another_is_left_out(tmp_path: Path, digits: SequenceDataset) -> None:
+    found, folder = save(tmp_path, digits)
+    for run in (2, 4, 5):
+        Checkpoints(folder.child("confirm").child(f"{run:06d}")).folder.clear()
+    told, _ = compare(found, SPEC, digits, folder)
+    assert told.others == ()
+    (baseline,) = told.baselines
+    assert (baseline.runs, baseline.missing) == ((3,), 1)
+    assert (told.chosen.of, told.beats_baseline, told.lost_baseline) == (2, False, False)
+    folder.child("confirm").child("000000").clear()
+    with pytest.raises(DamagedError):
+        compare(found, SPEC, digits, folder)
 
 
 def network_of(digits: SequenceDataset) -> torch.nn.Module:
