@@ -147,6 +147,7 @@ def configuration(cell: str, folder: str) -> dict[str, Any]:
         "cpus": 1,
         "gpus": 0,
         "epoch_limit_s": 3600,
+        "costs": False,
     }
 
 

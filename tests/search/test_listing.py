@@ -166,7 +166,9 @@ class TestOnEveryDatabase:
             {
                 "id": "one", "name": "tiny", "owner": "ann", "priority": 2, "status": "queued",
                 "message": None, "created_at": 9.5, "elapsed_s": 0.0,
-                "objective": {"metric": "val_accuracy", "direction": "maximize"},
+                "objective": {
+                    "metric": "val_accuracy", "direction": "maximize", "beside": [], "limits": {},
+                },
                 "trials": {"complete": 0, "pruned": 0, "diverged": 0, "failed": 0, "running": 0,
                            "waiting": 0, "total": 0, "budget": 6},
                 "best_value": None, "confirmed_mean": None, "model": None,

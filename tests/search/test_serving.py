@@ -43,7 +43,11 @@ def answer_of(address: str) -> int:
 
 
 def test_up_takes_the_next_free_ports_answers_and_ends_on_ctrl_c(home: Path) -> None:
-    with taken(0) as first, taken(free_port()) as tracking_first:  # far from each other
+    # Far from each other, and below those that the kernel gives to whoever connects meanwhile.
+    ports = iter(free_port, None)
+    lower = next(ports)
+    upper = next(port for port in ports if abs(port - lower) > PORTS_TRIED)
+    with taken(lower) as first, taken(upper) as tracking_first:
         process = subprocess.Popen(
             [sys.executable, "-m", "search", "up", "--port", str(first),
              "--mlflow-port", str(tracking_first)],
