@@ -197,7 +197,7 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
             if gain is not None:
                 limits = between((gain["low"], gain["high"]))
                 seen = format_value(gain["value"])
-                fact(console, f"  {part}", f"better by {seen}, with 95 percent by {limits}")
+                fact(console, f"  {part:<10}", f"better by {seen}, with 95 percent by {limits}")
 
 
 def told_beside(objective: str, known: Collection[str]) -> list[str]:
