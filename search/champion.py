@@ -69,7 +69,7 @@ def replicates(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[Proposal]:
     """
 
     def seconds(trial: FrozenTrial) -> float:
-        return typical_s(spec.config(trial.params, trial.user_attrs.get("overrides", {})))
+        return typical_s(spec.config_of(trial))
 
     longest = sorted(finalists(trials, spec), key=lambda trial: -seconds(trial))
     return [
@@ -111,7 +111,7 @@ def choose(
     costs = {trial.number: trial.user_attrs.get("costs", {}) for trial in searched}
 
     def rank(one: Candidate) -> tuple[bool, int, float, int]:
-        over = any(excess > 0 for excess in spec.objective.exceeds(costs[one.of]).values())
+        over = spec.objective.is_over(costs[one.of])
         return (over, one.missing, -sign * statistics.fmean(one.validation), one.of)
 
     if confirmed:

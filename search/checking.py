@@ -91,7 +91,6 @@ class Asked:
     """
 
     def __init__(self, folder: str, file: str, name: str, example: Example) -> None:
-        self.name = name
         self.example = example
         write(Path(folder, file), example)
         command = [sys.executable, "-P", "-W", "ignore", "predict.py", file, "--with"]

@@ -144,7 +144,7 @@ def searched(spec: JobSpec, result: Result, trials: Sequence[FrozenTrial]) -> st
     """Return what the search's single runs of each kind of cell reached."""
     values: dict[str, list[float]] = {}
     for trial in complete(trials):
-        config = spec.config(trial.params, trial.user_attrs.get("overrides", {}))
+        config = spec.config_of(trial)
         values.setdefault(config.cell, []).append(trial.value or 0.0)
     best = max if sign_of(result.direction) > 0 else min
     told = [

@@ -115,7 +115,7 @@ class Forecast:
                 for epoch in range(1, epochs + 1):
                     early = epoch == epochs and trial.state is TrialState.PRUNED
                     self.endings.note(epoch, early=early)
-                self.count(self.study.config_of(trial), epochs)
+                self.count(self.study.spec.config_of(trial), epochs)
 
     def count(self, config: TrialConfig, epochs: int) -> None:
         """Count a trial of the sampler that has ended."""

@@ -79,7 +79,7 @@ def packaged(model: ExportedNetwork, data: SequenceDataset, about: About) -> dic
         **asking,
         "weights.safetensors": weights_file(model),
         "metrics.json": as_json(about.metrics),
-        "README.md": card(about, data, checks, usage(data, exports)).encode(),
+        "README.md": card(about, data, checks, exports).encode(),
     }
 
 
@@ -134,18 +134,21 @@ def as_json(content: Any) -> bytes:
     return (json.dumps(content, indent=2) + "\n").encode()
 
 
-def card(about: About, data: SequenceDataset, checks: str, use: str) -> str:
+def card(about: About, data: SequenceDataset, checks: str, exports: Collection[str]) -> str:
     """Return the model card.
 
     Args:
         about: what is said of the model.
         data: its data set.
         checks: what the check of the exports has shown.
-        use: the lines of Python that ask the model.
+        exports: names of those that are offered.
     """
     config = about.config
     rows = "\n".join(
         f"| {key.replace('_', ' ')} | {value:.4f} |" for key, value in about.numbers.items()
+    )
+    anywhere = (
+        "`model.onnx` answers the same in any ONNX runtime, " if "model.onnx" in exports else ""
     )
     return f"""# {about.name}: {describe(config)}
 
@@ -160,12 +163,11 @@ def card(about: About, data: SequenceDataset, checks: str, use: str) -> str:
 ## Use
 
 ```python
-{use}
+{usage(data, exports)}
 ```
 
-{output(data)} `model.onnx` answers the same in any ONNX runtime, \
-`weights.safetensors` holds the weights alone, `config.json` what they belong to. \
-`python predict.py FILE.npz` asks either, without Gatetune.{order(data)}
+{output(data)} {anywhere}`weights.safetensors` holds the weights alone, `config.json` what they \
+belong to. `python predict.py FILE.npz` asks the model, without Gatetune.{order(data)}
 
 {checks}
 

@@ -326,7 +326,7 @@ def report(store: Store, job: Job, *forms: Form) -> dict[Form, str]:
 
 def label_of(spec: JobSpec, trial: FrozenTrial) -> str:
     """Return a trial's configuration in words."""
-    return describe(spec.config(trial.params, trial.user_attrs.get("overrides", {})))
+    return describe(spec.config_of(trial))
 
 
 def cost_text(name: str, cost: float) -> str:

@@ -214,6 +214,10 @@ class Objective(Section):
         """Return by how much each limit is exceeded; 0 or less where it is kept."""
         return {name: costs[name] - most for name, most in self.limits.items() if name in costs}
 
+    def is_over(self, costs: Mapping[str, float]) -> bool:
+        """Whether a limit is exceeded."""
+        return any(excess > 0 for excess in self.exceeds(costs).values())
+
     @field_validator("beside")
     @classmethod
     def once(cls, beside: list[Cost]) -> list[Cost]:

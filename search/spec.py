@@ -17,6 +17,7 @@ from search.rules import check_sections, default_space, most_epochs, read_sectio
 from search.samplers import AnySampler, Tpe
 from search.sections import Budget, Confirm, Data, Identity, Objective, Workers
 from search.space import Space
+from search.trial import Given
 from trainables.config import Parameters, TrialConfig
 
 __all__ = ["JobSpec", "SpecError", "parse_job", "read_job"]
@@ -55,6 +56,10 @@ class JobSpec(Identity):
         """
         own = {n: self.space[n].snap(v) if n in self.space else v for n, v in parameters.items()}
         return TrialConfig(**{**self.training, **own, **(overrides or {})})
+
+    def config_of(self, trial: Given) -> TrialConfig:
+        """Return what a trial trains with."""
+        return self.config(trial.params, trial.user_attrs.get("overrides", {}))
 
     def baselines(self) -> list[tuple[Parameters, Parameters]]:
         """Return each baseline as the space's active parameters and the settings it overrides."""

@@ -29,7 +29,6 @@ from search.trial import (
     state_of,
 )
 from search.warming import Taken
-from trainables.config import TrialConfig
 from trainables.metrics import COSTS
 
 FAILURES = 5
@@ -125,7 +124,7 @@ class JobStudy:
 
     def load_trial(self, trial: FrozenTrial, epochs: Sequence[JournalRow]) -> Verdict:
         """Take one trial into the mirror, the rungs and the counts; return its last verdict."""
-        live = LiveTrial.of(trial, self.config_of(trial))
+        live = LiveTrial.of(trial, self.spec.config_of(trial))
         self.count += 1
         state, finished = trial.state, trial.state.is_finished()
         open_trial = (
@@ -150,10 +149,6 @@ class JobStudy:
         else:
             self.live[trial.number] = live
         return verdict
-
-    def config_of(self, trial: FrozenTrial) -> TrialConfig:
-        """Return what a trial trains with."""
-        return self.spec.config(trial.params, trial.user_attrs.get("overrides", {}))
 
     # -- asking --------------------------------------------------------------------------------
 
@@ -223,7 +218,7 @@ class JobStudy:
     def write(self, number: int, trial: FrozenTrial) -> LiveTrial:
         """Write a new trial whole, in one transaction with its MLflow run's row."""
         trial.number = number
-        live = LiveTrial.of(trial, self.config_of(trial))
+        live = LiveTrial.of(trial, self.spec.config_of(trial))
         name = run_name(number, live.config, trial.user_attrs)
         run = self.outbox.new_run(number, name, live.config.model_dump() | {"seed": live.seed})
         with self.storage.along(run) as optuna:
@@ -277,8 +272,7 @@ class JobStudy:
 
     def is_over(self, live: LiveTrial) -> bool:
         """Whether a trial's network costs more than the job allows."""
-        excess = self.spec.objective.exceeds(live.costs or {})
-        return self.searching and any(value > 0 for value in excess.values())
+        return self.searching and self.spec.objective.is_over(live.costs or {})
 
     def judge(self, live: LiveTrial, epoch: int, value: float, outcome: str) -> Verdict:
         """Return what follows from an epoch with this objective value.

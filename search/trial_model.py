@@ -43,7 +43,7 @@ def trial_files(home: Home, store: Store, key: str, number: int) -> dict[str, by
             raise NotPossibleError(str(error)) from error
     data = load_data(of_job(job, spec, home), home)
     check_same_data(job, describe_data(data))
-    config = spec.config(trial.params, trial.user_attrs.get("overrides", {}))
+    config = spec.config_of(trial)
     name = spec.objective.metric.replace("val_", "validation_", 1)
     about = About(
         name=f"{spec.name}, trial {number}",

@@ -27,8 +27,8 @@ MOST_TRIALS = 1000
 """Trials that are taken over, which is as far as samplers look back."""
 
 MOST_FIRST = 3
-"""Configurations that are tried first: more of what was good elsewhere would keep the sampler near
-it, who learns of the first trials where to look."""
+"""Configurations that are tried first: of the first trials a sampler learns where to look, and more
+of what was good elsewhere would keep it there."""
 
 STATES: dict[Literal["complete", "pruned"], TrialState] = {
     "complete": TrialState.COMPLETE,
@@ -152,7 +152,7 @@ def taken_over(row: JobRow, spec: JobSpec, dataset: dict[str, Any]) -> Taken | N
 
 
 def take(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: str) -> Taken:
-    """Return what a job takes over; a sampler that does not learn takes nothing.
+    """Return what a job takes over.
 
     Args:
         store: where the earlier jobs are.
@@ -228,7 +228,7 @@ def comparable(job: Job, theirs: JobSpec, ours: JobSpec, dataset: dict[str, Any]
 def past_of(job_id: str, theirs: JobSpec, trial: FrozenTrial, ours: JobSpec) -> Past | None:
     """Return an earlier trial in this job's space; None where it is no configuration of it."""
     state = next((name for name, one in STATES.items() if one is trial.state), None)
-    config = theirs.config(trial.params, trial.user_attrs.get("overrides", {}))
+    config = theirs.config_of(trial)
     parameters = parameters_in(ours, config)
     if state is None or parameters is None:
         return None
@@ -253,7 +253,6 @@ def best_of(job: Job, spec: JobSpec, trials: Sequence[FrozenTrial]) -> list[Tria
     """Return a job's best configurations, that which was confirmed first."""
     result = Result.model_validate_json(job.result) if job.result else None
     ranked = [
-        spec.config(trial.params, trial.user_attrs.get("overrides", {}))
-        for trial in by_value(trials, spec.objective.direction)[:MOST_FIRST]
+        spec.config_of(trial) for trial in by_value(trials, spec.objective.direction)[:MOST_FIRST]
     ]
     return [spec.config(result.chosen.parameters), *ranked] if result else ranked

@@ -146,7 +146,7 @@ def examine_value(record: Record, key: Key, trial: FrozenTrial) -> Iterator[Find
             f"best epoch has {best}",
         )
     try:
-        wanted = record.spec.config(trial.params, trial.user_attrs.get("overrides", {})).epochs
+        wanted = record.spec.config_of(trial).epochs
     except (ValueError, TypeError):
         return  # said elsewhere
     count = len(trial.intermediate_values)

@@ -171,7 +171,7 @@ def rewritten(record: Record, key: Key) -> Run:
     else:
         trial = record.trials[key]
         told_now = told_of(record.spec, trial)
-        config = record.spec.config(trial.params, trial.user_attrs.get("overrides", {}))
+        config = record.spec.config_of(trial)
         made.status, made.tag = told_now.status, told_now.tag
         made.name, made.attempts = run_name(key[1], config, trial.user_attrs), told_now.attempts
         made.precision, made.parameters = told_now.precision, json.dumps(told_now.parameters)

@@ -78,7 +78,7 @@ def examine_state(record: Record, name: str, trial: FrozenTrial) -> Iterator[Fin
             "trial-unended", subject, "the job is finished, but the study has the trial waiting"
         )
     try:
-        record.spec.config(trial.params, trial.user_attrs.get("overrides", {}))
+        record.spec.config_of(trial)
         int(trial.user_attrs["seed"])
     except UNREADABLE as error:
         yield Finding(

@@ -68,7 +68,7 @@ def examine_run(
     shown = (run.info.status, OUTCOMES & set(tags))
     if shown != STATUS.get(state_of(trial)):
         yield Finding("orphaned", f"the run of {key} shows {shown}, but is {state_of(trial)}")
-    config = record.spec.config(trial.params, trial.user_attrs.get("overrides", {})).model_dump()
+    config = record.spec.config_of(trial).model_dump()
     parameters = {k: str(v) for k, v in (config | {"seed": trial.user_attrs["seed"]}).items()}
     if run.data.params != parameters:
         yield Finding("orphaned", f"the run of {key} has {run.data.params}, not {parameters}")

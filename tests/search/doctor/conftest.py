@@ -171,7 +171,7 @@ def search(study: JobStudy) -> None:
 
 
 def write_weights(spec: JobSpec, data: SequenceDataset, folder: Folder, trial: Any) -> None:
-    config = spec.config(trial.params, trial.user_attrs.get("overrides", {}))
+    config = spec.config_of(trial)
     network = RecurrentNetwork(config, data.shape)
     checkpoints = Checkpoints(folder.child(f"{trial.number:06d}"))
     checkpoints.write_best(network.state_dict(), epoch=4, value=0.5)
