@@ -174,7 +174,11 @@ def tracked(home: Home, first_port: int) -> Iterator[TrackingServer | None]:
 
     def keep() -> None:
         while not ending.wait(1.0):
-            server.ensure()
+            try:
+                server.ensure()
+            except Exception:
+                # Whatever stands in the way now, such as a full disk, may be gone the next time.
+                logger.exception("MLflow's server cannot be started; it is tried again")
 
     server.ensure()
     server.await_answer()

@@ -21,9 +21,14 @@ from tests.processes import Process, send_all, tree
 
 
 def free_port() -> int:
-    """A free port below those that the kernel gives out, so that a server finds it free again."""
+    """A free port below those that the kernel gives out, so that a server finds it free again.
+
+    Tests that run beside each other take theirs from apart: a server may need seconds to listen.
+    """
+    beside = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 10_000 + 2_000 * (beside % 10)
     while True:
-        port = random.SystemRandom().randrange(20_000, 30_000)
+        port = random.SystemRandom().randrange(first, first + 1_900)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

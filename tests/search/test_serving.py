@@ -30,29 +30,33 @@ def taken(port: int) -> Iterator[int]:
         yield holder.getsockname()[1]
 
 
-def answer_of(address: str) -> int:
-    """Return the status with which an address answers, once it does."""
+def answer_of(address: str, process: "subprocess.Popen[str]", log: Path) -> int:
+    """Return the status with which an address of a process answers, once it does."""
     deadline = time.monotonic() + 200
     while True:
         try:
-            with urlopen(address) as answer:  # noqa: S310 - our own
+            with urlopen(address, timeout=10) as answer:  # noqa: S310 - our own
                 return int(answer.status)
-        except URLError:
-            assert time.monotonic() < deadline
+        except (URLError, TimeoutError):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
 
 
-def test_up_takes_the_next_free_ports_answers_and_ends_on_ctrl_c(home: Path) -> None:
+def test_up_takes_the_next_free_ports_answers_and_ends_on_ctrl_c(
+    home: Path, tmp_path: Path
+) -> None:
     # Far from each other, and below those that the kernel gives to whoever connects meanwhile.
     ports = iter(free_port, None)
     lower = next(ports)
     upper = next(port for port in ports if abs(port - lower) > PORTS_TRIED)
-    with taken(lower) as first, taken(upper) as tracking_first:
+    log = tmp_path / "said.log"
+    with taken(lower) as first, taken(upper) as tracking_first, log.open("w") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", "search", "up", "--port", str(first),
              "--mlflow-port", str(tracking_first)],
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=said,
             text=True,
             env=os.environ | {"GATETUNE_HOME": str(home)},
         )  # fmt: skip
@@ -64,7 +68,7 @@ def test_up_takes_the_next_free_ports_answers_and_ends_on_ctrl_c(home: Path) -> 
             addresses = [f"{line.split()[n]}/health" for line, n in ((service, 1), (tracking, 2))]
             for address, port in zip(addresses, (first, tracking_first), strict=True):
                 assert port < int(address.split(":")[2].split("/")[0]) < port + PORTS_TRIED
-                assert answer_of(address) == 200
+                assert answer_of(address, process, log) == 200
             process.send_signal(signal.SIGINT)
             assert process.communicate(timeout=120)[0] == ""
             assert process.returncode == 0
