@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from search.recorded import trial_of, trials_of
+from search.remaining import left_s
 from search.result import Result
 from search.trial import parameters_of
 
@@ -189,6 +190,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
         best = None if best_id is None else trial_of(session, best_id)
         parent_run = run_id(session, job.id, PARENT)
         best_run = best and run_id(session, job.id, best.number)
+        left = left_s(session, [job]).get(job.id)
     return {
         "id": job.id,
         "name": job.name,
@@ -212,6 +214,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
         "unbeaten": result.unbeaten.name if result and result.unbeaten else None,
         "model": json.loads(job.model) if job.model else None,
         "elapsed_s": elapsed(job),
+        "left_s": left,
         "mlflow_parent_run_id": parent_run,
         "undelivered": undelivered(store, job.id),
         "mlflow_away": away(job),

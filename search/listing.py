@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 
 from search.lease import is_dead, live_status
 from search.recorded import STUDIES, TRIALS, VALUES, has_studies
+from search.remaining import left_s
 from search.result import Result
 from search.store import Store, is_storable
 from search.tables import PARENT, Job, Run
@@ -67,9 +68,14 @@ def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None
         shown = list(jobs[: wanted.limit])
         trials = counted(session, [job.id for job in shown])
         best = best_values(session, [job.id for job in shown if trials.get(job.id)])
+        left = left_s(session, shown)
     more = len(jobs) > wanted.limit
     cursor = f"{shown[-1].created_at!r}/{shown[-1].id}" if more else None
-    return [in_short(job, now, trials[job.id], best.get(job.id)) for job in shown], cursor
+    listed = [
+        in_short(job, now, trials[job.id], best.get(job.id)) | {"left_s": left.get(job.id)}
+        for job in shown
+    ]
+    return listed, cursor
 
 
 def chosen(wanted: Wanted, now: float, dead: Sequence[str]) -> Select[Job]:

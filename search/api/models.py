@@ -134,6 +134,8 @@ class JobSummary(BaseModel):
     message: str | None
     created_at: float
     elapsed_s: float
+    left_s: float | None
+    """Seconds that it will still search and confirm, about; null where nobody knows."""
     objective: Objective
     trials: Counts
     best_value: float | None
@@ -170,6 +172,8 @@ class Job(BaseModel):
     unbeaten: str | None
     model: Model | None
     elapsed_s: float
+    left_s: float | None
+    """Seconds that it will still search and confirm, about; null where nobody knows."""
     mlflow_parent_run_id: str | None
     undelivered: int
     mlflow_away: dict[str, Any] | None

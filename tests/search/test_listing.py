@@ -171,7 +171,7 @@ class TestOnEveryDatabase:
                 },
                 "trials": {"complete": 0, "pruned": 0, "diverged": 0, "failed": 0, "running": 0,
                            "waiting": 0, "total": 0, "budget": 6},
-                "best_value": None, "confirmed_mean": None, "model": None,
+                "best_value": None, "confirmed_mean": None, "model": None, "left_s": None,
             }
         ]  # fmt: skip
 
