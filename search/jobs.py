@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from search.spec import JobSpec
 from search.home import Home
 from search.lease import LIVE, live_status
-from search.listing import best_trial, counted, counts_of
+from search.listing import best_by_cell, best_trial, best_values, counted, counts_of
 from search.store import Store, is_storable, undelivered
 from search.tables import PARENT, Job, JournalRow, Run
 
@@ -190,6 +190,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
         best = None if best_id is None else trial_of(session, best_id)
         parent_run = run_id(session, job.id, PARENT)
         best_run = best and run_id(session, job.id, best.number)
+        ends = best_values(session, [job.id]).get(job.id, {})
         left = left_s(session, [job]).get(job.id)
     return {
         "id": job.id,
@@ -208,6 +209,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
             "params": parameters_of(best),
             "mlflow_run_id": best_run,
         },
+        "best_by_cell": best_by_cell(ends, maximize=maximize),
         "confirmed": result.summary() if result and result.confirmed else None,
         "compared": result.compared() if result else [],
         "simple": [one.model_dump() for one in result.simple] if result else [],
@@ -234,6 +236,7 @@ def show_trials(store: Store, job: Job) -> list[dict[str, Any]]:
             trials = trials_of(session, study)
         for trial in trials:
             run = runs.get(trial.number)
+            trained_with = json.loads(run.parameters) if run else {}
             rows.append(
                 {
                     "study": study,
@@ -242,6 +245,8 @@ def show_trials(store: Store, job: Job) -> list[dict[str, Any]]:
                     "value": trial.value if trial.state == "complete" else None,
                     "best_epoch_value": best_epoch(trial.epochs, direction),
                     "epochs": epochs[trial.number],
+                    "planned_epochs": trained_with.get("epochs"),
+                    "cell": trained_with.get("cell"),
                     "baseline": "baseline" in trial.user_attrs,
                     "attempts": len(trial.user_attrs.get("lost_after", [])),
                     "reason": trial.user_attrs.get("reason")

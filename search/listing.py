@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     String,
     and_,
+    case,
     cast,
     false,
     func,
@@ -38,6 +39,13 @@ STATUSES = ("queued", "running", "stopped", "failed", "finished")
 
 STATE_OF_RUN = {shown: "pruned" if state == "budget" else state for state, shown in SHOWN.items()}
 """A trial's state by what its run should show, which the study's own commits write."""
+
+
+CELL = case((Run.parameters.contains('"cell": "gru"'), "gru"), else_="lstm")
+"""A trial's kind of cell, by the JSON of what it trains with, which no column holds."""
+
+Ends = dict[str, tuple[float, float]]
+"""The lowest and the highest value of complete trials, by kind of cell."""
 
 
 class CursorError(ValueError):
@@ -68,11 +76,12 @@ def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None
         shown = list(jobs[: wanted.limit])
         trials = counted(session, [job.id for job in shown])
         best = best_values(session, [job.id for job in shown if trials.get(job.id)])
-        left = left_s(session, shown)
+        left, workers = left_s(session, shown), at_work(session, shown)
     more = len(jobs) > wanted.limit
     cursor = f"{shown[-1].created_at!r}/{shown[-1].id}" if more else None
     listed = [
-        in_short(job, now, trials[job.id], best.get(job.id)) | {"left_s": left.get(job.id)}
+        in_short(job, now, trials[job.id], best.get(job.id, {}))
+        | {"left_s": left.get(job.id), "workers": workers.get(job.id)}
         for job in shown
     ]
     return listed, cursor
@@ -139,13 +148,55 @@ def counted(session: Session, ids: Sequence[str]) -> dict[str, dict[str, int]]:
     return counts
 
 
-def best_values(session: Session, ids: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Return the lowest and the highest value of each job's complete trials."""
+def best_values(session: Session, ids: Sequence[str]) -> dict[str, Ends]:
+    """Return the lowest and the highest value of each job's complete trials of each cell."""
     if not ids or not has_studies(session):
         return {}
-    ends = select(STUDIES.c.study_name, func.min(VALUES.c.value), func.max(VALUES.c.value))
-    rows = session.execute(complete(ends, ids).group_by(STUDIES.c.study_name))
-    return {study: (low, high) for study, low, high in rows}
+    name = STUDIES.c.study_name
+    ends = select(name, CELL, func.min(VALUES.c.value), func.max(VALUES.c.value))
+    runs = and_(Run.study == name, Run.trial == TRIALS.c.number)
+    found: defaultdict[str, Ends] = defaultdict(dict)
+    for study, cell, low, high in session.execute(
+        complete(ends, ids).join(Run, runs).group_by(name, CELL)
+    ):
+        found[study][cell] = (low, high)
+    return found
+
+
+def best_by_cell(ends: Ends, *, maximize: bool) -> dict[str, float]:
+    """Return the best value of each kind of cell that has one."""
+    return {cell: pair[maximize] for cell, pair in sorted(ends.items())}
+
+
+def at_work(session: Session, jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+    """Return what the running ones of the jobs use: trials, processors, GPUs, part of their Ray.
+
+    GPUs are None where each worker finds out what it gets, the part where the Ray is not shared.
+    """
+    now = time.time()
+    running = [job for job in jobs if live_status(job, now) == "running"]
+    if not running:
+        return {}
+    counts = (
+        select(Run.job_id, func.count())
+        .where(Run.job_id.in_([job.id for job in running]))
+        .where(Run.trial != PARENT, Run.status == "RUNNING")
+        .group_by(Run.job_id)
+    )
+    trials = dict(session.execute(counts).tuples())
+    return {job.id: used_by(job, trials.get(job.id, 0)) for job in running}
+
+
+def used_by(job: Job, trials: int) -> dict[str, Any]:
+    """Return what so many trials of a job use."""
+    needs = json.loads(job.document)["workers"]
+    gpus = needs["gpus"]
+    return {
+        "trials": trials,
+        "cpus": trials * needs["cpus"],
+        "gpus": None if gpus == "auto" else trials * gpus,
+        "part": trials / job.slots if job.slots else None,
+    }
 
 
 def best_trial(session: Session, study: str, *, maximize: bool) -> int | None:
@@ -167,12 +218,11 @@ def complete(wanted: Select[Any], studies: Sequence[str]) -> Select[Any]:
     )
 
 
-def in_short(
-    job: Job, now: float, trials: dict[str, int], values: tuple[float, float] | None
-) -> dict[str, Any]:
+def in_short(job: Job, now: float, trials: dict[str, int], ends: Ends) -> dict[str, Any]:
     """Return a job as a list shows it."""
     document = json.loads(job.document)
     maximize = document["objective"]["direction"] == "maximize"
+    best = best_by_cell(ends, maximize=maximize)
     result = Result.model_validate_json(job.result) if job.result else None
     confirmed = result.summary() if result and result.confirmed else None
     return {
@@ -186,7 +236,8 @@ def in_short(
         "elapsed_s": round(job.elapsed_s, 1),
         "objective": document["objective"],
         "trials": counts_of(trials) | {"budget": document["budget"]["trials"]},
-        "best_value": values and values[maximize],
+        "best_value": (max if maximize else min)(best.values(), default=None),
+        "best_by_cell": best,
         "confirmed_mean": confirmed and confirmed["validation_mean"],
         "model": json.loads(job.model) if job.model else None,
     }

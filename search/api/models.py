@@ -123,6 +123,21 @@ class Model(BaseModel):
     reason: str | None = None
 
 
+Cell = Literal["lstm", "gru"]
+
+
+class Workers(BaseModel):
+    """What a running job uses."""
+
+    trials: int
+    """That run at once, those that confirm included."""
+    cpus: float
+    gpus: float | None
+    """Null where each trial gets what its worker finds."""
+    part: float | None
+    """Of the Ray that jobs share, 1 being all of it; null where it has a Ray of its own."""
+
+
 class JobSummary(BaseModel):
     """A job in short."""
 
@@ -136,9 +151,13 @@ class JobSummary(BaseModel):
     elapsed_s: float
     left_s: float | None
     """Seconds that it will still search and confirm, about; null where nobody knows."""
+    workers: Workers | None
+    """Null where it does not run."""
     objective: Objective
     trials: Counts
     best_value: float | None
+    best_by_cell: dict[Cell, float]
+    """The same of each kind of cell that has one."""
     confirmed_mean: float | None
     model: Model | None
 
@@ -166,6 +185,8 @@ class Job(BaseModel):
     objective: Objective
     trials: Counts
     best: dict[str, Any] | None
+    best_by_cell: dict[Cell, float]
+    """The best value of each kind of cell that has one."""
     confirmed: dict[str, Any] | None
     compared: list[dict[str, Any]]
     simple: list[dict[str, Any]]
@@ -190,6 +211,9 @@ class TrialRow(BaseModel):
     value: float | None
     best_epoch_value: float | None
     epochs: int
+    planned_epochs: int | None
+    """Those that it has if nothing ends it early."""
+    cell: Cell | None
     params: dict[str, Any]
     worker: str | None
     """Name of the machine on which it was last trained."""

@@ -264,5 +264,6 @@ def test_trials_have_a_row_each(store: Store, study: JobStudy) -> None:
     assert (baseline["state"], baseline["epochs"], baseline["baseline"]) == ("complete", 2, True)
     assert (baseline["value"], baseline["best_epoch_value"]) == (0.7, 0.7)
     assert baseline["params"]["batch_size"] == 32
+    assert (baseline["cell"], baseline["planned_epochs"]) == ("gru", 4)
     assert (other["state"], other["attempts"], other["value"]) == ("waiting", 1, None)
     assert other["best_epoch_value"] is None

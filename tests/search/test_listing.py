@@ -172,6 +172,7 @@ class TestOnEveryDatabase:
                 "trials": {"complete": 0, "pruned": 0, "diverged": 0, "failed": 0, "running": 0,
                            "waiting": 0, "total": 0, "budget": 6},
                 "best_value": None, "confirmed_mean": None, "model": None, "left_s": None,
+                "best_by_cell": {}, "workers": None,
             }
         ]  # fmt: skip
 
@@ -238,6 +239,33 @@ class TestOnEveryDatabase:
         (job,), _ = page(opened, Wanted())
         assert job["best_value"] == pytest.approx(best)
         assert show(opened, find(opened, "tiny-0001"))["best"]["value"] == job["best_value"]
+
+    def test_each_kind_of_cell_has_its_best(
+        self, opened: Store, study_of: Callable[..., JobStudy]
+    ) -> None:
+        baseline = "{cell: %s, hidden_size: 8, learning_rate: 0.0%s}"
+        fixed = [baseline % (cell, place) for place, cell in enumerate(["gru", "lstm", "gru"], 1)]
+        study = study_of("tiny-0001", f"baseline=[{', '.join(fixed)}]")
+        for value in (0.7, 0.9, 0.8):
+            train(study, value)
+        (job,), _ = page(opened, Wanted())
+        assert job["best_by_cell"] == {"gru": 0.8, "lstm": 0.9}
+        shown = show(opened, find(opened, "tiny-0001"))
+        assert shown["best_by_cell"] == job["best_by_cell"]
+
+    def test_a_running_job_says_what_it_uses(
+        self, opened: Store, study_of: Callable[..., JobStudy]
+    ) -> None:
+        study = study_of("tiny-0001", "workers={cpus: 2, gpus: 0.5}")
+        JobRow(study.storage.lease).begin()
+        train(study, 0.4)
+        for _ in range(3):
+            asked(study)
+        (job,), _ = page(opened, Wanted())
+        assert job["workers"] == {"trials": 3, "cpus": 6.0, "gpus": 1.5, "part": None}
+        JobRow(study.storage.lease).set(slots=4)
+        (job,), _ = page(opened, Wanted())
+        assert job["workers"]["part"] == 0.75
 
     def test_every_job_has_its_own_trials_and_best(
         self, opened: Store, study_of: Callable[..., JobStudy]
