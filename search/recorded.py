@@ -3,6 +3,7 @@
 import json
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -32,7 +33,7 @@ PARAMS = table(
 ATTRS = table("trial_user_attributes", column("trial_id"), column("key"), column("value_json"))
 EPOCHS = table(
     "trial_intermediate_values",
-    *map(column, ("trial_id", "intermediate_value", "intermediate_value_type")),
+    *map(column, ("trial_id", "step", "intermediate_value", "intermediate_value_type")),
 )
 
 UNUSUAL = {"NAN": math.nan, "INF_POS": math.inf, "INF_NEG": -math.inf}
@@ -48,7 +49,7 @@ class Recorded:
     params: dict[str, Any]
     user_attrs: dict[str, Any]
     epochs: tuple[float, ...]
-    """The objective of each epoch, in no order."""
+    """The objective of each epoch, in their order."""
     state: str
     """As people see it; see `search.trial.state_of`."""
 
@@ -66,6 +67,23 @@ def trials_of(session: Session, study: str) -> list[Recorded]:
 def trial_of(session: Session, trial_id: int) -> Recorded:
     """Return the trial to which Optuna gave this id."""
     (found,) = read(session, TRIALS.c.trial_id == trial_id)
+    return found
+
+
+def values_of(session: Session, studies: Sequence[str]) -> dict[str, list[float]]:
+    """Return the values of the complete trials of studies by number, in a statement for all."""
+    if not studies or not has_studies(session):
+        return {}
+    rows = session.execute(
+        select(STUDIES.c.study_name, VALUES.c.value, VALUES.c.value_type)
+        .join_from(STUDIES, TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
+        .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
+        .where(STUDIES.c.study_name.in_(studies), cast(TRIALS.c.state, String) == "COMPLETE")
+        .order_by(TRIALS.c.number)
+    )
+    found: dict[str, list[float]] = defaultdict(list)
+    for study, *value in rows:
+        found[study].append(as_float(*value))
     return found
 
 
@@ -87,7 +105,7 @@ def read(session: Session, chosen: ColumnElement[bool]) -> list[Recorded]:
     values = rows(VALUES, "value", "value_type")
     params = rows(PARAMS, "param_id", "param_name", "param_value", "distribution_json")
     attrs = rows(ATTRS, "key", "value_json")
-    epochs = rows(EPOCHS, "intermediate_value", "intermediate_value_type")
+    epochs = rows(EPOCHS, "step", "intermediate_value", "intermediate_value_type")
     found = []
     for trial_id, number, state in heads:
         own = {key: json.loads(value) for key, value in attrs[trial_id]}
@@ -97,7 +115,7 @@ def read(session: Session, chosen: ColumnElement[bool]) -> list[Recorded]:
                 value=next((as_float(*row) for row in values[trial_id]), None),
                 params={name: as_given(*row) for _, name, *row in sorted(params[trial_id])},
                 user_attrs=own,
-                epochs=tuple(as_float(*row) for row in epochs[trial_id]),
+                epochs=tuple(as_float(*row) for _, *row in sorted(epochs[trial_id])),
                 state=state_named(state, own),
             )
         )

@@ -5,7 +5,8 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -293,13 +294,9 @@ class Report:
 Form = Literal["markdown", "html", "json", "note"]
 
 
-def report(store: Store, job: Job, *forms: Form) -> dict[Form, str]:
-    """Return a job's report in some forms.
-
-    Args:
-        store: the database.
-        job: which.
-        forms: how; a note is its beginning in Markdown.
+@contextmanager
+def reporting(store: Store, job: Job) -> Iterator[Report]:
+    """Open a job's study and yield its report, which reads it.
 
     Raises:
         NotPossibleError: the job has found nothing yet.
@@ -312,7 +309,33 @@ def report(store: Store, job: Job, *forms: Form) -> dict[Form, str]:
     storage = open_storage(store)
     try:
         study = optuna.load_study(study_name=job.id, storage=storage)
-        told = Report(job, result, model, study)
+        yield Report(job, result, model, study)
+    finally:
+        storage.engine.dispose()
+
+
+def sections_of(store: Store, job: Job) -> list[Section]:
+    """Return the sections of a job's report.
+
+    Raises:
+        NotPossibleError: the job has found nothing yet.
+    """
+    with reporting(store, job) as told:
+        return list(told.sections())
+
+
+def report(store: Store, job: Job, *forms: Form) -> dict[Form, str]:
+    """Return a job's report in some forms.
+
+    Args:
+        store: the database.
+        job: which.
+        forms: how; a note is its beginning in Markdown.
+
+    Raises:
+        NotPossibleError: the job has found nothing yet.
+    """
+    with reporting(store, job) as told:
         makes: dict[Form, Callable[[], str]] = {
             "markdown": told.markdown,
             "html": told.page,
@@ -320,8 +343,6 @@ def report(store: Store, job: Job, *forms: Form) -> dict[Form, str]:
             "note": told.note,
         }
         return {form: makes[form]() for form in forms}
-    finally:
-        storage.engine.dispose()
 
 
 def label_of(spec: JobSpec, trial: FrozenTrial) -> str:

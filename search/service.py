@@ -83,7 +83,13 @@ def run(
         tracking = open_things.enter_context(tracked(home, tracking_port))
         supervisor = Supervisor(store, drivers_of(home), limits)
         open_things.enter_context(supervised(supervisor))
-        service = Service(home, store, settings, lambda: troubles(supervisor, tracking))
+        service = Service(
+            home,
+            store,
+            settings,
+            trouble=lambda: troubles(supervisor, tracking),
+            mlflow_url=tracking.url if tracking else home.tracking_uri,
+        )
         threading.Thread(target=settle, args=(home,), name="settle", daemon=True).start()
         return serve(service, settings, lambda: say(console, home, settings, tracking))
 

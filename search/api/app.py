@@ -4,7 +4,7 @@ from importlib.metadata import entry_points, version
 
 from fastapi import FastAPI
 
-from search.api import events, files, jobs, operations, uploads
+from search.api import events, files, jobs, operations, tokens, uploads
 from search.api.context import Service
 from search.api.errors import install
 from search.api.gate import Gate
@@ -38,16 +38,18 @@ def create_app(service: Service) -> FastAPI:
         events.router,
         files.router,
         uploads.router,
+        tokens.router,
         operations.router,
         operations.session_router,
     ):
         app.include_router(router)
-    for page in entry_points(group=PAGES):
-        page.load()(app)
     install(app)
 
     def known(text: str) -> Principal | None:
         return verify(service.store, text)
 
     app.add_middleware(Gate, settings=service.settings, verify=known)
+    # Outside of the gate, so that pages may show its refusals, too; their routes are behind it.
+    for page in entry_points(group=PAGES):
+        page.load()(app)
     return app

@@ -36,8 +36,11 @@ CSRF = "gatetune_csrf"
 
 CSRF_HEADER = "x-csrf-token"
 
-OPEN_PATHS = ("/health", "/ready", "/metrics", "/api/v1/openapi.json")
+OPEN_PATHS = ("/health", "/ready", "/metrics", "/api/v1/openapi.json", "/login")
 """What needs no token: it tells nothing that anybody owns."""
+
+ASSETS = "/assets/"
+"""Where style and scripts of pages are, of which the same is true."""
 
 SESSION_PATH = "/api/v1/session"
 """Where a login carries its token in its body, and a logout needs none."""
@@ -164,7 +167,7 @@ class Gate:
         self.check_host(headers)
         if scope["method"] not in SAFE:
             self.check_origin(headers)
-        if scope["path"] in (*OPEN_PATHS, SESSION_PATH):
+        if scope["path"] in (*OPEN_PATHS, SESSION_PATH) or scope["path"].startswith(ASSETS):
             self.count("address", address(scope))
             if scope["path"] == SESSION_PATH and not self.rates.test(
                 self.refusals, "refused", address(scope)

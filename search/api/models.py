@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from search.tokens import Role
+
 Status = Literal["queued", "running", "stopped", "failed", "finished"]
 
 DOCUMENT = """name: digits
@@ -226,6 +228,32 @@ class Epoch(BaseModel):
     time_ms: int
     metrics: dict[str, float | None]
     """By name; null where a value was not finite."""
+
+
+class TokenRequest(Request):
+    """A token to be made."""
+
+    owner: str = Field(examples=["ada"], max_length=64)
+    role: Role
+
+
+class TokenRow(BaseModel):
+    """A token but its secret."""
+
+    id: str
+    owner: str
+    role: Role
+    created_at: float
+    revoked_at: float | None
+
+
+class NewToken(BaseModel):
+    """A token with its secret, which cannot be read again."""
+
+    id: str
+    owner: str
+    role: Role
+    token: str
 
 
 class Deleted(BaseModel):

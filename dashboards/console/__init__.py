@@ -1,0 +1,1 @@
+"""The pages of the service: launch, watch, understand, take away."""

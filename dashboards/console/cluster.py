@@ -1,0 +1,86 @@
+"""What the workers are, what they do, and who waits for them."""
+
+import os
+import time
+from collections import Counter
+from typing import Any
+
+import psutil
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from sqlalchemy import select
+
+from dashboards.console.rendering import page
+from search.api.context import In, Service
+from search.listing import Wanted
+from search.listing import page as listing
+from search.tables import Job, Run
+
+router = APIRouter(prefix="/cluster")
+
+
+@router.get("")
+def cluster(request: Request, service: In) -> HTMLResponse:
+    """Show the page."""
+    return page(request, "cluster.html", **state(service))
+
+
+@router.get("/state")
+def changed(request: Request, service: In) -> HTMLResponse:
+    """Show what is in use now."""
+    return page(request, "cluster_state.html", **state(service))
+
+
+def state(service: Service) -> dict[str, Any]:
+    """Return what there is, what is in use, and the queue in its order."""
+    running, _ = listing(service.store, Wanted(status="running", limit=200))
+    queued, _ = listing(service.store, Wanted(status="queued", limit=200))
+    queued.sort(key=lambda job: (-job["priority"], job["created_at"]))
+    used = [job["workers"] for job in running if job["workers"]]
+    slots = room(service)
+    return {
+        "running": running,
+        "queued": queued,
+        "trials": sum(one["trials"] for one in used),
+        "cpus": sum(one["cpus"] for one in used),
+        "gpus": sum(one["gpus"] or 0 for one in used),
+        "slots": slots,
+        "nodes": nodes(service),
+        "ray": service.home.ray_address,
+        "trouble": service.trouble(),
+        "load": load() if service.home.ray_address is None else None,
+    }
+
+
+def room(service: Service) -> int | None:
+    """Return how many trials of one processor there is room for; None where nobody knows yet."""
+    if service.home.ray_address is None:
+        return os.cpu_count()
+    with service.store.session() as session:
+        newest = select(Job.slots).where(Job.slots.is_not(None)).order_by(Job.created_at.desc())
+        return session.scalar(newest.limit(1))
+
+
+def nodes(service: Service) -> list[tuple[str, int, float]]:
+    """Return each machine that trains now: its name, its trials, and when it began the first."""
+    with service.store.session() as session:
+        runs = session.execute(
+            select(Run.worker, Run.started_ms).where(
+                Run.status == "RUNNING", Run.worker.is_not(None), Run.trial >= 0
+            )
+        ).all()
+    known = [(worker, ms) for worker, ms in runs if worker is not None]
+    counts = Counter(worker for worker, _ in known)
+    first = {worker: min(ms for w, ms in known if w == worker) / 1000 for worker in counts}
+    return [(worker, counts[worker], first[worker]) for worker in sorted(counts)]
+
+
+def load() -> dict[str, float]:
+    """Return how busy this machine is: shares of processors and memory, and gigabytes."""
+    memory = psutil.virtual_memory()
+    return {
+        "cpu": psutil.cpu_percent() / 100,
+        "memory": memory.percent / 100,
+        "memory_gb": memory.total / 2**30,
+        "at": time.time(),
+    }

@@ -1,0 +1,111 @@
+"""Two to five jobs beside each other."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from dashboards.console.pictures import Figure, figure, middle, nothing
+from dashboards.console.rendering import page
+from dashboards.console.searched import SHELF, Searched
+from search.api.context import In, Service, found
+from search.document import flatten
+from search.labels import format_value
+from search.listing import Wanted
+from search.listing import page as listing
+
+router = APIRouter(prefix="/compare")
+
+MOST = 5
+"""Jobs beside each other: more lines cannot be told apart."""
+
+COLORS = ("var(--accent)", "#cc79a7", "#e69f00", "#56b4e9", "#8a6bd1")
+"""Of Okabe and Ito (2008) but those of the cells, which mean something else here."""
+
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+
+Jobs = Annotated[list[Annotated[str, Query(max_length=100)]], Query(max_length=20)]
+
+
+@router.get("")
+def compare(request: Request, service: In, job: Jobs = []) -> HTMLResponse:  # noqa: B006 - FastAPI copies it
+    """Show jobs beside each other, or let some be chosen."""
+    shown = chosen(service, job)
+    known, _ = listing(service.store, Wanted(limit=200))
+    return page(
+        request,
+        "compare.html",
+        jobs=[service.show(one.job) for one in shown],
+        searched=shown,
+        differing=differing(shown),
+        known=known,
+        most=MOST,
+        query="&".join(f"job={one.job.id}" for one in shown),
+    )
+
+
+@router.get("/pictures/{across}")
+def picture(across: str, service: In, job: Jobs = []) -> JSONResponse:  # noqa: B006
+    """Return the best value so far of jobs, over trials or over minutes."""
+    drawn = progress(chosen(service, job), in_minutes=across == "minutes")
+    return JSONResponse(drawn, headers={"cache-control": "no-cache"})
+
+
+def chosen(service: Service, keys: list[str]) -> list[Searched]:
+    """Return the jobs of some ids, each once, and no more than can be told apart."""
+    ids = dict.fromkeys(found(service, key).id for key in keys if key)
+    return [SHELF.read(service.store, found(service, one)) for one in list(ids)[:MOST]]
+
+
+def differing(shown: list[Searched]) -> list[tuple[str, list[str]]]:
+    """Return the settings in which documents differ, and the value of each job."""
+    documents: list[dict[str, Any]] = [flatten(one.spec.model_dump(mode="json")) for one in shown]
+    keys = dict.fromkeys(key for document in documents for key in document)
+    rows = [(key, [document.get(key, "–") for document in documents]) for key in keys]
+    return [(key, values) for key, values in rows if key != "name" and len({*values}) > 1]
+
+
+def progress(shown: list[Searched], *, in_minutes: bool) -> Figure:
+    """Return the best value so far of each job, as lines that colour and dashes tell apart."""
+    data: list[dict[str, Any]] = []
+    values: list[float] = []
+    for place, one in enumerate(shown):
+        x, y = best_so_far(one, in_minutes=in_minutes)
+        values += y
+        if y:
+            data.append({
+                "type": "scatter", "mode": "lines", "name": one.job.id, "x": x, "y": y,
+                "line": {"shape": "hv", "width": 2.5}
+                | {"color": COLORS[place], "dash": DASHES[place]},
+                "hovertemplate": f"{one.job.id}<br>%{{x}}: %{{y:.4f}}<extra></extra>",
+            })  # fmt: skip
+    if not data:
+        return nothing("None of these jobs has a complete trial yet.")
+    told = ", ".join(f"{trace['name']} {format_value(trace['y'][-1])}" for trace in data)
+    metrics = " / ".join(dict.fromkeys(one.metric for one in shown))
+    maximize = shown[0].maximize
+    return figure(
+        data, "minutes since the first trial" if in_minutes else "complete trials", metrics,
+        f"Best so far at the end: {told}.", yaxis={"range": middle(values, maximize)},
+    )  # fmt: skip
+
+
+def best_so_far(one: Searched, *, in_minutes: bool) -> tuple[list[float], list[float]]:
+    """Return when a job's best value changed, and to what."""
+    better = max if one.maximize else min
+    complete = [row for row in one.trials if row["state"] == "complete"]
+    if in_minutes:
+        start = min((span.began_ms for span in one.spans.values()), default=0)
+        ends = [
+            (((one.spans[row["trial"]].ended_ms or start) - start) / 60_000, row["value"])
+            for row in complete
+        ]
+        ends.sort()
+    else:
+        ends = [(float(at), row["value"]) for at, row in enumerate(complete, start=1)]
+    x: list[float] = []
+    y: list[float] = []
+    for at, value in ends:
+        x.append(round(at, 3))
+        y.append(better(y[-1], value) if y else value)
+    return x, y

@@ -1,0 +1,179 @@
+"""The page of a job: live while it runs, with its answer when it has ended."""
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from markupsafe import Markup
+
+from dashboards.console import joblog, pictures
+from dashboards.console.rendering import nothing_new, page
+from dashboards.console.searched import SHELF, Searched
+from dashboards.console.trialtable import ORDERS, SHOWN, Wanted, table
+from search.api.context import Caller, In, Service, found
+from search.api.errors import ApiError
+from search.figures import confusion
+from search.lease import LIVE
+from search.report import prose, sections_of
+from search.result import Result
+from search.tables import Job
+
+router = APIRouter(prefix="/jobs")
+
+Text = Annotated[str, Query(max_length=64)]
+
+
+def state(service: Service, caller: Caller, job: Job) -> dict[str, Any]:
+    """Return what the head of the page says of a job."""
+    trials = SHELF.read(service.store, job)
+    shown = service.show(job)
+    running = [row for row in trials.rows if row["state"] == "running"]
+    return {
+        "job": shown,
+        "document": trials.spec.model_dump(mode="json"),
+        "running": running,
+        "ended": shown["trials"]["total"] - shown["trials"]["running"] - shown["trials"]["waiting"],
+        "confirming": [row for row in trials.rows if row["study"] != job.id],
+        "best_of_cell": trials.best_of_cell,
+        "live": shown["status"] in LIVE,
+        "seen": version(job, shown),
+        "mine": caller.owns(job.owner),
+    }
+
+
+def version(job: Job, shown: dict[str, Any]) -> str:
+    """Return a text that changes whenever the head of the page would."""
+    return f"{job.revision}-{shown['status']}-{shown['undelivered']}-{bool(shown['model'])}"
+
+
+@router.get("/{key}")
+def job_page(request: Request, key: str, service: In, caller: Caller) -> HTMLResponse:
+    """Show a job."""
+    job = found(service, key)
+    trials = SHELF.read(service.store, job)
+    return page(
+        request,
+        "job.html",
+        **state(service, caller, job),
+        **trial_rows(trials, Wanted()),
+        pictures=tuple(pictures.TITLES.items()),
+        fronts=trials.spec.objective.beside,
+        done=job.result is not None,
+        source=job.source,
+    )
+
+
+@router.get("/{key}/head")
+def head(request: Request, key: str, service: In, caller: Caller, seen: Text = "") -> HTMLResponse:
+    """Show what is new of a job; pictures and tables are told that something is."""
+    job = found(service, key)
+    told = state(service, caller, job)
+    if seen == told["seen"]:
+        return nothing_new()
+    was_live = seen.split("-")[1:2] != [] and seen.split("-")[1] in LIVE
+    if was_live and not told["live"]:
+        return HTMLResponse(headers={"HX-Refresh": "true"})
+    return page(request, "job_head.html", headers={"HX-Trigger": "figures"}, **told)
+
+
+@router.get("/{key}/table")
+def trial_table(  # noqa: PLR0913 - each filters
+    request: Request, key: str, service: In, order: Text = "best", state: Text = "",
+    cell: Text = "", text: Text = "", first: Annotated[int, Query(ge=0)] = 0,
+) -> HTMLResponse:  # fmt: skip
+    """Show a part of a job's trials."""
+    trials = SHELF.read(service.store, found(service, key))
+    return page(
+        request, "trials.html", job=service.show(trials.job),
+        **trial_rows(trials, Wanted(order, state, cell, text, first)),
+    )  # fmt: skip
+
+
+def trial_rows(trials: Searched, wanted: Wanted) -> dict[str, Any]:
+    """Return what the table of trials shows."""
+    rows, number = table(trials.rows, wanted, maximize=trials.maximize)
+    return {
+        "rows": rows,
+        "number": number,
+        "wanted": wanted,
+        "orders": ORDERS,
+        "shown": SHOWN,
+        "metric": trials.metric,
+        "names": pictures.varied(trials.rows),
+    }
+
+
+@router.get("/{key}/pictures/{name}")
+def picture(request: Request, key: str, name: str, service: In) -> Response:
+    """Return a picture as Plotly's JSON; 304 where the asker has it as it is."""
+    job = found(service, key)
+    tag = f'"{hashlib.sha256(f"{job.id} {job.revision} {job.status} {name}".encode()).hexdigest()}"'
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304)
+    drawn = draw(service, job, name)
+    return JSONResponse(drawn, headers={"etag": tag, "cache-control": "no-cache"})
+
+
+def draw(service: Service, job: Job, name: str) -> dict[str, Any]:
+    """Return a picture of a job.
+
+    Raises:
+        ApiError: there is no such picture.
+    """
+    if name == "confusion" and job.result is not None:
+        return told_classes(job)
+    trials = SHELF.read(service.store, job)
+    if name == "importance":
+        return pictures.importance(trials, service.store)
+    kind, _, cost = name.partition(".")
+    if kind == "front" and cost in trials.spec.objective.beside:
+        return pictures.front(trials, cost)
+    if name not in pictures.PICTURES:
+        raise ApiError(404, "not-found", f"the pictures are {', '.join(pictures.TITLES)}")
+    return pictures.PICTURES[name](trials)
+
+
+def told_classes(job: Job) -> dict[str, Any]:
+    """Return how each class of the test part is told."""
+    result = Result.model_validate_json(job.result or "")
+    names = json.loads(job.dataset or "{}").get("classes") or []
+    if not result.confusion:
+        return pictures.nothing("The test part is not of classes.")
+    drawn: dict[str, Any] = json.loads(confusion(result.confusion, names).to_json())
+    kept = {key: drawn["layout"][key] for key in ("xaxis", "yaxis")}
+    right = sum(row[at] for at, row in enumerate(result.confusion))
+    every = sum(map(sum, result.confusion))
+    return {
+        "data": drawn["data"],
+        "layout": kept,
+        "summary": f"{right} of {every} test sequences are told right by the model of the best "
+        "seed. The colour is the share of a class.",
+    }
+
+
+@router.get("/{key}/answer")
+def answer(request: Request, key: str, service: In) -> HTMLResponse:
+    """Show what a job has found: the report, in sections."""
+    job = found(service, key)
+    told = [
+        {
+            "title": one.title,
+            "sentences": [Markup(prose(text)) for text in one.sentences],  # noqa: S704 - it escapes
+            "table": one.table,
+        }
+        for one in sections_of(service.store, job)
+        if one.sentences or one.table
+    ]
+    return page(request, "answer.html", sections=told)
+
+
+@router.get("/{key}/log")
+def log(request: Request, key: str, service: In) -> HTMLResponse:
+    """Show the end of what a job's driver has said."""
+    job = found(service, key)
+    return page(
+        request, "log.html", lines=joblog.read(service.home, job.id), id=job.id,
+        live=service.show(job)["status"] in LIVE,
+    )  # fmt: skip

@@ -1,0 +1,188 @@
+"""The launch page: choose data, build the space, see every fault and what it will take."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import Field
+from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
+
+from dashboards.console import form
+from dashboards.console.preview import Preview, preview
+from dashboards.console.rendering import page, render
+from search import submission
+from search.api.context import In, Service, found, needs
+from search.api.models import Request as Body
+from search.api.uploads import uploads
+from search.drafting import Draft
+from search.expectation import expected_s
+from search.faults import SpecError
+from search.loading import allowed
+from search.sections import Data
+from search.spec import JobSpec
+from search.survey import survey
+from search.tables import Job
+from search.warming import with_earlier_jobs
+from trainables.faults import DatasetError
+from trainables.sources import SOURCES
+
+router = APIRouter(prefix="/launch", dependencies=[needs("launch")])
+
+EXAMPLE = """\
+# 1,797 handwritten digits of 8 by 8 pixels, read row by row: a search that ends within minutes.
+name: digits
+data: {source: digits, validation: 0.2}
+# What is searched.
+space:
+  cell: [lstm, gru]
+  hidden_size: {low: 16, high: 64, step: 16}
+  layers: {low: 1, high: 2}
+  learning_rate: {low: 1.0e-3, high: 5.0e-2, log: true}
+  dropout: {low: 0.0, high: 0.4, when: {layers: {at_least: 2}}}
+# What the winner has to beat.
+baseline:
+  - {cell: lstm, hidden_size: 64, layers: 2, learning_rate: 0.001, schedule: constant}
+  - {cell: gru, hidden_size: 64, layers: 2, learning_rate: 0.001, schedule: constant}
+training: {epochs: 6}
+budget: {trials: 12}
+confirm: {top: 1, seeds: 2}
+"""
+"""What the page begins with."""
+
+Key = Annotated[str, Query(max_length=200)]
+
+
+class Change(Body):
+    """What a person has typed into a field."""
+
+    part: str = Field(max_length=64)
+    value: Annotated[str, Field(max_length=2000)] | list[Annotated[str, Field(max_length=200)]]
+
+
+class Check(Body):
+    """The document as it stands on the page, and the change that is to be made in it."""
+
+    document: str
+    change: Change | None = None
+
+
+@router.get("")
+def launch(request: Request, service: In, job: Key = "", data: Key = "") -> HTMLResponse:
+    """Show the page, with the document of an earlier job, of uploaded data, or the example."""
+    text, trouble = begun(service, job, data)
+    return page(
+        request,
+        "launch.html",
+        document=text,
+        trouble=trouble,
+        first=form.FIRST,
+        groups=form.GROUPS,
+        values=form.values_of(text),
+        sources=SOURCES,
+        uploaded=[one.name for one in uploads(service)],
+        of=job,
+        most_mb=service.settings.upload_bytes // 2**20,
+    )
+
+
+def begun(service: Service, job: str, data: str) -> tuple[str, str]:
+    """Return the document that the page begins with, and why it is not what was asked for."""
+    if job:
+        return found(service, job).source, ""
+    if data in SOURCES:
+        return form.changed(form.changed(EXAMPLE, "data.source", data), "name", data), ""
+    if data:
+        try:
+            return drafted(service, data), ""
+        except (SpecError, DatasetError) as error:
+            return form.changed(EXAMPLE, "data.source", data), str(error)
+    return EXAMPLE, ""
+
+
+def drafted(service: Service, name: str) -> str:
+    """Return the document that `gatetune init` would write for an uploaded file.
+
+    Raises:
+        SpecError: it may not be read.
+        DatasetError: it cannot be read, or what it holds not be learned.
+    """
+    path = service.home.places.find("data.source", name)
+    draft = Draft(survey(path, Data(source=name)), name, {}, Path(f"{Path(name).stem}.yaml"))
+    text = draft.text()
+    # The page says how long it takes, and runs it.
+    return "".join(line for line in text.splitlines(keepends=True) if "gatetune " not in line)
+
+
+@router.post("/check")
+async def check(body: Check, service: In) -> JSONResponse:
+    """Make a change in the document, and return it with its fields, its faults and its forecast."""
+    return JSONResponse(await run_in_threadpool(checked, body, service))
+
+
+def checked(body: Check, service: Service) -> dict[str, Any]:
+    """Return what the page shows of a document."""
+    text = body.document
+    try:
+        if body.change is not None:
+            text = form.changed(text, body.change.part, body.change.value)
+        spec, _ = submission.read(text, ())
+        allowed(spec, service.home)
+        submission.check_size(spec, service.settings.trials_a_job)
+        spec = with_earlier_jobs(service.store, spec)
+    except SpecError as error:
+        at_field, rest = form.placed(error.faults)
+        return answer(text, at_field, rest, "")
+    try:
+        seen = preview(spec, service.home)
+    except SpecError as error:
+        at_field, rest = form.placed(error.faults)
+        return answer(text, at_field, rest, "")
+    except DatasetError as error:
+        return answer(text, {"data.source": [str(error)]}, [], "")
+    return answer(text, {}, [], render("launch_forecast.html", **forecast(service, spec, seen)))
+
+
+def answer(text: str, at_field: dict[str, list[str]], rest: list[str], told: str) -> dict[str, Any]:
+    """Return the page's parts as its script takes them."""
+    return {
+        "document": text,
+        "values": form.values_of(text),
+        "faults": at_field,
+        "rest": rest,
+        "forecast": told,
+    }
+
+
+def forecast(service: Service, spec: JobSpec, seen: Preview) -> dict[str, Any]:
+    """Return what launching the job would mean."""
+    at_once = workers(service, spec)
+    return {
+        "seen": seen,
+        "spec": spec,
+        "at_once": at_once,
+        "expected_s": expected_s(spec, seen.sizes, at_once),
+        "ahead": ahead(service),
+        "confirmed": (spec.confirm.top + bool(spec.baseline)) * spec.confirm.seeds
+        if spec.confirm.top
+        else 0,
+    }
+
+
+def workers(service: Service, spec: JobSpec) -> int:
+    """Return how many trials of a job may run at once, as far as the service knows."""
+    with service.store.session() as session:
+        newest = select(Job.slots).where(Job.slots.is_not(None)).order_by(Job.created_at.desc())
+        known = session.scalar(newest.limit(1)) if service.home.ray_address else None
+    room = known or max(1, int((os.cpu_count() or 1) / spec.workers.cpus))
+    asked = spec.workers.concurrent
+    return min(room, spec.budget.trials, *([asked] if isinstance(asked, int) else []))
+
+
+def ahead(service: Service) -> int:
+    """Return how many jobs run or wait already."""
+    with service.store.session() as session:
+        live = select(Job.id).where(Job.status.in_(("queued", "running")))
+        return len(session.scalars(live).all())

@@ -1,0 +1,98 @@
+"""The models of the registry: who is champion, since when, and who was before."""
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from sqlalchemy import select
+
+from dashboards.console.rendering import page
+from search.api.context import Caller, In, Service, found
+from search.fetching import answering, champion_files, offered
+from search.jobs import NotPossibleError
+from search.promotion import champions
+from search.tables import Job
+
+router = APIRouter()
+
+ABOUT = {
+    "model.pt2": "answers by itself in torch: torch.export.load",
+    "model.onnx": "answers by itself in ONNX Runtime",
+    "weights.safetensors": "the weights alone",
+    "predict.py": "answers for a file, with no Gatetune",
+    "README.md": "the card: data, training, how good, how to use it",
+    "config.json": "what it was trained with",
+    "metrics.json": "what it reached",
+    "validation.npz": "its answers on the validation part",
+    "SHA256SUMS": "checksums of all of these",
+}
+
+CODE = """\
+import torch
+
+model = torch.export.load("model.pt2").module()
+logits = model(torch.randn(1, {steps}, {features}))   # [sequences, steps, features]
+"""
+
+
+@router.get("/models")
+def models(request: Request, service: In) -> HTMLResponse:
+    """Show every name that has a model, and the reigns of its champions."""
+    try:
+        told, trouble = named(service), ""
+    except NotPossibleError as error:
+        told, trouble = [], str(error)
+    return page(request, "models.html", models=told, trouble=trouble)
+
+
+def named(service: Service) -> list[dict[str, Any]]:
+    """Return the names of which there are models, with their champions and challengers.
+
+    Raises:
+        NotPossibleError: MLflow does not answer.
+    """
+    with service.store.session() as session:
+        jobs = session.scalars(
+            select(Job).where(Job.model.is_not(None)).order_by(Job.created_at.desc())
+        ).all()
+    names = dict.fromkeys(job.name for job in jobs)
+    return [
+        {
+            "name": name,
+            "reigns": reigns(service, name),
+            "jobs": [service.show(job) for job in jobs if job.name == name][:20],
+        }
+        for name in names
+    ]
+
+
+def reigns(service: Service, name: str) -> list[dict[str, Any]]:
+    """Return the champions of a name, the present one first; none where there never was one.
+
+    Raises:
+        NotPossibleError: MLflow does not answer.
+    """
+    try:
+        return champions(service.home, name)
+    except NotPossibleError as error:
+        if "had a champion" in str(error):
+            return []
+        raise
+
+
+@router.get("/jobs/{key}/files")
+def files(request: Request, key: str, service: In, caller: Caller) -> HTMLResponse:
+    """Show what may be taken away of a job's model, and the code that loads it."""
+    job = found(service, key)
+    with answering(job):
+        names = list(offered(champion_files(service.home, job)))
+    data = json.loads(job.dataset or "{}")
+    return page(
+        request,
+        "files.html",
+        job=service.show(job),
+        mine=caller.owns(job.owner),
+        files=[(name, ABOUT.get(name, "")) for name in names],
+        code=CODE.format(steps=data.get("steps", 28), features=data.get("features", 28)),
+    )

@@ -1,0 +1,59 @@
+"""Optuna Dashboard over the same studies, to look at: its own API changes them without any check.
+
+It asks for whole paths, none of which is ours, so that it stands beside our pages behind the same
+gate, and is never asked to change anything.
+"""
+
+from threading import Lock
+from typing import cast
+
+from a2wsgi import WSGIMiddleware
+from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from search.api.context import Service
+from search.storage import open_storage
+
+PATHS = (
+    "/dashboard",
+    "/dashboard/{rest:path}",
+    "/api/meta",
+    "/api/studies",
+    "/api/studies/{rest:path}",
+    "/csv/{rest:path}",
+    "/static/{rest:path}",
+)
+"""Where it answers."""
+
+
+class OptunaDashboard:
+    """The dashboard as an app, made when it is first asked for: its import takes a second.
+
+    Args:
+        service: whose studies it shows.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.made: ASGIApp | None = None
+        self.lock = Lock()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self.app()(scope, receive, send)
+
+    def app(self) -> ASGIApp:
+        """Return the app."""
+        with self.lock:
+            if self.made is None:
+                from optuna_dashboard import wsgi
+
+                self.made = cast("ASGIApp", WSGIMiddleware(wsgi(open_storage(self.service.store))))
+            return self.made
+
+
+def install(app: FastAPI) -> None:
+    """Let the app answer the dashboard's paths, to those who only look."""
+    dashboard = OptunaDashboard(app.state.service)
+    app.router.routes += [Route(path, dashboard, methods=["GET"]) for path in PATHS]

@@ -1,0 +1,85 @@
+"""What the list of jobs shows of each: how far it is, and how its best value grew."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import func, select
+
+from search.listing import Wanted, page
+from search.recorded import values_of
+from search.store import Store
+from search.tables import Job
+
+MOST = 500
+"""Jobs that are looked at; the newest."""
+
+SHOWN = 100
+
+POINTS = 48
+"""Of a small line."""
+
+Listed = dict[str, Any]
+
+
+def worst_last(job: Listed) -> tuple[bool, float]:
+    """Order by what a job has reached, in the direction of its objective."""
+    value = job["best_value"]
+    sign = -1 if job["objective"]["direction"] == "maximize" else 1
+    return value is None, 0.0 if value is None else sign * value
+
+
+ORDERS: Mapping[str, Callable[[Listed], Any]] = MappingProxyType(
+    {
+        "newest": lambda job: -job["created_at"],
+        "oldest": lambda job: job["created_at"],
+        "name": lambda job: (job["name"], -job["created_at"]),
+        "best": worst_last,
+        "longest": lambda job: -job["elapsed_s"],
+        "status": lambda job: (job["status"] != "running", job["status"], -job["created_at"]),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The jobs that are wanted, in order."""
+
+    jobs: list[Listed]
+    more: int
+    """Jobs that match and are not shown."""
+
+
+def version(store: Store) -> str:
+    """Return a text that changes whenever the list would."""
+    with store.session() as session:
+        row = session.execute(
+            select(func.count(), func.sum(Job.revision), func.max(Job.created_at))
+        ).one()
+        statuses = session.execute(select(Job.status, func.count()).group_by(Job.status)).all()
+    return "-".join(map(str, (*row, *sorted(map(tuple, statuses)))))[-64:]
+
+
+def overview(store: Store, status: str, text: str, order: str) -> Overview:
+    """Return the jobs of a status whose id, name or owner holds a text."""
+    found, _ = page(store, Wanted(limit=MOST))
+    words = text.lower().split()
+    matching = [
+        job for job in found if all(word in f"{job['id']} {job['owner']}".lower() for word in words)
+    ]
+    wanted = [job for job in matching if status in {"", job["status"]}]
+    wanted.sort(key=ORDERS.get(order, ORDERS["newest"]))
+    shown = wanted[:SHOWN]
+    with store.session() as session:
+        values = values_of(session, [job["id"] for job in shown])
+    for job in shown:
+        maximize = job["objective"]["direction"] == "maximize"
+        job["line"] = thinned(list(accumulate(values.get(job["id"], ()), max if maximize else min)))
+    return Overview(shown, len(wanted) - len(shown))
+
+
+def thinned(values: list[float]) -> list[float]:
+    """Return every so many of values, and the last."""
+    return [*values[:: max(1, len(values) // POINTS)], *values[-1:]]

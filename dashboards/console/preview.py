@@ -1,0 +1,157 @@
+"""What is in some data, for a person who is about to search on them."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from search.cost import Sizes
+from search.home import Home
+from search.loading import allowed, load_data
+from search.spec import JobSpec
+from trainables.datasets import SequenceDataset
+from trainables.sources import PICTURES
+
+SHOWN = 6
+"""Sequences that are drawn."""
+
+POINTS = 96
+"""Of a drawn line."""
+
+LINES = 3
+"""Features of a sequence that are drawn."""
+
+MOST_CLASSES = 12
+"""Classes of which the number of sequences is shown."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A sequence as it is drawn: as lines of points, or as a picture of steps by features."""
+
+    label: str
+    lines: tuple[str, ...] = ()
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a person wants to know of some data."""
+
+    parts: tuple[tuple[str, int], ...]
+    lengths: tuple[int, int]
+    features: int
+    learned: str
+    classes: tuple[tuple[str, int], ...]
+    """Of the training part."""
+    more_classes: int
+    drawn: tuple[Drawn, ...]
+    notes: tuple[str, ...]
+    sizes: Sizes
+
+
+def preview(spec: JobSpec, home: Home) -> Preview:
+    """Load a document's data and return what is in them; the same data are loaded once.
+
+    Raises:
+        SpecError: they may not be read.
+        DatasetError: they cannot be used.
+    """
+    found = allowed(spec, home)
+    fixed = found.model_copy(update={"name": "preview", "baseline": [], "warm_start": "none"})
+    source = home.data if found.data.source in PICTURES else found.data.source
+    return loaded(fixed.to_json(), home, changed_at(str(source)))
+
+
+def changed_at(path: str) -> int:
+    """Return when a file last changed, 0 where there is none."""
+    from pathlib import Path
+
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=8)
+def loaded(document: str, home: Home, changed: int) -> Preview:  # noqa: ARG001 - the file's age names its content
+    """Return what is in the data of a document."""
+    spec = JobSpec.from_json(document)
+    data: SequenceDataset = load_data(spec, home)
+    counts = counted(data)
+    part = data.train
+    lengths = (
+        (part.steps, part.steps)
+        if part.lengths is None
+        else (int(part.lengths.min()), int(part.lengths.max()))
+    )
+    names = data.targets.names if data.targets else ()
+    return Preview(
+        parts=tuple((name, len(getattr(data, name).y)) for name in ("train", "validation", "test")),
+        lengths=lengths,
+        features=data.features,
+        learned=f"numbers: {', '.join(names)}" if names else f"{len(data.classes)} classes",
+        classes=tuple(counts[:MOST_CLASSES]),
+        more_classes=max(0, len(counts) - MOST_CLASSES),
+        drawn=tuple(drawn(data, pictures=spec.data.source in PICTURES)),
+        notes=tuple(data.notes),
+        sizes=Sizes.of(data),
+    )
+
+
+def counted(data: SequenceDataset) -> list[tuple[str, int]]:
+    """Return the training sequences of each class; of many classes the largest first."""
+    if not data.classes:
+        return []
+    numbers = np.bincount(data.train.y, minlength=len(data.classes))
+    counts = [(str(name), int(n)) for name, n in zip(data.classes, numbers, strict=True)]
+    return counts if len(counts) <= MOST_CLASSES else sorted(counts, key=lambda one: -one[1])
+
+
+def drawn(data: SequenceDataset, *, pictures: bool) -> list[Drawn]:
+    """Return some sequences of the training part, of different classes where there are any."""
+    part = data.train
+    _, firsts = np.unique(part.y, axis=0, return_index=True)
+    rows = firsts[:: max(1, len(firsts) // SHOWN)][:SHOWN]
+    return [one(data, int(row), pictures=pictures) for row in rows]
+
+
+def one(data: SequenceDataset, row: int, *, pictures: bool) -> Drawn:
+    """Return a sequence of the training part as it is drawn."""
+    values = np.asarray(data.train.sequence(row), np.float64)
+    y = data.train.y[row]
+    label = data.classes[int(y)] if data.classes else ", ".join(f"{v:.3g}" for v in np.ravel(y))
+    if pictures:
+        return Drawn(str(label), image=picture(values))
+    return Drawn(
+        str(label), lines=tuple(line(values[:, at]) for at in range(LINES)[: values.shape[1]])
+    )
+
+
+def picture(values: NDArray[Any]) -> str:
+    """Return steps by features as the address of a picture."""
+    low, high = float(values.min()), float(values.max())
+    gray = (255 * (1 - (values - low) / ((high - low) or 1))).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(gray).save(stream, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def line(values: NDArray[np.float64]) -> str:
+    """Return values as the points of a line in a box of 100 by 40; what is missing is left out."""
+    thin: Sequence[float] = values[:: max(1, len(values) // POINTS)].tolist()
+    known = [v for v in thin if v == v]  # noqa: PLR0124 - not NaN
+    if not known:
+        return ""
+    low, span = min(known), (max(known) - min(known)) or 1.0
+    return " ".join(
+        f"{100 * at / max(1, len(thin) - 1):.1f},{38 - 36 * (v - low) / span:.1f}"
+        for at, v in enumerate(thin)
+        if v == v  # noqa: PLR0124
+    )

@@ -1,0 +1,118 @@
+"""A job's trials as the page of a job shows them, read once for each revision of the job."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import select
+
+from search import jobs
+from search.recorded import trials_of
+from search.spec import JobSpec
+from search.store import Store
+from search.tables import PARENT, Job, Run
+
+KEPT = 16
+"""Jobs whose trials are kept."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Span:
+    """When and where a trial was trained, in milliseconds of Unix time; it may go on still."""
+
+    began_ms: int
+    ended_ms: int | None
+    worker: str | None
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What there is of a job at one of its revisions."""
+
+    job: Job
+    rows: list[Row]
+    """As `gatetune trials --json` has them, with what each costs, the confirmation's last."""
+    curves: dict[int, tuple[float, ...]]
+    """The objective of each epoch, by the trial of the search."""
+    spans: dict[int, Span]
+    """By the trial of the search."""
+
+    @cached_property
+    def spec(self) -> JobSpec:
+        """The job's document."""
+        return JobSpec.from_json(self.job.document)
+
+    @property
+    def metric(self) -> str:
+        """Name of the objective."""
+        return self.spec.objective.metric
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of it is better."""
+        return self.spec.objective.direction == "maximize"
+
+    @cached_property
+    def trials(self) -> list[Row]:
+        """The rows of the search alone."""
+        return [row for row in self.rows if row["study"] == self.job.id]
+
+    @cached_property
+    def ranked(self) -> list[Row]:
+        """Trials of the search that have a value, the best first; running ones by their best."""
+        known = [row for row in self.trials if row["best_epoch_value"] is not None]
+        sign = -1 if self.maximize else 1
+        return sorted(known, key=lambda row: (sign * row["best_epoch_value"], row["trial"]))
+
+    @cached_property
+    def best_of_cell(self) -> dict[str, Row]:
+        """The best complete trial of each cell."""
+        best: dict[str, Row] = {}
+        for row in self.ranked:
+            if row["state"] == "complete":
+                best.setdefault(row["cell"], row)
+        return best
+
+
+class Shelf:
+    """Keeps what was read last, so that those who watch a job together read it once."""
+
+    def __init__(self) -> None:
+        self.kept: OrderedDict[str, Searched] = OrderedDict()
+        self.lock = Lock()
+
+    def read(self, store: Store, job: Job) -> Searched:
+        """Return a job's trials as of its present revision."""
+        with self.lock:
+            found = self.kept.get(job.id)
+            if found is None or (found.job.revision, found.job.status) != (
+                job.revision,
+                job.status,
+            ):
+                found = self.kept[job.id] = searched(store, job)
+            self.kept.move_to_end(job.id)
+            while len(self.kept) > KEPT:
+                self.kept.popitem(last=False)
+            return found
+
+
+SHELF = Shelf()
+
+
+def searched(store: Store, job: Job) -> Searched:
+    """Read a job's trials."""
+    rows = jobs.show_trials(store, job)
+    with store.session() as session:
+        trials = {trial.number: trial for trial in trials_of(session, job.id)}
+        runs = session.scalars(select(Run).where(Run.study == job.id, Run.trial != PARENT)).all()
+    for row in rows:
+        row["costs"] = (
+            trials[row["trial"]].user_attrs.get("costs") if row["study"] == job.id else None
+        )
+    curves = {number: trial.epochs for number, trial in trials.items()}
+    spans = {run.trial: Span(run.started_ms, run.ended_ms, run.worker) for run in runs}
+    return Searched(job, rows, curves, spans)

@@ -1,0 +1,259 @@
+"use strict";
+// What pages do beside showing what the service sends. htmx fetches and swaps; this adds moments in
+// the reader's zone, pictures in the page's colours, messages, and the few forms that htmx cannot.
+
+const cookie = (name) =>
+  document.cookie.split("; ").find((one) => one.startsWith(name + "="))?.slice(name.length + 1);
+
+const headers = () => ({ "x-csrf-token": cookie("gatetune_csrf") ?? "" });
+
+// -- moments ------------------------------------------------------------------------------------
+
+function since(seconds) {
+  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]])
+    if (seconds >= length) return `${Math.floor(seconds / length)} ${unit} ago`;
+  return seconds < 10 ? "just now" : `${Math.floor(seconds)} s ago`;
+}
+
+function tellTime(root = document) {
+  for (const one of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(one.dateTime);
+    const text = since(Math.max(0, (Date.now() - moment) / 1000));
+    if (one.textContent !== text) one.textContent = text;
+    one.title = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+  }
+}
+setInterval(tellTime, 10000);
+
+// -- messages -----------------------------------------------------------------------------------
+
+function say(text, kind = "good") {
+  const shown = document.createElement("div");
+  shown.className = `notice ${kind}`;
+  shown.textContent = text;
+  document.getElementById("toasts").append(shown);
+  setTimeout(() => shown.remove(), kind === "bad" ? 12000 : 5000);
+}
+
+function faultOf(body, status) {
+  try {
+    const { message, faults } = JSON.parse(body).error;
+    return [message, ...faults.slice(0, 3)].join("; ");
+  } catch {
+    return `The service answered with ${status}.`;
+  }
+}
+
+let lostSince = 0;
+function lost(is) {
+  const banner = document.getElementById("lost");
+  if (is && !lostSince) lostSince = Date.now();
+  if (!is && lostSince) {
+    lostSince = 0;
+    document.body.dispatchEvent(new Event("refresh"));
+  }
+  banner.hidden = !is;
+}
+
+// -- asking the service -------------------------------------------------------------------------
+
+document.addEventListener("htmx:configRequest", (event) => {
+  Object.assign(event.detail.headers, headers());
+});
+document.addEventListener("htmx:sendError", () => lost(true));
+document.addEventListener("htmx:afterOnLoad", () => lost(false));
+document.addEventListener("htmx:beforeOnLoad", () => lost(false));
+document.addEventListener("htmx:responseError", (event) => {
+  const { xhr, requestConfig } = event.detail;
+  if (xhr.status === 401) location.href = `/login?next=${encodeURIComponent(location.pathname)}`;
+  else if (requestConfig.verb === "get" && xhr.status >= 500) lost(true);
+  else say(faultOf(xhr.responseText, xhr.status), "bad");
+});
+document.addEventListener("htmx:afterRequest", (event) => {
+  const { successful, elt, requestConfig } = event.detail;
+  if (!successful || requestConfig.verb === "get") return;
+  const { done, then } = elt.dataset;
+  if (done) say(done);
+  if (then) location.href = then;
+  else document.body.dispatchEvent(new Event("refresh"));
+});
+
+async function ask(method, path, body, type = "application/json") {
+  const answer = await fetch(path, { method, body, headers: { ...headers(), "content-type": type } });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(faultOf(text, answer.status));
+  return text ? JSON.parse(text) : null;
+}
+
+// -- pictures -----------------------------------------------------------------------------------
+
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function dressed(layout) {
+  const axis = { gridcolor: color("--line"), zerolinecolor: color("--line"), linecolor: color("--line"),
+    tickcolor: color("--line"), automargin: true, ticklabelstandoff: 4 };
+  const made = {
+    font: { family: "system-ui, sans-serif", size: 12, color: color("--soft") },
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    margin: { l: 64, r: 16, t: 8, b: 48 }, hovermode: "closest", dragmode: false,
+    hoverlabel: { bgcolor: color("--ink"), bordercolor: color("--ink"), font: { color: color("--panel"), size: 12 } },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, ...layout,
+  };
+  for (const name of Object.keys(made).filter((one) => /^[xy]axis/.test(one))) {
+    made[name] = { ...axis, ...made[name] };
+    if (made[name].title) made[name].title = { standoff: 12, ...made[name].title };
+  }
+  for (const note of made.annotations ?? []) note.font = { ...note.font, color: color("--soft") };
+  return made;
+}
+
+const painted = (traces) =>
+  JSON.parse(JSON.stringify(traces).replace(/"var\((--[a-z]+)\)"/g, (_, name) => `"${color(name)}"`));
+
+async function draw(plot) {
+  if (plot.drawing || typeof Plotly === "undefined") return;
+  plot.drawing = true;
+  try {
+    const answer = await fetch(plot.dataset.figure, { headers: plot.etag ? { "if-none-match": plot.etag } : {} });
+    if (answer.status === 304) return;
+    if (!answer.ok) throw new Error(answer.status);
+    plot.etag = answer.headers.get("etag");
+    plot.figure = await answer.json();
+    await paint(plot);
+  } catch {
+    // The next event tries again; what is drawn stays.
+  } finally {
+    plot.drawing = false;
+  }
+}
+
+async function paint(plot) {
+  const { data, layout, summary, empty } = plot.figure;
+  const caption = plot.parentElement.querySelector("figcaption");
+  if (summary && caption) caption.textContent = summary;
+  if (empty) {
+    plot.textContent = empty;
+    plot.classList.add("muted");
+    return;
+  }
+  if (!plot.classList.contains("js-plotly-plot")) plot.replaceChildren();
+  await Plotly.react(plot, painted(data), painted(dressed(layout)),
+    { displayModeBar: false, responsive: true, doubleClick: "reset" });
+  plot.querySelectorAll("svg").forEach((one) => one.setAttribute("aria-hidden", "true"));
+  plot.setAttribute("role", "img");
+  plot.setAttribute("aria-label", `${plot.dataset.title}. ${summary ?? ""}`);
+}
+
+const seen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    target.isSeen = isIntersecting;
+    if (isIntersecting && (!target.figure || target.isStale)) {
+      target.isStale = false;
+      draw(target);
+    }
+  }
+}, { rootMargin: "200px" });
+
+const plots = (root = document) => [...root.querySelectorAll("[data-figure]")];
+
+function watch(root = document) {
+  for (const plot of plots(root)) seen.observe(plot);
+}
+
+let redraw = null;
+function redrawSoon() {
+  redraw ??= setTimeout(() => {
+    redraw = null;
+    for (const plot of plots()) plot.isSeen ? draw(plot) : (plot.isStale = true);
+  }, 1500);
+}
+document.addEventListener("figures", redrawSoon);
+document.addEventListener("refresh", redrawSoon);
+
+// -- theme --------------------------------------------------------------------------------------
+
+function isDark() {
+  const said = document.documentElement.dataset.theme;
+  return said ? said === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+const repaint = () => plots().forEach((plot) => plot.figure && !plot.figure.empty && paint(plot));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+
+// -- forms and buttons --------------------------------------------------------------------------
+
+async function login(form) {
+  const fault = document.getElementById("login-fault");
+  try {
+    await ask("POST", "/api/v1/session", JSON.stringify({ token: form.token.value.trim() }));
+    const next = form.dataset.next;
+    location.href = /^\/(?![/\\])/.test(next) ? next : "/";
+  } catch (error) {
+    fault.textContent = error.message;
+    fault.hidden = false;
+    form.token.setAttribute("aria-invalid", "true");
+    form.token.focus();
+  }
+}
+
+const acts = {
+  theme() {
+    const next = isDark() ? "light" : "dark";
+    document.documentElement.dataset.theme = next;
+    localStorage.setItem("theme", next);
+    repaint();
+  },
+  open: (button) => document.getElementById(button.dataset.target).showModal(),
+  close: (button) => button.closest("dialog").close(),
+  async copy(button) {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.target).textContent);
+    say("Copied");
+  },
+  async launch(button) {
+    button.disabled = true;
+    try {
+      const job = await ask("POST", "/api/v1/jobs", JSON.stringify({ document: button.dataset.document }));
+      location.href = `/jobs/${job.id}`;
+    } catch (error) {
+      button.disabled = false;
+      say(error.message, "bad");
+    }
+  },
+  async token(button) {
+    const form = button.form;
+    const fault = document.getElementById("token-fault");
+    try {
+      const body = { owner: form.owner.value.trim(), role: form.role.value };
+      const made = await ask("POST", "/api/v1/tokens", JSON.stringify(body));
+      fault.hidden = true;
+      document.getElementById("secret").textContent = made.token;
+      document.getElementById("made").hidden = false;
+      document.body.dispatchEvent(new Event("refresh"));
+    } catch (error) {
+      fault.textContent = error.message;
+      fault.hidden = false;
+    }
+  },
+  async logout() {
+    await ask("DELETE", "/api/v1/session");
+    location.href = "/login";
+  },
+};
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-act], #theme");
+  if (button) acts[button.dataset.act ?? "theme"](button);
+});
+document.addEventListener("submit", (event) => {
+  if (event.target.id !== "login") return;
+  event.preventDefault();
+  login(event.target);
+});
+
+document.addEventListener("DOMContentLoaded", () => {
+  tellTime();
+  watch();
+});
+document.addEventListener("htmx:afterSettle", (event) => {
+  tellTime(event.target);
+  watch(event.target);
+});
