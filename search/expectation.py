@@ -23,5 +23,5 @@ def expected_s(spec: JobSpec, sizes: Sizes, at_once: int) -> float:
         config.epochs * cost.seconds(cost.work(config)) for config in draws(spec)
     )
     searched = max(0, spec.budget.trials - len(spec.baseline))
-    confirmed = (spec.confirm.top + 1) * spec.confirm.seeds if spec.confirm.top else 0
-    return each * (SURVIVE * searched + len(spec.baseline) + confirmed) / max(1, at_once)
+    full = len(spec.baseline) + spec.most_replicates
+    return each * (SURVIVE * searched + full) / max(1, at_once)

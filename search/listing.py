@@ -183,7 +183,7 @@ def at_work(session: Session, jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
         .where(Run.trial != PARENT, Run.status == "RUNNING")
         .group_by(Run.job_id)
     )
-    trials = dict(session.execute(counts).tuples())
+    trials = dict(session.execute(counts).all())
     return {job.id: used_by(job, trials.get(job.id, 0)) for job in running}
 
 

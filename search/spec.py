@@ -71,6 +71,12 @@ class JobSpec(Identity):
         """The most epochs that a trial of the search may have."""
         return most_epochs(self.space, self.training)
 
+    @property
+    def most_replicates(self) -> int:
+        """The most runs that the confirmation may have."""
+        confirm = self.confirm
+        return (confirm.top + bool(self.baseline)) * confirm.seeds if confirm.top else 0
+
     def to_json(self) -> str:
         """Return the document with every default written out; equal jobs give equal text."""
         return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)

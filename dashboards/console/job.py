@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,7 +12,7 @@ from markupsafe import Markup
 from dashboards.console import joblog, pictures
 from dashboards.console.rendering import nothing_new, page
 from dashboards.console.searched import SHELF, Searched
-from dashboards.console.trialtable import ORDERS, SHOWN, Wanted, table
+from dashboards.console.trialtable import SHOWN, Wanted, table
 from search.api.context import Caller, In, Service, found
 from search.api.errors import ApiError
 from search.figures import confusion
@@ -23,6 +24,7 @@ from search.tables import Job
 router = APIRouter(prefix="/jobs")
 
 Text = Annotated[str, Query(max_length=64)]
+Texts = Annotated[Sequence[str], Query(max_length=64)]
 
 
 def state(service: Service, caller: Caller, job: Job) -> dict[str, Any]:
@@ -36,6 +38,7 @@ def state(service: Service, caller: Caller, job: Job) -> dict[str, Any]:
         "running": running,
         "ended": shown["trials"]["total"] - shown["trials"]["running"] - shown["trials"]["waiting"],
         "confirming": [row for row in trials.rows if row["study"] != job.id],
+        "to_confirm": trials.spec.most_replicates,
         "best_of_cell": trials.best_of_cell,
         "live": shown["status"] in LIVE,
         "seen": version(job, shown),
@@ -80,28 +83,29 @@ def head(request: Request, key: str, service: In, caller: Caller, seen: Text = "
 
 @router.get("/{key}/table")
 def trial_table(  # noqa: PLR0913 - each filters
-    request: Request, key: str, service: In, order: Text = "best", state: Text = "",
-    cell: Text = "", text: Text = "", first: Annotated[int, Query(ge=0)] = 0,
+    request: Request, key: str, service: In, order: Text = "", state: Text = "",
+    cell: Text = "", text: Text = "", first: Annotated[int, Query(ge=0)] = 0, column: Texts = (),
 ) -> HTMLResponse:  # fmt: skip
     """Show a part of a job's trials."""
     trials = SHELF.read(service.store, found(service, key))
     return page(
         request, "trials.html", job=service.show(trials.job),
-        **trial_rows(trials, Wanted(order, state, cell, text, first)),
+        **trial_rows(trials, Wanted(order, state, cell, text, first, tuple(column))),
     )  # fmt: skip
 
 
 def trial_rows(trials: Searched, wanted: Wanted) -> dict[str, Any]:
     """Return what the table of trials shows."""
     rows, number = table(trials.rows, wanted, maximize=trials.maximize)
+    varied = pictures.varied(trials.rows)
     return {
         "rows": rows,
         "number": number,
         "wanted": wanted,
-        "orders": ORDERS,
         "shown": SHOWN,
         "metric": trials.metric,
-        "names": pictures.varied(trials.rows),
+        "names": [name for name in varied if name in (wanted.columns or varied)],
+        "columns": varied,
     }
 
 

@@ -165,9 +165,7 @@ def forecast(service: Service, spec: JobSpec, seen: Preview) -> dict[str, Any]:
         "at_once": at_once,
         "expected_s": expected_s(spec, seen.sizes, at_once),
         "ahead": ahead(service),
-        "confirmed": (spec.confirm.top + bool(spec.baseline)) * spec.confirm.seeds
-        if spec.confirm.top
-        else 0,
+        "confirmed": spec.most_replicates,
     }
 
 

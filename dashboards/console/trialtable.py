@@ -1,8 +1,7 @@
 """The table of a job's trials: sorted, filtered, in parts."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from dashboards.console.searched import Row
@@ -10,39 +9,42 @@ from dashboards.console.searched import Row
 SHOWN = 50
 """Trials of a part."""
 
+OWN = {"trial": "trial", "state": "state", "value": "best_epoch_value", "epochs": "epochs"}
+"""Columns that every table has, by the key of a row; the others are parameters."""
+
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which trials, and how ordered."""
+    """Which trials, and how ordered.
 
-    order: str = "best"
+    Attributes:
+        order: a column, with a dash before it for the largest first; empty for the best first.
+        state: of a trial; empty for any.
+        cell: likewise.
+        text: words that stand in a trial's parameters, such as ``hidden_size=64``.
+        first: how many trials are left out before those that are shown.
+        columns: parameters that are shown; none for those in which trials differ.
+    """
+
+    order: str = ""
     state: str = ""
     cell: str = ""
     text: str = ""
-    """Words that stand in a trial's parameters, such as ``hidden_size=64``."""
     first: int = 0
+    columns: tuple[str, ...] = ()
 
+    def sorting(self, column: str) -> str:
+        """Return how a column is ordered, as `aria-sort` says it."""
+        directions = {column: "ascending", f"-{column}": "descending"}
+        return directions.get(self.order, "none")
 
-ORDERS: Mapping[str, Callable[[Row], Any]] = MappingProxyType(
-    {
-        "best": lambda _: 0,
-        "newest": lambda row: -row["trial"],
-        "oldest": lambda row: row["trial"],
-        "epochs": lambda row: -row["epochs"],
-        "state": lambda row: row["state"],
-    }
-)
+    def next(self, column: str) -> str:
+        """Return the order that a click on a column asks for."""
+        return f"-{column}" if self.order == column else column
 
 
 def table(rows: Sequence[Row], wanted: Wanted, *, maximize: bool) -> tuple[list[Row], int]:
-    """Return the part of the trials that is wanted, and how many there are in all."""
-    sign = -1 if maximize else 1
-
-    def rank(row: Row) -> tuple[Any, ...]:
-        value = row["best_epoch_value"]
-        order = ORDERS.get(wanted.order, ORDERS["best"])(row)
-        return order, value is None, 0.0 if value is None else sign * value, row["trial"]
-
+    """Return the part of the trials that is wanted, and how many match in all."""
     words = wanted.text.lower().split()
     matching = [
         row
@@ -51,8 +53,24 @@ def table(rows: Sequence[Row], wanted: Wanted, *, maximize: bool) -> tuple[list[
         and wanted.cell in {"", row["cell"]}
         and all(word in described(row) for word in words)
     ]
-    matching.sort(key=rank)
-    return matching[wanted.first : wanted.first + SHOWN], len(matching)
+    falls = wanted.order.startswith("-") if wanted.order else maximize
+    column = wanted.order.removeprefix("-") or "value"
+    known = [row for row in matching if at(row, column) is not None]
+    # Sorting keeps the order of equals: by number, whichever way.
+    known.sort(key=lambda row: comparable(at(row, column)), reverse=falls)
+    ordered = known + [row for row in matching if at(row, column) is None]
+    return ordered[wanted.first : wanted.first + SHOWN], len(ordered)
+
+
+def at(row: Row, column: str) -> Any:
+    """Return what a trial has in a column; None for nothing."""
+    return row[OWN[column]] if column in OWN else row["params"].get(column)
+
+
+def comparable(value: Any) -> tuple[bool, Any]:
+    """Return a value so that numbers and words can be ordered: numbers first."""
+    is_number = isinstance(value, int | float)
+    return not is_number, value if is_number else str(value)
 
 
 def described(row: Row) -> str:

@@ -234,7 +234,7 @@ class TokenRequest(Request):
     """A token to be made."""
 
     owner: str = Field(examples=["ada"], max_length=64)
-    role: Role
+    role: Role = Field(examples=["launch"])
 
 
 class TokenRow(BaseModel):

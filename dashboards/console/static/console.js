@@ -129,7 +129,7 @@ async function draw(plot) {
 
 async function paint(plot) {
   const { data, layout, summary, empty } = plot.figure;
-  const caption = plot.parentElement.querySelector("figcaption");
+  const caption = plot.closest("figure").querySelector("figcaption");
   if (summary && caption) caption.textContent = summary;
   if (empty) {
     plot.textContent = empty;
@@ -201,6 +201,11 @@ const acts = {
     document.documentElement.dataset.theme = next;
     localStorage.setItem("theme", next);
     repaint();
+  },
+  sort(button) {
+    const order = document.getElementById("t-order");
+    order.value = button.dataset.order;
+    order.form.dispatchEvent(new Event("change", { bubbles: true }));
   },
   open: (button) => document.getElementById(button.dataset.target).showModal(),
   close: (button) => button.closest("dialog").close(),

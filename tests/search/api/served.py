@@ -29,7 +29,7 @@ from tests.servers import free_port
 
 TIMEOUT_S = 30.0
 
-ROOTS = ("/health", "/ready", "/metrics")
+ROOTS = ("/health", "/ready", "/metrics", "/login")
 
 
 @dataclass

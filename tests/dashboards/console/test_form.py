@@ -1,0 +1,93 @@
+import pytest
+
+from dashboards.console.form import changed, placed, typed, values_of
+from search.faults import SpecError
+from search.spec import parse_job
+
+DOCUMENT = """\
+# What it is about.
+name: digits
+data: {source: digits}   # small ones
+space:
+  cell: [lstm, gru]
+  learning_rate: {low: 1.0e-3, high: 1.0e-2, log: true}
+budget: {trials: 8}
+"""
+
+
+def test_a_field_changes_one_key_and_leaves_the_rest_as_it_was() -> None:
+    made = changed(DOCUMENT, "budget.trials", "12")
+    assert made == DOCUMENT.replace("trials: 8", "trials: 12")
+    assert values_of(made)["budget.trials"] == "12"
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "found"),
+    [
+        ("confirm.seeds", "3", ("confirm", {"seeds": 3})),
+        ("seed", "7", ("seed", 7)),
+        ("sampler", "random", ("sampler", "random")),
+        ("training.epochs", "9", ("training", {"epochs": 9})),
+        ("objective.metric", "val_loss", ("objective", {"metric": "val_loss"})),
+    ],
+)
+def test_a_key_that_was_not_there(part: str, value: str, found: tuple[str, object]) -> None:
+    import yaml
+
+    assert yaml.safe_load(changed(DOCUMENT, part, value))[found[0]] == found[1]
+
+
+def test_a_key_goes_with_its_text_and_a_range_with_one_of_its_ends() -> None:
+    assert "budget" not in changed(DOCUMENT, "budget.trials", "")
+    assert "learning_rate" not in changed(DOCUMENT, "space.learning_rate.low", "")
+    assert "cell" not in changed(DOCUMENT, "space.cell", [])
+    assert changed(DOCUMENT, "budget.hours", "") == DOCUMENT
+
+
+def test_a_new_range_is_a_whole_one() -> None:
+    spec = parse_job(changed(DOCUMENT, "space.layers.high", "2"))
+    assert spec.space["layers"].model_dump(exclude_defaults=True) == {"low": 1, "high": 2}
+
+
+def test_the_direction_follows_from_a_metric_that_is_chosen() -> None:
+    said = DOCUMENT + "objective: {metric: val_accuracy, direction: maximize}\n"
+    spec = parse_job(changed(said, "objective.metric", "val_loss"))
+    assert spec.objective.direction == "minimize"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("1e-3", 0.001), ("0.5", 0.5), ("", None), ("lstm", "lstm"), ("[1", "[1"),
+     ("{a: 1}", "{a: 1}"), ("2024-01-01", "2024-01-01"), ("yes", True)],
+)  # fmt: skip
+def test_what_is_typed_is_read_as_yaml_reads_it(text: str, value: object) -> None:
+    assert typed(text) == value
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "a: &a [*a]", "x" * 70_000])
+def test_a_document_that_cannot_be_read_has_no_fields_and_takes_no_change(text: str) -> None:
+    assert values_of(text) == {}
+    with pytest.raises(SpecError, match="document"):
+        changed(text, "seed", "1")
+
+
+def test_a_sampler_with_options_is_shown_by_its_name() -> None:
+    found = values_of(DOCUMENT + "sampler: {name: tpe, startup: 5}\n")
+    assert found["sampler"] == "tpe"
+    assert found["space.cell"] == ["lstm", "gru"]
+    assert found["space.learning_rate.low"] == "0.001"
+
+
+def test_faults_stand_at_their_fields() -> None:
+    at_field, rest = placed((
+        "budget.trials: must be at least 1, but got 0",
+        "space.hidden_size.low: must be a number",
+        "space.learning_rate: low <= high must hold",
+        "budgett: unknown key; did you mean budget?",
+    ))  # fmt: skip
+    assert at_field == {
+        "budget.trials": ["must be at least 1, but got 0"],
+        "space.hidden_size.low": ["must be a number"],
+        "space.learning_rate": ["low <= high must hold"],
+    }
+    assert rest == ["budgett: unknown key; did you mean budget?"]
