@@ -32,7 +32,7 @@ def found(*trials: tuple[str, str, list[float]], **more: Any) -> Searched:
             "study": "tiny-0001", "trial": number, "state": state, "cell": cell, "baseline": False,
             "value": max(values) if state == "complete" else None,
             "best_epoch_value": max(values, default=None), "epochs": len(values),
-            "params": {"cell": cell, "hidden_size": 8 * (number + 1), "learning_rate": 2**number / 1000},
+            "params": {"cell": cell, "hidden_size": number, "learning_rate": 2**number / 1000},
             "costs": {"weights": 1000 * (number + 1)},
         }
         for number, (cell, state, values) in enumerate(trials)

@@ -1,0 +1,252 @@
+"""The pages in a real browser: access for all, forms, live, keyboard, narrow, dark."""
+
+import re
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from search import tokens
+from search.api.gate import SESSION
+from search.store import Store
+from search.tables import Job
+from tests.dashboards.console.conftest import PAGES, PHONE, RUNNING, WIDE, Living, opened
+from tests.search.api.served import Served, serving
+from tests.search.api.stories import TOLD
+from tests.search.test_drafting import walks
+
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest.mark.parametrize(
+    ("size", "theme"), [(WIDE, "light"), (PHONE, "dark")], ids=["wide-light", "phone-dark"]
+)
+@pytest.mark.parametrize("name", list(PAGES))
+def test_a_page_is_for_all_and_fits(
+    browser: Browser, shown: Living, name: str, size: tuple[int, int], theme: str
+) -> None:
+    context = opened(browser, size, theme)
+    try:
+        page = context.new_page()
+        page.goto(shown.url + PAGES[name])
+        # A page that asks every second is never idle for long.
+        expect(page.locator("main h1")).to_be_visible()
+        expect(page.locator(".skeleton")).to_have_count(0)
+        found = Axe().run(page, options=RULES).response["violations"]
+        told = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
+        assert told == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    finally:
+        context.close()
+
+
+def test_a_mistake_is_explained_at_its_field_while_it_is_typed(page: Page, empty: Served) -> None:
+    page.goto(f"{empty.url}/launch")
+    go, document = page.get_by_role("button", name="Launch"), page.get_by_label("The document")
+    expect(go).to_have_attribute("aria-disabled", "false")
+    expect(page.locator("#forecast")).to_contain_text("1,149 training")
+    trials = page.get_by_label("Trials")
+    trials.fill("0")
+    fault = page.locator("[data-fault='budget.trials']")
+    expect(fault).to_contain_text("must be at least 1, but got 0")
+    expect(trials).to_have_attribute("aria-invalid", "true")
+    expect(go).to_have_attribute("aria-disabled", "true")
+    expect(document).to_have_value(re.compile(r"budget: \{trials: 0\}"))
+    go.press("Enter")
+    expect(trials).to_be_focused()
+    trials.fill("5")
+    expect(fault).to_be_hidden()
+    expect(go).to_have_attribute("aria-disabled", "false")
+
+
+def test_fields_and_document_stay_in_step(page: Page, empty: Served) -> None:
+    page.goto(f"{empty.url}/launch")
+    document = page.get_by_label("The document")
+    page.get_by_role("group", name="Cell").get_by_label("LSTM").uncheck()
+    expect(document).to_have_value(re.compile(r"cell: \[gru\]"))
+    page.get_by_label("Sampler").select_option("random")
+    expect(document).to_have_value(re.compile("sampler: random"))
+    document.fill(document.input_value().replace("trials: 12", "trials: 7"))
+    expect(page.get_by_label("Trials")).to_have_value("7")
+    document.fill("name: digits\nbudgett: 3\n")
+    expect(page.locator("#rest")).to_contain_text("did you mean budget?")
+
+
+def test_uploaded_data_are_looked_at_and_get_a_document(
+    page: Page, empty: Served, tmp_path: Path
+) -> None:
+    page.goto(f"{empty.url}/launch")
+    page.get_by_label("Upload your own").set_input_files(
+        walks(tmp_path / "walks.npz", 200, steps=20)
+    )
+    page.wait_for_url("**/launch?data=walks.npz")
+    expect(page.get_by_label("Data", exact=True)).to_have_value("walks.npz")
+    expect(page.locator("#forecast")).to_contain_text("training")
+    expect(page.locator("#forecast svg").first).to_be_visible()
+    page.goto(f"{empty.url}/launch")
+    page.get_by_label("Upload your own").set_input_files(tmp_path / "walks.npz")
+    expect(page.locator("#upload-fault")).to_contain_text("there is a data file walks.npz already")
+
+
+def test_the_example_is_launched_with_the_keyboard_alone(page: Page, empty: Served) -> None:
+    page.goto(empty.url)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    example = page.get_by_role("button", name="Launch the example")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if example.evaluate("one => one === document.activeElement"):
+            break
+    expect(example).to_be_focused()
+    assert example.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/digits-*")
+    expect(page.locator("#head .status").first).to_have_text("queued")
+    with empty.store.session() as session:
+        (job,) = session.query(Job).all()
+    assert page.url.endswith(job.id)
+
+
+def test_two_who_watch_see_an_epoch_without_loading_anew(browser: Browser, living: Living) -> None:
+    windows = [opened(browser), opened(browser, PHONE, "dark")]
+    try:
+        pages = [window.new_page() for window in windows]
+        for page in pages:
+            page.goto(f"{living.url}/jobs/{RUNNING}")
+            expect(page.get_by_label("Epochs of trial 1")).to_have_attribute("value", "0")
+            page.evaluate("window.stayed = true")
+        living.progress()
+        for page in pages:
+            expect(page.get_by_label("Epochs of trial 1")).to_have_attribute("value", "1")
+            assert page.evaluate("window.stayed")
+    finally:
+        for window in windows:
+            window.close()
+
+
+def test_a_service_that_comes_back_is_found_again(browser: Browser, living: Living) -> None:
+    context = opened(browser)
+    try:
+        page = context.new_page()
+        port = int(living.url.rsplit(":", 1)[1])
+        home = living.served.home
+        page.goto(f"{living.url}/jobs/{TOLD}")
+        # The service of the fixture answers on; this page's one goes and comes.
+        again = 0
+        with serving(home, store=Store(home.database_url)) as other:
+            again = int(other.url.rsplit(":", 1)[1])
+            page.goto(f"{other.url}/jobs/{RUNNING}")
+            expect(page.get_by_label("Epochs of trial 1")).to_have_attribute("value", "0")
+        assert again != port
+        expect(page.locator("#lost")).to_be_visible()
+        living.progress()
+        with serving(home, port=again, store=Store(home.database_url)):
+            expect(page.locator("#lost")).to_be_hidden()
+            expect(page.get_by_label("Epochs of trial 1")).to_have_attribute("value", "1")
+    finally:
+        context.close()
+
+
+def test_stop_and_resume(page: Page, living: Living) -> None:
+    page.goto(f"{living.url}/jobs/{RUNNING}")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#toasts")).to_contain_text("nothing that ran is lost")
+    assert living.served.read(RUNNING).stop_requested
+    living.study.shut()
+    with living.served.store.session() as session:
+        session.get_one(Job, RUNNING).status = "stopped"
+    living.lease.release()
+    expect(page.locator("#head .status").first).to_have_text("stopped")
+    page.get_by_role("button", name="Resume").click()
+    expect(page.locator("#head .status").first).to_have_text("queued")
+    assert living.served.read(RUNNING).status == "queued"
+
+
+def test_a_job_is_deleted_after_a_question(page: Page, living: Living) -> None:
+    page.goto(f"{living.url}/jobs/{TOLD}")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.get_by_role("button", name="Delete").click()
+    assert living.served.read(TOLD).status == "finished"
+    asked: list[str] = []
+
+    def accept(dialog: object) -> None:
+        asked.append(dialog.message)  # type: ignore[attr-defined]
+        dialog.accept()  # type: ignore[attr-defined]
+
+    page.once("dialog", accept)
+    page.get_by_role("button", name="Delete").click()
+    page.wait_for_url(f"{living.url}/")
+    assert "cannot be undone" in asked[0]
+    expect(page.get_by_role("link", name=TOLD)).to_have_count(0)
+
+
+def test_the_list_is_searched_and_filtered(page: Page, shown: Living) -> None:
+    page.goto(shown.url)
+    rows = page.locator("#list tbody tr")
+    expect(rows).to_have_count(2)
+    page.get_by_label("Search by name or owner").fill("live")
+    expect(rows).to_have_count(1)
+    page.get_by_label("finished").check()
+    expect(page.get_by_text("No job matches")).to_be_visible()
+    page.get_by_label("Search by name or owner").fill("")
+    expect(rows).to_have_count(1)
+    expect(page.get_by_role("link", name=TOLD)).to_be_visible()
+
+
+def test_the_table_of_trials_is_sorted_filtered_and_narrowed(page: Page, shown: Living) -> None:
+    page.goto(f"{shown.url}/jobs/{TOLD}")
+    first = page.locator("#trials tbody tr").first.locator("td").first
+    expect(first).to_have_text("1")
+    page.get_by_role("button", name="Trial", exact=True).click()
+    expect(first).to_have_text("0")
+    expect(page.locator("[aria-sort=ascending]")).to_have_text("Trial")
+    page.get_by_role("combobox", name="State").select_option("diverged")
+    expect(page.locator("#trials tbody tr")).to_have_count(1)
+    page.get_by_text("Columns").click()
+    page.get_by_role("checkbox", name="learning rate").uncheck()
+    expect(page.locator("#trials thead")).not_to_contain_text("learning rate")
+
+
+def test_the_log_in_and_out_and_a_token_that_is_revoked(browser: Browser, guarded: Served) -> None:
+    context = opened(browser)
+    try:
+        page = context.new_page()
+        page.goto(f"{guarded.url}/jobs/{TOLD}")
+        page.get_by_label("Token").fill("gt_wrong_one")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.locator("#login-fault")).to_contain_text("the token is not valid")
+        page.get_by_label("Token").fill(guarded.token("root", "admin"))
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(f"**/jobs/{TOLD}")
+        page.goto(f"{guarded.url}/settings")
+        page.get_by_label("Owner").fill("grace hopper")
+        page.get_by_role("button", name="Make a token").click()
+        expect(page.locator("#token-fault")).to_contain_text("but got 'grace hopper'")
+        page.get_by_label("Owner").fill("grace")
+        page.get_by_role("button", name="Make a token").click()
+        secret = page.locator("#secret")
+        expect(secret).to_have_text(re.compile("^gt_"))
+        principal = tokens.verify(guarded.store, secret.inner_text())
+        assert principal == tokens.Principal("grace", "launch")
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("row", name="grace").get_by_role("button", name="Revoke").click()
+        expect(page.get_by_role("row", name="grace").get_by_role("button")).to_have_count(0)
+        assert tokens.verify(guarded.store, secret.inner_text()) is None
+        page.get_by_role("button", name="Log out").click()
+        page.wait_for_url("**/login")
+        assert SESSION not in {cookie["name"] for cookie in context.cookies()}
+    finally:
+        context.close()
+
+
+def test_the_theme_that_is_chosen_stays(page: Page, shown: Living) -> None:
+    page.goto(shown.url)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    page.get_by_role("button", name="Dark or light").click()
+    dark = page.evaluate(ground)
+    assert dark != light
+    page.goto(f"{shown.url}/cluster")
+    assert page.evaluate(ground) == dark
