@@ -15,6 +15,7 @@ RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock
 COPY pyproject.toml README.md LICENSE /opt/source/
 COPY search /opt/source/search
 COPY trainables /opt/source/trainables
+COPY dashboards /opt/source/dashboards
 RUN pip install --no-cache-dir --no-deps /opt/source && rm -rf /opt/source
 COPY deploy/mlflow-server /usr/local/bin/mlflow-server
 
