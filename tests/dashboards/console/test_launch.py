@@ -1,0 +1,104 @@
+"""What the launch page is told of a document."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dashboards.console.launch import EXAMPLE
+from search.spec import parse_job
+from tests.search.api.served import Served, fresh, serving
+from tests.search.test_drafting import walks
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(fresh(tmp_path_factory.mktemp("launch"))) as served:
+        yield served
+
+
+def check(service: Served, document: str, **change: Any) -> Any:
+    answer = service.client.post(
+        f"{service.url}/launch/check", json={"document": document, "change": change or None}
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def page(service: Served, query: str = "") -> str:
+    return service.client.get(f"{service.url}/launch{query}").text
+
+
+def test_the_example_is_right_and_its_forecast_says_what_is_asked_for(service: Served) -> None:
+    parse_job(EXAMPLE)
+    told = check(service, EXAMPLE)
+    assert (told["faults"], told["rest"]) == ({}, [])
+    for part in ("about ", "1,149 training", "10 classes", "LSTM 64×2", "12", "data:image/png"):
+        assert part in told["forecast"]
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "field", "said"),
+    [
+        ("budget.trials", "none of it", "budget.trials", "must be a whole number"),
+        ("name", "Big Name", "name", "must be 1 to 64 of a-z"),
+        ("data.source", "digts", "data.source", "did you mean digits?"),
+        ("data.source", "/etc/passwd.csv", "data.source", "must"),
+        ("space.hidden_size.low", "900", "space.hidden_size", "low <= high must hold"),
+        ("space.learning_rate.high", "0", "space.learning_rate", "must"),
+        ("data.source", "missing.npz", "data.source", "missing.npz"),
+    ],
+)
+def test_a_fault_stands_at_its_field(
+    service: Served, part: str, value: str, field: str, said: str
+) -> None:
+    told = check(service, EXAMPLE, part=part, value=value)
+    assert told["forecast"] == ""
+    found = [path for path in told["faults"] if path.startswith(field)]
+    assert found, told
+    assert any(said in text for path in found for text in told["faults"][path])
+
+
+def test_a_file_that_cannot_be_learned(service: Served) -> None:
+    uploads = service.home.places.uploads
+    uploads.mkdir(parents=True, exist_ok=True)
+    (uploads / "broken.npz").write_text("nothing")
+    told = check(service, EXAMPLE, part="data.source", value="broken.npz")
+    assert told["faults"]["data.source"]
+    assert "broken.npz" in page(service, "?data=broken.npz")
+
+
+def test_uploaded_data_get_the_document_that_init_would_write(service: Served) -> None:
+    uploads = service.home.places.uploads
+    uploads.mkdir(parents=True, exist_ok=True)
+    walks(uploads / "walks.npz", 200, steps=20)
+    shown = page(service, "?data=walks.npz")
+    text = shown.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
+    spec = yaml.safe_load(text.replace("&#39;", "'").replace("&lt;", "<"))
+    assert (spec["name"], spec["data"]["source"]) == ("walks", "walks.npz")
+    assert "gatetune " not in text
+    told = check(service, text)
+    assert (told["faults"], told["rest"]) == ({}, [])
+    assert "polyline" in told["forecast"]
+
+
+def test_from_an_earlier_job(service: Served) -> None:
+    made = service.client.post(f"{service.url}/api/v1/jobs", json={"document": EXAMPLE}).json()
+    shown = page(service, f"?job={made['id']}")
+    assert "1,797 handwritten digits" in shown
+    assert f"From the document of {made['id']}" in shown
+    assert check(service, EXAMPLE)["forecast"].count("1 job ahead or beside it") == 1
+
+
+def test_nothing_is_created_by_looking(service: Served, tmp_path: Path) -> None:
+    before = service.state()
+    check(service, EXAMPLE, part="budget.trials", value="3")
+    assert service.state() == before
+
+
+def test_what_is_no_change_is_refused(service: Served) -> None:
+    answer = service.client.post(f"{service.url}/launch/check", json={"document": 3})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == "invalid-request"
