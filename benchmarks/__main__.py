@@ -34,6 +34,7 @@ QUESTIONS = {
     "loading": "How fast is a person's own file loaded?",
     "outage": "What does an MLflow cost that is away?",
     "load": "What does a service answer that many watch?",
+    "console": "How fast does the console show a large job?",
 }
 """The benchmarks, in the order of the page."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from search.recorded import trial_of, trials_of
+from search.recorded import Recorded, trial_of, trials_of
 from search.remaining import left_s
 from search.result import Result
 from search.trial import parameters_of
@@ -225,8 +225,13 @@ def show(store: Store, job: Job) -> dict[str, Any]:
 
 def show_trials(store: Store, job: Job) -> list[dict[str, Any]]:
     """Return one row a trial, the confirmation's last."""
+    return [row for row, _, _ in trials_with_runs(store, job)]
+
+
+def trials_with_runs(store: Store, job: Job) -> list[tuple[dict[str, Any], Recorded, Run | None]]:
+    """Return one row a trial, the confirmation's last, with the trial and its run."""
     direction = json.loads(job.document)["objective"]["direction"]
-    rows = []
+    rows: list[tuple[dict[str, Any], Recorded, Run | None]] = []
     for study in (job.id, f"{job.id}/confirm"):
         with store.session() as session:
             runs = {r.trial: r for r in session.scalars(select(Run).where(Run.study == study))}
@@ -237,26 +242,25 @@ def show_trials(store: Store, job: Job) -> list[dict[str, Any]]:
         for trial in trials:
             run = runs.get(trial.number)
             trained_with = json.loads(run.parameters) if run else {}
-            rows.append(
-                {
-                    "study": study,
-                    "trial": trial.number,
-                    "state": trial.state,
-                    "value": trial.value if trial.state == "complete" else None,
-                    "best_epoch_value": best_epoch(trial.epochs, direction),
-                    "epochs": epochs[trial.number],
-                    "planned_epochs": trained_with.get("epochs"),
-                    "cell": trained_with.get("cell"),
-                    "baseline": "baseline" in trial.user_attrs,
-                    "attempts": len(trial.user_attrs.get("lost_after", [])),
-                    "reason": trial.user_attrs.get("reason")
-                    if trial.state in {"failed", "running", "waiting"}
-                    else None,
-                    "params": parameters_of(trial),
-                    "worker": run.worker if run else None,
-                    "mlflow_run_id": run.run_id if run else None,
-                }
-            )
+            row = {
+                "study": study,
+                "trial": trial.number,
+                "state": trial.state,
+                "value": trial.value if trial.state == "complete" else None,
+                "best_epoch_value": best_epoch(trial.epochs, direction),
+                "epochs": epochs[trial.number],
+                "planned_epochs": trained_with.get("epochs"),
+                "cell": trained_with.get("cell"),
+                "baseline": "baseline" in trial.user_attrs,
+                "attempts": len(trial.user_attrs.get("lost_after", [])),
+                "reason": trial.user_attrs.get("reason")
+                if trial.state in {"failed", "running", "waiting"}
+                else None,
+                "params": parameters_of(trial),
+                "worker": run.worker if run else None,
+                "mlflow_run_id": run.run_id if run else None,
+            }
+            rows.append((row, trial, run))
     return rows
 
 

@@ -21,6 +21,9 @@ Figure = dict[str, Any]
 MOST = 160
 """Curves and lines that are drawn: the best, and of the others every so many."""
 
+MOST_POINTS = 300
+"""Trials that are drawn as points or bars."""
+
 CELLS = ("lstm", "gru")
 SYMBOLS = {"lstm": "circle", "gru": "square"}
 ACCENT = "var(--accent)"
@@ -149,9 +152,11 @@ def history(found: Searched) -> Figure:
     complete = [row for row in found.trials if row["state"] == "complete"]
     if not complete:
         return nothing("No trial is complete yet.")
-    data: list[dict[str, Any]] = []
-    for cell, ones in by_cell(complete):
-        data.append(points(found, ones, cell, [row["trial"] for row in ones]))
+    ranked = [row for row in found.ranked if row["state"] == "complete"]
+    data: list[dict[str, Any]] = [
+        points(found, ones, cell, [row["trial"] for row in ones])
+        for cell, ones in by_cell(some(ranked, MOST_POINTS))
+    ]
     better = max if found.maximize else min
     so_far: list[float] = []
     for row in complete:
@@ -307,7 +312,7 @@ def slices(found: Searched) -> Figure:
     values = [row["value"] for row in complete]
     for place, name in enumerate(names):
         nth = "" if place == 0 else str(place + 1)
-        for cell, ones in by_cell(some(complete, 400)):
+        for cell, ones in by_cell(some(complete, MOST_POINTS)):
             own = [row for row in ones if row["params"].get(name) is not None]
             x = [row["params"][name] for row in own]
             trace = points(found, own, cell, [str(v) if isinstance(v, bool) else v for v in x])
@@ -337,6 +342,8 @@ def timeline(found: Searched) -> Figure:
     if not spans:
         return nothing("No trial has begun yet.")
     spans.sort(key=lambda one: one[0].began_ms)
+    begun = len(spans)
+    spans = spans[-MOST_POINTS:]
     now = max(span.ended_ms or span.began_ms for span, _ in spans)
     start = spans[0][0].began_ms
     free: list[int] = []
@@ -364,9 +371,10 @@ def timeline(found: Searched) -> Figure:
         })  # fmt: skip
     busy = sum(end - s.began_ms for (s, _), (_, end) in zip(spans, lanes, strict=True))
     share = busy / (len(free) * max(1, max(end for _, end in lanes) - start))
-    summary = f"{len(spans)} trials on {len(free)} workers at once, busy {100 * share:.0f} percent."
+    told_of = f"{begun} trials" if begun == len(spans) else f"The last {len(spans)} trials"
+    summary = f"{told_of} on {len(free)} workers at once, busy {100 * share:.0f} percent."
     return figure(
-        data, "seconds since the first trial", "", summary, barmode="overlay",
+        data, "seconds since the first of them", "", summary, barmode="overlay",
         yaxis={"autorange": "reversed", "type": "category", "title": None},
     )  # fmt: skip
 

@@ -6,13 +6,10 @@ from functools import cached_property
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import select
-
 from search import jobs
-from search.recorded import trials_of
 from search.spec import JobSpec
 from search.store import Store
-from search.tables import PARENT, Job, Run
+from search.tables import Job
 
 KEPT = 16
 """Jobs whose trials are kept."""
@@ -105,14 +102,11 @@ SHELF = Shelf()
 
 def searched(store: Store, job: Job) -> Searched:
     """Read a job's trials."""
-    rows = jobs.show_trials(store, job)
-    with store.session() as session:
-        trials = {trial.number: trial for trial in trials_of(session, job.id)}
-        runs = session.scalars(select(Run).where(Run.study == job.id, Run.trial != PARENT)).all()
-    for row in rows:
-        row["costs"] = (
-            trials[row["trial"]].user_attrs.get("costs") if row["study"] == job.id else None
-        )
-    curves = {number: trial.epochs for number, trial in trials.items()}
-    spans = {run.trial: Span(run.started_ms, run.ended_ms, run.worker) for run in runs}
+    known = jobs.trials_with_runs(store, job)
+    rows = [row | {"costs": trial.user_attrs.get("costs")} for row, trial, _ in known]
+    own = [(trial, run) for row, trial, run in known if row["study"] == job.id]
+    curves = {trial.number: trial.epochs for trial, _ in own}
+    spans = {
+        trial.number: Span(run.started_ms, run.ended_ms, run.worker) for trial, run in own if run
+    }
     return Searched(job, rows, curves, spans)

@@ -110,8 +110,11 @@ function dressed(layout) {
 const painted = (traces) =>
   JSON.parse(JSON.stringify(traces).replace(/"var\((--[a-z]+)\)"/g, (_, name) => `"${color(name)}"`));
 
+// plotly.js is large: what it is to draw is fetched while it is read.
+const loaded = new Promise((done) => document.addEventListener("DOMContentLoaded", done));
+
 async function draw(plot) {
-  if (plot.drawing || typeof Plotly === "undefined") return;
+  if (plot.drawing) return;
   plot.drawing = true;
   try {
     const answer = await fetch(plot.dataset.figure, { headers: plot.etag ? { "if-none-match": plot.etag } : {} });
@@ -119,6 +122,7 @@ async function draw(plot) {
     if (!answer.ok) throw new Error(answer.status);
     plot.etag = answer.headers.get("etag");
     plot.figure = await answer.json();
+    await loaded;
     await paint(plot);
   } catch {
     // The next event tries again; what is drawn stays.
@@ -254,10 +258,8 @@ document.addEventListener("submit", (event) => {
   login(event.target);
 });
 
-document.addEventListener("DOMContentLoaded", () => {
-  tellTime();
-  watch();
-});
+tellTime();
+watch();
 document.addEventListener("htmx:afterSettle", (event) => {
   tellTime(event.target);
   watch(event.target);
