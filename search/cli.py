@@ -151,6 +151,30 @@ def show(key: Key, server: Server = None, as_json: AsJson = False) -> None:  # n
         job_page(Console(highlight=False), shown)
 
 
+@app.command(epilog="Example: `gatetune top mnist-5k`")
+def top(
+    key: Annotated[
+        str | None,
+        typer.Argument(metavar="[JOB]", help="A job's id or name; all jobs without it."),
+    ] = None,
+    server: Server = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Watch all jobs, or one until it ends. Where no terminal is, show them once."""
+    from search.top import view_of, watch
+    from search.top_screen import Room
+
+    console = Console(highlight=False)
+    with desk(server) as opened:
+        view = view_of(opened, key)
+        if as_json:
+            print_json(view.read())
+        elif not console.is_terminal:
+            console.print(view.draw(view.read(), Room(console.width, None)))
+        elif (shown := watch(view, console)) is not None:
+            finish(shown["job"], server, as_json=False)
+
+
 @app.command(epilog="Example: `gatetune trials mnist-5k --json`")
 def trials(key: Key, server: Server = None, as_json: AsJson = False) -> None:  # noqa: FBT002
     """List a job's trials with their parameters and how each one ended."""

@@ -251,6 +251,7 @@ def trials_with_runs(store: Store, job: Job) -> list[tuple[dict[str, Any], Recor
                 "epochs": epochs[trial.number],
                 "planned_epochs": trained_with.get("epochs"),
                 "cell": trained_with.get("cell"),
+                "name": run.name if run else None,
                 "baseline": "baseline" in trial.user_attrs,
                 "attempts": len(trial.user_attrs.get("lost_after", [])),
                 "reason": trial.user_attrs.get("reason")

@@ -5,6 +5,9 @@ from typing import Any
 
 from trainables.config import TrialConfig
 
+BARS = "▁▂▃▄▅▆▇█"
+"""Characters of which a line of values is drawn, from the least to the most."""
+
 
 def describe(config: TrialConfig) -> str:
     """Return a configuration in a few words, such as ``GRU 96x2 lr 0.0043``."""

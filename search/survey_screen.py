@@ -3,11 +3,9 @@
 from rich.console import Console
 from rich.table import Table
 
-from search.labels import format_value
+from search.labels import BARS, format_value
 from search.screens import fact
 from search.survey import Picture, Survey
-
-BARS = "▁▂▃▄▅▆▇█"
 
 BAR = 24
 """Characters of the longest bar."""

@@ -216,6 +216,8 @@ class TrialRow(BaseModel):
     planned_epochs: int | None
     """Those that it has if nothing ends it early."""
     cell: Cell | None
+    name: str | None
+    """Of its run in MLflow, which says the most of its configuration."""
     params: dict[str, Any]
     worker: str | None
     """Name of the machine on which it was last trained."""

@@ -265,5 +265,6 @@ def test_trials_have_a_row_each(store: Store, study: JobStudy) -> None:
     assert (baseline["value"], baseline["best_epoch_value"]) == (0.7, 0.7)
     assert baseline["params"]["batch_size"] == 32
     assert (baseline["cell"], baseline["planned_epochs"]) == ("gru", 4)
+    assert baseline["name"] == "000 GRU 8x1 lr 0.01 (baseline)"
     assert (other["state"], other["attempts"], other["value"]) == ("waiting", 1, None)
     assert other["best_epoch_value"] is None
