@@ -24,6 +24,8 @@ router = APIRouter(
 JOBS = Gauge("gatetune_jobs", "Jobs by status.", ["status"])
 TRIALS = Gauge("gatetune_trials_running", "Trials that run on the shared Ray.")
 WAITING = Gauge("gatetune_undelivered", "Epochs and statuses that MLflow does not have yet.")
+USED = Gauge("gatetune_ray_used_ratio", "Part of the shared Ray that trials use, 1 being all.")
+AWAY = Gauge("gatetune_jobs_without_mlflow", "Running jobs whose delivery finds no MLflow.")
 TROUBLE = Gauge("gatetune_trouble", "Things that do not work just now; /ready names them.")
 
 
@@ -56,10 +58,16 @@ def metrics(service: In) -> Response:
         for status in STATUSES:
             number = session.scalar(select(func.count()).where(has_status(status, now)))
             JOBS.labels(status).set(number or 0)
-        used = session.scalar(select(func.sum(Job.slots_used)).where(has_status("running", now)))
+        running = has_status("running", now)
+        used = session.scalar(select(func.sum(Job.slots_used)).where(running))
+        parts = func.sum(1.0 * Job.slots_used / func.nullif(Job.slots, 0))
+        part = session.scalar(select(parts).where(running))
+        away = session.scalar(select(func.count(Job.mlflow_away_since)).where(running))
         epochs = session.scalar(select(func.count()).where(JournalRow.delivered.is_(False)))
         runs = session.scalar(select(func.count()).where(Run.is_undelivered))
     TRIALS.set(used or 0)
+    USED.set(part or 0)
+    AWAY.set(away or 0)
     WAITING.set((epochs or 0) + (runs or 0))
     TROUBLE.set(len(service.trouble()))
     return Response(generate_latest(REGISTRY), media_type=CONTENT_TYPE_LATEST)

@@ -74,7 +74,8 @@ def test_a_service_without_its_database(away: Served) -> None:
 
 
 def test_jobs_are_counted_by_what_they_are(served: Served) -> None:
-    alive = {"lease_owner": "elsewhere:1:2:3", "lease_until": time.time() + 60, "slots_used": 3}
+    alive = {"lease_owner": "elsewhere:1:2:3", "lease_until": time.time() + 60, "slots_used": 3,
+             "slots": 8, "mlflow_away_since": 1.0}  # fmt: skip
     dead = {"lease_owner": dead_owner(), "lease_until": 1.0, "slots_used": 5}
     stories: list[dict[str, object]] = [
         {"status": "queued", "supervised": True},
@@ -93,6 +94,8 @@ def test_jobs_are_counted_by_what_they_are(served: Served) -> None:
     counted = {"queued": 2, "running": 2, "stopped": 2, "failed": 1, "finished": 2}
     assert {status: found.of("gatetune_jobs", status=status) for status in counted} == counted
     assert found.of("gatetune_trials_running") == 6
+    assert found.of("gatetune_ray_used_ratio") == 0.75
+    assert found.of("gatetune_jobs_without_mlflow") == 2
 
 
 def test_what_mlflow_does_not_have_yet_is_counted(served: Served) -> None:
