@@ -1,13 +1,14 @@
 """How long jobs will still train, for those who only look: from the epochs that they have done."""
 
 import json
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from search.lease import live_status
@@ -27,6 +28,8 @@ class Group(NamedTuple):
     is_recent: bool
     trials: int
     epochs: int
+    began_ms: int | None
+    """When the first epoch of a job's first trials had ended."""
 
     @property
     def is_open(self) -> bool:
@@ -37,6 +40,10 @@ class Group(NamedTuple):
     def is_complete(self) -> bool:
         """Whether nothing ended them early."""
         return (self.status, self.tag) == SHOWN["complete"]
+
+
+FIRST = 16
+"""Trials, one of which has reported first."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class Done:
     open: int = 0
     """Trials that run, or were interrupted."""
     open_epochs: int = 0
+    began_ms: int | None = None
+    """When the first epoch had ended; None where there is none, or it is long ago."""
 
     @classmethod
     def of(cls, groups: Sequence[Group]) -> "Done":
@@ -66,7 +75,8 @@ class Done:
         recent = [one for one in ended if one.is_recent]
         complete = [one for one in recent if one.is_complete]
         still_open = [one for one in groups if one.is_open]
-        return cls(total(ended)[0], *total(recent), *total(complete), *total(still_open))
+        began = min((one.began_ms for one in groups if one.began_ms is not None), default=None)
+        return cls(total(ended)[0], *total(recent), *total(complete), *total(still_open), began)
 
     @property
     def typical(self) -> float | None:
@@ -87,7 +97,8 @@ def left_s(session: Session, jobs: Sequence[Job]) -> dict[str, float]:
     """
     now = time.time()
     running = [job for job in jobs if live_status(job, now) == "running"]
-    done = done_by(session, [job.id for job in running]) if running else {}
+    ids = [job.id for job in running]
+    done = done_by(session, ids) if ids else {}
     found = {
         job.id: left_of(job, done.get(job.id, Done()), done.get(confirmation(job.id), Done()))
         for job in running
@@ -111,16 +122,18 @@ def done_by(session: Session, ids: Sequence[str]) -> dict[str, Done]:
         or_(is_recent, Run.status == "RUNNING"),
     )
     trials, counted = func.count(Run.trial.distinct()), func.count(JournalRow.epoch)
+    at_first = and_(JournalRow.epoch == 1, JournalRow.trial < FIRST)
+    began_ms = func.min(case((at_first, JournalRow.time_ms)))
     rows = session.execute(
-        select(Run.study, Run.status, Run.tag, is_recent, trials, counted)
+        select(Run.study, Run.status, Run.tag, is_recent, trials, counted, began_ms)
         .join(newest, newest.c.study == Run.study)
         .outerjoin(JournalRow, epochs)
         .where(Run.trial != PARENT)
         .group_by(Run.study, Run.status, Run.tag, is_recent)
     )
     groups: defaultdict[str, list[Group]] = defaultdict(list)
-    for study, status, tag, recent, number, reported in rows:
-        groups[study].append(Group(status, tag, recent, number, reported))
+    for study, status, tag, recent, number, reported, began in rows:
+        groups[study].append(Group(status, tag, recent, number, reported, began))
     return {study: Done.of(own) for study, own in groups.items()}
 
 
@@ -129,15 +142,25 @@ def confirmation(job_id: str) -> str:
     return f"{job_id}/confirm"
 
 
+def start_of(job: Job, began_ms: int | None) -> float:
+    """Return the seconds from a job's start to its first epoch; 0 where they are not known."""
+    start_s = (began_ms or 0) / 1000 - (job.started_at or math.inf)
+    return start_s if 0 < start_s < job.elapsed_s else 0.0
+
+
 def left_of(job: Job, searched: Done, confirmed: Done) -> float | None:
-    """Return the seconds that are left of a job; None before its first epoch."""
+    """Return the seconds that are left of a job; None before its first epoch.
+
+    Search and confirmation start workers once each, which takes as long as several epochs.
+    """
     if job.result is not None:
         return 0.0
     epochs = searched.epochs + confirmed.epochs
     if not epochs or not job.elapsed_s:
         return None
+    start_s = start_of(job, searched.began_ms)
+    epoch_s = (job.elapsed_s - start_s) / epochs
     document = json.loads(job.document)
-    epoch_s = job.elapsed_s / epochs
     if job.closed is not None or confirmed.epochs:
         search_s, possible = 0.0, searched.complete
     else:
@@ -146,7 +169,8 @@ def left_of(job: Job, searched: Done, confirmed: Done) -> float | None:
     hours = document["budget"]["hours"]
     if hours is not None:
         search_s = min(search_s, max(0.0, hours * 3600 - job.elapsed_s))
-    return search_s + epoch_s * confirm_epochs(document, searched, confirmed, possible)
+    again = confirm_epochs(document, searched, confirmed, possible)
+    return search_s + epoch_s * again + (start_s if again and not confirmed.epochs else 0.0)
 
 
 def search_epochs(document: Mapping[str, Any], searched: Done) -> float:

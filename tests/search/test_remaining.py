@@ -11,7 +11,7 @@ from search.lease import Lease
 from search.listing import Wanted, page
 from search.store import Store
 from search.study import JobStudy
-from search.tables import Job
+from search.tables import Job, JournalRow
 from search.trial import Proposal
 from tests.search.conftest import add_job, asked, finish_job, make_spec, open_study, train
 
@@ -66,6 +66,17 @@ def test_what_is_left_goes_on_at_the_pace_so_far(opened: Store, study_of: StudyO
     assert left(opened, 16.0) == 4 * 4 * 2.0
     study.report(asked(study).number, 1, {"val_accuracy": 0.5}, "running")
     assert left(opened, 18.0) == (3 + 3 * 4) * 2.0
+
+
+@pytest.mark.parametrize(("top", "expected"), [(0, 5 * 2.0), (1, 5 * 2.0 + 10.0 + 5 * 2.0)])
+def test_workers_start_once_for_the_search_and_once_for_its_confirmation(
+    opened: Store, study_of: StudyOf, top: int, expected: float
+) -> None:
+    train(study_of(f"confirm={{top: {top}, seeds: 5}}"), *EPOCHS)
+    with opened.session() as session:
+        session.execute(update(JournalRow).values(time_ms=1_000_000))
+    set_job(opened, started_at=990.0)
+    assert left(opened, 12.0) == expected
 
 
 def test_trials_that_end_early_make_it_less(opened: Store, study_of: StudyOf) -> None:
