@@ -1,24 +1,33 @@
 """Optuna's storage on our database, every commit of it fenced by the driver's lease."""
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import optuna
+from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialIntermediateValueModel as EpochValue
-from optuna.storages._rdb.models import TrialUserAttributeModel
-from optuna.trial import FrozenTrial
-from sqlalchemy import Executable, event
+from optuna.storages._rdb.models import (
+    TrialModel,
+    TrialParamModel,
+    TrialSystemAttributeModel,
+    TrialUserAttributeModel,
+    TrialValueModel,
+)
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Connection, Executable, bindparam, event, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from search.lease import Lease
 from search.sections import Direction
-from search.store import DatabaseAwayError, Store, settings_of, tune_sqlite
+from search.store import DatabaseAwayError, Store, first_line, settings_of, tune_sqlite
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -40,64 +49,92 @@ def open_storage(store: Store) -> RDBStorage:
     return storage
 
 
+IDLE_S = 1.0
+"""How long a connection may have been idle before it is looked at whether it still holds."""
+
+
 class FencedStorage:
     """Optuna's storage in the hands of one driver.
 
     Each of its transactions checks the lease first, so a driver that lost its job can commit
-    nothing, and carries our own statements along, so that they hold exactly if Optuna's do.
+    nothing. What a trial goes through is written by statements of our own, into Optuna's tables and
+    ours at once: Optuna's own methods read before they write, and commit each by itself.
     """
 
     def __init__(self, store: Store, lease: Lease) -> None:
         self.optuna = open_storage(store)
         self.lease = lease
+        self.address = store.address
         self.dialect = store.engine.dialect.name
-        self.set_value = self.insert_value()
-        self.pending: list[Statement] = []
-        self.committed = False
+        self.connection = self.optuna.engine.connect()
+        self.used = time.monotonic()
+        self.set_value = self.insert_value(EpochValue, "step", "intermediate_value")
+        self.set_result = self.insert_value(TrialValueModel, "objective", "value")
+        self.set_state = update(TrialModel.__table__).where(
+            TrialModel.trial_id == bindparam("of_trial")
+        )
         self.add_attribute = self.insert_once(TrialUserAttributeModel)
         event.listen(self.optuna.scoped_session.session_factory, "before_commit", self.join)
 
     def join(self, session: Session) -> None:
-        """Check the lease and run the statements that wait for this commit.
-
-        Optuna repeats a commit that failed. Whether it went through all the same is not known, and
-        a trial that is created again is a second one: the study has to be read again instead.
-        """
+        """Check the lease in a transaction of Optuna's own."""
         self.lease.check(session.connection())
-        if not self.pending:
-            return
-        if self.committed:
-            raise DatabaseAwayError("the database went away during a commit")
-        self.committed = True
-        for statement, values in self.pending:
-            session.connection().execute(statement, values)
 
     @contextmanager
-    def along(self, *statements: Statement) -> Iterator[RDBStorage]:
-        """Yield Optuna's storage; the one commit made in the block carries ``statements``."""
-        self.pending, self.committed = list(statements), False
-        try:
-            yield self.optuna
-        finally:
-            self.pending = []
-
-    def commit(self, *statements: Statement) -> None:
-        """Run statements in a transaction of their own, which checks the lease first.
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that only the lease's owner can commit.
 
         Raises:
             LeaseLostError: another driver took the job; nothing was written.
-            DatabaseAwayError: the database went away; whether they were written is not known.
+            DatabaseAwayError: the database went away; whether it was committed is not known.
         """
-        with self.lease.session() as session:
-            connection = session.connection()
+        try:
+            if time.monotonic() - self.used > IDLE_S:
+                self.connection.close()
+                self.connection = self.optuna.engine.connect()  # the pool makes sure of it
+            with self.connection.begin():
+                self.lease.check(self.connection)
+                yield self.connection
+            self.used = time.monotonic()
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseAwayError(f"database {self.address}: {first_line(error)}") from error
+
+    def commit(self, *statements: Statement) -> None:
+        """Run statements in one transaction; raises as `transaction` does."""
+        with self.transaction() as connection:
             for statement, values in statements:
                 connection.execute(statement, values)
 
-    def value(self, trial_id: int, epoch: int, value: float) -> Statement:
-        """Return the statement that sets a trial's objective after an epoch.
+    def create(self, study_id: int, trial: FrozenTrial, *statements: Statement) -> int:
+        """Write a new trial whole, and run statements with it; return the trial's id.
 
-        Optuna's own way takes twice the time: it looks for trial and row before it writes.
+        Raises as `transaction` does.
         """
+        record = record_of(study_id, trial)
+        with self.transaction() as connection:
+            session = Session(connection)
+            session.add(record)
+            session.flush()
+            for statement, values in statements:
+                connection.execute(statement, values)
+            return int(record.trial_id)
+
+    def state(self, trial_id: int, state: TrialState) -> Statement:
+        """Return the statement that sets a trial's state, and since when it has it."""
+        values: dict[str, Any] = {"of_trial": trial_id, "state": state}
+        if state is not TrialState.WAITING:
+            column = "datetime_complete" if state.is_finished() else "datetime_start"
+            values[column] = datetime.now(UTC).replace(tzinfo=None)
+        return self.set_state, values
+
+    def result(self, trial_id: int, value: float) -> Statement:
+        """Return the statement that sets what a trial has reached in all."""
+        stored, kind = TrialValueModel.value_to_stored_repr(value)
+        values = {"trial_id": trial_id, "objective": 0, "value": stored, "value_type": kind}
+        return self.set_result, values
+
+    def value(self, trial_id: int, epoch: int, value: float) -> Statement:
+        """Return the statement that sets a trial's objective after an epoch."""
         stored, kind = EpochValue.intermediate_value_to_stored_repr(value)
         return self.set_value, {
             "trial_id": trial_id,
@@ -106,13 +143,18 @@ class FencedStorage:
             "intermediate_value_type": kind,
         }
 
-    def insert_value(self) -> Executable:
-        """Return the insert of an epoch's objective, which replaces one that is there already."""
-        made = self.insert(EpochValue)
-        columns = ("intermediate_value", "intermediate_value_type")
+    def insert_value(self, table: type[Any], place: str, value: str) -> Executable:
+        """Return the insert of a trial's value, which replaces one that is there already.
+
+        Args:
+            table: where to.
+            place: the column that tells a trial's values apart.
+            value: the column of the value, which has one of its kind beside it.
+        """
+        made = self.insert(table).inline()
         return made.on_conflict_do_update(
-            index_elements=["trial_id", "step"],
-            set_={name: made.excluded[name] for name in columns},
+            index_elements=["trial_id", place],
+            set_={name: made.excluded[name] for name in (value, f"{value}_type")},
         )
 
     def insert_once(self, table: type[DeclarativeBase], **values: Any) -> Executable:
@@ -122,17 +164,14 @@ class FencedStorage:
             table: where to.
             values: that are computed by the database; the others are given with the statement.
         """
-        return self.insert(table).values(**values).on_conflict_do_nothing()
+        return self.insert(table).inline().values(**values).on_conflict_do_nothing()
 
     def insert(self, table: type[Any]) -> postgresql.Insert | sqlite.Insert:
         """Return an insert that may say what happens to a row that is already there."""
         return postgresql.insert(table) if self.dialect == "postgresql" else sqlite.insert(table)
 
     def attribute(self, trial_id: int, key: str, value: object) -> Statement:
-        """Return the statement that gives a trial an attribute, unless it has it already.
-
-        Optuna's own way is another commit, which costs as much as one of an epoch.
-        """
+        """Return the statement that gives a trial an attribute, unless it has it already."""
         return self.add_attribute, {
             "trial_id": trial_id,
             "key": key,
@@ -140,8 +179,39 @@ class FencedStorage:
         }
 
     def close(self) -> None:
-        """Close the pooled connections."""
+        """Close the connections."""
+        self.connection.close()
         self.optuna.engine.dispose()
+
+
+def record_of(study_id: int, trial: FrozenTrial) -> TrialModel:
+    """Return a trial that has no epoch yet as Optuna's tables have it, with all that it is given.
+
+    Raises:
+        ValueError: a parameter is not of its distribution.
+    """
+    return TrialModel(
+        study_id=study_id,
+        number=trial.number,
+        state=trial.state,
+        datetime_start=trial.datetime_start,
+        params=[
+            TrialParamModel(
+                param_name=name,
+                param_value=distribution.to_internal_repr(trial.params[name]),
+                distribution_json=distribution_to_json(distribution),
+            )
+            for name, distribution in trial.distributions.items()
+        ],
+        user_attributes=[
+            TrialUserAttributeModel(key=key, value_json=json.dumps(value))
+            for key, value in trial.user_attrs.items()
+        ],
+        system_attributes=[
+            TrialSystemAttributeModel(key=key, value_json=json.dumps(value))
+            for key, value in trial.system_attrs.items()
+        ],
+    )
 
 
 def study_id(storage: RDBStorage, name: str, direction: str) -> int:

@@ -6,12 +6,12 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
+from search.judge import Judge
 from search.labels import run_name
 from search.leaders import Leaders
 from search.lease import Lease
 from search.mirror import Mirror
 from search.outbox import Outbox, epochs_of, read_epoch
-from search.result import sign_of
 from search.rungs import Rungs
 from search.seeding import derive_seed
 from search.spec import JobSpec
@@ -69,12 +69,13 @@ class JobStudy:
         self.fixed = fixed
         self.trials = trials
         self.searching = searching
-        self.sign = sign_of(spec.objective.direction)
         self.storage = FencedStorage(store, lease)
         self.outbox = Outbox(self.storage, name, lease.job_id)
         self.study_id = study_id(self.storage.optuna, name, spec.objective.direction)
         self.mirror = Mirror(spec, taken)
         self.rungs = Rungs(spec)
+        self.judge = Judge(spec, self.rungs, searching=searching)
+        self.sign = self.judge.sign
         self.sampler_attrs: dict[str, Any] = {}
         """What samplers remember in the study itself, as the database has it."""
         self.live: dict[int, LiveTrial] = {}
@@ -119,7 +120,7 @@ class JobStudy:
             else:
                 self.waiting.append(self.live.pop(number))
         self.waiting.sort(key=lambda live: live.number)
-        if self.best is not None and self.reaches_target(self.best[1]):
+        if self.best is not None and self.judge.reaches_target(self.best[1]):
             self.close("target")
 
     def load_trial(self, trial: FrozenTrial, epochs: Sequence[JournalRow]) -> Verdict:
@@ -196,8 +197,10 @@ class JobStudy:
 
     def take(self, live: LiveTrial) -> LiveTrial:
         """Set a requeued trial running again."""
-        with self.storage.along(self.outbox.status(live, "RUNNING")) as optuna:
-            optuna.set_trial_state_values(live.trial_id, TrialState.RUNNING)
+        self.storage.commit(
+            self.storage.state(live.trial_id, TrialState.RUNNING),
+            self.outbox.status(live, "RUNNING"),
+        )
         self.waiting.remove(live)
         self.live[live.number] = live
         return live
@@ -221,8 +224,7 @@ class JobStudy:
         live = LiveTrial.of(trial, self.spec.config_of(trial))
         name = run_name(number, live.config, trial.user_attrs)
         run = self.outbox.new_run(number, name, live.config.model_dump() | {"seed": live.seed})
-        with self.storage.along(run) as optuna:
-            live.trial_id = optuna.create_new_trial(self.study_id, trial)
+        live.trial_id = self.storage.create(self.study_id, trial, run)
         for key, value in self.mirror.attrs().items():
             if self.sampler_attrs.get(key) != value:
                 self.storage.optuna.set_study_system_attr(self.study_id, key, value)
@@ -238,8 +240,8 @@ class JobStudy:
         """Commit one epoch and return what follows from it.
 
         Epoch, MLflow row and verdict are one transaction, with the trial's precision and machine
-        where it is the first. An epoch that was committed before is not committed again; the trial
-        just goes on.
+        where it is the first, and with the trial's end where it is the last. An epoch that was
+        committed before is not committed again; the trial just goes on.
 
         Args:
             number: the trial.
@@ -254,7 +256,7 @@ class JobStudy:
         value = math.nan if diverged else metrics[self.spec.objective.metric]
         if not live.acknowledged:
             live.costs = {name: metrics[name] for name in COSTS if name in metrics} or None
-        verdict = self.judge(live, epoch, value, outcome)
+        verdict = self.judge.verdict(live, epoch, value, outcome, self.closed)
         memory = self.rungs.memory(number)
         row = self.outbox.epoch(number, epoch, metrics, verdict=verdict.value, pruner=memory)
         statements = [row, self.storage.value(live.trial_id, epoch, value)]
@@ -262,68 +264,43 @@ class JobStudy:
             statements += [
                 self.storage.attribute(live.trial_id, *one) for one in live.origin().items()
             ]
+        if verdict is not Verdict.CONTINUE:
+            statements += self.ending(live, verdict, self.judge.best(live.best, value))
         self.storage.commit(*statements)
         self.mirror.report(number, epoch, value)
         self.note(live, epoch, value)
         self.failures = self.losses = 0
         if verdict is not Verdict.CONTINUE:
-            self.end(live, verdict)
+            self.ended_with(live, verdict)
         return verdict
-
-    def is_over(self, live: LiveTrial) -> bool:
-        """Whether a trial's network costs more than the job allows."""
-        return self.searching and self.spec.objective.is_over(live.costs or {})
-
-    def judge(self, live: LiveTrial, epoch: int, value: float, outcome: str) -> Verdict:
-        """Return what follows from an epoch with this objective value.
-
-        A trial whose network costs more than it may ends with its first: it cannot be chosen. A
-        baseline is only compared with.
-        """
-        if outcome == "diverged":
-            return Verdict.DIVERGED
-        over = self.is_over(live)
-        if over and not live.baseline:
-            return Verdict.PRUNED
-        prune = self.searching and self.rungs.judge(live.number, epoch, value)
-        if outcome == "complete" or (self.reaches_target(value) and not over):
-            return Verdict.COMPLETE
-        if self.closed in {"hours", "target"}:
-            return Verdict.BUDGET
-        return Verdict.PRUNED if prune and not live.baseline else Verdict.CONTINUE
-
-    def reaches_target(self, value: float) -> bool:
-        """Whether a search may end with this value."""
-        target = self.spec.budget.target
-        return self.searching and target is not None and not self.better(target, value)
 
     def note(self, live: LiveTrial, epoch: int, value: float) -> None:
         """Remember an acknowledged epoch."""
         live.acknowledged = epoch
-        if not math.isnan(value) and (live.best is None or self.better(value, live.best)):
-            live.best = value
-
-    def better(self, value: float, other: float) -> bool:
-        """Whether ``value`` is strictly better than ``other``."""
-        return self.sign * value > self.sign * other
+        live.best = self.judge.best(live.best, value)
 
     # -- ending --------------------------------------------------------------------------------
 
     def end(self, live: LiveTrial, verdict: Verdict) -> None:
-        """Tell the study how a trial ended after its last epoch."""
+        """Tell the study how a trial ended whose last epoch it knows."""
+        self.storage.commit(*self.ending(live, verdict, live.best))
+        self.ended_with(live, verdict)
+
+    def ending(self, live: LiveTrial, verdict: Verdict, best: float | None) -> list[Statement]:
+        """Return the statements that end a trial, whose best value is given."""
+        tag = None if verdict is Verdict.COMPLETE else verdict.value
+        run = self.outbox.status(live, MLFLOW_STATUS[verdict], tag)
+        statements = self.finishing(live, *result_of(verdict, best), run)
         if verdict in {Verdict.DIVERGED, Verdict.BUDGET}:
-            self.storage.optuna.set_trial_user_attr(live.trial_id, verdict.value, value=True)
-        complete = verdict is Verdict.COMPLETE
-        tag = None if complete else verdict.value
-        self.finish(
-            live,
-            TrialState.COMPLETE if complete else TrialState.PRUNED,
-            live.best if complete else None,
-            self.outbox.status(live, MLFLOW_STATUS[verdict], tag),
-        )
+            statements.append(self.storage.attribute(live.trial_id, verdict.value, value=True))
+        return statements
+
+    def ended_with(self, live: LiveTrial, verdict: Verdict) -> None:
+        """Remember that a trial has ended after its last epoch."""
+        state, value = result_of(verdict, live.best)
+        self.finished(live, state, value)
         self.count_end(live, verdict.value)
-        reached = complete and live.best is not None and self.reaches_target(live.best)
-        if reached and not self.is_over(live):
+        if value is not None and self.judge.reaches_target(value) and not self.judge.is_over(live):
             self.close("target")
 
     def fail(self, number: int, reason: str) -> bool:
@@ -344,8 +321,9 @@ class JobStudy:
         if again:
             self.requeue(number)
             return True
-        statement = self.outbox.status(live, "FAILED", "failed", reason)
-        self.finish(live, TrialState.FAIL, None, statement)
+        run = self.outbox.status(live, "FAILED", "failed", reason)
+        self.storage.commit(*self.finishing(live, TrialState.FAIL, None, run))
+        self.finished(live, TrialState.FAIL, None)
         self.count_end(live, "failed")
         self.failures += 1
         return False
@@ -363,8 +341,7 @@ class JobStudy:
         """Put a running trial back: it is taken first, with the same number and parameters."""
         live = self.live[number]
         run = self.outbox.status(live, "KILLED", "interrupted")
-        with self.storage.along(run) as optuna:
-            optuna.set_trial_state_values(live.trial_id, TrialState.WAITING)
+        self.storage.commit(self.storage.state(live.trial_id, TrialState.WAITING), run)
         del self.live[number]
         self.waiting.append(live)
         self.waiting.sort(key=lambda waiting: waiting.number)
@@ -378,18 +355,21 @@ class JobStudy:
                 self.live[live.number] = live
                 self.end(live, Verdict.BUDGET)
 
-    def finish(
+    def finishing(
         self, live: LiveTrial, state: TrialState, value: float | None, run: Statement
-    ) -> None:
-        """Write a trial's final state, everywhere."""
-        statements = [run]
+    ) -> list[Statement]:
+        """Return the statements that write a trial's final state, everywhere."""
+        statements = [self.storage.state(live.trial_id, state), run]
+        if value is not None:
+            statements.append(self.storage.result(live.trial_id, value))
         if self.searching:
-            known = [v for v in (self.best and self.best[1], value) if v is not None]
-            best = max(known, key=lambda one: self.sign * one, default=None)
+            best = self.judge.best(self.best and self.best[1], value)
             ended = len(self.ended) + 1
             statements.append(self.outbox.job_step(ended, self.spec.objective.metric, best))
-        with self.storage.along(*statements) as optuna:
-            optuna.set_trial_state_values(live.trial_id, state, None if value is None else [value])
+        return statements
+
+    def finished(self, live: LiveTrial, state: TrialState, value: float | None) -> None:
+        """Remember a trial's final state, once it is written."""
         self.mirror.finish(live.number, state, value, live.costs)
         self.rungs.finish(live.number, state, value)
         del self.live[live.number]
@@ -399,7 +379,7 @@ class JobStudy:
         self.ended[live.number] = how
         if how != "complete" or live.best is None:
             return
-        if self.best is None or self.better(live.best, self.best[1]):
+        if self.best is None or self.judge.better(live.best, self.best[1]):
             self.best = (live.number, live.best)
         if self.searching and not live.baseline:
             self.leaders.add(live.number, self.sign * live.best)
@@ -407,3 +387,8 @@ class JobStudy:
     def shut(self) -> None:
         """Close the database connections."""
         self.storage.close()
+
+
+def result_of(verdict: Verdict, best: float | None) -> tuple[TrialState, float | None]:
+    """Return Optuna's state of a trial that ended so, and its value, which a complete one has."""
+    return (TrialState.COMPLETE, best) if verdict is Verdict.COMPLETE else (TrialState.PRUNED, None)

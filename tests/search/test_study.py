@@ -5,15 +5,16 @@ import math
 from collections.abc import Callable, Iterator
 
 import pytest
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from search.lease import Lease, LeaseLostError
 from search.recorded import trials_of
 from search.spec import JobSpec
 from search.store import Store, StoreError
 from search.study import JobStudy
-from search.tables import PARENT, JournalRow, Run
+from search.tables import PARENT, Job, JournalRow, Run
 from search.trial import Proposal, Verdict
 from tests.search.conftest import make_spec
 
@@ -101,6 +102,55 @@ class TestOnEveryDatabase:
             "0.7", "inf", "-inf", "nan",
         ]  # fmt: skip
 
+    def test_a_trial_is_written_as_optuna_writes_it(self, study: JobStudy) -> None:
+        number = self.run_trial(study, 0.5)
+        optuna = study.storage.optuna
+        (ours,) = optuna.get_all_trials(study.study_id)
+        other = optuna.create_new_study([StudyDirection.MAXIMIZE], "other")
+        theirs = optuna.get_trial(optuna.create_new_trial(other, ours))
+        assert (ours.number, ours.state, ours.value) == (number, TrialState.COMPLETE, 0.5)
+        assert ours.datetime_start is not None
+        assert ours.datetime_complete is not None
+        assert ours.datetime_complete >= ours.datetime_start
+        theirs._trial_id = ours._trial_id
+        assert ours == theirs
+
+    def test_the_epoch_that_ends_a_trial_ends_it_in_one_transaction(
+        self, study: JobStudy, opened: Store, lease: Lease
+    ) -> None:
+        live = study.ask()
+        assert live is not None
+        before = self.revision(opened, lease)
+        study.report(live.number, 1, metrics(0.5), "diverged")
+        assert self.revision(opened, lease) == before + 1
+        with opened.session() as session:
+            run = session.get_one(Run, (study.name, live.number))
+            assert (run.status, run.revision) == ("FAILED", before + 1)
+        (trial,) = study.storage.optuna.get_all_trials(study.study_id)
+        assert trial.state is TrialState.PRUNED
+        assert trial.user_attrs["diverged"]
+
+    @staticmethod
+    def revision(store: Store, lease: Lease) -> int:
+        with store.session() as session:
+            return session.get_one(Job, lease.job_id).revision
+
+    def test_a_connection_that_broke_while_nothing_happened_is_made_anew(
+        self, study: JobStudy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        live = study.ask()
+        assert live is not None
+        if study.storage.dialect == "postgresql":
+            with study.storage.optuna.engine.connect() as other:
+                other.execute(
+                    text(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+                    )
+                )
+        monkeypatch.setattr("search.storage.IDLE_S", 0.0)
+        assert study.report(live.number, 1, metrics(0.5), "running") is Verdict.CONTINUE
+
     def test_a_reported_epoch_is_in_the_journal_once(self, study: JobStudy, opened: Store) -> None:
         live = study.ask()
         assert live is not None
@@ -141,7 +191,9 @@ class TestOnEveryDatabase:
     def test_an_end_that_was_not_written_is_written_on_restart(
         self, study: JobStudy, opened: Store, lease: Lease, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(study, "end", lambda *_: None)  # the driver dies in between
+        # As a driver of an earlier version leaves it, which died in between.
+        monkeypatch.setattr(study, "ending", lambda *_: [])
+        monkeypatch.setattr(study, "ended_with", lambda *_: None)
         self.run_trial(study, 0.7)
         again = self.reopen(opened, lease)
         assert again.best == (0, 0.7)
