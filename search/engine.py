@@ -22,13 +22,12 @@ from search.spec import JobSpec
 from search.storage import DATABASE_AWAY
 from search.study import JobStudy
 from search.trial import LiveTrial, Loss, Verdict, last_line, loss_of
-from search.tuning import StudyScheduler, StudySearcher, StudyStopper
+from search.tuning import Silence, StudyScheduler, StudySearcher, StudyStopper
 from trainables.checkpoint import Checkpoints
 from trainables.folder import Folder, FolderError
 
 TRIALS_A_FIT = 1000
-"""Trials after which Tune is started afresh on the same study: its driver grows by 57 to 84 MB
-for 1,000 trials that it keeps, and starting costs seconds."""
+"""Trials after which Tune is started afresh on the same study: what it keeps is gone then."""
 
 ROUNDS_A_FIT = 50
 """Trials that every worker has before that, where they are many: all of them are started anew."""
@@ -220,6 +219,7 @@ class Engine:
                     name="tune",
                     storage_path=str(self.scratch),
                     stop=StudyStopper(self),
+                    callbacks=[Silence()],
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=0),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

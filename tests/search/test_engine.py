@@ -1,6 +1,7 @@
 """Ray Tune over a study, with workers that do what workers must survive."""
 
 import errno
+import gc
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import ray
 from optuna.trial import FrozenTrial, TrialState
 from ray import tune
+from ray.tune.experiment import Trial
 
 from search.cluster import (
     MARK,
@@ -185,6 +187,20 @@ def test_runs_the_whole_budget_however_often_tune_is_started_afresh(
     assert recorder.epochs == 12
     assert recorder.rooms == [2]
     assert study.best == (5, 0.552)
+
+
+def test_tune_keeps_no_trial_that_has_ended(make: Make) -> None:
+    engine, study, recorder = make("budget.trials=12", "workers.concurrent=2")
+    kept: list[int] = []
+
+    def count(live: LiveTrial, metrics: dict[str, float], verdict: Verdict) -> None:
+        gc.collect()
+        kept.append(sum(type(one) is Trial for one in gc.get_objects()))
+
+    with patch.object(recorder, "reported", count):
+        engine.run()
+    assert states(study) == [TrialState.COMPLETE] * 12
+    assert max(kept) <= 5  # two that run, two that wait, and one that ends
 
 
 def test_a_dead_worker_costs_an_attempt_and_no_trial(make: Make) -> None:
