@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: install search test chaos compose-test bench lint docs lock
+.PHONY: install search test chaos compose-test bench screenshots lint docs lock
 
 install: $(READY)
 
@@ -35,6 +35,10 @@ compose-test: $(READY)
 # Every benchmark, minutes each; writes docs/performance.md. FULL=1 takes hours.
 bench: $(READY)
 	$(BIN)/python -m benchmarks $(if $(FULL),--full)
+
+# Every page of the console, light and dark, wide and on a phone; needs Debian's chromium.
+screenshots: $(READY)
+	$(BIN)/python -m tests.dashboards.screenshots
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -1,0 +1,154 @@
+"""`make screenshots`: every page of the console, light and dark, wide and on a phone.
+
+A real service runs real jobs in a new folder meanwhile: two end first, the third is shown as it
+runs. All pictures go to `build/screenshots`, the best of them to `docs/images`.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from PIL import Image
+from playwright.sync_api import Browser, Page
+from rich.console import Console
+
+from dashboards.console.launch import EXAMPLE
+from tests.dashboards.console.conftest import PHONE, WIDE, launched, opened
+from tests.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+ALL, BEST = ROOT / "build" / "screenshots", ROOT / "docs" / "images"
+
+JOBS: tuple[list[str], ...] = (
+    ["budget.trials=40", "confirm.seeds=5", "confirm.top=2"],
+    ["name=digits-small", "objective={beside: [weights, latency_ms]}", "budget.trials=24"],
+    ["name=mnist-rows", "data={source: mnist-5k, validation: 0.2}", "budget.trials=60",
+     "space.hidden_size={low: 32, high: 96, step: 32}"],
+)  # fmt: skip
+
+CHOSEN = {
+    "jobs-light-wide": "console-jobs",
+    "running-dark-wide": "console-running",
+    "finished-light-wide": "console-finished",
+    "launch-light-wide": "console-launch",
+    "finished-dark-phone": "console-phone",
+    "compare-light-wide": "console-compare",
+}
+"""Of all pictures, by what they are called in the documents."""
+
+SETTLE_MS = 1500
+"""Until pictures are drawn."""
+
+console = Console(highlight=False)
+
+
+@contextmanager
+def service(home: Path) -> Iterator[str]:
+    """Run a service and yield its address."""
+    command = [sys.executable, "-m", "search", "up", "--port", str(free_port())]
+    with subprocess.Popen(
+        [*command, "--mlflow-port", str(free_port())],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"GATETUNE_HOME": str(home)},
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[1]
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+def launch(address: str, changes: list[str]) -> str:
+    """Launch a job like the example and return its id."""
+    body = {"document": EXAMPLE, "set": changes}
+    answer = requests.post(f"{address}/api/v1/jobs", json=body, timeout=60)
+    answer.raise_for_status()
+    return str(answer.json()["id"])
+
+
+def wait(address: str, job: str, *, trials: int | None = None) -> None:
+    """Wait until a job has finished, or has so many trials that ended."""
+    while True:
+        shown = requests.get(f"{address}/api/v1/jobs/{job}", timeout=60).json()
+        ended = shown["trials"]["complete"] + shown["trials"]["pruned"]
+        console.print(f"  {job}: {shown['status']}, {ended} of {shown['trials']['budget']}")
+        if shown["status"] == "finished" or (trials is not None and ended >= trials):
+            return
+        assert shown["status"] != "failed", shown["message"]
+        time.sleep(5)
+
+
+def pictures(browser: Browser, address: str, pages: dict[str, str]) -> None:
+    """Take every page in every theme and size."""
+    for theme in ("light", "dark"):
+        for size, name in ((WIDE, "wide"), (PHONE, "phone")):
+            window = opened(browser, size, theme, device_scale_factor=2 if size == PHONE else 1)
+            page = window.new_page()
+            for what, path in pages.items():
+                page.goto(address + path)
+                page.wait_for_timeout(SETTLE_MS)
+                take(page, f"{what}-{theme}-{name}")
+            window.close()
+
+
+def take(page: Page, name: str) -> None:
+    """Take a page: what is seen first, and all of it."""
+    page.screenshot(path=ALL / f"{name}.png")
+    for _ in range(12):  # what is not in view is not drawn
+        page.mouse.wheel(0, 700)
+        page.wait_for_timeout(150)
+    page.wait_for_timeout(SETTLE_MS)
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=ALL / f"{name}-whole.png", full_page=True)
+    console.print(f"  {name}")
+
+
+def choose() -> None:
+    """Put the best pictures where the documents have them, in few colours to be small."""
+    for name, known in CHOSEN.items():
+        with Image.open(ALL / f"{name}.png") as image:
+            image.convert("RGB").quantize(256).save(BEST / f"{known}.png", optimize=True)
+
+
+def main() -> None:
+    """Make all pictures."""
+    ALL.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        service(Path(folder) / "home") as address,
+        launched() as browser,
+    ):
+        console.print("two jobs, to their ends …")
+        first, second, third = (launch(address, changes) for changes in JOBS)
+        wait(address, first)
+        wait(address, second)
+        console.print("a third one, as it runs …")
+        wait(address, third, trials=12)
+        pages = {
+            "running": f"/jobs/{third}",
+            "jobs": "/",
+            "finished": f"/jobs/{first}",
+            "launch": "/launch",
+            "compare": f"/compare?job={first}&job={second}",
+            "models": "/models",
+            "cluster": "/cluster",
+            "settings": "/settings",
+            "login": "/login",
+            "missing": "/nothing",
+        }
+        pictures(browser, address, pages)
+        choose()
+    console.print(f"all in {ALL.relative_to(ROOT)}, the best in {BEST.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
