@@ -59,6 +59,16 @@ def has_studies(session: Session) -> bool:
     return inspect(session.connection()).has_table(STUDIES.name)
 
 
+def study_id(session: Session, study: str) -> int | None:
+    """Return the number that Optuna gave a study; None where there is none."""
+    if not has_studies(session):
+        return None
+    found: int | None = session.scalar(
+        select(STUDIES.c.study_id).where(STUDIES.c.study_name == study)
+    )
+    return found
+
+
 def trials_of(session: Session, study: str) -> list[Recorded]:
     """Return the trials of a study by number; none where there is no such study."""
     return read(session, STUDIES.c.study_name == study) if has_studies(session) else []

@@ -133,7 +133,7 @@ def say(console: Console, home: Home, settings: Settings, tracking: TrackingServ
     """Print what is where."""
     uri = home.tracking_uri if tracking is None else tracking.url
     for line in (
-        f"service    http://{settings.host}:{settings.port}   (REST: /api/v1)",
+        f"console    http://{settings.host}:{settings.port}   (REST: /api/v1)",
         f"MLflow UI  {uri}",
         f"state      {home.path}   Ctrl-C ends all; jobs go on with the next `up`",
     ):

@@ -17,6 +17,7 @@ from search.api.context import Caller, In, Service, found
 from search.api.errors import ApiError
 from search.figures import confusion
 from search.lease import LIVE
+from search.recorded import study_id
 from search.report import prose, sections_of
 from search.result import Result
 from search.tables import Job
@@ -56,9 +57,12 @@ def job_page(request: Request, key: str, service: In, caller: Caller) -> HTMLRes
     """Show a job."""
     job = found(service, key)
     trials = SHELF.read(service.store, job)
+    with service.store.session() as session:
+        number = study_id(session, job.id)
     return page(
         request,
         "job.html",
+        study=number,
         **state(service, caller, job),
         **trial_rows(trials, Wanted()),
         pictures=tuple(pictures.TITLES.items()),

@@ -34,7 +34,7 @@ def address(home: Path, tmp_path: Path) -> Iterator[str]:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            assert line.startswith("service"), (tmp_path / "up.log").read_text()
+            assert line.startswith("console"), (tmp_path / "up.log").read_text()
             yield line.split()[1]
         finally:
             process.send_signal(signal.SIGINT)
