@@ -248,6 +248,7 @@ def page(view: View, reader: Reader, room: Room) -> RenderableType:
     parts: list[RenderableType] = [top]
     if reader.trouble is not None:
         away = duration(time.monotonic() - reader.trouble_since)
-        parts.append(Text(f"reconnecting for {away}: {reader.trouble}", "yellow", no_wrap=True))
+        said = f"reconnecting for {away}: {reader.trouble}"
+        parts.append(Text(said, "yellow", no_wrap=True, overflow="ellipsis"))
     height = room.height and room.height - len(parts)
     return Group(*parts, view.draw(reader.shown, Room(room.width, height)))
