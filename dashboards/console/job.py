@@ -68,6 +68,7 @@ def job_page(request: Request, key: str, service: In, caller: Caller) -> HTMLRes
         pictures=tuple(pictures.TITLES.items()),
         fronts=trials.spec.objective.beside,
         done=job.result is not None,
+        told_classes=job.result is not None and trials.spec.task == "classification",
         source=job.source,
     )
 
