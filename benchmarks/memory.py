@@ -144,6 +144,7 @@ def configuration(cell: str, folder: str) -> dict[str, Any]:
         "checkpoints": f"{folder}/{cell}",
         "metric": "val_accuracy",
         "direction": "maximize",
+        "target": None,
         "cpus": 1,
         "gpus": 0,
         "epoch_limit_s": 3600,

@@ -270,6 +270,7 @@ class Engine:
             "checkpoints": self.folder(live.number).place,
             "metric": self.spec.objective.metric,
             "direction": self.spec.objective.direction,
+            "target": self.spec.budget.target if self.study.searching else None,
             "cpus": self.spec.workers.cpus,
             "gpus": self.each.sure_gpus,
             "epoch_limit_s": self.spec.workers.epoch_limit_s,
@@ -288,11 +289,10 @@ class Engine:
         for what in result["damaged"]:
             self.study.note_damage(number, what)
             self.observer.damaged(live, what)
-        prefix = "metrics/"
         metrics = {
-            key.removeprefix(prefix): float(value)
+            key.removeprefix("metrics/"): float(value)
             for key, value in result.items()
-            if key.startswith(prefix)
+            if key.startswith("metrics/")
         }
         # An epoch of an earlier attempt may have been trained on a GPU, and this worker have none.
         if "memory_mb" in metrics and result["device_mb"] is not None:

@@ -2,6 +2,7 @@
 
 import copy
 import faulthandler
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,10 @@ from trainables.device import machine, pick_device, size_mb
 from trainables.folder import DamagedError, folder_at
 from trainables.footprint import footprint
 from trainables.training import Diverged, Trainer
+
+CHECKPOINT_S = 2.0
+"""Seconds of training that may have to be repeated: epochs that are shorter share a checkpoint, or
+writing them would take longer than some epochs do."""
 
 Outcome = Literal["running", "complete", "diverged"]
 
@@ -47,8 +52,9 @@ class Attempt:
     Args:
         config: number, parameters (of a `TrialConfig`), seed, acknowledged (the last epoch that
             the study has committed), checkpoints (place of the trial's folder), metric, direction,
-            gpus, epoch_limit_s (seconds after which an epoch is hung), costs (whether the first
-            epoch tells what the network costs to run).
+            target (the value of it that ends the trial, or None), gpus, epoch_limit_s (seconds
+            after which an epoch is hung), costs (whether the first epoch tells what the network
+            costs to run).
         data: what is learned.
     """
 
@@ -60,6 +66,8 @@ class Attempt:
         self.device = pick_device(config["gpus"])
         self.reported = min(int(config["acknowledged"]), self.settings.epochs - 1)
         self.trainer: Trainer | None = None
+        self.written = time.monotonic()
+        """When the last checkpoint was, or the attempt began."""
         self.damaged: list[str] = []
         self.ended = False
 
@@ -67,8 +75,8 @@ class Attempt:
         """Return the next epoch that the study has not acknowledged.
 
         An epoch that is on disk was finished by an earlier attempt and is reported as it was; any
-        other is trained, from the newest state there is. Checkpoint first, then report: an epoch
-        that the study knows is never missing on disk because of a crash.
+        other is trained, from the newest state there is. Checkpoint first, then report: what the
+        study may end a trial with is never missing on disk because of a crash.
 
         Raises:
             RuntimeError: the last report ended the trial.
@@ -113,7 +121,7 @@ class Attempt:
             return None
 
     def train(self) -> Report:
-        """Train one epoch and write its checkpoint."""
+        """Train one epoch, and write its checkpoint where one is due."""
         with hang_limit(self.config["epoch_limit_s"]):
             trainer = self.trainer = self.trainer or self.resumed()
             try:
@@ -128,11 +136,18 @@ class Attempt:
             complete = trainer.is_done
             outcome: Outcome = "complete" if complete else "running"
             report = Report(trainer.epoch, metrics, outcome, trainer.precision)
-            state = trainer.state()
-            self.write(report, state)
-            if complete:
-                self.finish(state)
+            if complete or self.is_due(metrics[self.config["metric"]]):
+                state = trainer.state()
+                self.write(report, state)
+                if complete:
+                    self.finish(state)
             return report
+
+    def is_due(self, value: float) -> bool:
+        """Whether an epoch with this value is to be kept: the study may end the trial with it."""
+        target, sign = self.config["target"], 1 if self.config["direction"] == "maximize" else -1
+        reached = target is not None and sign * value >= sign * target
+        return reached or time.monotonic() - self.written >= CHECKPOINT_S
 
     def write(self, report: Report, state: dict[str, Any] | None) -> None:
         """Write the checkpoint of an epoch."""
@@ -145,6 +160,7 @@ class Attempt:
                 "trainer": state,
             },
         )
+        self.written = time.monotonic()
 
     def finish(self, state: dict[str, Any]) -> None:
         """Write the best weights; of the epochs, a crash before the report needs only the last."""

@@ -33,8 +33,8 @@ def trained(home: object) -> Store:
         live = asked(study)
         given = {"number": 0, "parameters": live.settings(), "seed": live.seed, "acknowledged": 0,
                  "checkpoints": str(installation.path / "trial"), "metric": "val_accuracy",
-                 "direction": "maximize", "gpus": 0.0, "epoch_limit_s": 600.0,
-                 "costs": False}  # fmt: skip
+                 "direction": "maximize", "target": None, "gpus": 0.0,
+                 "epoch_limit_s": 600.0, "costs": False}  # fmt: skip
         attempt = Attempt(given, data)
         for outcome in ("running", "complete"):
             report = attempt.next_report()

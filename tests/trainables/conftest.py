@@ -69,6 +69,7 @@ def trial_config(tmp_path: Path) -> dict[str, Any]:
         "checkpoints": str(tmp_path / "000007"),
         "metric": "val_accuracy",
         "direction": "maximize",
+        "target": None,
         "cpus": 1.0,
         "gpus": 0.0,
         "costs": False,

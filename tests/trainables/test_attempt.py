@@ -29,6 +29,11 @@ def run(config: Config, data: SequenceDataset, epochs: int) -> list[Report]:
     return [made.next_report() for _ in range(epochs)]
 
 
+@pytest.fixture(autouse=True)
+def every_epoch_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.attempt.CHECKPOINT_S", 0.0)
+
+
 @pytest.fixture
 def elsewhere(trial_config: Config, tmp_path: Path) -> Config:
     """The same trial with a folder of its own, to be run without any accident."""
@@ -114,6 +119,45 @@ def test_goes_on_in_the_precision_that_it_began_in(
 
     assert parameters["precision"] == "auto", "which is float32 for a network as small as this"
     assert [report.precision for report in reports] == ["bfloat16"] * len(reports)
+
+
+def test_short_epochs_share_a_checkpoint_and_go_on_to_the_same_numbers(
+    trial_config: Config,
+    elsewhere: Config,
+    folder: Checkpoints,
+    digits: SequenceDataset,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trainables.attempt.CHECKPOINT_S", 3600.0)
+    undisturbed = run(elsewhere, digits, 3)
+    run(trial_config, digits, 2)
+    assert folder.epochs() == []
+
+    report = attempt(trial_config, digits, acknowledged=2).next_report()
+
+    assert numbers(report) == numbers(undisturbed[2])
+    assert folder.epochs() == [3]
+    assert folder.has_best()
+
+
+@pytest.mark.parametrize(
+    ("direction", "missed", "reached"), [("maximize", 1.1, 0.0), ("minimize", -0.1, 1.0)]
+)
+def test_an_epoch_that_the_target_may_end_is_kept_however_short(
+    trial_config: Config,
+    folder: Checkpoints,
+    digits: SequenceDataset,
+    monkeypatch: pytest.MonkeyPatch,
+    direction: str,
+    missed: float,
+    reached: float,
+) -> None:
+    monkeypatch.setattr("trainables.attempt.CHECKPOINT_S", 3600.0)
+    run({**trial_config, "direction": direction, "target": missed}, digits, 1)
+    assert folder.epochs() == []
+
+    run({**trial_config, "direction": direction, "target": reached}, digits, 1)
+    assert folder.epochs() == [1]
 
 
 @pytest.mark.parametrize("lost", [[2], [1, 2]])
