@@ -52,6 +52,12 @@ The best of few sequences may be mere luck, so that more are confirmed where tha
 SURVIVE = 0.75
 """What part of its epochs a trial has on average before the pruner ends it."""
 
+REPORT_S = 0.01
+"""Seconds that an epoch takes beside its training: its report, and what follows from it."""
+
+JOB_S = 30.0
+"""Seconds that a job takes beside its trials: workers start, and its winner is exported."""
+
 TEMPLATE = """\
 # {title}
 # Written by `gatetune init`. `gatetune launch {file}` runs it: {expected}.
@@ -169,14 +175,15 @@ class Draft:
         return f"about {duration(self.seconds())} on {self.processors} processors"
 
     def seconds(self) -> float:
-        """Return how long the job takes here, by what its networks cost."""
+        """Return how long the job takes here, by what its networks cost and what is around them."""
         spec = parse_job(self.filled(""))
         cost = Cost(self.sizes())
         each = statistics.fmean(
-            config.epochs * cost.seconds(cost.work(config)) for config in draws(spec)
+            config.epochs * (cost.seconds(cost.work(config)) + REPORT_S) for config in draws(spec)
         )
         full = len(spec.baseline) + (self.top + 1) * spec.confirm.seeds
-        return each * (SURVIVE * (self.trials - len(spec.baseline)) + full) / self.processors
+        trials = SURVIVE * (self.trials - len(spec.baseline)) + full
+        return JOB_S + each * trials / self.processors
 
     def sizes(self) -> Sizes:
         """Return what decides how long an epoch takes."""
