@@ -3,16 +3,15 @@
 import math
 import os
 import shlex
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from search.cost import Cost, Sizes
+from search.cost import Sizes
 from search.document import Document
-from search.forecast import draws
+from search.expectation import expected_s
 from search.home import Home
 from search.jobs import NotPossibleError
 from search.labels import duration
@@ -48,15 +47,6 @@ BUDGETS = (
 )
 """Seconds, trials and configurations to confirm: the first budget that takes no longer is taken.
 The best of few sequences may be mere luck, so that more are confirmed where that costs little."""
-
-SURVIVE = 0.75
-"""What part of its epochs a trial has on average before the pruner ends it."""
-
-REPORT_S = 0.01
-"""Seconds that an epoch takes beside its training: its report, and what follows from it."""
-
-JOB_S = 30.0
-"""Seconds that a job takes beside its trials: workers start, and its winner is exported."""
 
 TEMPLATE = """\
 # {title}
@@ -175,15 +165,8 @@ class Draft:
         return f"about {duration(self.seconds())} on {self.processors} processors"
 
     def seconds(self) -> float:
-        """Return how long the job takes here, by what its networks cost and what is around them."""
-        spec = parse_job(self.filled(""))
-        cost = Cost(self.sizes())
-        each = statistics.fmean(
-            config.epochs * (cost.seconds(cost.work(config)) + REPORT_S) for config in draws(spec)
-        )
-        full = len(spec.baseline) + (self.top + 1) * spec.confirm.seeds
-        trials = SURVIVE * (self.trials - len(spec.baseline)) + full
-        return JOB_S + each * trials / self.processors
+        """Return how long the job takes here."""
+        return expected_s(parse_job(self.filled("")), self.sizes(), self.processors)
 
     def sizes(self) -> Sizes:
         """Return what decides how long an epoch takes."""

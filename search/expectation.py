@@ -9,9 +9,15 @@ from search.spec import JobSpec
 SURVIVE = 0.75
 """What part of its epochs a trial has on average before the pruner ends it."""
 
+REPORT_S = 0.01
+"""Seconds that an epoch takes beside its training: its report, and what follows from it."""
+
+JOB_S = 30.0
+"""Seconds that a job takes beside its trials: workers start, and its winner is exported."""
+
 
 def expected_s(spec: JobSpec, sizes: Sizes, at_once: int) -> float:
-    """Return the seconds of search and confirmation on so many workers, by what networks cost.
+    """Return the seconds that a job takes, by what its networks cost and what is around them.
 
     Args:
         spec: the job.
@@ -20,8 +26,8 @@ def expected_s(spec: JobSpec, sizes: Sizes, at_once: int) -> float:
     """
     cost = Cost(sizes)
     each = statistics.fmean(
-        config.epochs * cost.seconds(cost.work(config)) for config in draws(spec)
+        config.epochs * (cost.seconds(cost.work(config)) + REPORT_S) for config in draws(spec)
     )
     searched = max(0, spec.budget.trials - len(spec.baseline))
     full = len(spec.baseline) + spec.most_replicates
-    return each * (SURVIVE * searched + full) / max(1, at_once)
+    return JOB_S + each * (SURVIVE * searched + full) / max(1, at_once)
