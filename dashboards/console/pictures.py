@@ -399,8 +399,9 @@ def importance(found: Searched, store: Store) -> Figure:
     }  # fmt: skip
     first = next(iter(shares))
     return figure(
-        [bars], f"share of the differences in {found.metric}", "",
-        f"By fANOVA, {first.replace('_', ' ')} matters most: {shares[first]:.0%}.",
+        [bars], "share of the differences", "",
+        f"Of the differences in {found.metric}, {shares[first]:.0%} go with "
+        f"{first.replace('_', ' ')} (fANOVA).",
         xaxis={"tickformat": ".0%"}, yaxis={"title": None},
     )  # fmt: skip
 
