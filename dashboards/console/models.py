@@ -5,6 +5,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 from sqlalchemy import select
 
 from dashboards.console.rendering import page
@@ -28,12 +30,24 @@ ABOUT = {
     "SHA256SUMS": "checksums of all of these",
 }
 
+CARD = "README.md"
+
 CODE = """\
 import torch
 
 model = torch.export.load("model.pt2").module()
 logits = model(torch.randn(1, {steps}, {features}))   # [sequences, steps, features]
 """
+
+
+def in_html(text: str) -> Markup:
+    """Return a card's Markdown as HTML whose headings stand below those of the page."""
+    reader = MarkdownIt("js-default")  # takes no HTML
+    tokens = reader.parse(text)
+    for token in tokens:
+        if token.type.startswith("heading"):
+            token.tag = f"h{min(6, int(token.tag[1]) + 3)}"
+    return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704
 
 
 @router.get("/models")
@@ -86,13 +100,16 @@ def files(request: Request, key: str, service: In, caller: Caller) -> HTMLRespon
     """Show what may be taken away of a job's model, and the code that loads it."""
     job = found(service, key)
     with answering(job):
-        names = list(offered(champion_files(service.home, job)))
+        folder = champion_files(service.home, job)
+        names = list(offered(folder))
+        card = folder.read(CARD).decode(errors="replace")
     data = json.loads(job.dataset or "{}")
     return page(
         request,
         "files.html",
         job=service.show(job),
         mine=caller.owns(job.owner),
+        card=in_html(card),
         files=[(name, ABOUT.get(name, "")) for name in names],
         code=CODE.format(steps=data.get("steps", 28), features=data.get("features", 28)),
     )
