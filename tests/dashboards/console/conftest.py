@@ -1,4 +1,5 @@
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from search.lease import Lease
 from search.study import JobStudy
+from search.tables import Job
 from tests.search.api.served import Served, fresh, serving
 from tests.search.api.stories import TOLD, begin, tell
 from tests.search.api.world import HOSTS
@@ -90,6 +92,9 @@ def alive(served: Served) -> Living:
     lease, study = begin(served, RUNNING)
     train(study, 0.5, 0.7, 0.6, 0.65)
     asked(study)
+    with served.store.session() as session:
+        # Nobody renews it, and a test may take long beside others.
+        session.get_one(Job, RUNNING).lease_until = time.time() + 3600
     return Living(served, lease, study)
 
 
