@@ -8,12 +8,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from search.cli import app
-from search.drafting import draft
+from search.drafting import Draft, draft
+from search.expectation import JOB_S, REPORT_S
 from search.faults import SpecError
 from search.home import Home
 from search.jobs import NotPossibleError
 from search.loading import check_source, load_data
 from search.spec import JobSpec, read_job
+from search.survey import data_of, survey
 from tests.search.test_loading import write_walks
 from trainables.faults import DatasetError
 
@@ -40,6 +42,16 @@ def test_few_sequences(tmp_path: Path, home: Path) -> None:
     assert (spec.data.validation, spec.objective.metric) == (0.2, "val_loss")
     assert (spec.training["batch_size"], spec.training["epochs"]) == (16, 100)
     assert (spec.budget.trials, spec.confirm.top, len(spec.baseline)) == (40, 5, 2)
+
+
+def test_a_job_takes_its_time_however_many_processors_there_are(tmp_path: Path) -> None:
+    data, _ = data_of(walks(tmp_path / "t.npz", 100), ())
+    found = survey(tmp_path / "t.npz", data)
+    few, many = (Draft(found, "./t.npz", {}, tmp_path, processors=n) for n in (1, 10**6))
+    assert few.text() != many.text()
+    assert many.seconds() == pytest.approx(JOB_S, rel=0.01)
+    trials = 0.75 * 38 + 2 + 6 * 5
+    assert few.seconds() > JOB_S + trials * few.epochs * REPORT_S
 
 
 def test_many_sequences(tmp_path: Path, home: Path) -> None:
