@@ -13,6 +13,7 @@ from search.sections import Data
 from search.spec import JobSpec
 from search.tables import Job
 from trainables.faults import DatasetError
+from trainables.metrics import Task
 from trainables.sources import files
 
 
@@ -22,16 +23,26 @@ def load_data(spec: JobSpec, home: Home) -> Any:
     Raises:
         DatasetError: it cannot be used, or not with what the document trains.
     """
+    data = read_data(spec.data, spec.task, spec.seed, home)
+    check_heads(spec, data)
+    return data
+
+
+def read_data(said: Data, task: Task, seed: int, home: Home) -> Any:
+    """Load the data set of a section `data`.
+
+    Raises:
+        DatasetError: it cannot be used.
+    """
     from trainables.datasets import FileOptions, load_dataset
 
-    said = spec.data
-    data = load_dataset(
+    return load_dataset(
         said.source,
         validation=said.validation,
-        seed=spec.seed,
+        seed=seed,
         data_dir=home.data,
         options=FileOptions(
-            task=spec.task,
+            task=task,
             columns=said.columns,
             test=None if said.test is None else Path(said.test),
             test_share=said.test_share,
@@ -39,8 +50,6 @@ def load_data(spec: JobSpec, home: Home) -> Any:
             mask=said.mask,
         ),
     )
-    check_heads(spec, data)
-    return data
 
 
 def check_heads(spec: JobSpec, data: Any) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -23,6 +24,9 @@ from search.result import Result
 from search.tables import Job
 
 router = APIRouter(prefix="/jobs")
+
+PASSES_S = 5
+"""After so long the head of a live job is sent again, whatever has happened: its time passes."""
 
 Text = Annotated[str, Query(max_length=64)]
 Texts = Annotated[Sequence[str], Query(max_length=64)]
@@ -48,8 +52,12 @@ def state(service: Service, caller: Caller, job: Job) -> dict[str, Any]:
 
 
 def version(job: Job, shown: dict[str, Any]) -> str:
-    """Return a text that changes whenever the head of the page would."""
-    return f"{job.revision}-{shown['status']}-{shown['undelivered']}-{bool(shown['model'])}"
+    """Return a text that changes whenever the head of the page would, and as time passes.
+
+    It begins with the revision and the status.
+    """
+    now = int(time.time() // PASSES_S) if shown["status"] in LIVE else 0
+    return f"{job.revision}-{shown['status']}-{shown['undelivered']}-{bool(shown['model'])}-{now}"
 
 
 @router.get("/{key}")
@@ -80,10 +88,13 @@ def head(request: Request, key: str, service: In, caller: Caller, seen: Text = "
     told = state(service, caller, job)
     if seen == told["seen"]:
         return nothing_new()
-    was_live = seen.split("-")[1:2] != [] and seen.split("-")[1] in LIVE
-    if was_live and not told["live"]:
+    revision, _, rest = seen.partition("-")
+    if rest.startswith(tuple(LIVE)) and not told["live"]:
         return HTMLResponse(headers={"HX-Refresh": "true"})
-    return page(request, "job_head.html", headers={"HX-Trigger": "figures"}, **told)
+    is_new = revision != str(job.revision)
+    return page(
+        request, "job_head.html", headers={"HX-Trigger": "figures"} if is_new else {}, **told
+    )
 
 
 @router.get("/{key}/table")

@@ -156,14 +156,14 @@ def answer(text: str, at_field: dict[str, list[str]], rest: list[str], told: str
     }
 
 
-def forecast(service: Service, spec: JobSpec, seen: Preview) -> dict[str, Any]:
+def forecast(service: Service, spec: JobSpec, seen: Preview | None) -> dict[str, Any]:
     """Return what launching the job would mean."""
     at_once = workers(service, spec)
     return {
         "seen": seen,
         "spec": spec,
         "at_once": at_once,
-        "expected_s": expected_s(spec, seen.sizes, at_once),
+        "expected_s": seen and expected_s(spec, seen.sizes, at_once),
         "ahead": ahead(service),
         "confirmed": spec.most_replicates,
     }

@@ -2,9 +2,11 @@
 
 import base64
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,15 @@ from PIL import Image
 
 from search.cost import Sizes
 from search.home import Home
-from search.loading import allowed, load_data
+from search.loading import allowed, check_heads, read_data
+from search.sections import Data
 from search.spec import JobSpec
-from trainables.datasets import SequenceDataset
+from trainables.datasets import SequenceDataset, Shape
+from trainables.metrics import Task
 from trainables.sources import PICTURES
+
+MOST_BYTES = 2**28
+"""Of data that are looked at: larger ones would cost the service memory that its jobs need."""
 
 SHOWN = 6
 """Sequences that are drawn."""
@@ -54,36 +61,47 @@ class Preview:
     drawn: tuple[Drawn, ...]
     notes: tuple[str, ...]
     sizes: Sizes
+    name: str
+    shape: Shape
 
 
-def preview(spec: JobSpec, home: Home) -> Preview:
+def preview(spec: JobSpec, home: Home) -> Preview | None:
     """Load a document's data and return what is in them; the same data are loaded once.
+
+    None where they are too large for the service to look at.
 
     Raises:
         SpecError: they may not be read.
-        DatasetError: they cannot be used.
+        DatasetError: they cannot be used, or not with what the document trains.
     """
-    found = allowed(spec, home)
-    fixed = found.model_copy(update={"name": "preview", "baseline": [], "warm_start": "none"})
-    source = home.data if found.data.source in PICTURES else found.data.source
-    return loaded(fixed.to_json(), home, changed_at(str(source)))
+    said = allowed(spec, home).data
+    files = files_of(said)
+    if sum(stat.st_size for stat in files) > MOST_BYTES:
+        return None
+    ages = tuple(stat.st_mtime_ns for stat in files)
+    found = loaded(said.model_dump_json(), spec.task, spec.seed, home, ages)
+    check_heads(spec, found)
+    return found
 
 
-def changed_at(path: str) -> int:
-    """Return when a file last changed, 0 where there is none."""
-    from pathlib import Path
-
-    try:
-        return Path(path).stat().st_mtime_ns
-    except OSError:
-        return 0
+def files_of(said: Data) -> list[os.stat_result]:
+    """Return the size and age of the files that a section `data` names."""
+    paths = [Path(one) for one in (said.source, said.test) if one is not None]
+    inside = [path for one in paths for path in (one.iterdir() if one.is_dir() else [one])]
+    return [path.stat() for path in inside if path.is_file()]
 
 
 @lru_cache(maxsize=8)
-def loaded(document: str, home: Home, changed: int) -> Preview:  # noqa: ARG001 - the file's age names its content
-    """Return what is in the data of a document."""
-    spec = JobSpec.from_json(document)
-    data: SequenceDataset = load_data(spec, home)
+def loaded(
+    said: str,
+    task: Task,
+    seed: int,
+    home: Home,
+    ages: tuple[int, ...],  # noqa: ARG001 - they tell contents apart
+) -> Preview:
+    """Return what is in the data of a section `data`."""
+    section = Data.model_validate_json(said)
+    data: SequenceDataset = read_data(section, task, seed, home)
     counts = counted(data)
     part = data.train
     lengths = (
@@ -99,9 +117,11 @@ def loaded(document: str, home: Home, changed: int) -> Preview:  # noqa: ARG001 
         learned=f"numbers: {', '.join(names)}" if names else f"{len(data.classes)} classes",
         classes=tuple(counts[:MOST_CLASSES]),
         more_classes=max(0, len(counts) - MOST_CLASSES),
-        drawn=tuple(drawn(data, pictures=spec.data.source in PICTURES)),
+        drawn=tuple(drawn(data, pictures=section.source in PICTURES)),
         notes=tuple(data.notes),
         sizes=Sizes.of(data),
+        name=data.name,
+        shape=data.shape,
     )
 
 

@@ -1,7 +1,7 @@
 """A job's trials as the page of a job shows them, read once for each revision of the job."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from threading import Lock
 from typing import Any
@@ -75,26 +75,37 @@ class Searched:
         return best
 
 
+@dataclass
+class Place:
+    """Where a job's trials are kept; whoever reads them anew holds the lock."""
+
+    found: Searched | None = None
+    lock: Lock = field(default_factory=Lock)
+
+    def read(self, store: Store, job: Job) -> Searched:
+        """Return a job's trials as of its present revision."""
+        with self.lock:
+            kept = self.found
+            if kept is None or (kept.job.revision, kept.job.status) != (job.revision, job.status):
+                kept = self.found = searched(store, job)
+            return kept
+
+
 class Shelf:
     """Keeps what was read last, so that those who watch a job together read it once."""
 
     def __init__(self) -> None:
-        self.kept: OrderedDict[str, Searched] = OrderedDict()
+        self.places: OrderedDict[str, Place] = OrderedDict()
         self.lock = Lock()
 
     def read(self, store: Store, job: Job) -> Searched:
         """Return a job's trials as of its present revision."""
         with self.lock:
-            found = self.kept.get(job.id)
-            if found is None or (found.job.revision, found.job.status) != (
-                job.revision,
-                job.status,
-            ):
-                found = self.kept[job.id] = searched(store, job)
-            self.kept.move_to_end(job.id)
-            while len(self.kept) > KEPT:
-                self.kept.popitem(last=False)
-            return found
+            place = self.places.setdefault(job.id, Place())
+            self.places.move_to_end(job.id)
+            if len(self.places) > KEPT:
+                self.places.popitem(last=False)
+        return place.read(store, job)
 
 
 SHELF = Shelf()

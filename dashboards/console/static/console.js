@@ -66,6 +66,7 @@ document.addEventListener("htmx:beforeOnLoad", () => lost(false));
 document.addEventListener("htmx:responseError", (event) => {
   const { xhr, requestConfig } = event.detail;
   if (xhr.status === 401) location.href = `/login?next=${encodeURIComponent(location.pathname)}`;
+  else if (requestConfig.verb === "get" && xhr.status === 404) location.reload(); // it was deleted
   else if (requestConfig.verb === "get" && xhr.status >= 500) lost(true);
   else say(faultOf(xhr.responseText, xhr.status), "bad");
 });

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 import yaml
 
+from dashboards.console.form import changed
 from dashboards.console.launch import EXAMPLE
+from dashboards.console.preview import loaded
 from search.spec import parse_job
 from tests.search.api.served import Served, fresh, serving
 from tests.search.test_drafting import walks
@@ -82,6 +85,32 @@ def test_uploaded_data_get_the_document_that_init_would_write(service: Served) -
     told = check(service, text)
     assert (told["faults"], told["rest"]) == ({}, [])
     assert "polyline" in told["forecast"]
+
+
+def test_data_are_loaded_once_however_often_the_document_changes(service: Served) -> None:
+    loaded.cache_clear()
+    for trials in ("3", "4", "5"):
+        check(service, EXAMPLE, part="budget.trials", value=trials)
+    assert loaded.cache_info().misses == 1
+    check(service, EXAMPLE, part="data.validation", value="0.3")
+    assert loaded.cache_info().misses == 2
+
+
+def test_very_large_data_are_not_looked_at(
+    service: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = service.home.places.uploads
+    uploads.mkdir(parents=True, exist_ok=True)
+    walks(uploads / "large.npz", 200, steps=20)
+    monkeypatch.setattr("dashboards.console.preview.MOST_BYTES", 1000)
+    told = check(service, EXAMPLE, part="data.source", value="large.npz")
+    assert (told["faults"], told["rest"]) == ({}, [])
+    assert "too large to look at" in told["forecast"]
+
+
+def test_a_head_that_the_data_do_not_allow(service: Served) -> None:
+    document = changed(EXAMPLE, "data.source", "japanese-vowels")
+    assert check(service, document)["faults"] == {"data.source": [ANY]}
 
 
 def test_from_an_earlier_job(service: Served) -> None:

@@ -28,4 +28,4 @@ def test_few_jobs_are_kept(living: Living) -> None:
     store, shelf = living.served.store, Shelf()
     for number in range(KEPT + 2):
         shelf.read(store, jobs.find(store, add_job(store, make_spec(), f"job-{number}")))
-    assert len(shelf.kept) == KEPT
+    assert len(shelf.places) == KEPT
