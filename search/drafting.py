@@ -48,9 +48,9 @@ BUDGETS = (
 """Seconds, trials and configurations to confirm: the first budget that takes no longer is taken.
 The best of few sequences may be mere luck, so that more are confirmed where that costs little."""
 
+WRITTEN = "# Written by `gatetune init`. `gatetune launch {file}` runs it: {expected}.\n"
+
 TEMPLATE = """\
-# {title}
-# Written by `gatetune init`. `gatetune launch {file}` runs it: {expected}.
 name: {name}
 data:
 {data}
@@ -154,11 +154,18 @@ class Draft:
         self.found.notes.extend(data.notes)
 
     def text(self) -> str:
-        """Return the document, with as many trials as there is time for."""
+        """Return the file, with as many trials as there is time for."""
+        document = self.document()
+        title, _, rest = document.partition("\n")
+        written = WRITTEN.format(file=shlex.quote(str(self.file)), expected=self.expected())
+        return f"{title}\n{written}{rest}"
+
+    def document(self) -> str:
+        """Return what it says to any reader, with as many trials as there is time for."""
         for most_s, self.trials, self.top in BUDGETS:
             if self.seconds() <= most_s:
                 break
-        return self.filled(self.expected())
+        return f"# {self.title()}\n{self.filled()}"
 
     def expected(self) -> str:
         """Return how long it takes, in words."""
@@ -166,7 +173,7 @@ class Draft:
 
     def seconds(self) -> float:
         """Return how long the job takes here."""
-        return expected_s(parse_job(self.filled("")), self.sizes(), self.processors)
+        return expected_s(parse_job(self.filled()), self.sizes(), self.processors)
 
     def sizes(self) -> Sizes:
         """Return what decides how long an epoch takes."""
@@ -180,16 +187,14 @@ class Draft:
             outputs=len(found.classes) or len(found.targets),
         )
 
-    def filled(self, expected: str) -> str:
+    def filled(self) -> str:
         """Return the document."""
         found = self.found
         metric, why = self.objective()
         space = self.space()
         first = {"hidden_size": 64, "layers": 1, "learning_rate": 0.001}
         return TEMPLATE.format(
-            title=self.title(),
             file=shlex.quote(str(self.file)),
-            expected=expected,
             name=called(self.file.name),
             data=block(self.data | {"validation": self.share} | self.filling()),
             task="" if found.task == "classification" else f"task: {found.task}\n",

@@ -200,6 +200,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
         "status": live_status(job, time.time()),
         "message": job.message,
         "created_at": job.created_at,
+        "revision": job.revision,
         "objective": document["objective"],
         "trials": counts_of(states) | {"budget": document["budget"]["trials"]},
         "best": best

@@ -61,6 +61,8 @@ class Wanted:
     owner: str | None = None
     limit: int = 100
     cursor: str | None = None
+    text: str = ""
+    """Words that all stand in a job's id or in its owner's name."""
 
 
 def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None]:
@@ -95,6 +97,9 @@ def chosen(wanted: Wanted, now: float, dead: Sequence[str]) -> Select[Job]:
     for known, name in ((Job.name, wanted.name), (Job.owner, wanted.owner)):
         if name is not None:
             jobs = jobs.where(known == name if is_storable(name) else false())
+    for word in filter(is_storable, wanted.text.split()):
+        like = [known.icontains(word, autoescape=True) for known in (Job.id, Job.owner)]
+        jobs = jobs.where(or_(*like))
     if wanted.cursor is not None:
         jobs = jobs.where(tuple_(Job.created_at, Job.id) < position(wanted.cursor))
     return jobs

@@ -26,6 +26,10 @@ from search.tables import Job
 from search.tracking import client_of
 
 
+class NoChampionError(NotPossibleError):
+    """No model of this name was ever the champion."""
+
+
 def promote(home: Home, store: Store, key: str, by: str) -> dict[str, Any]:
     """Make a job's model the champion of its name, and return it as ``show`` does.
 
@@ -77,7 +81,8 @@ def champions(home: Home, name: str) -> list[dict[str, Any]]:
     """Return the champions of a name, the present one first.
 
     Raises:
-        NotPossibleError: there never was one, or MLflow does not answer.
+        NoChampionError: there never was one; names the models that there are.
+        NotPossibleError: MLflow does not answer.
     """
     try:
         client = client_of(home)
@@ -87,7 +92,7 @@ def champions(home: Home, name: str) -> list[dict[str, Any]]:
     except TROUBLE as error:
         raise unreachable(home, error) from error
     has = ", ".join(known) or "none yet"
-    raise NotPossibleError(f"no model called {name!r} had a champion; the models are: {has}")
+    raise NoChampionError(f"no model called {name!r} had a champion; the models are: {has}")
 
 
 def unreachable(home: Home, error: BaseException) -> NotPossibleError:

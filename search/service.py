@@ -88,7 +88,9 @@ def run(
             store,
             settings,
             trouble=lambda: troubles(supervisor, tracking),
-            mlflow_url=tracking.url if tracking else home.tracking_uri,
+            # Beside a service that others reach, MLflow's own address is this machine's alone.
+            mlflow_url=settings.mlflow
+            or (tracking.url if tracking and settings.is_loopback else None),
         )
         threading.Thread(target=settle, args=(home,), name="settle", daemon=True).start()
         return serve(service, settings, lambda: say(console, home, settings, tracking))

@@ -44,7 +44,7 @@ def create_token(
         try:
             made, secret = tokens.create(opened, owner, role)
         except tokens.TokenError as error:
-            fail(str(error), WRONG)
+            fail(f"--{error}", WRONG)
     if as_json:
         print_json({"id": made.id, "owner": made.owner, "role": made.role, "token": secret})
     else:

@@ -50,11 +50,9 @@ def create(store: Store, owner: str, role: str) -> tuple[Token, str]:
     if role not in ROLES:
         guess = nearest(role, ROLES)
         hint = f" (did you mean {guess}?)" if guess else ""
-        raise TokenError(f"--role must be one of {', '.join(ROLES)}, but got {role!r}{hint}")
+        raise TokenError(f"role must be one of {', '.join(ROLES)}, but got {role!r}{hint}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", owner):
-        raise TokenError(
-            f"--owner must be 1 to 64 of letters, digits and . _ @ -, but got {owner!r}"
-        )
+        raise TokenError(f"owner must be 1 to 64 of letters, digits and . _ @ -, but got {owner!r}")
     token_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     token = Token(
         id=token_id, owner=owner, role=role, digest=digest(secret), created_at=time.time()

@@ -1,8 +1,8 @@
 """What the workers are, what they do, and who waits for them."""
 
 import os
-import time
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
@@ -14,7 +14,7 @@ from dashboards.console.rendering import page
 from search.api.context import In, Service
 from search.listing import Wanted
 from search.listing import page as listing
-from search.tables import Job, Run
+from search.tables import PARENT, Job, Run
 
 router = APIRouter(prefix="/cluster")
 
@@ -37,15 +37,16 @@ def state(service: Service) -> dict[str, Any]:
     queued, _ = listing(service.store, Wanted(status="queued", limit=200))
     queued.sort(key=lambda job: (-job["priority"], job["created_at"]))
     used = [job["workers"] for job in running if job["workers"]]
+    gpus = [one["gpus"] for one in used]
     slots = room(service)
     return {
         "running": running,
         "queued": queued,
         "trials": sum(one["trials"] for one in used),
         "cpus": sum(one["cpus"] for one in used),
-        "gpus": sum(one["gpus"] or 0 for one in used),
+        "gpus": None if None in gpus else sum(gpus),
         "slots": slots,
-        "nodes": nodes(service),
+        "nodes": nodes(service, [job["id"] for job in running]),
         "ray": service.home.ray_address,
         "trouble": service.trouble(),
         "load": load() if service.home.ray_address is None else None,
@@ -61,12 +62,12 @@ def room(service: Service) -> int | None:
         return session.scalar(newest.limit(1))
 
 
-def nodes(service: Service) -> list[tuple[str, int, float]]:
-    """Return each machine that trains now: its name, its trials, and when it began the first."""
+def nodes(service: Service, jobs: Sequence[str]) -> list[tuple[str, int, float]]:
+    """Return each machine that trains for jobs: its name, its trials, when it began the first."""
     with service.store.session() as session:
         runs = session.execute(
             select(Run.worker, Run.started_ms).where(
-                Run.status == "RUNNING", Run.worker.is_not(None), Run.trial >= 0
+                Run.job_id.in_(jobs), Run.status == "RUNNING", Run.trial != PARENT
             )
         ).all()
     known = [(worker, ms) for worker, ms in runs if worker is not None]
@@ -76,11 +77,11 @@ def nodes(service: Service) -> list[tuple[str, int, float]]:
 
 
 def load() -> dict[str, float]:
-    """Return how busy this machine is: shares of processors and memory, and gigabytes."""
+    """Return how busy this machine is: what waits for its processors, and its memory."""
     memory = psutil.virtual_memory()
     return {
-        "cpu": psutil.cpu_percent() / 100,
+        "waiting": psutil.getloadavg()[0],
+        "cpus": os.cpu_count() or 1,
         "memory": memory.percent / 100,
         "memory_gb": memory.total / 2**30,
-        "at": time.time(),
     }

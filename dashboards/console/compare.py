@@ -31,7 +31,8 @@ Jobs = Annotated[list[Annotated[str, Query(max_length=100)]], Query(max_length=2
 def compare(request: Request, service: In, job: Jobs = []) -> HTMLResponse:  # noqa: B006 - FastAPI copies it
     """Show jobs beside each other, or let some be chosen."""
     shown = chosen(service, job)
-    known, _ = listing(service.store, Wanted(limit=200))
+    newest, _ = listing(service.store, Wanted(limit=200))
+    known = dict.fromkeys([*(one.job.id for one in shown), *(job["id"] for job in newest)])
     return page(
         request,
         "compare.html",
@@ -67,12 +68,13 @@ def differing(shown: list[Searched]) -> list[tuple[str, list[str]]]:
 
 def progress(shown: list[Searched], *, in_minutes: bool) -> Figure:
     """Return the best value so far of each job, as lines that colour and dashes tell apart."""
+    metric = shown[0].metric if shown else ""
+    alike = [one for one in shown if one.metric == metric]
     data: list[dict[str, Any]] = []
-    values: list[float] = []
-    for place, one in enumerate(shown):
+    for one in alike:
         x, y = best_so_far(one, in_minutes=in_minutes)
-        values += y
         if y:
+            place = shown.index(one)
             data.append({
                 "type": "scatter", "mode": "lines", "name": one.job.id, "x": x, "y": y,
                 "line": {"shape": "hv", "width": 2.5}
@@ -82,11 +84,13 @@ def progress(shown: list[Searched], *, in_minutes: bool) -> Figure:
     if not data:
         return nothing("None of these jobs has a complete trial yet.")
     told = ", ".join(f"{trace['name']} {format_value(trace['y'][-1])}" for trace in data)
-    metrics = " / ".join(dict.fromkeys(one.metric for one in shown))
-    maximize = shown[0].maximize
+    others = ", ".join(one.job.id for one in shown if one not in alike)
+    left_out = f" Of another objective, and left out: {others}." if others else ""
+    values = [value for trace in data for value in trace["y"]]
     return figure(
-        data, "minutes since the first trial" if in_minutes else "complete trials", metrics,
-        f"Best so far at the end: {told}.", yaxis={"range": middle(values, maximize)},
+        data, "minutes since the first trial" if in_minutes else "complete trials", metric,
+        f"Best so far at the end: {told}.{left_out}",
+        yaxis={"range": middle(values, shown[0].maximize)},
     )  # fmt: skip
 
 
@@ -96,9 +100,9 @@ def best_so_far(one: Searched, *, in_minutes: bool) -> tuple[list[float], list[f
     complete = [row for row in one.trials if row["state"] == "complete"]
     if in_minutes:
         start = min((span.began_ms for span in one.spans.values()), default=0)
+        spans = [(one.spans.get(row["trial"]), row["value"]) for row in complete]
         ends = [
-            (((one.spans[row["trial"]].ended_ms or start) - start) / 60_000, row["value"])
-            for row in complete
+            (((span.ended_ms or start) - start) / 60_000, value) for span, value in spans if span
         ]
         ends.sort()
     else:

@@ -65,12 +65,15 @@ def shown(scope: Scope, start: Message, body: bytes) -> HTMLResponse | RedirectR
         if name not in {b"content-type", b"content-length"}
     }
     if start["status"] == 401:
-        target = quote(scope["path"]) if scope["method"] == "GET" else "/"
+        query = scope["query_string"].decode("latin-1")
+        asked = quote(scope["path"]) + (f"?{query}" if query else "")
+        target = asked if scope["method"] == "GET" else "/"
         return RedirectResponse(f"/login?next={quote(target, safe='')}", 303, headers=kept)
     error = json.loads(body)["error"]
     filled = render(
         "error.html",
-        path=scope["path"],
+        # Two slashes would lead to another host.
+        path="/" + scope["path"].lstrip("/\\"),
         principal=scope.get("gatetune.principal"),
         local=False,
         mlflow=None,

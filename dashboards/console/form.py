@@ -4,6 +4,7 @@ The document is the truth. A field writes one key of it and leaves the rest, com
 """
 
 import io
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from typing import Any, Literal
 import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from search.document import load_document
 from search.faults import SpecError
@@ -150,12 +152,20 @@ def changed(text: str, part: str, value: str | list[str]) -> str:
     round_trip.width = 4096
     try:
         document = round_trip.load(text) or {}
-    except YAMLError as error:
-        raise SpecError([f"the document: {error}"]) from error
-    write(document, part, typed(value))
+    except (YAMLError, RecursionError) as error:
+        raise SpecError([f"the document: cannot be changed by a field: {error}"]) from error
+    is_text = FIELDS.get(part) is not None and FIELDS[part].kind == "text"
+    write(document, part, as_text(value) if is_text and isinstance(value, str) else typed(value))
     stream = io.StringIO()
     round_trip.dump(document, stream)
     return stream.getvalue()
+
+
+def as_text(value: str) -> str | None:
+    """Return a text in quotes where YAML would take it for something else; None for nothing."""
+    if not value:
+        return None
+    return value if typed(value) == value else DoubleQuotedScalarString(value)
 
 
 def typed(value: str | list[str]) -> Any:
@@ -168,9 +178,12 @@ def typed(value: str | list[str]) -> Any:
         return value
     if isinstance(read, str):
         try:
-            return float(read)  # YAML 1.1 takes 1e-3 for a text
+            number = float(read)  # YAML 1.1 takes 1e-3 for a text
         except ValueError:
             return read
+        return number if math.isfinite(number) else read
+    if isinstance(read, float) and not math.isfinite(read):
+        return value
     return read if isinstance(read, int | float | bool) or read is None else value
 
 

@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from markupsafe import Markup
 
 from dashboards.console import joblog, pictures
+from dashboards.console.importance import IMPORTANCES
 from dashboards.console.rendering import nothing_new, page
 from dashboards.console.searched import SHELF, Searched
 from dashboards.console.trialtable import SHOWN, Wanted, table
@@ -46,18 +47,19 @@ def state(service: Service, caller: Caller, job: Job) -> dict[str, Any]:
         "to_confirm": trials.spec.most_replicates,
         "best_of_cell": trials.best_of_cell,
         "live": shown["status"] in LIVE,
-        "seen": version(job, shown),
+        "seen": version(shown),
         "mine": caller.owns(job.owner),
     }
 
 
-def version(job: Job, shown: dict[str, Any]) -> str:
+def version(shown: dict[str, Any]) -> str:
     """Return a text that changes whenever the head of the page would, and as time passes.
 
-    It begins with the revision and the status.
+    It begins with the revision and the status of what is shown, which may be a second old.
     """
     now = int(time.time() // PASSES_S) if shown["status"] in LIVE else 0
-    return f"{job.revision}-{shown['status']}-{shown['undelivered']}-{bool(shown['model'])}-{now}"
+    told = ("revision", "status", "undelivered")
+    return "-".join([*(str(shown[one]) for one in told), str(bool(shown["model"])), str(now)])
 
 
 @router.get("/{key}")
@@ -91,7 +93,7 @@ def head(request: Request, key: str, service: In, caller: Caller, seen: Text = "
     revision, _, rest = seen.partition("-")
     if rest.startswith(tuple(LIVE)) and not told["live"]:
         return HTMLResponse(headers={"HX-Refresh": "true"})
-    is_new = revision != str(job.revision)
+    is_new = revision != str(told["job"]["revision"])
     return page(
         request, "job_head.html", headers={"HX-Trigger": "figures"} if is_new else {}, **told
     )
@@ -100,13 +102,13 @@ def head(request: Request, key: str, service: In, caller: Caller, seen: Text = "
 @router.get("/{key}/table")
 def trial_table(  # noqa: PLR0913 - each filters
     request: Request, key: str, service: In, order: Text = "", state: Text = "",
-    cell: Text = "", text: Text = "", first: Annotated[int, Query(ge=0)] = 0, column: Texts = (),
+    cell: Text = "", text: Text = "", first: Annotated[int, Query(ge=0)] = 0, hide: Texts = (),
 ) -> HTMLResponse:  # fmt: skip
     """Show a part of a job's trials."""
     trials = SHELF.read(service.store, found(service, key))
     return page(
         request, "trials.html", job=service.show(trials.job),
-        **trial_rows(trials, Wanted(order, state, cell, text, first, tuple(column))),
+        **trial_rows(trials, Wanted(order, state, cell, text, first, frozenset(hide))),
     )  # fmt: skip
 
 
@@ -120,7 +122,7 @@ def trial_rows(trials: Searched, wanted: Wanted) -> dict[str, Any]:
         "wanted": wanted,
         "shown": SHOWN,
         "metric": trials.metric,
-        "names": [name for name in varied if name in (wanted.columns or varied)],
+        "names": [name for name in varied if name not in wanted.hidden],
         "columns": varied,
     }
 
@@ -129,24 +131,26 @@ def trial_rows(trials: Searched, wanted: Wanted) -> dict[str, Any]:
 def picture(request: Request, key: str, name: str, service: In) -> Response:
     """Return a picture as Plotly's JSON; 304 where the asker has it as it is."""
     job = found(service, key)
-    tag = f'"{hashlib.sha256(f"{job.id} {job.revision} {job.status} {name}".encode()).hexdigest()}"'
+    trials = SHELF.read(service.store, job)
+    # Importances take seconds, and follow from complete trials alone.
+    of = trials.complete if name == "importance" else job.revision
+    tag = f'"{hashlib.sha256(f"{job.id} {of} {job.status} {name}".encode()).hexdigest()}"'
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304)
-    drawn = draw(service, job, name)
+    drawn = draw(service, trials, name)
     return JSONResponse(drawn, headers={"etag": tag, "cache-control": "no-cache"})
 
 
-def draw(service: Service, job: Job, name: str) -> dict[str, Any]:
+def draw(service: Service, trials: Searched, name: str) -> dict[str, Any]:
     """Return a picture of a job.
 
     Raises:
         ApiError: there is no such picture.
     """
-    if name == "confusion" and job.result is not None:
-        return told_classes(job)
-    trials = SHELF.read(service.store, job)
+    if name == "confusion" and trials.job.result is not None:
+        return told_classes(trials.job)
     if name == "importance":
-        return pictures.importance(trials, service.store)
+        return IMPORTANCES.draw(trials, service.store)
     kind, _, cost = name.partition(".")
     if kind == "front" and cost in trials.spec.objective.beside:
         return pictures.front(trials, cost)
@@ -190,10 +194,12 @@ def answer(request: Request, key: str, service: In) -> HTMLResponse:
 
 
 @router.get("/{key}/log")
-def log(request: Request, key: str, service: In) -> HTMLResponse:
-    """Show the end of what a job's driver has said."""
+def log(request: Request, key: str, service: In, seen: Text = "") -> HTMLResponse:
+    """Show the end of what a job's driver has said, unless nothing is new."""
     job = found(service, key)
-    return page(
-        request, "log.html", lines=joblog.read(service.home, job.id), id=job.id,
-        live=service.show(job)["status"] in LIVE,
-    )  # fmt: skip
+    lines = joblog.read(service.home, job.id)
+    now = hashlib.sha256(repr(lines).encode()).hexdigest()[:16]
+    if seen == now:
+        return nothing_new()
+    live = service.show(job)["status"] in LIVE
+    return page(request, "log.html", lines=lines, id=job.id, live=live, seen=now)

@@ -56,7 +56,7 @@ def rows(  # noqa: PLR0913 - each filters
 
 def listed(found: Overview) -> dict[str, Any]:
     """Return what the list shows."""
-    return {"jobs": found.jobs, "more": found.more}
+    return {"jobs": found.jobs, "more": found.more, "is_all": found.is_all}
 
 
 @router.get("/login")

@@ -11,7 +11,8 @@ from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
 from dashboards.console import form
-from dashboards.console.preview import Preview, preview
+from dashboards.console.cluster import room
+from dashboards.console.preview import Preview, looked_at, preview
 from dashboards.console.rendering import page, render
 from search import submission
 from search.api.context import In, Service, found, needs
@@ -63,10 +64,10 @@ class Change(Body):
 
 
 class Check(Body):
-    """The document as it stands on the page, and the change that is to be made in it."""
+    """The document as it stands on the page, and the changes that are to be made in it."""
 
     document: str
-    change: Change | None = None
+    changes: list[Change] = Field([], max_length=100)
 
 
 @router.get("")
@@ -110,15 +111,14 @@ def drafted(service: Service, name: str) -> str:
         DatasetError: it cannot be read, or what it holds not be learned.
     """
     path = service.home.places.find("data.source", name)
-    draft = Draft(survey(path, Data(source=name)), name, {}, Path(f"{Path(name).stem}.yaml"))
-    text = draft.text()
-    # The page says how long it takes, and runs it.
-    return "".join(line for line in text.splitlines(keepends=True) if "gatetune " not in line)
+    with looked_at([path]):
+        found = survey(path, Data(source=name))
+    return Draft(found, name, {}, Path(f"{Path(name).stem}.yaml")).document()
 
 
 @router.post("/check")
 async def check(body: Check, service: In) -> JSONResponse:
-    """Make a change in the document, and return it with its fields, its faults and its forecast."""
+    """Make changes in the document, and return it with its fields, faults and forecast."""
     return JSONResponse(await run_in_threadpool(checked, body, service))
 
 
@@ -126,8 +126,8 @@ def checked(body: Check, service: Service) -> dict[str, Any]:
     """Return what the page shows of a document."""
     text = body.document
     try:
-        if body.change is not None:
-            text = form.changed(text, body.change.part, body.change.value)
+        for change in body.changes:
+            text = form.changed(text, change.part, change.value)
         spec, _ = submission.read(text, ())
         allowed(spec, service.home)
         submission.check_size(spec, service.settings.trials_a_job)
@@ -171,12 +171,9 @@ def forecast(service: Service, spec: JobSpec, seen: Preview | None) -> dict[str,
 
 def workers(service: Service, spec: JobSpec) -> int:
     """Return how many trials of a job may run at once, as far as the service knows."""
-    with service.store.session() as session:
-        newest = select(Job.slots).where(Job.slots.is_not(None)).order_by(Job.created_at.desc())
-        known = session.scalar(newest.limit(1)) if service.home.ray_address else None
-    room = known or max(1, int((os.cpu_count() or 1) / spec.workers.cpus))
+    at_once = max(1, int((room(service) or os.cpu_count() or 1) / spec.workers.cpus))
     asked = spec.workers.concurrent
-    return min(room, spec.budget.trials, *([asked] if isinstance(asked, int) else []))
+    return min(at_once, spec.budget.trials, *([asked] if isinstance(asked, int) else []))
 
 
 def ahead(service: Service) -> int:

@@ -1,6 +1,7 @@
 """The models of the registry: who is champion, since when, and who was before."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,7 +14,7 @@ from dashboards.console.rendering import page
 from search.api.context import Caller, In, Service, found
 from search.fetching import answering, champion_files, offered
 from search.jobs import NotPossibleError
-from search.promotion import champions
+from search.promotion import NoChampionError, champions
 from search.tables import Job
 
 router = APIRouter()
@@ -32,12 +33,36 @@ ABOUT = {
 
 CARD = "README.md"
 
-CODE = """\
+CODE = {
+    "model.pt2": """\
 import torch
 
 model = torch.export.load("model.pt2").module()
-logits = model(torch.randn(1, {steps}, {features}))   # [sequences, steps, features]
-"""
+logits = model(torch.randn(1, {steps}, {features}))
+""",
+    "model.onnx": """\
+import numpy, onnxruntime
+
+model = onnxruntime.InferenceSession("model.onnx")
+x = numpy.zeros((1, {steps}, {features}), numpy.float32)
+(logits,) = model.run(None, {{model.get_inputs()[0].name: x}})
+""",
+}
+"""What loads an export; it is given sequences as [sequences, steps, features]."""
+
+
+def code(names: Sequence[str], steps: int, features: int) -> str:
+    """Return the code that loads the first of the exports that are offered; empty for none."""
+    known = (CODE[name].format(steps=steps, features=features) for name in names if name in CODE)
+    return next(known, "")
+
+
+def known_reigns(service: Service, name: str) -> list[dict[str, Any]] | None:
+    """Return the champions of a name; None where MLflow does not answer."""
+    try:
+        return reigns(service, name)
+    except NotPossibleError:
+        return None
 
 
 def in_html(text: str) -> Markup:
@@ -47,6 +72,7 @@ def in_html(text: str) -> Markup:
     for token in tokens:
         if token.type.startswith("heading"):
             token.tag = f"h{min(6, int(token.tag[1]) + 3)}"
+        token.attrs.pop("style", None)  # of a table's cell, which the policy refuses
     return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704
 
 
@@ -89,10 +115,8 @@ def reigns(service: Service, name: str) -> list[dict[str, Any]]:
     """
     try:
         return champions(service.home, name)
-    except NotPossibleError as error:
-        if "had a champion" in str(error):
-            return []
-        raise
+    except NoChampionError:
+        return []
 
 
 @router.get("/jobs/{key}/files")
@@ -110,6 +134,7 @@ def files(request: Request, key: str, service: In, caller: Caller) -> HTMLRespon
         job=service.show(job),
         mine=caller.owns(job.owner),
         card=in_html(card),
+        reigns=known_reigns(service, job.name),
         files=[(name, ABOUT.get(name, "")) for name in names],
-        code=CODE.format(steps=data.get("steps", 28), features=data.get("features", 28)),
+        code=code(names, data["steps"], data["features"]),
     )

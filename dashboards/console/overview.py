@@ -10,13 +10,13 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from search.listing import Wanted, page
+from search.listing import STATUSES, Wanted, page
 from search.recorded import values_of
 from search.store import Store
 from search.tables import Job
 
 MOST = 500
-"""Jobs that are looked at; the newest."""
+"""Jobs that match and are put in order; the newest."""
 
 SHOWN = 100
 
@@ -55,6 +55,8 @@ class Overview:
     jobs: list[Listed]
     more: int
     """Jobs that match and are not shown."""
+    is_all: bool
+    """Whether there are no older ones that match."""
 
 
 def version(store: Store) -> str:
@@ -72,21 +74,17 @@ def version(store: Store) -> str:
 
 
 def overview(store: Store, status: str, text: str, order: str) -> Overview:
-    """Return the jobs of a status whose id, name or owner holds a text."""
-    found, _ = page(store, Wanted(limit=MOST))
-    words = text.lower().split()
-    matching = [
-        job for job in found if all(word in f"{job['id']} {job['owner']}".lower() for word in words)
-    ]
-    wanted = [job for job in matching if status in {"", job["status"]}]
-    wanted.sort(key=ORDERS.get(order, ORDERS["newest"]))
-    shown = wanted[:SHOWN]
+    """Return the jobs of a status whose id or owner holds every word of a text."""
+    wanted = Wanted(status if status in STATUSES else None, text=text, limit=MOST)
+    found, cursor = page(store, wanted)
+    found.sort(key=ORDERS.get(order, ORDERS["newest"]))
+    shown = found[:SHOWN]
     with store.session() as session:
         values = values_of(session, [job["id"] for job in shown])
     for job in shown:
         maximize = job["objective"]["direction"] == "maximize"
         job["line"] = thinned(list(accumulate(values.get(job["id"], ()), max if maximize else min)))
-    return Overview(shown, len(wanted) - len(shown))
+    return Overview(shown, len(found) - len(shown), is_all=cursor is None)
 
 
 def thinned(values: list[float]) -> list[float]:

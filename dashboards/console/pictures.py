@@ -5,16 +5,12 @@ kind share a trace, so that a thousand of them move as one. Colours are names of
 """
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import optuna
-
 from dashboards.console.searched import Row, Searched
-from search import figures
 from search.labels import format_value
-from search.storage import open_storage
-from search.store import Store
 
 Figure = dict[str, Any]
 
@@ -26,6 +22,9 @@ MOST_POINTS = 300
 
 CELLS = ("lstm", "gru")
 SYMBOLS = {"lstm": "circle", "gru": "square"}
+TIMES = ((3_600_000, "hours"), (60_000, "minutes"), (1000, "seconds"))
+"""Milliseconds of a unit in which a span of time is told that has at least two of them."""
+
 ACCENT = "var(--accent)"
 FADED = 0.25
 
@@ -84,11 +83,11 @@ def by_cell(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
 
 def curves(found: Searched) -> Figure:
     """Return the objective over the epochs, by cell; trials that ended early are faded."""
-    ranked = found.ranked
-    if not ranked:
+    ranked, best = found.ranked, found.best
+    if best is None:
         return nothing("No epoch has ended yet.")
     shown = some(ranked)
-    best = ranked[0]
+    word = "best" if best["state"] == "complete" else "best so far"
     data = []
     for cell, ones in by_cell(row for row in shown if row is not best):
         for early in (True, False):
@@ -97,14 +96,14 @@ def curves(found: Searched) -> Figure:
                 data.append(line_of(found, group, cell, early=early))
     data.append(
         line_of(found, [best], best["cell"], early=False)
-        | {"name": f"best, {name_of(best)}", "showlegend": True}
+        | {"name": f"{word}, {name_of(best)}"}
         | {"line": {"color": color(best["cell"]), "width": 4}}
     )
     told_of = f"{len(shown)} of {len(ranked)} trials" if len(shown) < len(ranked) else (
         f"{len(ranked)} trials"
     )  # fmt: skip
     summary = (
-        f"{told_of}; those that ended early are faded. Best: {name_of(best)}, "
+        f"{told_of}; those that ended early are faded. {word.capitalize()}: {name_of(best)}, "
         f"{best['cell'].upper()}, {format_value(best['best_epoch_value'])}."
     )
     values = [v for row in shown for v in found.curves[row["trial"]] if math.isfinite(v)]
@@ -276,6 +275,8 @@ def strand(
 def scaled(values: Sequence[Any]) -> tuple[list[float | None], list[tuple[float, str]]]:
     """Return where values stand on an axis from 0 to 1, and its ticks."""
     known = [value for value in values if value is not None]
+    if not known:
+        return list(values), []
     numbers = [v for v in known if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(numbers) < len(known):
         choices = sorted({str(value) for value in known})
@@ -334,60 +335,74 @@ def slices(found: Searched) -> Figure:
     )
 
 
-def timeline(found: Searched) -> Figure:
-    """Return when each trial was trained, one above the other where they overlap."""
-    spans = [
+def timeline(found: Searched, now_ms: float | None = None) -> Figure:
+    """Return when each trial was trained, one above the other where they overlap.
+
+    Args:
+        found: the job.
+        now_ms: until when trials have run that run still; this moment where None.
+    """
+    begun = [
         (found.spans[row["trial"]], row) for row in found.trials if row["trial"] in found.spans
     ]
-    if not spans:
+    if not begun:
         return nothing("No trial has begun yet.")
-    spans.sort(key=lambda one: one[0].began_ms)
-    begun = len(spans)
-    spans = spans[-MOST_POINTS:]
-    now = max(span.ended_ms or span.began_ms for span, _ in spans)
+    begun.sort(key=lambda one: one[0].began_ms)
+    spans = begun[-MOST_POINTS:]
+    now = 1000 * time.time() if now_ms is None else now_ms
+    ends = [max(now if s.ended_ms is None else s.ended_ms, s.began_ms + 1) for s, _ in spans]
+    places = lanes([(s.began_ms, s.ended_ms) for s, _ in spans])
     start = spans[0][0].began_ms
-    free: list[int] = []
-    lanes = []
-    for span, _ in spans:
-        lane = next((at for at, until in enumerate(free) if until <= span.began_ms), len(free))
-        end = max(span.ended_ms or now, span.began_ms + 1)
-        if lane == len(free):
-            free.append(end)
-        free[lane] = end
-        lanes.append((lane, end))
+    long = max(ends) - start
+    size, unit = next((s, u) for s, u in TIMES if long >= 2 * s or s == 1000)
     data = []
     for cell, _ in by_cell(row for _, row in spans):
-        mine = [(s, r, at) for (s, r), at in zip(spans, lanes, strict=True) if r["cell"] == cell]
-        early = [r["state"] not in {"complete", "running"} for _, r, _ in mine]
+        mine = [at for at, (_, row) in enumerate(spans) if row["cell"] == cell]
+        early = [spans[at][1]["state"] not in {"complete", "running"} for at in mine]
         data.append({
             "type": "bar", "orientation": "h", "name": cell.upper(),
-            "y": [f"worker {lane + 1}" for _, _, (lane, _) in mine],
-            "x": [(end - s.began_ms) / 1000 for s, _, (_, end) in mine],
-            "base": [(s.began_ms - start) / 1000 for s, _, _ in mine],
-            "text": [f"{told(r, found.metric)}<br>on {s.worker or 'a node'}" for s, r, _ in mine],
-            "textposition": "none", "hovertemplate": "%{text}<br>%{x:.1f} s<extra></extra>",
+            "y": [f"worker {places[at] + 1}" for at in mine],
+            "x": [(ends[at] - spans[at][0].began_ms) / size for at in mine],
+            "base": [(spans[at][0].began_ms - start) / size for at in mine],
+            "text": [
+                f"{told(spans[at][1], found.metric)}<br>on {spans[at][0].worker or 'a node'}"
+                for at in mine
+            ],
+            "textposition": "none",
+            "hovertemplate": f"%{{text}}<br>%{{x:.2f}} {unit}<extra></extra>",
             "marker": {"color": color(cell), "opacity": [0.4 if e else 0.9 for e in early],
                        "line": {"color": "var(--panel)", "width": 1}},
         })  # fmt: skip
-    busy = sum(end - s.began_ms for (s, _), (_, end) in zip(spans, lanes, strict=True))
-    share = busy / (len(free) * max(1, max(end for _, end in lanes) - start))
-    told_of = f"{begun} trials" if begun == len(spans) else f"The last {len(spans)} trials"
-    summary = f"{told_of} on {len(free)} workers at once, busy {100 * share:.0f} percent."
+    workers = 1 + max(places)
+    busy = sum(end - s.began_ms for (s, _), end in zip(spans, ends, strict=True))
+    share = busy / (workers * max(1, long))
+    told_of = (
+        f"{len(begun)} trials" if len(begun) == len(spans) else f"The last {len(spans)} trials"
+    )
+    summary = (
+        f"{told_of} on {workers} worker{'s' * (workers != 1)} at once, "
+        f"busy {100 * min(1.0, share):.0f} percent."
+    )
     return figure(
-        data, "seconds since the first of them", "", summary, barmode="overlay",
+        data, f"{unit} since the first of them", "", summary, barmode="overlay",
         yaxis={"autorange": "reversed", "type": "category", "title": None},
     )  # fmt: skip
 
 
-def importance(found: Searched, store: Store) -> Figure:
+def lanes(spans: Sequence[tuple[int, int | None]]) -> list[int]:
+    """Return a lane for each span of time, in the order of their beginnings; open ones keep it."""
+    free: list[float] = []
+    places = []
+    for began, ended in spans:
+        lane = next((at for at, until in enumerate(free) if until <= began), len(free))
+        until = math.inf if ended is None else ended
+        free[lane : lane + 1] = [until]
+        places.append(lane)
+    return places
+
+
+def importance(shares: Mapping[str, float], metric: str) -> Figure:
     """Return how much of the differences in the objective goes with each parameter."""
-    storage = open_storage(store)
-    try:
-        shares = figures.shares(optuna.load_study(study_name=found.job.id, storage=storage))
-    except KeyError:
-        shares = {}
-    finally:
-        storage.engine.dispose()
     if not shares:
         return nothing("More complete trials are needed to tell which parameters matter.")
     names = list(reversed(list(shares)))
@@ -400,7 +415,7 @@ def importance(found: Searched, store: Store) -> Figure:
     first = next(iter(shares))
     return figure(
         [bars], "share of the differences", "",
-        f"Of the differences in {found.metric}, {shares[first]:.0%} go with "
+        f"Of the differences in {metric}, {shares[first]:.0%} go with "
         f"{first.replace('_', ' ')} (fANOVA).",
         xaxis={"tickformat": ".0%"}, yaxis={"title": None},
     )  # fmt: skip

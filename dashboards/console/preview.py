@@ -2,28 +2,37 @@
 
 import base64
 import io
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
+from zipfile import ZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pyarrow import ArrowException
+from pyarrow.parquet import ParquetFile
 
 from search.cost import Sizes
 from search.home import Home
 from search.loading import allowed, check_heads, read_data
+from search.places import is_path
 from search.sections import Data
 from search.spec import JobSpec
 from trainables.datasets import SequenceDataset, Shape
+from trainables.faults import DatasetError
 from trainables.metrics import Task
 from trainables.sources import PICTURES
 
 MOST_BYTES = 2**28
 """Of data that are looked at: larger ones would cost the service memory that its jobs need."""
+
+LOOKING = Lock()
+"""Held by the one file that is looked at."""
 
 SHOWN = 6
 """Sequences that are drawn."""
@@ -36,6 +45,10 @@ LINES = 3
 
 MOST_CLASSES = 12
 """Classes of which the number of sequences is shown."""
+
+
+class TooLargeError(DatasetError):
+    """Data would take more memory than a look at them is worth."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +88,45 @@ def preview(spec: JobSpec, home: Home) -> Preview | None:
         DatasetError: they cannot be used, or not with what the document trains.
     """
     said = allowed(spec, home).data
-    files = files_of(said)
-    if sum(stat.st_size for stat in files) > MOST_BYTES:
+    paths = [Path(one) for one in (said.source, said.test) if one is not None and is_path(one)]
+    try:
+        with looked_at(paths) as ages:
+            found = loaded(said.model_dump_json(), spec.task, spec.seed, home, ages)
+    except TooLargeError:
         return None
-    ages = tuple(stat.st_mtime_ns for stat in files)
-    found = loaded(said.model_dump_json(), spec.task, spec.seed, home, ages)
     check_heads(spec, found)
     return found
 
 
-def files_of(said: Data) -> list[os.stat_result]:
-    """Return the size and age of the files that a section `data` names."""
-    paths = [Path(one) for one in (said.source, said.test) if one is not None]
-    inside = [path for one in paths for path in (one.iterdir() if one.is_dir() else [one])]
-    return [path.stat() for path in inside if path.is_file()]
+@contextmanager
+def looked_at(paths: Sequence[Path]) -> Iterator[tuple[int, ...]]:
+    """Let one file after the other be read, and yield their ages, which tell contents apart.
+
+    Raises:
+        TooLargeError: they would take more memory than a look is worth.
+        DatasetError: one of them is gone.
+    """
+    try:
+        files = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
+        if sum(map(unpacked, files)) > MOST_BYTES:
+            raise TooLargeError("the data are too large to look at here")
+        ages = tuple(file.stat().st_mtime_ns for file in files)
+    except OSError as error:
+        raise DatasetError(f"data.source: {error.strerror}") from error
+    with LOOKING:
+        yield ages
+
+
+def unpacked(file: Path) -> int:
+    """Return how many bytes a file holds: of an archive, those of its members."""
+    if file.suffix == ".npz" and is_zipfile(file):
+        with ZipFile(file) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    if file.suffix == ".parquet":
+        with suppress(ArrowException):
+            whole = ParquetFile(file).metadata
+            return sum(whole.row_group(at).total_byte_size for at in range(whole.num_row_groups))
+    return file.stat().st_size
 
 
 @lru_cache(maxsize=8)

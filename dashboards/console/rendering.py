@@ -94,11 +94,6 @@ def spark(values: Sequence[float], label: str) -> Markup:
     ).format(label, points)
 
 
-def seen_from(one: float, low: float, high: float) -> float:
-    """Return where in a range a value lies, from 0 to 100."""
-    return round(100 * (one - low) / ((high - low) or 1.0), 1)
-
-
 ENVIRONMENT = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
@@ -121,7 +116,6 @@ ENVIRONMENT.globals |= {
     "tabs": TABS,
     "states": STATES,
     "spark": spark,
-    "seen_from": seen_from,
 }
 
 
@@ -149,7 +143,7 @@ def page(
         path=request.url.path,
         principal=principal,
         local=service.settings.is_loopback,
-        mlflow=service.mlflow_url,
+        mlflow=service.mlflow_url if principal else None,
         now=time.time(),
         **content,
     )

@@ -66,6 +66,17 @@ class Searched:
         return sorted(known, key=lambda row: (sign * row["best_epoch_value"], row["trial"]))
 
     @cached_property
+    def complete(self) -> int:
+        """How many trials of the search are complete."""
+        return sum(row["state"] == "complete" for row in self.trials)
+
+    @cached_property
+    def best(self) -> Row | None:
+        """The best complete trial; where there is none, the one that is best so far."""
+        complete = (row for row in self.ranked if row["state"] == "complete")
+        return next(complete, self.ranked[0] if self.ranked else None)
+
+    @cached_property
     def best_of_cell(self) -> dict[str, Row]:
         """The best complete trial of each cell."""
         best: dict[str, Row] = {}

@@ -23,7 +23,7 @@ class Wanted:
         cell: likewise.
         text: words that stand in a trial's parameters, such as ``hidden_size=64``.
         first: how many trials are left out before those that are shown.
-        columns: parameters that are shown; none for those in which trials differ.
+        hidden: parameters that are not shown.
     """
 
     order: str = ""
@@ -31,7 +31,7 @@ class Wanted:
     cell: str = ""
     text: str = ""
     first: int = 0
-    columns: tuple[str, ...] = ()
+    hidden: frozenset[str] = frozenset()
 
     def sorting(self, column: str) -> str:
         """Return how a column is ordered, as `aria-sort` says it."""

@@ -55,7 +55,7 @@ class Service:
     trouble: Callable[[], list[str]] = field(default=list)
     """Returns what does not work just now, in sentences."""
     mlflow_url: str | None = None
-    """Where people look at MLflow; None where it has no server."""
+    """Where people look at MLflow; None where that is not known."""
     shown: dict[str, Shown] = field(default_factory=dict)
     feeds: WeakValueDictionary[str, Feed] = field(default_factory=WeakValueDictionary)
     """Of the jobs that somebody follows."""

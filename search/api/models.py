@@ -184,6 +184,8 @@ class Job(BaseModel):
     status: Status
     message: str | None
     created_at: float
+    revision: int
+    """Counts the changes of the job, as the ids of its events do."""
     objective: Objective
     trials: Counts
     best: dict[str, Any] | None

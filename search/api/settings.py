@@ -3,6 +3,7 @@
 import os
 import socket
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from search.home import SettingsError
 from search.limits import count
@@ -33,6 +34,8 @@ class Settings:
     """Of one owner at once."""
     secure: bool = False
     """Whether people come through HTTPS, so that cookies are sent nowhere else."""
+    mlflow: str | None = None
+    """Where people's browsers reach MLflow's pages; None where nobody has said it."""
 
     @classmethod
     def from_environment(cls, host: str, port: int) -> "Settings":
@@ -58,9 +61,27 @@ class Settings:
             requests_a_minute=count("GATETUNE_REQUESTS_A_MINUTE", cls.requests_a_minute)
             or cls.requests_a_minute,
             secure=secure == "yes",
+            mlflow=public_address(os.environ.get("GATETUNE_MLFLOW_URL")),
         )
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it, so that nobody needs a token."""
         return self.host in LOOPBACK
+
+
+def public_address(url: str | None) -> str | None:
+    """Return the address of pages that links lead to, without a slash at its end.
+
+    Raises:
+        SettingsError: it is none that a browser can open, or holds a password.
+    """
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+        raise SettingsError(
+            "GATETUNE_MLFLOW_URL must be an address such as http://mlflow.example:5000, without a "
+            "password"
+        )
+    return url.rstrip("/")

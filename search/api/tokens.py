@@ -29,7 +29,7 @@ def create(body: TokenRequest, service: In) -> NewToken:
     try:
         made, secret = tokens.create(service.store, body.owner, body.role)
     except tokens.TokenError as error:
-        raise ApiError(422, "invalid-request", str(error).replace("--", "")) from error
+        raise ApiError(422, "invalid-request", str(error)) from error
     return NewToken(id=made.id, owner=made.owner, role=body.role, token=secret)
 
 

@@ -44,13 +44,15 @@ function faultOf(body, status) {
   }
 }
 
+const refresh = () => document.body.dispatchEvent(new Event("refresh", { bubbles: true }));
+
 let lostSince = 0;
 function lost(is) {
   const banner = document.getElementById("lost");
   if (is && !lostSince) lostSince = Date.now();
   if (!is && lostSince) {
     lostSince = 0;
-    document.body.dispatchEvent(new Event("refresh"));
+    refresh();
   }
   banner.hidden = !is;
 }
@@ -61,14 +63,14 @@ document.addEventListener("htmx:configRequest", (event) => {
   Object.assign(event.detail.headers, headers());
 });
 document.addEventListener("htmx:sendError", () => lost(true));
-document.addEventListener("htmx:afterOnLoad", () => lost(false));
-document.addEventListener("htmx:beforeOnLoad", () => lost(false));
+document.addEventListener("htmx:afterOnLoad", ({ detail }) => detail.xhr.status < 500 && lost(false));
 document.addEventListener("htmx:responseError", (event) => {
-  const { xhr, requestConfig } = event.detail;
-  if (xhr.status === 401) location.href = `/login?next=${encodeURIComponent(location.pathname)}`;
-  else if (requestConfig.verb === "get" && xhr.status === 404) location.reload(); // it was deleted
-  else if (requestConfig.verb === "get" && xhr.status >= 500) lost(true);
-  else say(faultOf(xhr.responseText, xhr.status), "bad");
+  const { xhr, requestConfig, elt } = event.detail;
+  const here = encodeURIComponent(location.pathname + location.search);
+  if (xhr.status === 401) location.href = `/login?next=${here}`;
+  else if (requestConfig.verb !== "get") say(faultOf(xhr.responseText, xhr.status), "bad");
+  else if (xhr.status >= 500) lost(true);
+  else if (xhr.status === 404 && elt.id === "head") location.reload(); // the job was deleted
 });
 document.addEventListener("htmx:afterRequest", (event) => {
   const { successful, elt, requestConfig } = event.detail;
@@ -76,14 +78,26 @@ document.addEventListener("htmx:afterRequest", (event) => {
   const { done, then } = elt.dataset;
   if (done) say(done);
   if (then) location.href = then;
-  else document.body.dispatchEvent(new Event("refresh"));
+  else refresh();
 });
 
-async function ask(method, path, body, type = "application/json") {
-  const answer = await fetch(path, { method, body, headers: { ...headers(), "content-type": type } });
+async function ask(method, path, body, more = {}) {
+  const sent = { ...headers(), "content-type": "application/json", ...more };
+  const answer = await fetch(path, { method, body, headers: sent });
   const text = await answer.text();
   if (!answer.ok) throw new Error(faultOf(text, answer.status));
   return text ? JSON.parse(text) : null;
+}
+
+// The same document launched again is the same job, until it is known that it was launched.
+const launches = new Map();
+
+async function launchJob(text) {
+  const random = () => [...crypto.getRandomValues(new Uint8Array(16))].join("-");
+  if (!launches.has(text)) launches.set(text, random());
+  const body = JSON.stringify({ document: text });
+  const job = await ask("POST", "/api/v1/jobs", body, { "idempotency-key": launches.get(text) });
+  location.href = `/jobs/${job.id}`;
 }
 
 // -- pictures -----------------------------------------------------------------------------------
@@ -97,6 +111,7 @@ function dressed(layout) {
     font: { family: "system-ui, sans-serif", size: 12, color: color("--soft") },
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     margin: { l: 64, r: 16, t: 8, b: 48 }, hovermode: "closest", dragmode: false,
+    uirevision: "kept",
     hoverlabel: { bgcolor: color("--ink"), bordercolor: color("--ink"), font: { color: color("--panel"), size: 12 } },
     legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, ...layout,
   };
@@ -126,7 +141,9 @@ async function draw(plot) {
     await loaded;
     await paint(plot);
   } catch {
-    // The next event tries again; what is drawn stays.
+    if (plot.figure) return; // what is drawn stays, and the next event tries again
+    plot.textContent = "This picture could not be loaded; it is tried again.";
+    setTimeout(redrawSoon, 5000);
   } finally {
     plot.drawing = false;
   }
@@ -142,6 +159,7 @@ async function paint(plot) {
     return;
   }
   if (!plot.classList.contains("js-plotly-plot")) plot.replaceChildren();
+  plot.classList.remove("muted");
   await Plotly.react(plot, painted(data), painted(dressed(layout)),
     { displayModeBar: false, responsive: true, doubleClick: "reset" });
   plot.querySelectorAll("svg").forEach((one) => one.setAttribute("aria-hidden", "true"));
@@ -191,7 +209,8 @@ async function login(form) {
   try {
     await ask("POST", "/api/v1/session", JSON.stringify({ token: form.token.value.trim() }));
     const next = form.dataset.next;
-    location.href = /^\/(?![/\\])/.test(next) ? next : "/";
+    const to = new URL(next, location.origin);
+    location.href = to.origin === location.origin ? to.href : "/";
   } catch (error) {
     fault.textContent = error.message;
     fault.hidden = false;
@@ -212,17 +231,21 @@ const acts = {
     order.value = button.dataset.order;
     order.form.dispatchEvent(new Event("change", { bubbles: true }));
   },
-  open: (button) => document.getElementById(button.dataset.target).showModal(),
-  close: (button) => button.closest("dialog").close(),
   async copy(button) {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.target).textContent);
-    say("Copied");
+    const text = document.getElementById(button.dataset.target);
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      say("Copied");
+    } catch {
+      // Without HTTPS a page may only select.
+      getSelection().selectAllChildren(text);
+      say("Selected: press Ctrl-C");
+    }
   },
   async launch(button) {
     button.disabled = true;
     try {
-      const job = await ask("POST", "/api/v1/jobs", JSON.stringify({ document: button.dataset.document }));
-      location.href = `/jobs/${job.id}`;
+      await launchJob(button.dataset.document);
     } catch (error) {
       button.disabled = false;
       say(error.message, "bad");
@@ -237,7 +260,7 @@ const acts = {
       fault.hidden = true;
       document.getElementById("secret").textContent = made.token;
       document.getElementById("made").hidden = false;
-      document.body.dispatchEvent(new Event("refresh"));
+      refresh();
     } catch (error) {
       fault.textContent = error.message;
       fault.hidden = false;
@@ -261,7 +284,19 @@ document.addEventListener("submit", (event) => {
 
 tellTime();
 watch();
+// A table that is sent anew stays where its reader has moved it, and a log at its end.
+const places = new Map();
+document.addEventListener("htmx:beforeSwap", () => {
+  for (const one of document.querySelectorAll("[data-keep]")) {
+    const atEnd = one.scrollTop + one.clientHeight >= one.scrollHeight - 4;
+    places.set(one.id, [one.scrollLeft, atEnd && one.dataset.keep === "end" ? Infinity : one.scrollTop]);
+  }
+});
 document.addEventListener("htmx:afterSettle", (event) => {
+  for (const one of document.querySelectorAll("[data-keep]")) {
+    const [left, top] = places.get(one.id) ?? [0, one.dataset.keep === "end" ? Infinity : 0];
+    one.scrollTo(left, Math.min(top, one.scrollHeight));
+  }
   tellTime(event.target);
   watch(event.target);
 });

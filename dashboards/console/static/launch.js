@@ -5,6 +5,8 @@
 const doc = document.getElementById("document");
 const go = document.getElementById("go");
 const why = document.getElementById("go-why");
+const typed = new Map(); // what no answer has confirmed yet, by part
+let edits = 0; // of the document itself
 let pending = null;
 let asked = 0;
 
@@ -22,29 +24,37 @@ function ready(is, text) {
   why.textContent = text;
 }
 
-async function check(change) {
+async function check() {
   const turn = ++asked;
+  const sent = new Map(typed);
+  const [text, edit] = [doc.value, edits];
+  const changes = [...sent].map(([part, value]) => ({ part, value }));
   let told;
   try {
-    told = await ask("POST", "/launch/check", JSON.stringify({ document: doc.value, change }));
+    told = await ask("POST", "/launch/check", JSON.stringify({ document: text, changes }));
     lost(false);
   } catch (error) {
+    if (turn !== asked) return;
     if (error instanceof TypeError) lost(true);
-    else say(error.message, "bad");
+    ready(false, error instanceof TypeError ? "The service does not answer." : error.message);
+    soon(3000, why.textContent);
     return;
   }
-  if (turn !== asked) return; // something newer is on its way
-  if (change && document.activeElement !== doc) doc.value = told.document;
+  if (turn !== asked || edit !== edits) return; // something newer is on its way
+  for (const [part, value] of sent) if (typed.get(part) === value) typed.delete(part);
+  if (doc.value !== told.document) doc.value = told.document;
   showValues(told.values);
   showFaults(told.faults, told.rest);
   const box = document.getElementById("forecast");
   if (told.forecast) box.innerHTML = told.forecast;
+  if (typed.size) return soon(0);
   const faults = Object.values(told.faults).flat().length + told.rest.length;
   ready(!faults, faults ? `${faults} thing${faults > 1 ? "s" : ""} to mend first` : "Nothing is in the way.");
 }
 
 function showValues(values) {
   for (const element of document.querySelectorAll("[data-part]")) {
+    if (typed.has(element.dataset.part)) continue;
     const value = values[element.dataset.part];
     if (element.matches("[role=group]")) {
       for (const box of element.querySelectorAll("input")) box.checked = (value ?? []).includes(box.value);
@@ -61,14 +71,19 @@ function choose(select, value) {
   select.value = wanted;
 }
 
+// The inputs that a fault is about: one, both ends of a range, or the boxes of a group.
+function fieldsOf(path) {
+  const own = [...document.querySelectorAll(`[data-part="${path}"], [data-part^="${path}."]`)];
+  return own.flatMap((one) => (one.matches("[role=group]") ? [...one.querySelectorAll("input")] : [one]));
+}
+
 function showFaults(faults, rest) {
+  for (const one of document.querySelectorAll("[data-part], [data-part] input")) one.removeAttribute("aria-invalid");
   for (const line of document.querySelectorAll("[data-fault]")) {
     const said = faults[line.dataset.fault] ?? [];
     line.hidden = !said.length;
     line.textContent = said.join("; ");
-    const field = document.querySelector(`[data-part="${line.dataset.fault}"]`);
-    field?.toggleAttribute("aria-invalid", Boolean(said.length));
-    if (said.length) field?.setAttribute("aria-invalid", "true");
+    if (said.length) fieldsOf(line.dataset.fault).forEach((one) => one.setAttribute("aria-invalid", "true"));
   }
   const list = document.getElementById("rest");
   list.replaceChildren(...rest.map((text) => {
@@ -81,16 +96,22 @@ function showFaults(faults, rest) {
   if (rest.length) doc.setAttribute("aria-invalid", "true");
 }
 
-function soon(change, wait) {
+function soon(wait, text = "Checking…") {
   clearTimeout(pending);
-  ready(false, "Checking…");
-  pending = setTimeout(() => check(change), wait);
+  ready(false, text);
+  pending = setTimeout(check, wait);
 }
 
 document.getElementById("launch").addEventListener("input", (event) => {
-  if (event.target === doc) return soon(null, 300);
+  if (event.target === doc) {
+    edits += 1;
+    typed.clear();
+    return soon(300);
+  }
   const part = partOf(event.target);
-  if (part) soon({ part, value: valueOf(part) }, event.target.matches("select, [type=checkbox]") ? 0 : 300);
+  if (!part) return;
+  typed.set(part, valueOf(part));
+  soon(event.target.matches("select, [type=checkbox]") ? 0 : 300);
 });
 
 go.addEventListener("click", async () => {
@@ -100,14 +121,7 @@ go.addEventListener("click", async () => {
   }
   ready(false, "Launching…");
   try {
-    const key = crypto.randomUUID?.() ?? String(Math.random());
-    const answer = await fetch("/api/v1/jobs", {
-      method: "POST", body: JSON.stringify({ document: doc.value }),
-      headers: { ...headers(), "content-type": "application/json", "idempotency-key": key },
-    });
-    const text = await answer.text();
-    if (!answer.ok) throw new Error(faultOf(text, answer.status));
-    location.href = `/jobs/${JSON.parse(text).id}`;
+    await launchJob(doc.value);
   } catch (error) {
     say(error.message, "bad");
     ready(true, "It was not launched.");
@@ -147,4 +161,4 @@ document.getElementById("upload").addEventListener("change", ({ target }) => {
   request.send(file);
 });
 
-check(null);
+check();

@@ -60,6 +60,37 @@ def test_a_mistake_is_explained_at_its_field_while_it_is_typed(page: Page, empty
     expect(go).to_have_attribute("aria-disabled", "false")
 
 
+def test_what_is_typed_in_haste_is_not_lost(page: Page, empty: Served) -> None:
+    page.goto(f"{empty.url}/launch")
+    go, document = page.get_by_role("button", name="Launch"), page.get_by_label("The document")
+    expect(go).to_have_attribute("aria-disabled", "false")
+    page.get_by_label("Trials").fill("77")
+    page.get_by_label("Hours at most").fill("2")
+    page.get_by_label("Seeds each").fill("4")
+    document.focus()
+    expect(document).to_have_value(re.compile(r"budget: \{trials: 77, hours: 2\}"))
+    expect(document).to_have_value(re.compile("seeds: 4"))
+    expect(page.get_by_label("Trials")).to_have_value("77")
+    expect(go).to_have_attribute("aria-disabled", "false")
+
+
+def test_a_launch_page_goes_on_when_the_service_comes_back(browser: Browser, empty: Served) -> None:
+    context = opened(browser)
+    try:
+        page = context.new_page()
+        with serving(empty.home, store=Store(empty.home.database_url)) as other:
+            port = int(other.url.rsplit(":", 1)[1])
+            page.goto(f"{other.url}/launch")
+            expect(page.locator("#go-why")).to_have_text("Nothing is in the way.")
+        page.get_by_label("Trials").fill("5")
+        expect(page.locator("#go-why")).to_have_text("The service does not answer.")
+        with serving(empty.home, port=port, store=Store(empty.home.database_url)):
+            expect(page.locator("#go-why")).to_have_text("Nothing is in the way.", timeout=15_000)
+            expect(page.get_by_label("The document")).to_have_value(re.compile("trials: 5"))
+    finally:
+        context.close()
+
+
 def test_fields_and_document_stay_in_step(page: Page, empty: Served) -> None:
     page.goto(f"{empty.url}/launch")
     document = page.get_by_label("The document")
@@ -149,6 +180,55 @@ def test_a_service_that_comes_back_is_found_again(browser: Browser, living: Livi
         context.close()
 
 
+def test_a_database_that_is_away_is_said_and_not_asked_without_end(
+    page: Page, living: Living
+) -> None:
+    page.goto(f"{living.url}/jobs/{RUNNING}")
+    expect(page.get_by_label("Epochs of trial 1")).to_have_attribute("value", "0")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.route("**/head?*", lambda route: route.fulfill(status=503, body="{}"))
+    expect(page.locator("#lost")).to_be_visible()
+    began = len(asked)
+    page.wait_for_timeout(2500)
+    assert len(asked) - began < 8
+    expect(page.locator("#lost")).to_be_visible()
+    page.unroute("**/head?*")
+    expect(page.locator("#lost")).to_be_hidden()
+
+
+def test_a_job_that_is_deleted_while_it_is_watched(page: Page, living: Living) -> None:
+    page.goto(f"{living.url}/jobs/{TOLD}")
+    answer = living.served.ask("DELETE", f"/jobs/{TOLD}")
+    assert answer.status_code == 200, answer.text
+    expect(page.get_by_role("heading", name="There is nothing here")).to_be_visible(timeout=15_000)
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "/%09/evil.example/x", "/\\evil.example", "https://evil.example"]
+)
+def test_a_login_leads_nowhere_else(browser: Browser, guarded: Served, target: str) -> None:
+    context = opened(browser)
+    try:
+        page = context.new_page()
+        page.goto(f"{guarded.url}/login?next={target}")
+        page.get_by_label("Token").fill(guarded.token("root", "admin"))
+        page.get_by_role("button", name="Log in").click()
+        expect(page.locator("nav.main")).to_be_visible()
+        assert page.url.startswith(guarded.url)
+    finally:
+        context.close()
+
+
+def test_a_word_in_a_colour_is_as_high_as_others(page: Page, shown: Living) -> None:
+    page.goto(shown.url)
+    heights = {
+        one.bounding_box()["height"]  # type: ignore[index]
+        for one in page.locator("#list .status").all()
+    }
+    assert max(heights) < 30
+
+
 def test_stop_and_resume(page: Page, living: Living) -> None:
     page.goto(f"{living.url}/jobs/{RUNNING}")
     page.get_by_role("button", name="Stop").click()
@@ -204,9 +284,11 @@ def test_the_table_of_trials_is_sorted_filtered_and_narrowed(page: Page, shown: 
     expect(page.locator("[aria-sort=ascending]")).to_have_text("Trial")
     page.get_by_role("combobox", name="State").select_option("diverged")
     expect(page.locator("#trials tbody tr")).to_have_count(1)
-    page.get_by_text("Columns").click()
-    page.get_by_role("checkbox", name="learning rate").uncheck()
+    page.get_by_text("Hide columns").click()
+    page.get_by_role("checkbox", name="learning rate").check()
     expect(page.locator("#trials thead")).not_to_contain_text("learning rate")
+    page.get_by_role("checkbox", name="learning rate").uncheck()
+    expect(page.locator("#trials thead")).to_contain_text("learning rate")
 
 
 def test_the_log_in_and_out_and_a_token_that_is_revoked(browser: Browser, guarded: Served) -> None:

@@ -58,10 +58,22 @@ def test_the_direction_follows_from_a_metric_that_is_chosen() -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [("3", 3), ("1e-3", 0.001), ("0.5", 0.5), ("", None), ("lstm", "lstm"), ("[1", "[1"),
-     ("{a: 1}", "{a: 1}"), ("2024-01-01", "2024-01-01"), ("yes", True)],
+     ("{a: 1}", "{a: 1}"), ("2024-01-01", "2024-01-01"), ("yes", True), ("nan", "nan"),
+     (".inf", ".inf")],
 )  # fmt: skip
 def test_what_is_typed_is_read_as_yaml_reads_it(text: str, value: object) -> None:
     assert typed(text) == value
+
+
+@pytest.mark.parametrize("name", ["no", "null", "12", "1e3"])
+def test_a_name_is_what_is_typed(name: str) -> None:
+    assert parse_job(changed(DOCUMENT, "name", name)).name == name
+
+
+def test_a_document_that_is_nested_deep() -> None:
+    deep = DOCUMENT + "baseline: " + "[" * 300 + "]" * 300 + "\n"
+    with pytest.raises(SpecError, match="document"):
+        changed(deep, "seed", "1")
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "a: &a [*a]", "x" * 70_000])

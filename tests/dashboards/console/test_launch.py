@@ -24,7 +24,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def check(service: Served, document: str, **change: Any) -> Any:
     answer = service.client.post(
-        f"{service.url}/launch/check", json={"document": document, "change": change or None}
+        f"{service.url}/launch/check",
+        json={"document": document, "changes": [change] if change else []},
     )
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -81,7 +82,7 @@ def test_uploaded_data_get_the_document_that_init_would_write(service: Served) -
     text = shown.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
     spec = yaml.safe_load(text.replace("&#39;", "'").replace("&lt;", "<"))
     assert (spec["name"], spec["data"]["source"]) == ("walks", "walks.npz")
-    assert "gatetune " not in text
+    assert "Written by" not in text
     told = check(service, text)
     assert (told["faults"], told["rest"]) == ({}, [])
     assert "polyline" in told["forecast"]

@@ -35,5 +35,10 @@ def test_the_version_changes_with_the_list(living: Living) -> None:
     seen.add(version(store))
     add_job(store, make_spec(), "new-0001", status="queued")
     seen.add(version(store))
-    assert len(seen) == 3
+    for number, status in enumerate(("stopped", "failed", "finished")):
+        add_job(store, make_spec(), f"other-{number}", status=status)
+        seen.add(version(store))
+    living.progress()
+    seen.add(version(store))
+    assert len(seen) == 7
     assert version(store) in seen

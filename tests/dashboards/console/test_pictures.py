@@ -115,6 +115,7 @@ def test_lines_over_all_parameters() -> None:
         ([0.001, 0.1, 0.01], [0.0, 1.0, 0.5], ["0.001", "0.01", "0.1"]),
         ([5, 5], [0.5, 0.5], ["5"]),
         ([True, False], [1.0, 0.0], ["False", "True"]),
+        ([None, None], [None, None], []),
     ],
 )
 def test_an_axis(values: list[Any], places: list[float | None], ticks: list[str]) -> None:
@@ -126,6 +127,35 @@ def test_the_timeline_has_a_lane_for_each_that_ran_at_once() -> None:
     drawn = timeline(SOME)
     assert {lane for trace in drawn["data"] for lane in trace["y"]} == {"worker 1", "worker 2"}
     assert "4 trials on 2 workers at once" in drawn["summary"]
+
+
+def test_a_trial_that_runs_keeps_its_lane_until_now() -> None:
+    running = found(("gru", "running", [0.3]), ("lstm", "running", [0.3]), ("gru", "running", []))
+    running.spans.update(
+        {0: Span(0, None, "a"), 1: Span(1000, None, "a"), 2: Span(9000, None, "b")}
+    )
+    drawn = timeline(running, now_ms=10_000)
+    assert {lane for trace in drawn["data"] for lane in trace["y"]} == {
+        "worker 1", "worker 2", "worker 3",
+    }  # fmt: skip
+    assert [x for trace in drawn["data"] for x in trace["x"]] == [9.0, 10.0, 1.0]
+    alone = found(("gru", "complete", [0.3]))
+    assert "1 trials on 1 worker at once" in timeline(alone)["summary"]
+
+
+def test_a_long_job_is_told_in_hours() -> None:
+    long = found(("gru", "complete", [0.3]))
+    long.spans[0] = Span(0, 10 * 3_600_000, "a")
+    drawn = timeline(long)
+    assert drawn["layout"]["xaxis"]["title"]["text"] == "hours since the first of them"
+    assert drawn["data"][0]["x"] == [10.0]
+
+
+def test_the_best_is_one_that_is_complete() -> None:
+    drawn = curves(found(("gru", "diverged", [0.95]), ("lstm", "complete", [0.8])))
+    assert "Best: trial 1, LSTM, 0.8000" in drawn["summary"]
+    running = curves(found(("gru", "running", [0.4])))
+    assert "Best so far: trial 0" in running["summary"]
 
 
 def test_the_front_joins_what_nothing_beats() -> None:

@@ -1,0 +1,51 @@
+"""Which parameters matter, told once for all who watch: of many trials it takes seconds."""
+
+from collections import OrderedDict
+from threading import Lock
+
+import optuna
+
+from dashboards.console.pictures import Figure, importance
+from dashboards.console.searched import Searched
+from search import figures
+from search.storage import open_storage
+from search.store import Store
+
+KEPT = 32
+"""Jobs of which the newest picture is kept."""
+
+
+class Importances:
+    """Draws importances, and again only when more trials are complete."""
+
+    def __init__(self) -> None:
+        self.kept: OrderedDict[str, tuple[int, Figure]] = OrderedDict()
+        self.lock = Lock()
+
+    def draw(self, found: Searched, store: Store) -> Figure:
+        """Return the picture; one is made at a time, so that a service has a processor left."""
+        with self.lock:
+            known = self.kept.get(found.job.id)
+            if known is None or known[0] != found.complete:
+                known = (found.complete, importance(shares(found, store), found.metric))
+                self.kept[found.job.id] = known
+                self.kept.move_to_end(found.job.id)
+                if len(self.kept) > KEPT:
+                    self.kept.popitem(last=False)
+            return known[1]
+
+
+IMPORTANCES = Importances()
+
+
+def shares(found: Searched, store: Store) -> dict[str, float]:
+    """Return each parameter's share of the differences; none where there are too few trials."""
+    storage = open_storage(store)
+    try:
+        study = optuna.load_study(study_name=found.job.id, storage=storage)
+    except KeyError:
+        return {}
+    else:
+        return figures.shares(study)
+    finally:
+        storage.engine.dispose()

@@ -1,0 +1,31 @@
+import pytest
+
+from dashboards.console.models import code, in_html
+from tests.dashboards.console.conftest import Living
+from tests.search.api.stories import TOLD
+
+
+def test_a_card_is_shown_below_the_headings_of_its_page_and_holds_no_html() -> None:
+    shown = in_html("# Digits\n\n|a|b|\n|-|-:|\n|1|2|\n\n<script>x</script> [l](javascript:x)\n")
+    assert "<h4>Digits</h4>" in shown
+    assert "<script" not in shown
+    assert "href" not in shown
+    assert "style=" not in shown
+
+
+@pytest.mark.parametrize(
+    ("names", "part"),
+    [
+        (["model.onnx", "model.pt2"], "onnxruntime"),
+        (["model.pt2"], "torch.randn(1, 8, 3)"),
+        ([], ""),
+    ],
+)
+def test_the_code_loads_what_is_offered(names: list[str], part: str) -> None:
+    assert part in code(names, 8, 3)
+
+
+def test_a_model_is_offered_with_its_files_and_nobody_knows_its_reign(shown: Living) -> None:
+    answer = shown.served.client.get(f"{shown.url}/jobs/{TOLD}/files")
+    assert answer.status_code == 200
+    assert "weights.safetensors" in answer.text
