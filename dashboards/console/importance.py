@@ -19,17 +19,18 @@ class Importances:
     """Draws importances, and again only when more trials are complete."""
 
     def __init__(self) -> None:
-        self.kept: OrderedDict[str, tuple[int, Figure]] = OrderedDict()
+        self.kept: OrderedDict[tuple[str, str], tuple[int, Figure]] = OrderedDict()
         self.lock = Lock()
 
     def draw(self, found: Searched, store: Store) -> Figure:
         """Return the picture; one is made at a time, so that a service has a processor left."""
+        key = (str(store.engine.url), found.job.id)
         with self.lock:
-            known = self.kept.get(found.job.id)
+            known = self.kept.get(key)
             if known is None or known[0] != found.complete:
                 known = (found.complete, importance(shares(found, store), found.metric))
-                self.kept[found.job.id] = known
-                self.kept.move_to_end(found.job.id)
+                self.kept[key] = known
+                self.kept.move_to_end(key)
                 if len(self.kept) > KEPT:
                     self.kept.popitem(last=False)
             return known[1]

@@ -106,14 +106,15 @@ class Shelf:
     """Keeps what was read last, so that those who watch a job together read it once."""
 
     def __init__(self) -> None:
-        self.places: OrderedDict[str, Place] = OrderedDict()
+        self.places: OrderedDict[tuple[str, str], Place] = OrderedDict()
         self.lock = Lock()
 
     def read(self, store: Store, job: Job) -> Searched:
         """Return a job's trials as of its present revision."""
+        key = (str(store.engine.url), job.id)
         with self.lock:
-            place = self.places.setdefault(job.id, Place())
-            self.places.move_to_end(job.id)
+            place = self.places.setdefault(key, Place())
+            self.places.move_to_end(key)
             if len(self.places) > KEPT:
                 self.places.popitem(last=False)
         return place.read(store, job)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from search.lease import Lease
 from search.study import JobStudy
@@ -18,6 +18,9 @@ from tests.search.api.world import settings as network_settings
 from tests.search.conftest import asked, train
 
 RUNNING = "live-0001"
+
+# A machine that runs other tests, too, may need longer than the library's five seconds.
+expect.set_options(timeout=30_000)
 
 WIDE, PHONE = (1280, 900), (390, 844)
 

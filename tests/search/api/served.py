@@ -27,7 +27,7 @@ from search.store import Store
 from search.tables import Job
 from tests.servers import free_port
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 120.0
 
 ROOTS = ("/health", "/ready", "/metrics", "/login")
 
