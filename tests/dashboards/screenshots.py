@@ -29,7 +29,7 @@ ALL, BEST = ROOT / "build" / "screenshots", ROOT / "docs" / "images"
 JOBS: tuple[list[str], ...] = (
     ["budget.trials=40", "confirm.seeds=5", "confirm.top=2"],
     ["name=digits-small", "objective={beside: [weights, latency_ms]}", "budget.trials=24"],
-    ["name=mnist-rows", "data={source: mnist-5k, validation: 0.2}", "budget.trials=60",
+    ["name=mnist-rows", "data={source: mnist-5k, validation: 0.2}", "budget.trials=300",
      "space.hidden_size={low: 32, high: 96, step: 32}"],
 )  # fmt: skip
 
@@ -113,10 +113,10 @@ def take(page: Page, name: str) -> None:
 
 
 def choose() -> None:
-    """Put the best pictures where the documents have them, in few colours to be small."""
+    """Put the best pictures where the documents have them."""
     for name, known in CHOSEN.items():
         with Image.open(ALL / f"{name}.png") as image:
-            image.convert("RGB").quantize(256).save(BEST / f"{known}.png", optimize=True)
+            image.convert("RGB").save(BEST / f"{known}.png", optimize=True)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from search.home import SettingsError
 
 NAMES = (
     "GATETUNE_HOSTS", "GATETUNE_SECURE", "GATETUNE_MAX_UPLOAD_MB", "GATETUNE_MAX_TRIALS_A_JOB",
-    "GATETUNE_REQUESTS_A_MINUTE", "GATETUNE_MAX_DATA_MB",
+    "GATETUNE_REQUESTS_A_MINUTE", "GATETUNE_MAX_DATA_MB", "GATETUNE_MLFLOW_URL",
 )  # fmt: skip
 
 
@@ -40,7 +40,9 @@ def test_an_empty_one_is_as_none(monkeypatch: pytest.MonkeyPatch, name: str) -> 
 
 
 def test_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = ("Gatetune.Example, other.example,,", "yes", "5", "10", "20", "7")
+    values = (
+        "Gatetune.Example, other.example,,", "yes", "5", "10", "20", "7", "https://flow.example/a/",
+    )  # fmt: skip
     for name, value in zip(NAMES, values, strict=True):
         monkeypatch.setenv(name, value)
     settings = read("0.0.0.0")  # noqa: S104
@@ -48,6 +50,7 @@ def test_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"gatetune.example", "other.example", "0.0.0.0"} < set(settings.hosts)  # noqa: S104
     assert "" not in settings.hosts
     assert settings.secure
+    assert settings.mlflow == "https://flow.example/a"
     assert (settings.upload_bytes, settings.trials_a_job) == (5 * MEGABYTE, 10)
     assert (settings.requests_a_minute, settings.uploads_bytes) == (20, 7 * MEGABYTE)
 
@@ -66,6 +69,9 @@ def test_elsewhere_tokens_are_needed(host: str) -> None:
     ("name", "value", "fault"),
     [
         ("GATETUNE_SECURE", "maybe", "GATETUNE_SECURE must be yes or no, but got 'maybe'"),
+        ("GATETUNE_MLFLOW_URL", "flow.example", "must be an address such as http://"),
+        ("GATETUNE_MLFLOW_URL", "http://me:secret@flow.example", "without a password"),
+        ("GATETUNE_MLFLOW_URL", "javascript:alert(1)", "must be an address such as http://"),
         ("GATETUNE_MAX_UPLOAD_MB", "0", "must be a whole number of at least 1, but got '0'"),
         ("GATETUNE_MAX_TRIALS_A_JOB", "-1", "must be a whole number of at least 1, but got '-1'"),
         (
