@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from dashboards.console.pictures import Figure, figure, middle, nothing
+from dashboards.console.drawing import Figure, figure, middle, nothing
 from dashboards.console.rendering import page
 from dashboards.console.searched import SHELF, Searched
 from search.api.context import In, Service, found

@@ -5,7 +5,8 @@ from threading import Lock
 
 import optuna
 
-from dashboards.console.pictures import Figure, importance
+from dashboards.console.drawing import Figure
+from dashboards.console.pictures import importance
 from dashboards.console.searched import Searched
 from search import figures
 from search.storage import open_storage

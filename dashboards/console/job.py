@@ -11,6 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from markupsafe import Markup
 
 from dashboards.console import joblog, pictures
+from dashboards.console.drawing import nothing, varied
 from dashboards.console.importance import IMPORTANCES
 from dashboards.console.rendering import nothing_new, page
 from dashboards.console.searched import SHELF, Searched
@@ -115,15 +116,15 @@ def trial_table(  # noqa: PLR0913 - each filters
 def trial_rows(trials: Searched, wanted: Wanted) -> dict[str, Any]:
     """Return what the table of trials shows."""
     rows, number = table(trials.rows, wanted, maximize=trials.maximize)
-    varied = pictures.varied(trials.rows)
+    several = varied(trials.rows)
     return {
         "rows": rows,
         "number": number,
         "wanted": wanted,
         "shown": SHOWN,
         "metric": trials.metric,
-        "names": [name for name in varied if name not in wanted.hidden],
-        "columns": varied,
+        "names": [name for name in several if name not in wanted.hidden],
+        "columns": several,
     }
 
 
@@ -164,7 +165,7 @@ def told_classes(job: Job) -> dict[str, Any]:
     result = Result.model_validate_json(job.result or "")
     names = json.loads(job.dataset or "{}").get("classes") or []
     if not result.confusion:
-        return pictures.nothing("The test part is not of classes.")
+        return nothing("The test part is not of classes.")
     drawn: dict[str, Any] = json.loads(confusion(result.confusion, names).to_json())
     kept = {key: drawn["layout"][key] for key in ("xaxis", "yaxis")}
     right = sum(row[at] for at, row in enumerate(result.confusion))

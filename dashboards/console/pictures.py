@@ -1,84 +1,31 @@
-"""Pictures of a search as Plotly's JSON, small enough to be sent while it runs.
-
-Optuna draws the same questions (`optuna.visualization`) with a trace a trial; here trials of one
-kind share a trace, so that a thousand of them move as one. Colours are names of the page's style.
-"""
+"""Pictures of a search, by name."""
 
 import math
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dashboards.console.drawing import (
+    ACCENT,
+    MOST_POINTS,
+    SYMBOLS,
+    Figure,
+    by_cell,
+    color,
+    figure,
+    is_log,
+    middle,
+    name_of,
+    nothing,
+    points,
+    some,
+    varied,
+)
+from dashboards.console.parallel import parallel
 from dashboards.console.searched import Row, Searched
+from dashboards.console.timeline import timeline
 from search.labels import format_value
 
-Figure = dict[str, Any]
-
-MOST = 160
-"""Curves and lines that are drawn: the best, and of the others every so many."""
-
-MOST_POINTS = 300
-"""Trials that are drawn as points or bars."""
-
-CELLS = ("lstm", "gru")
-SYMBOLS = {"lstm": "circle", "gru": "square"}
-TIMES = ((3_600_000, "hours"), (60_000, "minutes"), (1000, "seconds"))
-"""Milliseconds of a unit in which a span of time is told that has at least two of them."""
-
-ACCENT = "var(--accent)"
 FADED = 0.25
-
-
-def color(cell: str) -> str:
-    """Return a cell's colour."""
-    return f"var(--{cell})"
-
-
-def figure(
-    data: Sequence[Mapping[str, Any]], across: str, up: str, summary: str, **layout: Any
-) -> Figure:
-    """Return a picture with titles of its axes, and what it shows in a sentence."""
-    axes = {"xaxis": {"title": {"text": across}}, "yaxis": {"title": {"text": up}}}
-    for name, more in layout.items():
-        axes[name] = {**axes.get(name, {}), **more} if isinstance(more, dict) else more
-    return {"data": data, "layout": axes, "summary": summary}
-
-
-def nothing(why: str) -> Figure:
-    """Return what is said where there is nothing to draw."""
-    return {"data": [], "layout": {}, "summary": "", "empty": why}
-
-
-def some(rows: Sequence[Row], most: int = MOST) -> list[Row]:
-    """Return the best half of what may be drawn, and of the rest every so many."""
-    if len(rows) <= most:
-        return list(rows)
-    best, rest = rows[: most // 2], rows[most // 2 :]
-    return [*best, *rest[:: math.ceil(len(rest) / (most - len(best)))]]
-
-
-def name_of(row: Row) -> str:
-    """Return a trial's name."""
-    return f"trial {row['trial']}{' (baseline)' if row['baseline'] else ''}"
-
-
-def told(row: Row, metric: str) -> str:
-    """Return what the pointer tells of a trial."""
-    params = ", ".join(
-        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
-        for key, value in row["params"].items()
-    )
-    return (
-        f"{name_of(row)}, {row['state']}<br>{metric} "
-        f"{format_value(row['best_epoch_value'])}<br>{params}"
-    )
-
-
-def by_cell(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
-    """Return trials of each cell that has any."""
-    rows = list(rows)
-    groups = [(cell, [row for row in rows if row["cell"] == cell]) for cell in CELLS]
-    return [(cell, ones) for cell, ones in groups if ones]
 
 
 def curves(found: Searched) -> Figure:
@@ -132,20 +79,6 @@ def line_of(found: Searched, rows: Sequence[Row], cell: str, *, early: bool) -> 
     }  # fmt: skip
 
 
-def middle(values: Sequence[float], maximize: bool) -> list[float] | None:  # noqa: FBT001
-    """Return the range of an axis which the worst tenth of the values does not squeeze."""
-    if len(values) < 20:
-        return None
-    ordered = sorted(values)
-    low, high = ordered[0], ordered[-1]
-    if maximize:
-        low = ordered[len(ordered) // 10]
-    else:
-        high = ordered[-len(ordered) // 10]
-    room = 0.06 * ((high - low) or 1.0)
-    return [low - room, high + room]
-
-
 def history(found: Searched) -> Figure:
     """Return each trial's value over its number, and the best so far."""
     complete = [row for row in found.trials if row["state"] == "complete"]
@@ -179,130 +112,6 @@ def history(found: Searched) -> Figure:
     )  # fmt: skip
 
 
-def points(found: Searched, rows: Sequence[Row], cell: str, x: Sequence[Any]) -> dict[str, Any]:
-    """Return trials of a cell as points at their values."""
-    return {
-        "type": "scatter", "mode": "markers", "name": cell.upper(), "x": list(x),
-        "y": [row["best_epoch_value"] for row in rows],
-        "text": [told(row, found.metric) for row in rows],
-        "hovertemplate": "%{text}<extra></extra>",
-        "marker": {"color": color(cell), "symbol": SYMBOLS[cell], "size": 8, "opacity": 0.75},
-    }  # fmt: skip
-
-
-def varied(rows: Sequence[Row]) -> list[str]:
-    """Return the parameters in which trials differ, the cell first."""
-    names = list(dict.fromkeys(name for row in rows for name in row["params"]))
-    several = [name for name in names if len({str(row["params"].get(name)) for row in rows}) > 1]
-    return sorted(several, key=lambda name: name != "cell")
-
-
-def is_log(values: Sequence[Any]) -> bool:
-    """Whether numbers are read more easily by their orders of magnitude."""
-    return all(isinstance(v, float) and v > 0 for v in values) and max(values) / min(values) > 8
-
-
-def parallel(found: Searched) -> Figure:
-    """Return complete trials as lines over what they differ in, the best tenth drawn strongly."""
-    complete = [row for row in found.ranked if row["state"] == "complete" and not row["baseline"]]
-    names = varied(complete)
-    if len(complete) < 2 or not names:
-        return nothing("Two complete trials are needed for this picture.")
-    shown = some(complete)
-    axes = [*names, found.metric]
-    places: list[list[float | None]] = []
-    ticks: list[list[tuple[float, str]]] = []
-    for name in axes:
-        values = [
-            row["value"] if name == found.metric else row["params"].get(name) for row in shown
-        ]
-        place, tick = scaled(values)
-        places.append(place)
-        ticks.append(tick)
-    top = {row["trial"] for row in complete[: max(1, len(complete) // 10)]}
-    data = []
-    for cell, _ in by_cell(shown):
-        for strong in (False, True):
-            rows = [
-                at
-                for at, row in enumerate(shown)
-                if row["cell"] == cell and (row["trial"] in top) is strong
-            ]
-            if rows:
-                data.append(strand(shown, rows, places, cell, strong=strong))
-    notes = [
-        {"x": at, "y": y, "text": text, "showarrow": False, "xanchor": "left", "xshift": 5,
-         "bgcolor": "var(--panel)", "font": {"size": 11}}
-        for at, tick in enumerate(ticks) for y, text in tick
-    ]  # fmt: skip
-    summary = (
-        f"{len(shown)} of {len(complete)} complete trials; the best tenth is drawn strongly. "
-        f"The axes are {', '.join(axes)}."
-    )
-    return figure(
-        data, "", "", summary,
-        xaxis={"tickvals": list(range(len(axes))), "ticktext": [a.replace("_", " ") for a in axes],
-               "range": [-0.15, len(axes) - 0.35], "side": "top", "showgrid": True, "title": None},
-        yaxis={"visible": False, "range": [-0.06, 1.06]},
-        annotations=notes, legend={"orientation": "h", "y": -0.04, "yanchor": "top"},
-        margin={"l": 16, "r": 48, "t": 40, "b": 32},
-    )  # fmt: skip
-
-
-def strand(
-    shown: Sequence[Row], rows: Sequence[int], places: Sequence[Sequence[float | None]],
-    cell: str, *, strong: bool,
-) -> dict[str, Any]:  # fmt: skip
-    """Return the lines of some trials over all axes as one trace."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    text: list[str] = []
-    for row in rows:
-        x += [*range(len(places)), None]
-        y += [*(place[row] for place in places), None]
-        text += [f"trial {shown[row]['trial']}: {format_value(shown[row]['value'])}"] * (
-            len(places) + 1
-        )
-    return {
-        "type": "scatter", "mode": "lines", "x": x, "y": y, "text": text, "connectgaps": False,
-        "name": f"{cell.upper()}{', best tenth' if strong else ''}",
-        "hovertemplate": "%{text}<extra></extra>",
-        "line": {"color": color(cell), "width": 3 if strong else 1},
-        "opacity": 0.95 if strong else 0.35,
-    }  # fmt: skip
-
-
-def scaled(values: Sequence[Any]) -> tuple[list[float | None], list[tuple[float, str]]]:
-    """Return where values stand on an axis from 0 to 1, and its ticks."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return list(values), []
-    numbers = [v for v in known if isinstance(v, int | float) and not isinstance(v, bool)]
-    if len(numbers) < len(known):
-        choices = sorted({str(value) for value in known})
-        span = max(1, len(choices) - 1)
-        at = {choice: place / span for place, choice in enumerate(choices)}
-        return [None if v is None else at[str(v)] for v in values], [(y, c) for c, y in at.items()]
-    log = is_log(numbers)
-    low, high = min(numbers), max(numbers)
-
-    def place(value: float) -> float:
-        if low == high:
-            return 0.5
-        if log:
-            return math.log(value / low) / math.log(high / low)
-        return (value - low) / (high - low)
-
-    between = (low * high) ** 0.5 if log else (low + high) / 2
-    if all(isinstance(v, int) for v in numbers):
-        between = round(between)
-    ticks = dict.fromkeys((low, between, high))
-    return (
-        [None if v is None else round(place(v), 4) for v in values],
-        [(place(one), f"{one:.3g}") for one in ticks],
-    )
-
-
 def slices(found: Searched) -> Figure:
     """Return the objective over each parameter by itself."""
     complete = [row for row in found.ranked if row["state"] == "complete"]
@@ -333,72 +142,6 @@ def slices(found: Searched) -> Figure:
     return figure(
         data, "", found.metric, summary, yaxis={"range": middle(values, found.maximize)}, **layout
     )
-
-
-def timeline(found: Searched, now_ms: float | None = None) -> Figure:
-    """Return when each trial was trained, one above the other where they overlap.
-
-    Args:
-        found: the job.
-        now_ms: until when trials have run that run still; this moment where None.
-    """
-    begun = [
-        (found.spans[row["trial"]], row) for row in found.trials if row["trial"] in found.spans
-    ]
-    if not begun:
-        return nothing("No trial has begun yet.")
-    begun.sort(key=lambda one: one[0].began_ms)
-    spans = begun[-MOST_POINTS:]
-    now = 1000 * time.time() if now_ms is None else now_ms
-    ends = [max(now if s.ended_ms is None else s.ended_ms, s.began_ms + 1) for s, _ in spans]
-    places = lanes([(s.began_ms, s.ended_ms) for s, _ in spans])
-    start = spans[0][0].began_ms
-    long = max(ends) - start
-    size, unit = next((s, u) for s, u in TIMES if long >= 2 * s or s == 1000)
-    data = []
-    for cell, _ in by_cell(row for _, row in spans):
-        mine = [at for at, (_, row) in enumerate(spans) if row["cell"] == cell]
-        early = [spans[at][1]["state"] not in {"complete", "running"} for at in mine]
-        data.append({
-            "type": "bar", "orientation": "h", "name": cell.upper(),
-            "y": [f"worker {places[at] + 1}" for at in mine],
-            "x": [(ends[at] - spans[at][0].began_ms) / size for at in mine],
-            "base": [(spans[at][0].began_ms - start) / size for at in mine],
-            "text": [
-                f"{told(spans[at][1], found.metric)}<br>on {spans[at][0].worker or 'a node'}"
-                for at in mine
-            ],
-            "textposition": "none",
-            "hovertemplate": f"%{{text}}<br>%{{x:.2f}} {unit}<extra></extra>",
-            "marker": {"color": color(cell), "opacity": [0.4 if e else 0.9 for e in early],
-                       "line": {"color": "var(--panel)", "width": 1}},
-        })  # fmt: skip
-    workers = 1 + max(places)
-    busy = sum(end - s.began_ms for (s, _), end in zip(spans, ends, strict=True))
-    share = busy / (workers * max(1, long))
-    told_of = (
-        f"{len(begun)} trials" if len(begun) == len(spans) else f"The last {len(spans)} trials"
-    )
-    summary = (
-        f"{told_of} on {workers} worker{'s' * (workers != 1)} at once, "
-        f"busy {100 * min(1.0, share):.0f} percent."
-    )
-    return figure(
-        data, f"{unit} since the first of them", "", summary, barmode="overlay",
-        yaxis={"autorange": "reversed", "type": "category", "title": None},
-    )  # fmt: skip
-
-
-def lanes(spans: Sequence[tuple[int, int | None]]) -> list[int]:
-    """Return a lane for each span of time, in the order of their beginnings; open ones keep it."""
-    free: list[float] = []
-    places = []
-    for began, ended in spans:
-        lane = next((at for at, until in enumerate(free) if until <= began), len(free))
-        until = math.inf if ended is None else ended
-        free[lane : lane + 1] = [until]
-        places.append(lane)
-    return places
 
 
 def importance(shares: Mapping[str, float], metric: str) -> Figure:

@@ -1,5 +1,5 @@
 from dashboards.console.compare import best_so_far, differing, progress
-from tests.dashboards.console.test_pictures import SOME, found
+from tests.dashboards.console.searches import SOME, found
 
 
 def test_the_best_so_far_over_trials_and_minutes() -> None:
