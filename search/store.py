@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -84,6 +85,10 @@ def use_wal(cursor: sqlite3.Cursor, patience_s: float = 10.0) -> None:
             time.sleep(0.01)
         else:
             return
+
+
+ALEMBIC = threading.Lock()
+"""Alembic, which makes our tables and Optuna's, has one context for all threads and databases."""
 
 
 class Store:
@@ -170,17 +175,18 @@ class Store:
     @contextmanager
     def tables_locked(self) -> Iterator[None]:
         """Let nobody else make tables meanwhile, ours or Optuna's: two first starts collide."""
-        if self.engine.dialect.name == "postgresql":
-            with self.engine.begin() as connection:
-                connection.execute(text("SELECT pg_advisory_xact_lock(726254)"))
+        with ALEMBIC:
+            if self.engine.dialect.name == "postgresql":
+                with self.engine.begin() as connection:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(726254)"))
+                    yield
+                return
+            folder = os.open(Path(self.engine.url.database or "").parent, os.O_RDONLY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
                 yield
-            return
-        folder = os.open(Path(self.engine.url.database or "").parent, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
+            finally:
+                os.close(folder)
 
     def revision(self) -> str | None:
         """Return the revision of our tables, or None where there are none."""

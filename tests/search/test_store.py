@@ -159,3 +159,13 @@ def test_a_run_is_undelivered_until_mlflow_knows_status_and_tag() -> None:
     run.delivered = run.told
     assert run.told == "KILLED/pruned/1/9000"
     assert not run.is_undelivered
+
+
+def test_databases_are_opened_side_by_side_in_one_process(tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path / str(number) / 'gatetune.db'}" for number in range(6)]
+    for number in range(6):
+        (tmp_path / str(number)).mkdir()
+    with ThreadPoolExecutor() as pool:
+        for store in pool.map(Store.open, urls):
+            open_storage(store).engine.dispose()
+            store.close()
