@@ -20,6 +20,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 
 from search.home import Home
+from search.store import ALEMBIC
 from search.tables import PARENT
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -217,9 +218,11 @@ class Tracking:
 
 def client_of(home: Home) -> MlflowClient:
     """Return a client of the installation's runs and registry."""
-    if home.embedded_tracking:
-        use_wal(home.tracking_path)
-    return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
+    if not home.embedded_tracking:
+        return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
+    use_wal(home.tracking_path)
+    with ALEMBIC:  # with which MLflow makes its tables, if it is the first to come
+        return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
 
 
 def use_wal(path: Path) -> None:
