@@ -257,6 +257,10 @@ class Report:
 
     # -- as text and as a page ---------------------------------------------------------------------
 
+    def told(self) -> list[Section]:
+        """Return the sections that have something to say."""
+        return [one for one in self.sections() if one.sentences or one.table]
+
     def note(self) -> str:
         """Return the answer alone in Markdown: the description of the parent run."""
         ones = [self.beginning(), Section("", [HONESTY]), self.ending()]
@@ -264,8 +268,7 @@ class Report:
 
     def markdown(self) -> str:
         """Return the whole report in Markdown."""
-        told = [one for one in self.sections() if one.sentences or one.table]
-        return f"# {self.job.name}\n\n" + "\n".join(map(in_markdown, told))
+        return f"# {self.job.name}\n\n" + "\n".join(map(in_markdown, self.told()))
 
     def json(self) -> str:
         """Return the sections for programs."""
@@ -281,7 +284,7 @@ class Report:
 
     def page(self) -> str:
         """Return the whole report as one page that needs nothing else, pictures included."""
-        body = "".join(in_html(one) for one in self.sections() if one.sentences or one.table)
+        body = "".join(map(in_html, self.told()))
         return (
             f"<!doctype html><html lang=en><meta charset=utf-8>"
             f"<meta name=viewport content='width=device-width'>"
@@ -315,13 +318,13 @@ def reporting(store: Store, job: Job) -> Iterator[Report]:
 
 
 def sections_of(store: Store, job: Job) -> list[Section]:
-    """Return the sections of a job's report.
+    """Return the sections of a job's report that have something to say.
 
     Raises:
         NotPossibleError: the job has found nothing yet.
     """
     with reporting(store, job) as told:
-        return list(told.sections())
+        return told.told()
 
 
 def report(store: Store, job: Job, *forms: Form) -> dict[Form, str]:

@@ -64,10 +64,14 @@ def status(shown: dict[str, Any]) -> str:
 
 
 def progress(shown: dict[str, Any]) -> str:
-    """Return how many of the budgeted trials have ended."""
+    """Return how many of the budgeted trials have ended, as a text."""
+    return f"{ended(shown)}/{shown['trials']['budget']}"
+
+
+def ended(shown: dict[str, Any]) -> int:
+    """Return how many trials of a job's search have ended."""
     trials = shown["trials"]
-    ended = trials["total"] - trials["running"] - trials["waiting"]
-    return f"{ended}/{trials['budget']}"
+    return int(trials["total"] - trials["running"] - trials["waiting"])
 
 
 def job_list(

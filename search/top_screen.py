@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.labels import BARS, duration, format_value
-from search.screens import STATUS_STYLE, age, progress, words
+from search.screens import STATUS_STYLE, age, ended, progress, words
 
 CELL_STYLE = {"lstm": "#0072B2", "gru": "#D55E00"}
 """Blue and vermilion of Okabe and Ito, which people of any colour vision tell apart."""
@@ -132,10 +132,10 @@ def job_view(shown: dict[str, Any], room: Room) -> RenderableType:
     job, trials = shown["job"], shown["trials"]
     searched = [one for one in trials if one["study"] == job["id"]]
     running = [one for one in trials if one["state"] == "running"]
-    ended = by_value(searched, job["objective"]["direction"])
+    ranked = by_value(searched, job["objective"]["direction"])
     lines = BEST_SHOWN * 2 if room.height is None else max(2, room.height - AROUND)
-    first = running[: max(lines // 2, lines - len(ended))]
-    best = ended[: min(BEST_SHOWN, lines - len(first))]
+    first = running[: max(lines // 2, lines - len(ranked))]
+    best = ranked[: min(BEST_SHOWN, lines - len(first))]
     parts: list[RenderableType] = [
         head(job, trials, room),
         best_line(job),
@@ -279,12 +279,10 @@ def plain_table(gap: int = 1) -> Table:
 
 def bar(job: dict[str, Any], width: int) -> ProgressBar:
     """Return how many of the budgeted trials have ended, as a bar."""
-    trials = job["trials"]
-    ended = trials["total"] - trials["running"] - trials["waiting"]
     style = STATUS_STYLE[job["status"]]
     return ProgressBar(
-        total=trials["budget"],
-        completed=ended,
+        total=job["trials"]["budget"],
+        completed=ended(job),
         width=width,
         complete_style=style,
         finished_style=style,

@@ -37,7 +37,6 @@ def compare(request: Request, service: In, job: Jobs = []) -> HTMLResponse:  # n
         request,
         "compare.html",
         jobs=[service.show(one.job) for one in shown],
-        searched=shown,
         differing=differing(shown),
         known=known,
         most=MOST,
@@ -54,8 +53,8 @@ def picture(across: str, service: In, job: Jobs = []) -> JSONResponse:  # noqa: 
 
 def chosen(service: Service, keys: list[str]) -> list[Searched]:
     """Return the jobs of some ids, each once, and no more than can be told apart."""
-    ids = dict.fromkeys(found(service, key).id for key in keys if key)
-    return [SHELF.read(service.store, found(service, one)) for one in list(ids)[:MOST]]
+    jobs = {job.id: job for job in (found(service, key) for key in keys if key)}
+    return [SHELF.read(service.store, job) for job in list(jobs.values())[:MOST]]
 
 
 def differing(shown: list[Searched]) -> list[tuple[str, list[str]]]:

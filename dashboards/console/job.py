@@ -23,6 +23,7 @@ from search.lease import LIVE
 from search.recorded import study_id
 from search.report import prose, sections_of
 from search.result import Result
+from search.screens import ended
 from search.tables import Job
 
 router = APIRouter(prefix="/jobs")
@@ -41,9 +42,8 @@ def state(service: Service, caller: Caller, job: Job) -> dict[str, Any]:
     running = [row for row in trials.rows if row["state"] == "running"]
     return {
         "job": shown,
-        "document": trials.spec.model_dump(mode="json"),
         "running": running,
-        "ended": shown["trials"]["total"] - shown["trials"]["running"] - shown["trials"]["waiting"],
+        "ended": ended(shown),
         "confirming": [row for row in trials.rows if row["study"] != job.id],
         "to_confirm": trials.spec.most_replicates,
         "best_of_cell": trials.best_of_cell,
@@ -189,7 +189,6 @@ def answer(request: Request, key: str, service: In) -> HTMLResponse:
             "table": one.table,
         }
         for one in sections_of(service.store, job)
-        if one.sentences or one.table
     ]
     return page(request, "answer.html", sections=told)
 

@@ -132,10 +132,6 @@ def checked(body: Check, service: Service) -> dict[str, Any]:
         allowed(spec, service.home)
         submission.check_size(spec, service.settings.trials_a_job)
         spec = with_earlier_jobs(service.store, spec)
-    except SpecError as error:
-        at_field, rest = form.placed(error.faults)
-        return answer(text, at_field, rest, "")
-    try:
         seen = preview(spec, service.home)
     except SpecError as error:
         at_field, rest = form.placed(error.faults)

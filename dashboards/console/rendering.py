@@ -14,7 +14,7 @@ from markupsafe import Markup
 from dashboards.console import assets
 from search.api.context import service_of
 from search.labels import duration, format_value
-from search.screens import age
+from search.screens import age, ended
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -106,6 +106,7 @@ ENVIRONMENT.filters |= {
     "value": format_value,
     "duration": duration,
     "short": short,
+    "ended": ended,
     "compact": compact,
     "percent": percent,
     "cell": cell_mark,
