@@ -173,6 +173,11 @@ def best_by_cell(ends: Ends, *, maximize: bool) -> dict[str, float]:
     return {cell: pair[maximize] for cell, pair in sorted(ends.items())}
 
 
+def turn(job: dict[str, Any]) -> tuple[int, float]:
+    """Return a key that orders jobs of the queue as a supervisor takes them."""
+    return -job["priority"], job["created_at"]
+
+
 def at_work(session: Session, jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     """Return what the running ones of the jobs use: trials, processors, GPUs, part of their Ray.
 

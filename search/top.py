@@ -21,7 +21,7 @@ from rich.text import Text
 from search.desk import Desk, ServerError
 from search.labels import duration
 from search.lease import LIVE
-from search.listing import Wanted
+from search.listing import Wanted, turn
 from search.store import StoreError, first_line
 from search.top_screen import Room, job_view, overview
 
@@ -49,7 +49,7 @@ def all_jobs(desk: Desk) -> Shown:
     running, queued, newest = (
         desk.jobs(Wanted(status=status, limit=MOST))[0] for status in ("running", "queued", None)
     )
-    queued.sort(key=lambda job: (-job["priority"], job["created_at"]))
+    queued.sort(key=turn)
     first = {job["id"]: job for job in (*running, *queued)}
     rest = [job for job in newest if job["id"] not in first and job["status"] not in LIVE]
     used = [job["workers"] for job in running if job["workers"]]

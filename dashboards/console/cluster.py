@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from dashboards.console.rendering import page
 from search.api.context import In, Service
-from search.listing import Wanted
+from search.listing import Wanted, turn
 from search.listing import page as listing
 from search.tables import PARENT, Job, Run
 
@@ -35,7 +35,7 @@ def state(service: Service) -> dict[str, Any]:
     """Return what there is, what is in use, and the queue in its order."""
     running, _ = listing(service.store, Wanted(status="running", limit=200))
     queued, _ = listing(service.store, Wanted(status="queued", limit=200))
-    queued.sort(key=lambda job: (-job["priority"], job["created_at"]))
+    queued.sort(key=turn)
     used = [job["workers"] for job in running if job["workers"]]
     gpus = [one["gpus"] for one in used]
     slots = room(service)
