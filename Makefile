@@ -17,10 +17,7 @@ search: $(READY)
 	$(BIN)/gatetune launch jobs/mnist-5k.yaml
 
 test: lint
-	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 3 --dist worksteal
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	$(BIN)/pytest -n 3 --dist worksteal --cov
 
 # Real jobs that meet random faults; SEED= repeats a run, DATABASE= keeps to sqlite or postgresql.
 FAULTS ?= 100
