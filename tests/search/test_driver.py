@@ -162,12 +162,15 @@ def test_of_ten_resumes_at_once_one_runs_the_job(
     assert_whole(ask("show", job_id), home)
 
 
+FEW = ["budget.trials=3", "confirm.top=0"]
+
+
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """An installation with one small job that has finished, and what `launch` said of it."""
     folder = tmp_path_factory.mktemp("finished")
     (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
-    few = ("--set", "budget.trials=2", "--set", "confirm.top=0")
+    few = [word for one in FEW for word in ("--set", one)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATETUNE_HOME", str(folder / "home"))
         return folder / "home", run("launch", str(folder / "tiny.yaml"), *few)
@@ -206,15 +209,6 @@ def test_stop_ends_a_job_from_another_process(document: Path, home: Path) -> Non
     running.communicate()
     assert (stopped["status"], running.returncode) == ("stopped", 130)
     assert stopped["trials"]["running"] == 0
-
-
-def test_the_same_document_gives_the_same_trials(document: Path, home: Path) -> None:
-    kept = ("trial", "state", "value", "best_epoch_value", "epochs", "params")
-    results = []
-    for _ in range(2):
-        shown = run("launch", str(document), "--set", "budget.trials=5")
-        results.append([[row[key] for key in kept] for row in ask("trials", shown["id"])])
-    assert results[0] == results[1]
 
 
 FETCHED = """
@@ -374,13 +368,19 @@ def test_a_job_of_the_queue_goes_back_to_it_unless_a_stop_was_asked_for(
     assert ("resume" in str(message)) is (status == "stopped")
 
 
-def test_search_launch_runs_a_job_from_python(document: Path, home: Path) -> None:
-    code = (
-        "import sys, search\n"
-        "shown = search.launch(sys.argv[1], ['budget.trials=1', 'confirm.top=0'])\n"
-        "print(shown['status'], shown['trials']['complete'])"
-    )
+def told(job_id: str) -> list[Any]:
+    kept = ("trial", "state", "value", "best_epoch_value", "epochs", "params")
+    return [[row[key] for key in kept] for row in ask("trials", job_id)]
+
+
+def test_the_same_document_gives_the_same_trials_from_python(
+    finished: dict[str, Any], document: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = told(finished["id"])
+    monkeypatch.setenv("GATETUNE_HOME", str(home))
+    code = f"import sys, search; print(search.launch(sys.argv[1], {FEW})['id'])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(document)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "finished 1"
+    assert len(searched) == 3
+    assert told(done.stdout.strip()) == searched
