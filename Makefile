@@ -9,7 +9,8 @@ install: $(READY)
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	# What is imported is compiled then: to compile all takes longer than to install it.
+	$(BIN)/pip install --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(READY)
 
