@@ -150,7 +150,8 @@ def serving(
             yield Served(service, f"http://127.0.0.1:{port}", client)
     finally:
         server.should_exit = True
-        thread.join()
+        thread.join(TIMEOUT_S)
+        assert not thread.is_alive(), "the service does not end"
         store.close()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -172,8 +173,10 @@ class TestFollow:
     ) -> Callable[[Iterator[float | Exception | None]], dict[str, Any]]:
         """Follows a job whose streams last so many quiet seconds, fail at once, or end well."""
         now = 0.0
-        monkeypatch.setattr("time.monotonic", lambda: now)
-        monkeypatch.setattr("time.sleep", lambda _: None)
+        # Of the client alone: by the process's clock a service of another test may just then wait,
+        # and would for as long as the machine has been up.
+        clock = SimpleNamespace(monotonic=lambda: now, sleep=lambda _: None)
+        monkeypatch.setattr(module, "time", clock)
 
         def run(streams: Iterator[float | Exception | None]) -> dict[str, Any]:
             def events(*_: object) -> Iterator[tuple[str, str, dict[str, Any]]]:
