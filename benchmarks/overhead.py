@@ -18,7 +18,6 @@ import sqlite3
 import tempfile
 import time
 import warnings
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,7 @@ def training(trials: int, epochs: int) -> list[tuple[str, str, str]]:
         document, home = Path(folder) / "job.yaml", Path(folder) / "home"
         document.write_text(TRAINING.format(epochs=epochs, trials=trials), encoding="utf-8")
         began, took = run(command("launch", str(document)), {"GATETUNE_HOME": str(home)})
-        with closing(sqlite3.connect(home / "gatetune.db")) as opened:
+        with contextlib.closing(sqlite3.connect(home / "gatetune.db")) as opened:
             found = opened.execute(
                 "SELECT time_ms, metrics FROM journal WHERE trial >= 0"
             ).fetchall()

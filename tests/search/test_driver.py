@@ -162,7 +162,7 @@ def test_of_ten_resumes_at_once_one_runs_the_job(
     assert_whole(ask("show", job_id), home)
 
 
-FEW = ["budget.trials=3", "confirm.top=0"]
+FEW = ["budget.trials=5", "confirm.top=0"]
 
 
 @pytest.fixture(scope="module")
@@ -378,9 +378,15 @@ def test_the_same_document_gives_the_same_trials_from_python(
 ) -> None:
     searched = told(finished["id"])
     monkeypatch.setenv("GATETUNE_HOME", str(home))
-    code = f"import sys, search; print(search.launch(sys.argv[1], {FEW})['id'])"
+    code = (
+        "import sys, search\n"
+        f"shown = search.launch(sys.argv[1], {FEW})\n"
+        "print(shown['id'], shown['status'], shown['trials']['complete'])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, str(document)], capture_output=True, text=True, check=True
     )
-    assert len(searched) == 3
-    assert told(done.stdout.strip()) == searched
+    job_id, status, complete = done.stdout.split()
+    assert (status, len(searched)) == ("finished", 5)
+    assert int(complete) == [state for _, state, *_ in searched].count("complete")
+    assert told(job_id) == searched

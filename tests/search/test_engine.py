@@ -190,7 +190,7 @@ def test_runs_the_whole_budget_however_often_tune_is_started_afresh(
 
 
 def test_tune_keeps_no_trial_that_has_ended(make: Make) -> None:
-    engine, study, recorder = make("budget.trials=8", "training.epochs=1")
+    engine, study, recorder = make("budget.trials=12", "training.epochs=1", "workers.concurrent=2")
     kept: list[int] = []
 
     def count(live: LiveTrial, metrics: dict[str, float], verdict: Verdict) -> None:
@@ -199,7 +199,7 @@ def test_tune_keeps_no_trial_that_has_ended(make: Make) -> None:
 
     with patch.object(recorder, "reported", count):
         engine.run()
-    assert states(study) == [TrialState.COMPLETE] * 8
+    assert states(study) == [TrialState.COMPLETE] * 12
     assert max(kept) <= 5  # two that run, two that wait, and one that ends
 
 
