@@ -26,6 +26,15 @@ def test_configure_sets_threads_and_determinism() -> None:
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"]
 
 
+def test_numbers_that_a_processor_is_slow_with_are_taken_for_zero() -> None:
+    torch.set_flush_denormal(False)
+    assert torch.tensor(1e-30) * 1e-10 > 0
+
+    configure(threads=1)
+
+    assert torch.tensor(1e-30) * 1e-10 == 0
+
+
 def test_without_gpus_the_device_is_the_processor() -> None:
     assert pick_device(0.0) == CPU
 
