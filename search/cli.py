@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from search.ends import (
     FAILED,
@@ -263,7 +264,8 @@ def init(
     console = Console(highlight=False)
     survey_page(console, found)
     command = f"gatetune launch {shlex.quote(str(document))}"
-    console.print(f"\n[green]{document}[/] is written; `{command}` runs it")
+    written = f"\n[green]{escape(str(document))}[/] is written; `{escape(command)}` runs it"
+    console.print(written, soft_wrap=True)
 
 
 app.command(epilog="Example: `gatetune predict model/ walks.csv --to answers.csv`")(predict)

@@ -122,11 +122,12 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = call("t.npz")
     assert first.exit_code == 0
     assert first.output.endswith("t.yaml is written; `gatetune launch t.yaml` runs it\n")
-    blank = call("t.npz", "--to", "my job.yaml")
-    assert blank.output.endswith("is written; `gatetune launch 'my job.yaml'` runs it\n")
+    name = f"my [first] job {'x' * 80}.yaml"
+    blank = call("t.npz", "--to", name)
+    assert blank.output.endswith(f"\n{name} is written; `gatetune launch '{name}'` runs it\n")
     assert (
-        "# Written by `gatetune init`. `gatetune launch 'my job.yaml'` runs it"
-        in (tmp_path / "my job.yaml").read_text()
+        f"# Written by `gatetune init`. `gatetune launch '{name}'` runs it"
+        in (tmp_path / name).read_text()
     )
     again = call("t.npz")
     assert (again.exit_code, again.output) == (
