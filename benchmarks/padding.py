@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.bench import Answer, answer, parser, ratios, spread
 from trainables.batches import Batch, Placed
-from trainables.cells import CELLS, RecurrentNetwork
+from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import Part, Shape
 from trainables.device import configure
@@ -57,7 +57,7 @@ class Packed(nn.Module):
     def __init__(self, config: TrialConfig) -> None:
         super().__init__()
         directions = 2 if config.bidirectional else 1
-        self.layers = CELLS[config.cell](
+        self.layers = getattr(nn, config.cell.upper())(
             FEATURES,
             config.hidden_size,
             num_layers=config.layers,

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.bench import Answer, answer, parser, ratios, spread
-from trainables.cells import CELLS
 from trainables.config import Precision, TrialConfig
 from trainables.datasets import Part, SequenceDataset
 from trainables.device import DTYPES, configure, has_bfloat16, pick_precision
@@ -93,7 +92,7 @@ class Bare:
     def __init__(self, config: TrialConfig, data: SequenceDataset) -> None:
         self.clip_norm = config.clip_norm
         self.dtype = DTYPES[pick_precision(config, CPU)]
-        self.layers = CELLS[config.cell](
+        self.layers = getattr(nn, config.cell.upper())(
             FEATURES, config.hidden_size, num_layers=config.layers, batch_first=True
         )
         self.head = nn.Linear(STEPS * config.hidden_size, CLASSES)

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from trainables.config import TrialConfig
 from trainables.datasets import Shape
+from trainables.gru import GRU
 
-CELLS: dict[str, type[nn.LSTM] | type[nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
+CELLS: dict[str, type[nn.LSTM] | type[GRU]] = {"lstm": nn.LSTM, "gru": GRU}
 
 
 class BothWays(nn.Module):
@@ -23,7 +24,7 @@ class BothWays(nn.Module):
         hidden_size: units of each direction.
     """
 
-    def __init__(self, cell: type[nn.LSTM] | type[nn.GRU], features: int, hidden_size: int) -> None:
+    def __init__(self, cell: type[nn.LSTM] | type[GRU], features: int, hidden_size: int) -> None:
         super().__init__()
         self.onward = cell(features, hidden_size, batch_first=True)
         self.back = cell(features, hidden_size, batch_first=True)

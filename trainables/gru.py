@@ -1,0 +1,127 @@
+"""GRU layers whose training takes a processor less time than PyTorch's own."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+
+
+class GRU(nn.GRU):
+    """PyTorch's GRU: the same weights and, but for rounding, the same answers and gradients.
+
+    On a processor PyTorch goes through a sequence step by step, and back through every operation
+    of every step. What is not done so many times saves most where matrices are small: the products
+    of the gradients with the inputs and the weights are one for all steps here, a step is ten
+    operations back, and all of them write where memory is there already. See
+    `docs/decisions/0013-gru.md`, and `benchmarks/training_rate.py` for what it is worth.
+
+    It takes batches first, and has neither dropout nor projections.
+    """
+
+    # PyTorch takes packed sequences, too.
+    def forward(  # type: ignore[override]
+        self, x: Tensor, state: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the outputs [batch, steps, width], and those at the end [layers, batch, units].
+
+        Args:
+            x: [batch, steps, features].
+            state: where the layers begin; zeros if it is None.
+        """
+        steps_alone = not x.is_cpu or torch.is_autocast_enabled("cpu") or state is not None
+        if steps_alone or not (self.training and torch.is_grad_enabled()):
+            return super().forward(x, state)
+        steps, ends = x.transpose(0, 1), []
+        ways = 2 if self.bidirectional else 1
+        for layer in range(self.num_layers):
+            outputs = []
+            for way in range(ways):
+                read = steps.flip(0) if way else steps
+                given: Tensor = Steps.apply(
+                    read.contiguous(), *self.all_weights[ways * layer + way]
+                )
+                ends.append(given[-1])
+                outputs.append(given.flip(0) if way else given)
+            steps = torch.cat(outputs, 2) if self.bidirectional else outputs[0]
+        return steps.transpose(0, 1), torch.stack(ends)
+
+
+class Steps(torch.autograd.Function):
+    """One layer in one direction over all steps of sequences; steps come first here.
+
+    The equations are those of `torch.nn.GRU`: with r and z the sigmoids and n the hyperbolic
+    tangent of what the input and the last output h give, the next output is n + z (h - n).
+    """
+
+    @staticmethod
+    def forward(  # noqa: PLR0913 - what a layer has
+        ctx: FunctionCtx, x: Tensor, w_x: Tensor, w_h: Tensor, b_x: Tensor, b_h: Tensor
+    ) -> Tensor:
+        """Return the outputs [steps, batch, units].
+
+        Args:
+            ctx: remembers what `backward` needs.
+            x: [steps, batch, features].
+            w_x: [3 units, features], for r, z and n.
+            w_h: [3 units, units], likewise.
+            b_x: [3 units].
+            b_h: [3 units].
+        """
+        steps, batch, _ = x.shape
+        units = w_h.shape[1]
+        two = 2 * units
+        # r and z take the sum of both products, n has them apart.
+        bias = torch.cat((b_x[:two] + b_h[:two], b_x[two:]))
+        gates = torch.addmm(bias, x.flatten(0, 1), w_x.t()).view(steps, batch, 3 * units)
+        recurrent = x.new_empty(steps, batch, units)
+        outputs = x.new_empty(steps + 1, batch, units)
+        outputs[0] = 0
+        w_rz, w_n = w_h[:two].t().contiguous(), w_h[two:].t().contiguous()
+        rs, zs, ns = (part.unbind() for part in gates.chunk(3, 2))
+        both, hs = gates[:, :, :two].unbind(), outputs.unbind()
+        for rz, r, z, n, u, h, following in zip(
+            both, rs, zs, ns, recurrent.unbind(), hs[:-1], hs[1:], strict=True
+        ):
+            rz.addmm_(h, w_rz).sigmoid_()
+            torch.addmm(b_h[two:], h, w_n, out=u)
+            n.addcmul_(r, u).tanh_()
+            torch.lerp(n, h, z, out=following)
+        ctx.save_for_backward(x, w_x, w_h, gates, recurrent, outputs)
+        return outputs[1:]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of what `forward` takes, for that of its outputs."""
+        x, w_x, w_h, gates, recurrent, outputs = ctx.saved_tensors
+        steps, batch, _ = x.shape
+        units = w_h.shape[1]
+        two = 2 * units
+        aten = torch.ops.aten
+        # Of what n takes from the last output; of what it takes in all, which is its input's.
+        of_h, of_n = torch.empty_like(gates), torch.empty_like(recurrent)
+        rs, zs, ns = (part.unbind() for part in gates.chunk(3, 2))
+        both, hs, us = gates[:, :, :two].unbind(), outputs.unbind(), recurrent.unbind()
+        to_rz, to_u = of_h[:, :, :two].unbind(), of_h[:, :, two:].unbind()
+        to_h, to_n, givens = of_h.unbind(), of_n.unbind(), given.unbind()
+        kept, new, change, back = x.new_empty(4, batch, units).unbind()
+        of_rz = x.new_empty(batch, two)
+        of_r, of_z = of_rz.chunk(2, 1)
+        of_output = givens[-1]
+        for t in range(steps - 1, -1, -1):
+            torch.mul(of_output, zs[t], out=kept)
+            torch.sub(of_output, kept, out=new)
+            aten.tanh_backward.grad_input(new, ns[t], grad_input=to_n[t])
+            torch.sub(hs[t], ns[t], out=change)
+            torch.mul(of_output, change, out=of_z)
+            torch.mul(to_n[t], us[t], out=of_r)
+            aten.sigmoid_backward.grad_input(of_rz, both[t], grad_input=to_rz[t])
+            torch.mul(to_n[t], rs[t], out=to_u[t])
+            if t:
+                of_output = torch.addmm(kept, to_h[t], w_h, out=back).add_(givens[t - 1])
+        flat = of_h.view(-1, 3 * units)
+        of_w_h, of_b_h = flat.t() @ outputs[:-1].flatten(0, 1), flat.sum(0)
+        of_h[:, :, two:] = of_n
+        of_x = (flat @ w_x).view_as(x) if ctx.needs_input_grad[0] else None
+        return of_x, flat.t() @ x.flatten(0, 1), of_w_h, flat.sum(0), of_b_h
