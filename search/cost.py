@@ -26,8 +26,8 @@ Learning from a batch, and measuring one; a layer and direction of each; a step 
 which LSTMs on a processor take all in one; an operation of the matrix products; a weight that an
 optimizer moves. On a machine that is faster or slower in all of it the same networks are the
 costly ones. Fitted to 514 configurations of 8 to 256 units, one to three layers and batches of 16
-to 256, on one thread: half of the epochs took within 11 percent of this, nine tenths within 26. What
-GRUs take was fitted again to 60 of them, since they train as `trainables.gru` says.
+to 256, on one thread: half of the epochs took within 11 percent of this, nine tenths within 26.
+What GRUs take was fitted again to 60 of them, since they train as `trainables.gru` says.
 
 The numbers of a confirmation's trials follow from these seconds: with others, a job that is in the
 middle of it when Gatetune is updated could not go on.

@@ -214,7 +214,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
         "confirmed": result.summary() if result and result.confirmed else None,
         "compared": result.compared() if result else [],
         "simple": [one.model_dump() for one in result.simple] if result else [],
-        "unbeaten": result.unbeaten.name if result and result.unbeaten else None,
+        "unbeaten": result.unbeaten if result else None,
         "model": json.loads(job.model) if job.model else None,
         "elapsed_s": elapsed(job),
         "left_s": left,

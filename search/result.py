@@ -215,12 +215,22 @@ class Result(BaseModel):
         return max(pairs, key=lambda pair: sign_of(self.direction) * pair[0])[1]
 
     @property
-    def unbeaten(self) -> Simple | None:
-        """The best simple model, if it is as good as the chosen one on the validation part."""
+    def unbeaten(self) -> str | None:
+        """The best simple model that is as good as the chosen one, and where only the test says so.
+
+        Few validation sequences may speak for a network that is no better elsewhere.
+        """
         sign = sign_of(self.direction)
         best = max(self.simple, key=lambda one: sign * one.validation, default=None)
-        ours = sign * statistics.fmean(self.chosen.validation)
-        return best if best is not None and sign * best.validation >= ours else None
+        if best is not None and sign * best.validation >= sign * statistics.fmean(
+            self.chosen.validation
+        ):
+            return best.name
+        best = max(self.simple, key=lambda one: sign * one.test, default=None)
+        ours = self.chosen.test
+        if best is not None and ours and sign * best.test >= sign * statistics.fmean(ours):
+            return f"{best.name} on the test part"
+        return None
 
     def compared(self) -> list[dict[str, Any]]:
         """Return every candidate with its means, the chosen one first; unknown ones are null."""

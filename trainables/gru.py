@@ -13,9 +13,8 @@ class GRU(nn.GRU):
     On a processor PyTorch goes through a sequence step by step, and back through every operation
     of every step. What is not done so many times saves most where matrices are small: the products
     of the gradients with the inputs and the weights are one for all steps here, a step is ten
-    operations back, and all of them write where memory is there already. See
-    `docs/decisions/0013-gru.md`, and `benchmarks/training_rate.py` for what it is worth. On a GPU, in
-    bfloat16, and where nothing is learned, this is PyTorch's.
+    operations back, and all of them write where memory is there already. On a GPU, in bfloat16,
+    and where nothing is learned, this is PyTorch's. `docs/decisions/0013-gru.md` says why.
 
     It takes batches first, and has neither dropout nor projections.
     """

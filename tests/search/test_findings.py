@@ -11,6 +11,7 @@ from tests.search.told import BASELINE, OTHER, WINNER, behind, candidate, result
 
 SPEC = make_spec()
 SURE = {"chance": 0.001}
+LINEAR = Simple(name="a linear model", sees="all", validation=0.95, test=0.5, scores={})
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,7 @@ SURE = {"chance": 0.001}
         (result(WINNER, BASELINE), "does not surely beat the baseline"),
         (result(BASELINE, BASELINE), "The baseline stands: "),
         (result(WINNER), "names no baseline"),
+        (result(WINNER).model_copy(update={"simple": (LINEAR,)}), "2 seeds (no better than a line"),
         (result(WINNER).model_copy(update={"lost_baseline": True}), "No baseline completed"),
         (result(candidate(2, 0.9)), "in a single run, not confirmed"),
     ],

@@ -1,6 +1,8 @@
 """A result's own questions: what was chosen, what it beats."""
 
-from search.result import Result
+import pytest
+
+from search.result import Result, Simple
 from tests.search.winners import candidate, result
 
 BASELINE = candidate(0, 0.8, 0.8, baseline=True)
@@ -23,6 +25,30 @@ def test_another_candidate_may_be_chosen() -> None:
     assert smaller.choosing(2) == found
     stands = found.choosing(0)
     assert (stands.chosen.of, [one.of for one in stands.candidates]) == (0, [0, 2, 3])
+
+
+@pytest.mark.parametrize(
+    ("validation", "test", "unbeaten"),
+    [
+        (0.8, 0.7, None),
+        (0.9, 0.7, "a linear model"),
+        (0.8, 0.9, "a linear model on the test part"),
+        (0.9, 0.9, "a linear model"),
+    ],
+)
+def test_a_simple_model_that_is_as_good_is_named(
+    validation: float, test: float, unbeaten: str | None
+) -> None:
+    simple = [
+        Simple(name=name, sees="all", validation=of[0], test=of[1], scores={})
+        for name, of in {"a linear model": (validation, test), "the usual": (0.1, 0.1)}.items()
+    ]
+    chosen = FOUND.chosen.model_copy(update={"test": (0.85, 0.95)})
+    found = FOUND.model_copy(update={"chosen": chosen, "simple": tuple(simple)})
+
+    assert found.unbeaten == unbeaten
+    assert found.model_copy(update={"direction": "minimize"}).unbeaten == "the usual"
+    assert FOUND.unbeaten is None
 
 
 def test_a_result_is_read_as_it_was_written() -> None:
