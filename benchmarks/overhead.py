@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 
 from benchmarks.bench import Answer, answer, parser, ratios, spread
 from benchmarks.startup import command
@@ -89,7 +90,10 @@ def as_documented() -> Any:
     """Give the glue Tune's own settings, where ours would change what it does."""
     for name in (*QUIET, "TUNE_MAX_PENDING_TRIALS_PG"):
         os.environ.pop(name, None)
+    ours = class_cache.DEFAULT_ENV_VARS
+    class_cache.DEFAULT_ENV_VARS = {"PL_DISABLE_FORK": "1"}
     yield
+    class_cache.DEFAULT_ENV_VARS = ours
     os.environ.update(QUIET)
 
 

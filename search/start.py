@@ -221,5 +221,11 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
 
 def import_heavy() -> None:
     """Import what takes seconds, while Ray starts, which waits most of the time."""
-    for name in ("torch", "sklearn.model_selection", "sklearn.datasets"):
+    for name in (
+        "torch",
+        "sklearn.model_selection",
+        "sklearn.datasets",
+        "search.driver",
+        "ray.air.integrations.mlflow",  # Tune asks whether it is among the callbacks
+    ):
         import_module(name)

@@ -70,6 +70,8 @@ class Scripted(tune.Trainable):
             raise ValueError(f"trial {number} cannot be trained")
         gpus = [str(gpu) for gpu in ray.get_gpu_ids()]
         (Path(self.script["folder"]) / f"gpu-{number}").write_text(",".join(gpus))
+        own = ray.get_runtime_context().get_runtime_env_string()
+        (Path(self.script["folder"]) / "environment").write_text(own)
         last = self.epoch == self.settings["parameters"]["epochs"]
         value = 0.5 + number / 100 + self.epoch / 1000
         memory = {"memory_mb": 2000.0} if self.settings["gpus"] else {}
@@ -172,6 +174,13 @@ def trials(study: JobStudy) -> list[FrozenTrial]:
 
 def states(study: JobStudy) -> list[TrialState]:
     return [trial.state for trial in trials(study)]
+
+
+def test_trials_begin_in_workers_that_a_local_ray_has_ready(make: Make, tmp_path: Path) -> None:
+    make("budget.trials=1")[0].run()
+
+    # Only what asks for an environment of its own needs a new process.
+    assert (tmp_path / "environment").read_text() == "{}"
 
 
 def test_runs_the_whole_budget_however_often_tune_is_started_afresh(
