@@ -150,7 +150,7 @@ def driver_alone(*, short: bool) -> list[tuple[str, ...]]:
 def measure(options: argparse.Namespace) -> Answer:
     """Measure on Ray, then without it."""
     short = options.short
-    epochs, epoch_s, rounds = (3, 1.0, 5) if short else (5, 2.0, 20)
+    epochs, epoch_s, rounds = (3, 1.0, 5) if short else (5, 2.0, 10)
     clusters = (1, 2) if short else (1, 2, 4, 8)
     rows = [on_ray(n, epochs=epochs, epoch_s=epoch_s, rounds=rounds) for n in clusters]
     remarks = [
