@@ -1,4 +1,7 @@
-"""Where and how exactly a trial computes: everything that depends on the device is here."""
+"""Where and how exactly a trial computes.
+
+Everything that depends on the device is here, but for the gradients of GRUs (`trainables.gru`).
+"""
 
 import json
 import os
