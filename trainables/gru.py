@@ -29,8 +29,8 @@ class GRU(nn.GRU):
             x: [batch, steps, features].
             state: where the layers begin; zeros if it is None.
         """
-        steps_alone = not x.is_cpu or torch.is_autocast_enabled("cpu") or state is not None
-        if steps_alone or not (self.training and torch.is_grad_enabled()):
+        learns = self.training and torch.is_grad_enabled() and state is None
+        if not learns or not x.is_cpu or torch.is_autocast_enabled("cpu"):
             return super().forward(x, state)
         steps, ends = x.transpose(0, 1), []
         ways = 2 if self.bidirectional else 1
