@@ -170,7 +170,7 @@ def row(  # noqa: PLR0913 - each is an independent part of the measurement
         precision=precision,
         epochs=rounds + 1,
     )
-    steps = max(4, round(work / flops(config)))
+    steps = 4 if learned else max(4, round(work / flops(config)))
     data = random_data(steps * BATCH, BATCH, BATCH, labels=1 if learned else CLASSES)
     factor = torch.randn(SIDE, SIDE).to(DTYPES[precision])
     bare, ours = Bare(config, data), Ours(config, data)
