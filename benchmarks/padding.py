@@ -2,8 +2,8 @@
 
 Batches of sequences of like length, as a trial makes them, beside batches in any order, as a
 DataLoader with a padding collate function makes them: what part of all steps is padding. And an
-epoch of training, beside the same layers on packed sequences (`pack_padded_sequence`), which is how
-PyTorch's documentation handles unequal lengths; both on the same batches, on one thread, in turn.
+epoch of training, beside PyTorch's layers on packed sequences (`pack_padded_sequence`), which is
+how its documentation handles unequal lengths; both on the same batches, on one thread, in turn.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def padding(placed: Placed, batches: tuple[Tensor, ...]) -> float:
 
 
 class Packed(nn.Module):
-    """The same layers on packed sequences, as a loop by hand has them."""
+    """PyTorch's layers on packed sequences, as a loop by hand has them."""
 
     def __init__(self, config: TrialConfig) -> None:
         super().__init__()

@@ -1,12 +1,13 @@
 """Tells how near training is to the machine.
 
 The arithmetic of a training step, beside the machine's own matrix product of the same type; and a
-trial's step beside a bare one, that of a loop written by hand around the same layers. All in turn
+trial's step beside a bare one, that of a loop written by hand around PyTorch's layers. All in turn
 and on one thread, whose processor time is taken: it is the wall's where nobody else computes, and
 holds little of a neighbour's noise where somebody does.
 
 A trial's step is that of the trainer of a worker: each measurement is the training of one of its
-epochs, without the validation that follows.
+epochs, without the validation that follows. Its LSTMs are PyTorch's, its GRUs have gradients of
+their own.
 
 "Learned" is a network that gives the right class all but certainty, as some do after many epochs on
 few sequences. A processor takes much longer for gradients so near zero, unless it is told to take
@@ -87,7 +88,7 @@ def random_data(*sizes: int, labels: int = CLASSES) -> SequenceDataset:
 
 
 class Bare:
-    """The same training by hand: nothing but the layers, the loss and the optimizer."""
+    """The same training by hand: nothing but PyTorch's layers, the loss and the optimizer."""
 
     def __init__(self, config: TrialConfig, data: SequenceDataset) -> None:
         self.clip_norm = config.clip_norm

@@ -114,7 +114,8 @@ def same_environment() -> Iterator[None]:
     Tune names environment variables that its workers are to have, which takes processes of their
     own. A local Ray's have all of this process's.
     """
-    from ray.tune.execution import class_cache  # half a second, and few need it
+    # Half a second, which those who import this module for its errors need not wait for.
+    from ray.tune.execution import class_cache
 
     kept = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
     class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()

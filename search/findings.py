@@ -65,7 +65,8 @@ def verdict(spec: JobSpec, result: Result) -> str:
     )
     found = f"{label(spec, chosen)} reached {part(result)} {spread(chosen.validation)} {seeds}"
     if result.unbeaten is not None:
-        found += f" (no better than {result.unbeaten})"
+        name, where = result.unbeaten
+        found += f" (no better than {name}{' on the test part' if where == 'test' else ''})"
     if rival is None:
         lost = "No baseline completed" if result.lost_baseline else "The document names no baseline"
         return f"{found}. {lost} to compare with."

@@ -183,6 +183,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
     """Return all that `show` prints of a job; costs the same however many trials it has."""
     document = json.loads(job.document)
     result = Result.model_validate_json(job.result) if job.result else None
+    unbeaten = result.unbeaten if result else None
     with store.session() as session:
         states = counted(session, [job.id])[job.id]
         maximize = document["objective"]["direction"] == "maximize"
@@ -214,7 +215,8 @@ def show(store: Store, job: Job) -> dict[str, Any]:
         "confirmed": result.summary() if result and result.confirmed else None,
         "compared": result.compared() if result else [],
         "simple": [one.model_dump() for one in result.simple] if result else [],
-        "unbeaten": result.unbeaten if result else None,
+        "unbeaten": unbeaten[0] if unbeaten else None,
+        "unbeaten_on": unbeaten[1] if unbeaten else None,
         "model": json.loads(job.model) if job.model else None,
         "elapsed_s": elapsed(job),
         "left_s": left,

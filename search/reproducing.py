@@ -84,9 +84,9 @@ class Record:
         """Return what differs on this machine, and may be why numbers do."""
         here = json.loads(machine(self.device))
         return [
-            f"{name}: {then} then, {here.get(name)} now"
-            for name, then in self.machine.items()
-            if then != here.get(name)
+            f"{name}: {self.machine.get(name, 'other')} then, {now} now"
+            for name, now in here.items()
+            if self.machine and self.machine.get(name) != now
         ]
 
 

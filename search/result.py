@@ -215,21 +215,22 @@ class Result(BaseModel):
         return max(pairs, key=lambda pair: sign_of(self.direction) * pair[0])[1]
 
     @property
-    def unbeaten(self) -> str | None:
-        """The best simple model that is as good as the chosen one, and where only the test says so.
+    def unbeaten(self) -> tuple[str, Literal["validation", "test"]] | None:
+        """The best simple model that is as good as the chosen one, and the part on which it is.
 
-        Few validation sequences may speak for a network that is no better elsewhere.
+        The test part counts where the validation part speaks for the chosen one: few sequences may
+        do so for a network that is no better elsewhere. None where it is better on both.
         """
         sign = sign_of(self.direction)
         best = max(self.simple, key=lambda one: sign * one.validation, default=None)
         if best is not None and sign * best.validation >= sign * statistics.fmean(
             self.chosen.validation
         ):
-            return best.name
+            return best.name, "validation"
         best = max(self.simple, key=lambda one: sign * one.test, default=None)
         ours = self.chosen.test
         if best is not None and ours and sign * best.test >= sign * statistics.fmean(ours):
-            return f"{best.name} on the test part"
+            return best.name, "test"
         return None
 
     def compared(self) -> list[dict[str, Any]]:

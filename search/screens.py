@@ -181,7 +181,8 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
     for one in job["compared"]:
         fact(console, role(one), words(one["params"]))
     if job["unbeaten"]:
-        console.print(f"  [yellow]the winner does not beat {job['unbeaten']}[/]")
+        where = " on the test part" if job["unbeaten_on"] == "test" else ""
+        console.print(f"  [yellow]the winner does not beat {job['unbeaten']}{where}[/]")
     confirmed = job["confirmed"]
     if confirmed is None:
         console.print("  one run each, not confirmed over several seeds")

@@ -16,14 +16,17 @@ from trainables.config import Precision, TrialConfig
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """The type of each precision."""
 
-WORTH_IT = {"lstm": 128, "gru": 256}
-"""The hidden size from which bfloat16 is faster on a processor that has it in hardware.
+WORTH_IT = 128
+"""The hidden size from which an LSTM is faster in bfloat16, where a processor has it in hardware.
 
-Two layers, batches of 64, one thread: at 256 units an LSTM's step took half as long as in float32
-and a GRU's three quarters. Turning numbers into bfloat16 and back took 2.5 ms of an LSTM's step and
-7 ms of a GRU's, however small the network, and float32 took 2.6 and 8 ms in all at 16 units, 10 and
-13 at 64: for narrower networks that is more than faster products could save. A processor without it
-took 2 to 4 times as long as in float32 at every size."""
+Two layers, batches of 64, one thread: at 256 units a step took half as long as in float32. Turning
+numbers into bfloat16 and back took 2.5 ms of it, however small the network, and float32 took 2.6 ms
+in all at 16 units, 10 at 64: for narrower networks that is more than faster products could save.
+PyTorch's GRU took three quarters of its time in float32, which `trainables.gru` takes in float32.
+A processor without it took 2 to 4 times as long as in float32 at every size."""
+
+ARITHMETIC = "GRUs with gradients of Gatetune's own, nothing below 1e-38"
+"""What of this code decides the last digits, beside PyTorch and the machine."""
 
 
 class PrecisionError(ValueError):
@@ -72,7 +75,8 @@ def pick_precision(config: TrialConfig, device: torch.device) -> Precision:
         PrecisionError: bfloat16 was asked for and the processor cannot do it at all.
     """
     if config.precision == "auto":
-        worth_it = device.type == "cuda" or config.hidden_size >= WORTH_IT[config.cell]
+        wide = config.cell == "lstm" and config.hidden_size >= WORTH_IT
+        worth_it = device.type == "cuda" or wide
         return "bfloat16" if worth_it and has_bfloat16(device) else "float32"
     if config.precision == "bfloat16" and device.type == "cpu" and not runs_bfloat16():
         raise PrecisionError(
@@ -121,6 +125,7 @@ def machine(device: torch.device) -> str:
     on_gpu = device.type == "cuda"
     found = {
         "torch": torch.__version__,
+        "arithmetic": ARITHMETIC,
         "processor": names[0] if names else platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),

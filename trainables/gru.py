@@ -1,6 +1,6 @@
 """GRU layers whose training takes a processor less time than PyTorch's own."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,23 +11,45 @@ class GRU(nn.GRU):
     """PyTorch's GRU: the same weights and, but for rounding, the same answers and gradients.
 
     On a processor PyTorch goes through a sequence step by step, and back through every operation
-    of every step. What is not done so many times saves most where matrices are small: the products
-    of the gradients with the inputs and the weights are one for all steps here, a step is ten
-    operations back, and all of them write where memory is there already. On a GPU, in bfloat16,
-    and where nothing is learned, this is PyTorch's. `docs/decisions/0013-gru.md` says why.
+    of every step. Here the gradients of the weights and of the inputs are one product for all
+    steps; what goes back through the outputs is ten operations a step, which write where memory is
+    there already. On a GPU, in bfloat16, with a state to begin in, and where nothing is learned,
+    this is PyTorch's. `docs/decisions/0013-gru.md` says why.
 
-    It takes batches first, and has neither dropout nor projections.
+    Args:
+        features: values a step.
+        hidden_size: units of each direction.
+        num_layers: one on the other.
+        bidirectional: whether each layer goes both ways.
+        batch_first: must be true.
     """
+
+    def __init__(
+        self,
+        features: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        batch_first: Literal[True],
+    ) -> None:
+        super().__init__(
+            features,
+            hidden_size,
+            num_layers,
+            bidirectional=bidirectional,
+            batch_first=batch_first,
+        )
 
     # PyTorch takes packed sequences, too.
     def forward(  # type: ignore[override]
         self, x: Tensor, state: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return the outputs [batch, steps, width], and those at the end [layers, batch, units].
+        """Return the outputs [batch, steps, width], and those at the end of each layer and way.
 
         Args:
             x: [batch, steps, features].
-            state: where the layers begin; zeros if it is None.
+            state: [layers · ways, batch, units], where they begin; zeros if it is None.
         """
         learns = self.training and torch.is_grad_enabled() and state is None
         if not learns or not x.is_cpu or torch.is_autocast_enabled("cpu"):

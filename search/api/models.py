@@ -195,6 +195,9 @@ class Job(BaseModel):
     compared: list[dict[str, Any]]
     simple: list[dict[str, Any]]
     unbeaten: str | None
+    """The simple model that the winner does not beat; null where it beats all."""
+    unbeaten_on: Literal["validation", "test"] | None
+    """The part of the data on which it does not."""
     model: Model | None
     elapsed_s: float
     left_s: float | None

@@ -1,8 +1,12 @@
 """What fits on a cluster, told of clusters that are not at hand."""
 
-import pytest
+from contextlib import ExitStack
+from unittest.mock import patch
 
-from search.cluster import ClusterError, check_resources, fitting, slots
+import pytest
+from ray.tune.execution import class_cache
+
+from search.cluster import ClusterError, check_resources, cluster, fitting, slots
 from tests.search.conftest import make_spec
 
 
@@ -22,6 +26,20 @@ def test_trials_fit_on_a_node_by_its_whole_processors_and_gpus(
     resources: dict[str, float], workers: str, fit: int
 ) -> None:
     assert fitting(resources, make_spec(f"workers={workers}").workers) == fit
+
+
+@pytest.mark.parametrize("address", [None, "10.0.0.1:6379"])
+def test_only_a_local_rays_workers_have_this_process_environment(address: str | None) -> None:
+    kept = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    names = ("ray.init", "ray.shutdown", "ray.get_runtime_context", "socket.create_connection")
+    with ExitStack() as patches:
+        for name in names:
+            patches.enter_context(patch(name))
+        with cluster(address):
+            inside = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
+    assert inside == (kept if address else ({}, set()))
+    assert "AWS_SESSION_TOKEN" in class_cache.ENV_VARS_TO_PROPAGATE
+    assert kept == (class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE)
 
 
 def test_what_two_nodes_have_between_them_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:

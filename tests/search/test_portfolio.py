@@ -3,10 +3,13 @@
 import pytest
 from optuna.trial import TrialState
 
+from benchmarks.curves import DOCUMENTS
 from search.conditions import Scalar
+from search.cost import typical_s
 from search.mirror import Mirror
 from search.parameters import Choices, FloatRange, IntRange, Parameter
 from search.portfolio import entries, fitted, nearest
+from search.spec import parse_job
 from search.warming import without_history
 from tests.search.conftest import make_spec
 from trainables.config import Parameters
@@ -18,6 +21,12 @@ ENTRY: Parameters = {
     "learning_rate": 0.5,
     "dropout": 0.3,
 }
+
+
+def test_the_cheapest_come_first() -> None:
+    spec = parse_job(DOCUMENTS["digits"])
+    costs = [typical_s(spec.config(fitted(spec, entry))) for entry in entries()]
+    assert costs == sorted(costs)
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,13 @@ def test_another_candidate_may_be_chosen() -> None:
     ("validation", "test", "unbeaten"),
     [
         (0.8, 0.7, None),
-        (0.9, 0.7, "a linear model"),
-        (0.8, 0.9, "a linear model on the test part"),
-        (0.9, 0.9, "a linear model"),
+        (0.9, 0.7, ("a linear model", "validation")),
+        (0.8, 0.9, ("a linear model", "test")),
+        (0.9, 0.9, ("a linear model", "validation")),
     ],
 )
 def test_a_simple_model_that_is_as_good_is_named(
-    validation: float, test: float, unbeaten: str | None
+    validation: float, test: float, unbeaten: tuple[str, str] | None
 ) -> None:
     simple = [
         Simple(name=name, sees="all", validation=of[0], test=of[1], scores={})
@@ -47,7 +47,12 @@ def test_a_simple_model_that_is_as_good_is_named(
     found = FOUND.model_copy(update={"chosen": chosen, "simple": tuple(simple)})
 
     assert found.unbeaten == unbeaten
-    assert found.model_copy(update={"direction": "minimize"}).unbeaten == "the usual"
+    assert found.model_copy(update={"direction": "minimize"}).unbeaten == (
+        "the usual",
+        "validation",
+    )
+    untested = found.model_copy(update={"chosen": FOUND.chosen})
+    assert untested.unbeaten == (unbeaten if validation == 0.9 else None)
     assert FOUND.unbeaten is None
 
 
