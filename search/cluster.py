@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import ray
@@ -98,8 +98,7 @@ def cluster(
     finally:
         os.environ.pop(MARK, None)  # what this process starts otherwise is not Ray's
     try:
-        with nullcontext() if address else same_environment():
-            yield
+        yield
     finally:
         session = ray.get_runtime_context().get_session_name()
         ray.shutdown()
@@ -114,8 +113,7 @@ def same_environment() -> Iterator[None]:
     Tune names environment variables that its workers are to have, which takes processes of their
     own. A local Ray's have all of this process's.
     """
-    # Half a second, which those who import this module for its errors need not wait for.
-    from ray.tune.execution import class_cache
+    from ray.tune.execution import class_cache  # takes half a second
 
     kept = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
     class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()

@@ -55,8 +55,8 @@ class Recorded:
 
 
 def has_studies(session: Session) -> bool:
-    """Whether Optuna has made its tables yet."""
-    return inspect(session.connection()).has_table(STUDIES.name)
+    """Whether Optuna has made its tables yet, of which the last names their version."""
+    return inspect(session.connection()).has_table("alembic_version")
 
 
 def study_id(session: Session, study: str) -> int | None:

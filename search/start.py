@@ -4,7 +4,7 @@ import getpass
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -209,23 +209,24 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
         ClusterError: Ray cannot be reached, or has not what the document asks for.
         DatasetError: the data cannot be used.
     """
-    from search.cluster import check_resources, cluster
+    from search.cluster import check_resources, cluster, same_environment
 
-    Thread(target=import_heavy).start()
+    heavy = Thread(target=import_heavy)
+    heavy.start()
     with cluster(home.ray_address):
-        from trainables.trial import Shared
+        heavy.join()
+        with nullcontext() if home.ray_address else same_environment():
+            from trainables.trial import Shared
 
-        check_resources(spec)
-        yield Shared(load_data(spec, home))
+            check_resources(spec)
+            yield Shared(load_data(spec, home))
 
 
 def import_heavy() -> None:
-    """Import what takes seconds, while Ray starts, which waits most of the time."""
-    for name in (
-        "torch",
-        "sklearn.model_selection",
-        "sklearn.datasets",
-        "search.driver",
-        "ray.air.integrations.mlflow",  # Tune asks whether it is among the callbacks
-    ):
+    """Import what takes seconds, while Ray starts, which waits most of the time.
+
+    Nothing of Ray: its modules import each other, which two threads cannot do at once. MLflow is
+    imported by Tune.
+    """
+    for name in ("torch", "sklearn.model_selection", "sklearn.datasets", "optuna", "mlflow"):
         import_module(name)

@@ -1,4 +1,5 @@
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,14 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # The same examples every time, and no test of time on a machine that is shared.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def all_numbers() -> Iterator[None]:
+    """Undo what `trainables.device.configure` does to this process: hypothesis refuses it."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from search.cluster import (
     check_resources,
     cluster,
     node_resources,
+    same_environment,
     slots,
     sweep,
 )
@@ -117,7 +118,7 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
-    with cluster(None, cpus=2, gpus=1):
+    with cluster(None, cpus=2, gpus=1), same_environment():
         yield
 
 

@@ -1,9 +1,11 @@
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from ray.tune.execution import class_cache
 
 from search.home import Home
 from search.jobs import JobNotFoundError, open_existing
@@ -11,8 +13,10 @@ from search.start import (
     TrackingUnreachableError,
     check_database,
     check_tracking,
+    ray_and_data,
 )
 from search.store import StoreError
+from tests.search.conftest import make_spec
 from tests.servers import free_port
 
 
@@ -77,6 +81,20 @@ def test_a_database_server_that_does_not_answer(
     monkeypatch.setenv("GATETUNE_DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/search")
     with pytest.raises(StoreError, match=r"cannot use the database postgresql\+psycopg://127"):
         check_database(Home.from_environment())
+
+
+@pytest.mark.parametrize("address", [None, "10.0.0.1:6379"])
+def test_only_on_a_local_ray_tune_names_no_environment(
+    home: Path, monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    for name in ("search.cluster.cluster", "search.cluster.check_resources"):
+        monkeypatch.setattr(name, lambda *_: nullcontext())
+    for name in ("search.start.load_data", "trainables.trial.Shared"):
+        monkeypatch.setattr(name, lambda *_: None)
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    with ray_and_data(make_spec(), Home.from_environment()):
+        assert bool(class_cache.DEFAULT_ENV_VARS) == bool(address)
 
 
 def test_where_nothing_was_launched_nothing_is_created(home: Path) -> None:
