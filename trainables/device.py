@@ -22,7 +22,7 @@ WORTH_IT = 128
 Two layers, batches of 64, one thread: at 256 units a step took half as long as in float32. Turning
 numbers into bfloat16 and back took 2.5 ms of it, however small the network, and float32 took 2.6 ms
 in all at 16 units, 10 at 64: for narrower networks that is more than faster products could save.
-PyTorch's GRU took three quarters of its time in float32, which `trainables.gru` takes in float32.
+PyTorch's GRU took three quarters of its time in float32, hardly less than `trainables.gru` takes.
 A processor without it took 2 to 4 times as long as in float32 at every size."""
 
 ARITHMETIC = "GRUs with gradients of Gatetune's own, nothing below 1e-38"
