@@ -55,8 +55,11 @@ class Recorded:
 
 
 def has_studies(session: Session) -> bool:
-    """Whether Optuna has made its tables yet, of which the last names their version."""
-    return inspect(session.connection()).has_table("alembic_version")
+    """Whether Optuna has made its tables yet.
+
+    It makes one after the other, and that of the epochs last of those that are read here.
+    """
+    return inspect(session.connection()).has_table(EPOCHS.name)
 
 
 def study_id(session: Session, study: str) -> int | None:

@@ -7,7 +7,9 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import text
 
+from search.listing import best_trial
 from search.recorded import trial_of, trials_of
 from search.storage import open_storage
 from search.store import Store
@@ -71,3 +73,14 @@ def test_a_study_that_is_not_there_has_no_trials(opened: Store, *, made: bool) -
         open_storage(opened).engine.dispose()
     with opened.session() as session:
         assert trials_of(session, "ours") == []
+
+
+def test_while_optuna_makes_its_tables_there_are_no_studies(store: Store) -> None:
+    open_storage(store)
+    with store.engine.begin() as connection:
+        connection.execute(text("DROP TABLE trial_intermediate_values"))
+        connection.execute(text("DROP TABLE trial_values"))
+
+    with store.session() as session:
+        assert best_trial(session, "any", maximize=True) is None
+        assert trials_of(session, "any") == []
