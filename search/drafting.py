@@ -257,6 +257,8 @@ class Draft:
         """Return the metric that is searched for, and why."""
         counts = list(self.found.classes.values())
         if not counts:
+            if len(self.found.targets) > 1:
+                return "val_r2", "What part of the targets' variance is told, each counting alike."
             return "val_mse", "The mean squared error, in the units of the data."
         if self.validation < SMALL:
             return "val_loss", (

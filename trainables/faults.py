@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+LONGEST = 80
+"""Characters of a name in a message."""
+
 
 class DatasetError(ValueError):
     """The data set cannot be had, or not split as asked; the message says what would help."""
@@ -16,9 +19,14 @@ def is_number(text: str) -> bool:
     return True
 
 
+def short(text: str) -> str:
+    """Return text for a message of one line: of what is too long for a name, the beginning."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
 def brief(names: Iterable[object]) -> str:
     """Return names for a message of one line, not too many of them."""
-    shown = [name if name.isprintable() else repr(name) for name in map(str, names)]
+    shown = [short(name) if name.isprintable() else repr(short(name)) for name in map(str, names)]
     if len(shown) <= 12:
         return ", ".join(shown)
     # What is looked for, such as a table's label, often comes last.

@@ -83,6 +83,12 @@ def test_numbers_and_missing_values(tmp_path: Path, home: Path) -> None:
     assert made(tmp_path / "t.npz", "data.missing=zero").data.mask is False
 
 
+def test_of_several_numbers_none_counts_more_for_its_unit(tmp_path: Path, home: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 5, 2))
+    np.savez(tmp_path / "t.npz", x=x, y=x[:, 0] * [1000, 0.1])
+    assert made(tmp_path / "t.npz").objective.metric == "val_r2"
+
+
 def test_what_cannot_be_guessed_goes_into_the_document(tmp_path: Path, home: Path) -> None:
     rows = "".join(f"{n % 7},{n % 5},{'ab'[n % 2]}\n" for n in range(40))
     (tmp_path / "t.csv").write_text(f"v0,v1,kind\n{rows}")

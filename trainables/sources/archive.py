@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.faults import DatasetError, is_number
+from trainables.faults import DatasetError, brief, is_number, short
 from trainables.sequences import Sequences
 from trainables.sources.room import check_room
 from trainables.sources.text import check_utf8
@@ -70,13 +70,16 @@ def check_text(path: Path) -> NDArray[Any]:
     begin = next((n for n, line in enumerate(lines) if line.strip().lower() == "@data"), None)
     if begin is None:
         raise DatasetError(f"{path.name}: must have a line @data, after which the sequences come")
-    said = [line.lower().split()[:2] for line in lines[:begin]]
+    said = [line.lower().split() for line in lines[:begin]]
     if ["@timestamps", "true"] in said:
         raise DatasetError(f"{path.name}: must have values alone, but says @timestamps true")
     numbers = ["@targetlabel", "true"] in said
-    if not numbers and ["@classlabel", "true"] not in said:
+    named = (line.split()[2:] for line in lines if line.lower().startswith("@classlabel true"))
+    classes = next(named, [])
+    if not numbers and not classes:
         raise DatasetError(
-            f"{path.name}: must have labels (@classlabel true, or @targetlabel true)"
+            f"{path.name}: must have labels (@classlabel true and the names of the classes, or "
+            "@targetlabel true)"
         )
     labels: list[str] = []
     features: int | None = None
@@ -95,6 +98,11 @@ def check_text(path: Path) -> NDArray[Any]:
         if numbers and not (is_number(label) and math.isfinite(float(label))):
             raise DatasetError(
                 f"{where}: must end in a finite number, its label, but got {label!r}"
+            )
+        if not numbers and label.lower() not in map(str.lower, classes):
+            raise DatasetError(
+                f"{where}: must end in a class of @classlabel, {brief(classes)}, but ends in "
+                f"{short(label)!r}"
             )
         labels.append(label)
     if not labels:

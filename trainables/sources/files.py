@@ -77,8 +77,8 @@ def complete(path: Path, options: FileOptions) -> Sequences:
     if lacking.any():
         place = found.place(*map(int, np.unravel_index(lacking.argmax(), lacking.shape)))
         raise DatasetError(
-            f"{path.name}, {place}: must have a value, as must {int(lacking.sum()) - 1} more of "
-            f"{lacking.size}; data.missing fills them: zero, mean or forward"
+            f"{path.name}, {place}: must have a value, and {lacking.sum()} of {lacking.size} are "
+            "missing; data.missing fills them: zero, mean or forward"
         )
     return found
 

@@ -19,7 +19,9 @@ def of(folder: Path, text: str | bytes) -> Sequences:
     return read(path)
 
 
-NO_LABELS = "t.ts: must have labels (@classlabel true, or @targetlabel true)"
+NO_LABELS = (
+    "t.ts: must have labels (@classlabel true and the names of the classes, or @targetlabel true)"
+)
 
 FINITE = "must be finite and at most 3.4e38 in size"
 
@@ -38,10 +40,22 @@ BROKEN: dict[str, tuple[str | bytes, str]] = {
         f"t.ts, line 1: must be UTF-8 text, but holds byte 0xff{NO_UTF8}",
     ),
     "labels denied": (GOOD.replace("true Run Walk", "false"), NO_LABELS),
+    "labels without names": (GOOD.replace("true Run Walk", "true"), NO_LABELS),
     "labels not spoken of": (GOOD.replace("@classLabel", "#"), NO_LABELS),
     "no label": (
         GOOD.replace(":Walk", ":"),
         "t.ts, line 7: must be values, a colon and a label",
+    ),
+    "another label": (
+        GOOD.replace(":Walk", ":Swim"),
+        "t.ts, line 7: must end in a class of @classlabel, Run, Walk, but ends in 'Swim'",
+    ),
+    "values where a label belongs": (
+        GOOD.replace(":Walk", ":" + "9," * 60),
+        (
+            "t.ts, line 7: must end in a class of @classlabel, Run, Walk, but ends in "
+            f"'{'9,' * 39}9…'"
+        ),
     ),
     "no colon": (GOOD + "9\n", "t.ts, line 8: must be values, a colon and a label"),
     "an empty line": (
@@ -107,7 +121,6 @@ def test_broken_text(case: str, tmp_path: Path) -> None:
     [
         GOOD.replace("5,6:7,8", "5,6,7:8,9,10"),
         GOOD.replace("univariate false", "univariate true"),
-        GOOD.replace("true Run Walk", "true"),
         GOOD.replace("@equalLength true", "@equalLength"),
     ],
 )

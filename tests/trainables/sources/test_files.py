@@ -146,8 +146,8 @@ def test_missing_values_are_refused_unless_they_are_filled(name: str, tmp_path: 
 
     with pytest.raises(
         DatasetError,
-        match=f"^{name}, sequence 3, step 2, feature {feature}: must have a value, as must 2 more "
-        "of 120; data.missing fills them: zero, mean or forward$",
+        match=f"^{name}, sequence 3, step 2, feature {feature}: must have a value, and 3 of "
+        "120 are missing; data.missing fills them: zero, mean or forward$",
     ):
         load(tmp_path / name, FileOptions())
     found, _ = load(tmp_path / name, FileOptions(missing="zero"))
