@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.labels import between, describe, format_value
+from search.labels import between, describe, format_value, probability
 from search.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
 from search.spec import JobSpec
 from trainables.metrics import Cost
@@ -50,11 +50,6 @@ def sure(gain: Gain) -> str:
         f"{word} by {format_value(value)} ({between(limits)} with 95 percent); "
         f"the probability that it truly is better is {probability(gain.probability)}"
     )
-
-
-def probability(value: float) -> str:
-    """Return a probability with three digits; draws know no more."""
-    return f"{min(max(value, 0.001), 0.999):.3f}"
 
 
 def verdict(spec: JobSpec, result: Result) -> str:

@@ -50,3 +50,8 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def probability(value: float) -> str:
+    """Return a probability with three digits; draws know no more."""
+    return f"{min(max(value, 0.001), 0.999):.3f}"

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.labels import between, describe, duration, format_value
-from search.result import mean
+from search.labels import between, describe, duration, format_value, probability
+from search.result import SURE, mean
 
 if TYPE_CHECKING:
     from search.spec import JobSpec
@@ -183,10 +183,14 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
     if job["unbeaten"]:
         where = " on the test part" if job["unbeaten_on"] == "test" else ""
         console.print(f"  [yellow]the winner does not beat {job['unbeaten']}{where}[/]")
-    confirmed = job["confirmed"]
-    if confirmed is None:
+    if job["confirmed"] is None:
         console.print("  one run each, not confirmed over several seeds")
-        return
+    else:
+        certainty(console, job["confirmed"], sum(not one["baseline"] for one in job["compared"]))
+
+
+def certainty(console: Console, confirmed: dict[str, Any], tried: int) -> None:
+    """Print how sure it is that the winner, the best of so many tried, beats the baseline."""
     console.print(
         f"  mean ± standard deviation over {confirmed['seeds']} seed"
         + "s" * (confirmed["seeds"] != 1)
@@ -203,6 +207,12 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
                 limits = between((gain["low"], gain["high"]))
                 seen = format_value(gain["value"])
                 fact(console, f"  {part:<10}", f"better by {seen}, with 95 percent by {limits}")
+        if confirmed["chance"] is not None and tried > 1:
+            chance = (
+                f"the best of {tried} would look so much better with a probability of "
+                f"{probability(confirmed['chance'])}; below {SURE} counts as better"
+            )
+            fact(console, f"  {'by chance':<10}", chance)
 
 
 def told_beside(objective: str, known: Collection[str]) -> list[str]:

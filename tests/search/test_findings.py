@@ -4,7 +4,7 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search import findings
-from search.findings import cells, choice, label, mattered, mistakes, outlook, probability, verdict
+from search.findings import cells, choice, label, mattered, mistakes, outlook, verdict
 from search.result import Gain, Result, Simple
 from tests.search.conftest import make_spec
 from tests.search.told import BASELINE, OTHER, WINNER, behind, candidate, result
@@ -132,7 +132,3 @@ def test_what_is_worse_is_not_called_better_by_less_than_nothing() -> None:
         "worse by 0.0100 (-0.0200 to 0.0300 with 95 percent); the probability that it truly is "
         "better is 0.200"
     )
-
-
-def test_a_draw_knows_no_more_than_three_digits() -> None:
-    assert [probability(one) for one in (0.0, 0.5, 1.0)] == ["0.001", "0.500", "0.999"]

@@ -1,6 +1,6 @@
 import pytest
 
-from search.labels import describe, duration, format_value, run_name
+from search.labels import describe, duration, format_value, probability, run_name
 from trainables.config import TrialConfig
 
 GRU = TrialConfig(cell="gru", hidden_size=96, layers=2, learning_rate=0.0043217)
@@ -50,3 +50,7 @@ def test_a_metric_has_four_decimals() -> None:
     assert format_value(0.0012345) == "0.001234"
     assert format_value(-123456.7) == "-1.235e+05"
     assert format_value(None) == "–"
+
+
+def test_a_draw_knows_no_more_than_three_digits() -> None:
+    assert [probability(one) for one in (0.0, 0.5, 1.0)] == ["0.001", "0.500", "0.999"]

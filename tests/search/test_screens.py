@@ -110,6 +110,22 @@ def test_the_page_of_a_finished_job_says_what_to_do_next(
     assert "open the MLflow UI gatetune up" in shown
 
 
+def test_how_sure_a_gain_is_says_how_many_were_tried(
+    console: Console, store: Store, study: JobStudy
+) -> None:
+    finish_job(store, "tiny-0001")
+    job = show(store, find(store, "tiny"))
+    gain = {"value": 0.1, "low": 0.01, "high": 0.2, "probability": 0.98}
+    job["confirmed"] |= {"gain": gain, "chance": 0.0904, "beats_baseline": False}
+    said = "by chance the best of 2 would look so much better with"
+    screens.comparison(console, job)
+    assert "validation better by 0.1000, with 95 percent by 0.0100 to 0.2000" in lines(console)
+    assert "by chance" not in printed(console)
+    job["compared"].append(dict(job["compared"][0], chosen=False))
+    screens.comparison(console, job)
+    assert f"{said} a probability of 0.090; below 0.025 counts as better" in lines(console)
+
+
 def test_what_to_do_next_at_a_service_names_the_service(
     console: Console, store: Store, study: JobStudy
 ) -> None:
