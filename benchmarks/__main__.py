@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.bench import Answer, machine
+from benchmarks.bench import Answer
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "performance.md"
@@ -22,6 +22,7 @@ QUESTIONS = {
     "overhead": "What does the machinery cost?",
     "growth": "How does the cost grow?",
     "training_rate": "How near is training to the machine?",
+    "precision": "What does bfloat16 gain?",
     "delivery": "How many results a second?",
     "search_quality": "How good is the search?",
     "warm_start": "What is an earlier search worth?",
@@ -43,7 +44,7 @@ BEGINNING = """# Performance
 Made by `make bench{full}`. Each figure compares with what a user would pick instead, on the same
 work in the same run; where a measurement was repeated, its median stands before the range.
 
-{machine}; {versions}.
+With {versions}.
 """
 
 
@@ -65,9 +66,10 @@ def table(found: Answer) -> str:
     return "\n".join(f"| {' | '.join(map(cell, line))} |" for line in lines)
 
 
-def section(name: str, found: Answer) -> str:
+def section(name: str, found: Answer, options: Sequence[str]) -> str:
     """Return a benchmark's part of the page."""
-    parts = [f"## {QUESTIONS[name]}", f"`python -m benchmarks.{name}`", about(name), table(found)]
+    command = " ".join(["python -m", f"benchmarks.{name}", *options])
+    parts = [f"## {QUESTIONS[name]}", f"`{command}` on {found.machine}", about(name), table(found)]
     return "\n\n".join([*parts, *found.remarks])
 
 
@@ -94,7 +96,7 @@ def main() -> None:
         began = time.monotonic()
         console.print(f"{QUESTIONS[name]} …")
         try:
-            sections.append(section(name, run(name, options)))
+            sections.append(section(name, run(name, options), options))
         except subprocess.CalledProcessError:  # what the others take an hour for is not lost
             failed.append(name)
         console.print(f"  {name}: {time.monotonic() - began:.0f} s")
@@ -106,7 +108,6 @@ def main() -> None:
     libraries = ("torch", "ray", "optuna", "mlflow")
     beginning = BEGINNING.format(
         full=" FULL=1" if given.full else "",
-        machine=machine(),
         versions=", ".join(f"{library} {version(library)}" for library in libraries),
     )
     PAGE.write_text("\n\n".join([beginning.strip(), *sections]) + "\n", encoding="utf-8")

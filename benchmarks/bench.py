@@ -7,38 +7,12 @@ import platform
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a benchmark found.
-
-    Attributes:
-        columns: heads of the table.
-        rows: its cells.
-        remarks: sentences that stand below it.
-    """
-
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    remarks: Sequence[str] = ()
-
-
-def spread(values: Sequence[float], form: str = ".2f") -> str:
-    """Return the median of repeated measurements, and from where to where they lie."""
-    low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
-
-
-def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Return how many times theirs is ours, of measurements that were taken side by side."""
-    return [their / our for our, their in zip(ours, theirs, strict=True)]
 
 
 def machine() -> str:
@@ -55,6 +29,34 @@ def processor() -> str:
         if name.strip() == "model name":
             return value.strip()
     return platform.machine()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a benchmark found.
+
+    Attributes:
+        columns: heads of the table.
+        rows: its cells.
+        remarks: sentences that stand below it.
+        machine: on which it was found.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    remarks: Sequence[str] = ()
+    machine: str = field(default_factory=machine)
+
+
+def spread(values: Sequence[float], form: str = ".2f") -> str:
+    """Return the median of repeated measurements, and from where to where they lie."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
+
+
+def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Return how many times theirs is ours, of measurements that were taken side by side."""
+    return [their / our for our, their in zip(ours, theirs, strict=True)]
 
 
 def parser(doc: str) -> argparse.ArgumentParser:
@@ -78,5 +80,5 @@ def answer(options: argparse.Namespace, measure: Callable[[argparse.Namespace], 
         table.add_row(*row)
     console = Console(highlight=False)
     console.print(table)
-    for remark in (*found.remarks, machine()):
+    for remark in (*found.remarks, found.machine):
         console.print(remark)
