@@ -178,8 +178,9 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
     console.print()
     console.print(shown)
     console.print()
+    width = max(len(role(one)) for one in job["compared"])
     for one in job["compared"]:
-        fact(console, role(one), words(one["params"]))
+        fact(console, f"{role(one):<{width}}", words(one["params"]))
     if job["unbeaten"]:
         where = " on the test part" if job["unbeaten_on"] == "test" else ""
         console.print(f"  [yellow]the winner does not beat {job['unbeaten']}{where}[/]")
