@@ -33,11 +33,14 @@ def table(*columns: str) -> Table:
 
 
 def fact(console: Console, label: str, text: str) -> None:
-    """Print what something is; what does not fit goes on below itself, not below the label."""
+    """Print what something is; what does not fit goes on below itself, not below the label.
+
+    Brackets are brackets, since names in a person's data may have some.
+    """
     grid = Table.grid(padding=(0, 2))
     grid.add_column(min_width=9, no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row(f"  {label:<9}", text)
+    grid.add_row(escape(f"  {label:<9}"), escape(text))
     console.print(grid)
 
 
@@ -210,7 +213,7 @@ def certainty(console: Console, confirmed: dict[str, Any], tried: int) -> None:
                 fact(console, f"  {part:<10}", f"better by {seen}, with 95 percent by {limits}")
         if confirmed["chance"] is not None and tried > 1:
             chance = (
-                f"the best of {tried} would look so much better with a probability of "
+                f"were none better, the best of {tried} would look so with a probability of "
                 f"{probability(confirmed['chance'])}; below {SURE} counts as better"
             )
             fact(console, f"  {'by chance':<10}", chance)

@@ -1,6 +1,6 @@
 """What a person's own file holds, before there is a document about it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,20 @@ from trainables.labels import MOST_CLASSES, check_classes, is_one_hot, names, nu
 from trainables.metrics import METRICS, Task
 from trainables.sequences import Sequences
 from trainables.sources import files
+from trainables.sources.columns import GROUPS
 from trainables.sources.files import FileOptions
 
 MOST_GUESSED = 50
 """Different whole numbers that are taken for classes where nothing else is said."""
 
+FEW_GUESSED = 20
+"""The same, where most sequences have one of their own."""
+
 SHOWN = 4
 """Sequences that are drawn."""
+
+NUMBERED = ("index", "row", "row_id", "no", "nr")
+"""What columns are called that number the rows."""
 
 POINTS = 48
 """Values of a drawn sequence."""
@@ -144,7 +151,21 @@ def survey(path: Path, data: Data, task: Task | None = None) -> Survey:
         classes=classes(train) if task == "classification" else {},
         targets=targets(train) if task == "regression" else {},
         pictures=pictures(train),
+        notes=list(odd(train.cells or train.features)),
     )
+
+
+def odd(features: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for each feature that by its name is no measurement."""
+    for name in features:
+        word = name.strip().lower()
+        if word in GROUPS:
+            yield (
+                f"{name} is learned from; --set data.group={name} keeps the sequences of one in "
+                "the same part instead"
+            )
+        elif word in NUMBERED or word.startswith("unnamed:"):
+            yield f"{name} is learned from, though it seems to number the rows; data.features names"
 
 
 def task_of(sequences: Sequences) -> Task:
@@ -155,7 +176,8 @@ def task_of(sequences: Sequences) -> Task:
     if labels.dtype.kind not in "uif":
         return "classification"
     different = len(np.unique(labels))
-    many = different > max(MOST_GUESSED, len(labels) // 10)
+    few = FEW_GUESSED if different > len(labels) // 2 else max(MOST_GUESSED, len(labels) // 10)
+    many = different > few
     return "regression" if many or (labels % 1 != 0).any() else "classification"
 
 

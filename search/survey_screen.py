@@ -1,6 +1,7 @@
 """What `init` shows of the data that it looked at."""
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from search.labels import BARS, format_value
@@ -16,7 +17,7 @@ MOST_CLASSES = 12
 
 def survey_page(console: Console, found: Survey) -> None:
     """Print what was found."""
-    console.print(f"[bold]{' and '.join(found.files)}[/]", highlight=False)
+    console.print(" and ".join(found.files), style="bold", highlight=False, markup=False)
     if found.read_as:
         fact(console, "read as", found.read_as)
     apart = "" if found.test is None else f" to learn from, {found.test:,} to test"
@@ -33,7 +34,7 @@ def survey_page(console: Console, found: Survey) -> None:
         fact(console, f"target {name}", values)
     drawings(console, found.pictures)
     for note in found.notes:
-        console.print(f"  [yellow]{note}[/]")
+        console.print(f"  {note}", style="yellow", highlight=False, markup=False)
 
 
 def class_bars(console: Console, classes: dict[str, int]) -> None:
@@ -46,7 +47,7 @@ def class_bars(console: Console, classes: dict[str, int]) -> None:
     most = max(classes.values())
     for place, (name, count) in enumerate(list(classes.items())[:MOST_CLASSES]):
         title = f" {len(classes)} classes" if not place else ""
-        shown.add_row(title, name, f"{count:,}", "▇" * max(1, round(BAR * count / most)))
+        shown.add_row(title, escape(name), f"{count:,}", "▇" * max(1, round(BAR * count / most)))
     console.print(shown)
     if len(classes) > MOST_CLASSES:
         least = min(classes.values())
@@ -61,7 +62,7 @@ def drawings(console: Console, pictures: list[Picture]) -> None:
     shown.add_column(style="green", no_wrap=True)
     for place, one in enumerate(pictures):
         title = f" feature {one.feature}" if not place else ""
-        shown.add_row(title, one.label, "".join(map(bar, one.values)))
+        shown.add_row(escape(title), escape(one.label), "".join(map(bar, one.values)))
     console.print(shown)
 
 

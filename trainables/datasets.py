@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trainables import leaks, splits
 from trainables.faults import DatasetError
-from trainables.labels import classes_of, encode, numbers
+from trainables.labels import classes_of, encode, is_whole, numbers
 from trainables.preparation import Preparation
 from trainables.sequences import Sequences
 from trainables.sources import ARCHIVED, SOURCES, files
@@ -164,6 +164,10 @@ class SequenceDataset:
         return int(self.train.x.shape[-1])
 
 
+MANY = 20
+"""Classes that are numbers, above which they may be meant as such."""
+
+
 def load_dataset(
     source: str,
     *,
@@ -218,7 +222,12 @@ def of_file(path: Path, validation: float, seed: int, options: FileOptions) -> S
     """Return a data set of a person's own; see `load_dataset`."""
     train, test = files.load(path, options)
     classes = classes_of(train, test) if options.task == "classification" else ()
-    parts = split(train, test, classes, options.test_share, validation, seed)
+    try:
+        parts = split(train, test, classes, options.test_share, validation, seed)
+    except DatasetError as error:
+        if len(classes) < MANY or not all(map(is_whole, classes)):
+            raise
+        raise DatasetError(f"{error}; `task: regression` takes the labels for numbers") from None
     seen = parts["train"].flat
     return SequenceDataset(
         path.name,
@@ -243,7 +252,13 @@ def columns_of(train: Sequences, said: Columns) -> Columns:
     """Return which column of such a table is what; nothing where it is from no table."""
     if not train.read_as:
         return Columns()
-    return replace(said, label=train.targets, features=train.cells or train.features)
+    return replace(
+        said,
+        label=train.targets,
+        sequence=train.sequence,
+        step=train.step,
+        features=train.cells or train.features,
+    )
 
 
 def split(  # noqa: PLR0913 - what is split, and how
@@ -297,9 +312,12 @@ def targets_of(names: tuple[str, ...], y: NDArray[np.float32]) -> Targets:
     """Return what is known of the targets [sequences, targets] of a training part."""
     exact = y.astype(np.float64)
     offset, scale = exact.mean(0), exact.std(0)
-    if not scale.any():
-        raise DatasetError("the labels must differ, but all training sequences have the same")
-    return Targets(names, tuple(offset.tolist()), tuple(np.where(scale > 0, scale, 1.0).tolist()))
+    for name, mean, deviation in zip(names, offset, scale, strict=True):
+        if not deviation:
+            raise DatasetError(
+                f"label {name}: must differ, but is {mean:g} in all training sequences"
+            )
+    return Targets(names, tuple(offset.tolist()), tuple(scale.tolist()))
 
 
 def hold_out(  # noqa: PLR0913 - what is split, and how

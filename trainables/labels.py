@@ -13,7 +13,7 @@ MOST_CLASSES = 1000
 """More than any known data set of sequences has; so many labels are numbers, or names."""
 
 
-MISSING = ("nan", "na", "n/a", "<na>")
+MISSING = ("nan", "na", "n/a", "#n/a", "<na>", "null")
 """What a missing label is called by programs that write tables."""
 
 

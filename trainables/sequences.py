@@ -6,6 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainables.faults import DatasetError
+
+LEVELS = 16
+"""Values that 32 bits must tell apart between the least and the most of a feature."""
+
+CONSTANT = 1e-9
+"""What part of a value is noise."""
+
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
@@ -24,6 +32,9 @@ class Sequences:
         ids: [sequences], what each is called in the file; None where they have no names, or
             nobody asked.
         cells: columns of a table in which each row is a sequence, step by step.
+        sequence: the column of a table in which each row is a step that says to which sequence it
+            belongs.
+        step: the column that orders the steps; None where the order of the table does.
         read_as: which column is what, in words; empty where there are no columns.
     """
 
@@ -37,6 +48,8 @@ class Sequences:
     ids: NDArray[Any] | None = None
     read_as: str = ""
     cells: tuple[str, ...] = ()
+    sequence: str | None = None
+    step: str | None = None
 
     @property
     def is_labelled(self) -> bool:
@@ -54,6 +67,35 @@ class Sequences:
         sequence = int(np.searchsorted(ends, step, side="right"))
         inside = step - int(ends[sequence] - self.lengths[sequence]) + 1
         return f"sequence {sequence + 1}, step {inside}, feature {self.features[feature]}"
+
+
+def check_fine(where: str, low: float, high: float) -> None:
+    """Refuse values that 32 bits hardly tell apart, such as seconds since 1970.
+
+    What is equal but for the last digits of 64 bits is let through: it is constant.
+
+    Args:
+        where: what has these values, for the message.
+        low: the least of them.
+        high: the most.
+
+    Raises:
+        DatasetError: says what would help.
+    """
+    large, span = max(abs(low), abs(high)), high - low
+    step = large * 2.0**-23
+    if CONSTANT * large < span < LEVELS * step:
+        raise DatasetError(
+            f"{where}: must vary by more than numbers of 32 bits tell apart, which is {step:g} at "
+            f"{large:g}, but varies by {span:g}; subtract what is common to all values"
+        )
+
+
+def check_columns(where: str, exact: NDArray[Any]) -> None:
+    """Refuse features of [all steps, features] as `check_fine` does; NaN is no value."""
+    for place, column in enumerate(exact.T):
+        low, high = np.fmin.reduce(column), np.fmax.reduce(column)
+        check_fine(f"{where}, feature {place}", float(low), float(high))
 
 
 def unlabelled(count: int) -> NDArray[np.float64]:

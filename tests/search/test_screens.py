@@ -117,7 +117,7 @@ def test_how_sure_a_gain_is_says_how_many_were_tried(
     job = show(store, find(store, "tiny"))
     gain = {"value": 0.1, "low": 0.01, "high": 0.2, "probability": 0.98}
     job["confirmed"] |= {"gain": gain, "chance": 0.0904, "beats_baseline": False}
-    said = "by chance the best of 2 would look so much better with"
+    said = "by chance were none better, the best of 2 would look so with"
     screens.comparison(console, job)
     assert "validation better by 0.1000, with 95 percent by 0.0100 to 0.2000" in lines(console)
     assert "by chance" not in printed(console)

@@ -48,7 +48,9 @@ def test_a_table(tmp_path: Path) -> None:
         (["0", "1", "2", "0"], "classification"),
         (["0.5", "1", "2", "0"], "regression"),
         ([str(n) for n in range(60)], "regression"),
-        ([str(n % 50) for n in range(60)], "classification"),
+        ([str(n % 50) for n in range(60)], "regression"),
+        ([str(n % 50) for n in range(100)], "classification"),
+        ([str(n) for n in range(20)], "classification"),
     ],
 )
 def test_the_task_is_guessed_by_the_labels(tmp_path: Path, labels: list[str], task: str) -> None:
@@ -75,6 +77,26 @@ def test_a_column_that_cannot_be_guessed_is_named(tmp_path: Path) -> None:
 def test_more_labels_than_any_task_has(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="must have at most 1000 classes, but 1001 sequences"):
         look(table(tmp_path / "t.csv", [f"name {n}" for n in range(1001)]))
+
+
+def test_a_feature_that_is_no_measurement_is_said(tmp_path: Path) -> None:
+    rows = [f"{n},{n // 3},{n % 5},{'ab'[n % 2]}" for n in range(12)]
+    found = look(write(tmp_path / "t.csv", "Unnamed: 0,Subject,speed,label", *rows))
+    numbers, group = found.notes
+    assert numbers.startswith("Unnamed: 0 is learned from, though it seems to number the rows")
+    assert group.startswith("Subject is learned from; --set data.group=Subject")
+
+
+def test_brackets_of_the_data_are_shown(tmp_path: Path) -> None:
+    rows = [f"{n},{n + step},[{'ab'[n % 2]}]" for n in range(6) for step in range(3)]
+    console = Console(width=80, highlight=False)
+    with console.capture() as said:
+        survey_page(console, look(write(tmp_path / "[k].csv", "id,rate [/min],label", *rows)))
+    text = " ".join(said.get().split())
+    assert "[k].csv" in text
+    assert "1: rate [/min]" in text
+    assert "feature rate [/min]" in text
+    assert "[a] 3" in text
 
 
 def test_the_page(tmp_path: Path) -> None:

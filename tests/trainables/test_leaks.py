@@ -12,7 +12,7 @@ def part(*values: float, y: tuple[int, ...] | None = None) -> Part:
     return Part(x, np.array(y or [0] * len(values)))
 
 
-def grouped(*groups: str) -> Sequences:
+def grouped(*groups: object) -> Sequences:
     ones = np.ones(len(groups), np.int64)
     x = np.zeros((len(groups), 1), np.float32)
     return Sequences(x, ones, ones, ("x",), groups=np.array(groups))
@@ -27,12 +27,12 @@ def test_sequences_that_two_parts_share() -> None:
 
     assert list(leaks.duplicates(parts)) == [
         (
-            "2 sequences are the same in the train and in the test part, such as "
-            "sequence 2 of the one and 3 of the other"
+            "of 4 sequences of the test part 2 are in the train part, too, such as sequence 2, "
+            "there 3"
         ),
         (
-            "1 sequences are the same in the validation and in the test part, such "
-            "as sequence 2 of the one and 4 of the other"
+            "of 4 sequences of the test part 1 is in the validation part, too, such as sequence "
+            "4, there 2"
         ),
     ]
 
@@ -42,11 +42,17 @@ def test_sequences_of_unequal_lengths_with_the_same_beginning_differ() -> None:
     long = Part(np.array([[1], [1], [2]], np.float32), np.array([0, 0]), np.array([2, 1]))
 
     assert list(leaks.duplicates({"train": short, "test": long})) == [
-        (
-            "1 sequences are the same in the train and in the test part, such as "
-            "sequence 2 of the one and 2 of the other"
-        )
+        ("of 2 sequences of the test part 1 is in the train part, too, such as sequence 2, there 2")
     ]
+
+
+def test_every_sequence_that_is_elsewhere_is_counted_whatever_its_type() -> None:
+    bytes_ = Part(np.full((1, 3, 1), 7, np.uint8), np.array([0]))
+    same = Part(np.full((5, 3, 1), 7.0), np.zeros(5, int))
+
+    (note,) = leaks.duplicates({"train": bytes_, "test": same})
+
+    assert note.startswith("of 5 sequences of the test part 5 are in the train part")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +60,7 @@ def test_sequences_of_unequal_lengths_with_the_same_beginning_differ() -> None:
     [
         (grouped("c", "d"), []),
         (grouped("c", "b", "a"), ["the training and the test part share groups: a, b"]),
+        (grouped(1, 2), []),
         (None, []),
     ],
 )

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.faults import DatasetError, brief, is_number, short
-from trainables.sequences import Sequences
+from trainables.sequences import Sequences, check_columns
 from trainables.sources.room import check_room
 from trainables.sources.text import check_utf8
+
+CLASSES = ["@classlabel", "true"]
 
 ROOM = 6
 """Bytes of memory for each of the file: its lines, and their numbers as aeon and we have them."""
@@ -52,6 +54,7 @@ def assembled(path: Path, found: list[NDArray[Any]], labels: NDArray[Any]) -> Se
             f"{path.name}, {sequences.place(step, feature)}: must be finite and at most 3.4e38 in "
             f"size, but got {exact[step, feature]:g}"
         )
+    check_columns(path.name, exact)
     return sequences
 
 
@@ -66,16 +69,16 @@ def check_text(path: Path) -> NDArray[Any]:
     """
     check_room(path, ROOM * path.stat().st_size)
     check_utf8(path)
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     begin = next((n for n, line in enumerate(lines) if line.strip().lower() == "@data"), None)
     if begin is None:
         raise DatasetError(f"{path.name}: must have a line @data, after which the sequences come")
-    said = [line.lower().split() for line in lines[:begin]]
+    head = [line.split() for line in lines[:begin]]
+    said = [[word.lower() for word in words[:2]] for words in head]
     if ["@timestamps", "true"] in said:
         raise DatasetError(f"{path.name}: must have values alone, but says @timestamps true")
     numbers = ["@targetlabel", "true"] in said
-    named = (line.split()[2:] for line in lines if line.lower().startswith("@classlabel true"))
-    classes = next(named, [])
+    classes = head[said.index(CLASSES)][2:] if CLASSES in said else []
     if not numbers and not classes:
         raise DatasetError(
             f"{path.name}: must have labels (@classlabel true and the names of the classes, or "
@@ -99,15 +102,30 @@ def check_text(path: Path) -> NDArray[Any]:
             raise DatasetError(
                 f"{where}: must end in a finite number, its label, but got {label!r}"
             )
-        if not numbers and label.lower() not in map(str.lower, classes):
-            raise DatasetError(
-                f"{where}: must end in a class of @classlabel, {brief(classes)}, but ends in "
-                f"{short(label)!r}"
-            )
-        labels.append(label)
+        labels.append(label if numbers else declared(where, label, classes))
     if not labels:
         raise DatasetError(f"{path.name}: must have sequences after @data, but has none")
     return np.array([float(label) for label in labels]) if numbers else np.array(labels)
+
+
+def declared(where: str, label: str, classes: list[str]) -> str:
+    """Return a class as the head of the file writes it.
+
+    Raises:
+        DatasetError: the head does not name it.
+    """
+    if label in classes:
+        return label
+    for name in classes:
+        same = is_number(label) and is_number(name) and float(label) == float(name)
+        if same or name.lower() == label.lower():
+            return name
+    if f" {label.lower()} " in f" {' '.join(classes).lower()} ":  # a name of several words
+        return label
+    raise DatasetError(
+        f"{where}: must end in a class of @classlabel, {brief(classes)}, but ends in "
+        f"{short(label)!r}"
+    )
 
 
 def check_channels(where: str, channels: list[str]) -> None:

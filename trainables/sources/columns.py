@@ -89,6 +89,12 @@ class Layout:
         return len(self.cells) // len(self.features)
 
     @property
+    def names(self) -> dict[str, bool]:
+        """Columns that hold names, and whether they may be numbers with fractions."""
+        ids = dict.fromkeys(filter(None, (self.sequence, self.group)), False)
+        return ids | dict.fromkeys(self.label, True)
+
+    @property
     def used(self) -> list[str]:
         """Every column that is needed, once."""
         one = (self.sequence, self.step, self.group, self.time)
@@ -122,20 +128,9 @@ def find(file: str, names: Iterable[str], given: Columns, *, labelled: bool = Tr
         DatasetError: a column that is named is not there, or there is no label or no feature.
     """
     names = list(names)
-    there = set(names)
-    if not labelled and not there.issuperset(given.label):
+    if not labelled and not set(names).issuperset(given.label):
         given = replace(given, label=())
-    said = given.named()
-    for key, name in said.items():
-        if name not in there:
-            raise DatasetError(
-                f"data.{key}: must be a column of {file}, but got {name!r}; it has {brief(names)}"
-            )
-    name, times = Counter(said.values()).most_common(1)[0] if said else ("", 0)
-    if times > 1:
-        keys = " and as ".join(f"data.{key}" for key in said if said[key] == name)
-        raise DatasetError(f"{file}, column {name}: must be one thing only, but is named as {keys}")
-    taken = set(said.values())
+    taken = named(file, names, given)
     sequence = given.sequence or guess(names, "sequence", taken)
     label = given.label or as_tuple(guess(names, "label", taken))
     if labelled and not label:
@@ -154,14 +149,37 @@ def find(file: str, names: Iterable[str], given: Columns, *, labelled: bool = Tr
         )
     if sequence is not None:
         return Layout(label, sequence, step, features, (), given.group, given.time)
-    if not given.features and (like := guess(list(features), "step", set())):
+    like = step or (None if given.features else guess(list(features), "step", set()))
+    if like is not None:
         raise DatasetError(
             f"data.sequence: must name the column of {file} that says to which sequence a row "
-            f"belongs, since {like} seems to be its step; where each row is a sequence, "
-            f"data.features names the steps, or data.time names {like}; it has {brief(names)}"
+            f"belongs, since {like} {'is' if step else 'seems to be'} its step; where each row is "
+            f"a sequence, data.features names the steps, or data.time names {like}; it has "
+            f"{brief(names)}"
         )
     measured, cells = grid(file, features)
     return Layout(label, None, None, measured, cells, given.group, given.time)
+
+
+def named(file: str, names: list[str], given: Columns) -> set[str]:
+    """Return the columns that a document names.
+
+    Raises:
+        DatasetError: one is not there, or is to be two things.
+    """
+    said = given.named()
+    for key, name in said.items():
+        if name not in names:
+            raise DatasetError(
+                f"data.{key}: must be a column of {file}, but got {name!r}; it has {brief(names)}"
+            )
+    if given.time == given.step:  # what orders steps may order sequences
+        said.pop("time", None)
+    name, times = Counter(said.values()).most_common(1)[0] if said else ("", 0)
+    if times > 1:
+        keys = " and as ".join(f"data.{key}" for key in said if said[key] == name)
+        raise DatasetError(f"{file}, column {name}: must be one thing only, but is named as {keys}")
+    return set(said.values())
 
 
 def guess(names: list[str], key: str, taken: set[str]) -> str | None:

@@ -1,23 +1,39 @@
 """Tables as text: values that commas, semicolons, tabs or bars set apart."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from csv import reader
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv
 
 from trainables.faults import DatasetError, is_number
 from trainables.sources.room import check_room
-from trainables.sources.stored import Stored, check_names
+from trainables.sources.stored import Names, Stored, check_names
 from trainables.sources.text import check_utf8
 
 DELIMITERS = ",;\t|"
 
+EMPTY = pa.array(csv.ConvertOptions().null_values)
+"""What says that a number is missing."""
+
+WHOLE = r"^(0|-?[1-9][0-9]{0,17})$"
+"""A whole number as a program writes it: 007 is a name, as are more digits than 64 bits have."""
+
+NUMBER = r"^[+-]?((0|[1-9][0-9]{0,14})(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+"""Any number that 64 bits hold."""
+
 
 @contextmanager
-def opened(path: Path) -> Iterator[Stored]:
+def opened(path: Path, names: Names) -> Iterator[Stored]:
     """Read a file; it is text in UTF-8, and its first line names the columns.
+
+    Args:
+        path: the file.
+        names: tells which of the columns hold names, and whether they may be numbers with
+            fractions. They are read as they are written, since 007 or 1.10 may be no number.
 
     Raises:
         DatasetError: it is not so; names the row, counted from the one after the first line.
@@ -25,18 +41,25 @@ def opened(path: Path) -> Iterator[Stored]:
     check_room(path, path.stat().st_size)
     check_utf8(path)
     header = first_line(path)
-    table, bad = parsed(path, header, threads=True)
+    delimiter = max(DELIMITERS, key=header.count)
+    columns = next(reader([header], delimiter=delimiter))
+    check_names(path, columns)
+    if all(is_number(name) for name in columns):
+        raise DatasetError(
+            f"{path.name}, line 1: must name the columns, but holds numbers alone: {header[:60]}"
+        )
+    texts = names(columns)
+    table, bad = parsed(path, header, delimiter, texts, threads=True)
     if bad:  # only a single thread knows the number of a row
-        _, bad = parsed(path, header, threads=False)
+        _, bad = parsed(path, header, delimiter, texts, threads=False)
         raise DatasetError(
             f"{path.name}, row {bad[0].number - 1}: must have {bad[0].expected_columns} values as "
             f"the first line has, but has {bad[0].actual_columns}"
         )
-    check_names(path, table.column_names)
-    if all(is_number(name) for name in table.column_names):
-        raise DatasetError(
-            f"{path.name}, line 1: must name the columns, but holds numbers alone: {header[:60]}"
-        )
+    for name, fractions in texts.items():
+        place = columns.index(name)
+        found = as_written(table.column(place), fractions=fractions)
+        table = table.set_column(place, name, found)
     yield Stored(path, tuple(table.column_names), table.num_rows, table.select)
 
 
@@ -55,7 +78,21 @@ def first_line(path: Path) -> str:
     return line.rstrip("\n")
 
 
-def parsed(path: Path, header: str, *, threads: bool) -> tuple[pa.Table, list[csv.InvalidRow]]:
+def as_written(texts: pa.ChunkedArray, *, fractions: bool) -> pa.ChunkedArray:
+    """Return a column of names as numbers, where nothing of them is lost, else as it is."""
+    known = pc.if_else(pc.is_in(texts, value_set=EMPTY), pa.scalar(None, texts.type), texts)
+    if known.null_count == len(known):
+        return pa.chunked_array([pa.nulls(len(known))])
+    for pattern, kind in ((WHOLE, pa.int64()), (NUMBER, pa.float64())):
+        asked = fractions or kind == pa.int64()
+        if asked and pc.all(pc.match_substring_regex(known, pattern)).as_py():
+            return known.cast(kind)
+    return texts
+
+
+def parsed(
+    path: Path, header: str, delimiter: str, texts: Collection[str], *, threads: bool
+) -> tuple[pa.Table, list[csv.InvalidRow]]:
     """Return a table, and the rows that do not fit its columns."""
     bad: list[csv.InvalidRow] = []
 
@@ -69,9 +106,10 @@ def parsed(path: Path, header: str, *, threads: bool) -> tuple[pa.Table, list[cs
         path,
         read_options=csv.ReadOptions(use_threads=threads, block_size=block),
         parse_options=csv.ParseOptions(
-            delimiter=max(DELIMITERS, key=header.count),
+            delimiter=delimiter,
             invalid_row_handler=note,
             newlines_in_values=True,
         ),
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string())),
     )
     return table, bad

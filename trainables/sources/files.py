@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,12 @@ def load(path: Path, options: FileOptions) -> tuple[Sequences, Sequences | None]
     train = complete(train_path, options)
     if test_path is None:
         return train, None
+    if not test_path.is_file():
+        raise DatasetError(f"data.test: must be a file, but there is no {test_path}")
     test = complete(test_path, options)
+    if train.features != test.features and sorted(train.features) == sorted(test.features):
+        columns = replace(options.columns, features=train.features)
+        test = complete(test_path, replace(options, columns=columns))
     if test.cells and train.cells and test.cells != train.cells:
         raise DatasetError(
             f"{test_path.name}: must have the steps of {train_path.name}, {brief(train.cells)}, "

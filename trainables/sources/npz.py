@@ -10,7 +10,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from trainables.faults import DatasetError, brief
-from trainables.sequences import Sequences, unlabelled
+from trainables.sequences import Sequences, check_columns, unlabelled
 from trainables.sources.room import check_room
 
 SHAPES = "[sequences, steps, features], or [all steps, features] with lengths"
@@ -123,6 +123,8 @@ def values(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], N
         raise DatasetError(
             f"{path.name}, x, {place}: must be finite and at most 3.4e38 in size, but got {got:g}"
         )
+    if flat.itemsize > numbers.itemsize:
+        check_columns(f"{path.name}, x", flat)
     return numbers, lengths
 
 
@@ -155,6 +157,11 @@ def labels_of(path: Path, y: NDArray[Any], count: int) -> NDArray[Any]:
             f"{where}: must have a label for each of the {count} sequences, but is {list(y.shape)}"
         )
     check_finite(where, y)
+    if y.dtype.kind == "U":
+        y = np.strings.strip(y)
+        if not y.all():
+            at = int(np.argmin(y.astype(bool).reshape(len(y), -1).all(1)))
+            raise DatasetError(f"{where}, sequence {at + 1}: must have a label, but it is empty")
     return y.astype(np.float64) if y.ndim == 2 else y
 
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainables.sources.room import check_room, give_back
-from trainables.sources.stored import Stored, check_names
+from trainables.sources.stored import Names, Stored, check_names
 
 VALUE_BYTES = 4
 """What a value takes at least once it is read, however small it is packed."""
@@ -18,8 +18,10 @@ INDEX = "__index_level_"
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Stored]:
+def opened(path: Path, _names: Names) -> Iterator[Stored]:
     """Open a file, of which each column is read on its own, so that few lie in memory at once.
+
+    It says itself which columns hold numbers.
 
     Raises:
         DatasetError: it is too large, or columns cannot be told apart.

@@ -8,6 +8,9 @@ import pyarrow as pa
 
 from trainables.faults import DatasetError
 
+Names = Callable[[Sequence[str]], dict[str, bool]]
+"""Tells which columns hold names, and of each whether it may be a number with fractions."""
+
 
 @dataclass(frozen=True)
 class Stored:

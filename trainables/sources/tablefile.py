@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trainables.faults import DatasetError, is_number
-from trainables.sequences import unlabelled
+from trainables.sequences import check_fine, unlabelled
 from trainables.sources.columns import GROUPS, Layout
 from trainables.sources.stored import Stored
 
@@ -19,6 +19,9 @@ Rows = NDArray[np.int64]
 
 NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
 """What values of a feature may be."""
+
+LONG = (pa.types.is_float64, pa.types.is_int64, pa.types.is_uint64, pa.types.is_decimal)
+"""What holds more than 32 bits do."""
 
 TEXTS = (pa.types.is_string, pa.types.is_large_string)
 
@@ -102,6 +105,10 @@ class TableFile:
             row = int(endless.argmax())
             got = column[row].as_py()
             raise self.fault(name, row, f"must be finite and at most 3.4e38 in size, but got {got}")
+        if is_any(LONG, kind):
+            ends = pc.min_max(column).as_py()
+            where = f"{self.stored.path.name}, column {name}"
+            check_fine(where, float(ends["min"] or 0), float(ends["max"] or 0))
         return found
 
     def whole(self, name: str) -> pa.ChunkedArray:
@@ -114,11 +121,9 @@ class TableFile:
         kind = column.type
         if not pa.types.is_null(kind) and not is_any((*TEXTS, *NUMBERS, *TIMES), kind):
             raise self.fault(name, None, f"must hold text or numbers, but holds {kind}")
-        lacking = column.is_null()
         if is_any(TEXTS, kind):
-            blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(column)), 0)
-            lacking = pc.or_kleene(lacking, blank)
-        row = pc.index(lacking, pa.scalar(value=True)).as_py()
+            column = pc.utf8_trim_whitespace(column)
+        row = pc.index(lacks(column), pa.scalar(value=True)).as_py()
         if row >= 0:
             raise self.fault(name, row, "must have a value, but it is empty")
         if pa.types.is_floating(kind):
@@ -126,6 +131,10 @@ class TableFile:
             if row >= 0:
                 raise self.fault(name, row, f"must be finite, but got {column[row]}")
         return column
+
+    def is_blank(self, name: str) -> bool:
+        """Whether a column holds nothing."""
+        return bool(pc.all(lacks(self.column(name))).as_py())
 
     def codes(self, name: str) -> NDArray[np.int32]:
         """Return a number for each row, the same for the same value, 0 for the first and so on."""
@@ -147,6 +156,8 @@ class TableFile:
         column = self.whole(name)
         if is_any(TEXTS, column.type):
             column = self.read_times(name, column)
+        if is_any(TIMES, column.type):
+            column = column.cast(pa.int32() if column.type.bit_width == 32 else pa.int64())
         return plain(column if rows is None else column.take(pa.array(rows)))
 
     def read_times(self, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -174,7 +185,8 @@ class TableFile:
             return labels[0]
         for name, values in zip(self.layout.label, labels, strict=True):
             if values.dtype.kind == "U":
-                why = f"must be a number, as one of several labels, but got {str(values[0])!r}"
+                text = next(str(one) for one in values if not is_number(str(one)))
+                why = f"must be a number, as one of several labels, but got {text!r}"
                 raise self.fault(name, None, why)
         return np.stack([values.astype(np.float64) for values in labels], axis=1)
 
@@ -183,6 +195,10 @@ def hint(name: str, text: str | None) -> str:
     """Return what may be meant by a column of text that is to be learned from."""
     if text and "," in text and is_number(text.replace(",", ".")):
         return "decimals are set apart by a dot"
+    if text and not any(map(str.isalnum, text)):
+        return "a cell that is empty says that a value is missing"
+    if text and not is_number(text) and is_written(pa.scalar(text)):
+        return f"data.step={name} orders the steps by it, data.time={name} the sequences"
     if name.strip().lower() in GROUPS:
         return f"data.group={name} keeps the sequences of one in the same part"
     return "data.features names what is learned from"
@@ -197,14 +213,22 @@ def is_written(text: pa.Scalar) -> bool:
     return False
 
 
+def lacks(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return of each row whether it holds nothing."""
+    if not is_any(TEXTS, column.type):
+        return column.is_null()
+    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(column)), 0)
+    return pc.or_kleene(column.is_null(), blank)
+
+
 def plain(column: pa.ChunkedArray) -> NDArray[Any]:
-    """Return values of which none is missing, times as numbers."""
+    """Return values of which none is missing; a time as text."""
     kind = column.type
     if is_any(TEXTS, kind):
         return np.array(column.to_pylist(), dtype=np.str_)
     if is_any(TIMES, kind):
-        column = column.cast(pa.int32() if kind.bit_width == 32 else pa.int64())
-    elif pa.types.is_decimal(kind):
+        return np.array(list(map(str, column)), dtype=np.str_)
+    if pa.types.is_decimal(kind):
         column = column.cast(pa.float64(), safe=False)
     values: NDArray[Any] = column.to_numpy()
     return values

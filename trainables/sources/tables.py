@@ -1,6 +1,7 @@
 """Sequences from tables: text with delimiters, or Parquet."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,12 @@ def read(path: Path, columns: Columns, *, labelled: bool = True) -> Sequences:
     source, kind = (
         (parquet, "a Parquet file") if path.suffix == ".parquet" else (delimited, "a table of text")
     )
+
+    def names(of: Sequence[str]) -> dict[str, bool]:
+        return find(path.name, of, columns, labelled=labelled).names
+
     try:
-        with source.opened(path) as stored:
+        with source.opened(path, names) as stored:
             return sequences(stored, columns, labelled=labelled)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path.name}: must be {kind}, but {reason(error)}") from None
@@ -74,20 +79,32 @@ def sequences(stored: Stored, columns: Columns, *, labelled: bool) -> Sequences:
     if not stored.rows:
         raise DatasetError(f"{stored.path.name}: must have rows, but has none")
     layout = find(stored.path.name, stored.names, columns, labelled=labelled)
-    if layout.sequence is None:
-        return wide_form(TableFile(stored, layout))
     file = TableFile(stored, layout)
+    if not labelled and all(map(file.is_blank, layout.label)):
+        layout = replace(layout, label=())
+        file = TableFile(stored, layout)
+    if layout.sequence is None:
+        return wide_form(file)
     codes = file.codes(layout.sequence)
     if columns.sequence is None and int(codes.max()) + 1 == len(codes):
         # What is called like a sequence's number and is never the same numbers the rows.
         others = tuple(name for name in stored.names if name != layout.sequence)
         found = sequences(replace(stored, names=others), columns, labelled=labelled)
         return found if labelled else replace(found, ids=file.plain(layout.sequence))
-    runs = runs_of(codes, in_order(file, codes, layout.step))
+    time = layout.time
+    if layout.step is None and time is not None and differs(codes, file.codes(time)):
+        file = TableFile(stored, replace(layout, step=time))
+    runs = runs_of(codes, in_order(file, codes, file.layout.step))
     del codes  # as large as a feature
     found = long_form(file, runs)
     # To read them takes long, and nobody wants them of what is learned from.
     return found if labelled else replace(found, ids=file.plain(layout.sequence, runs.firsts))
+
+
+def differs(codes: NDArray[np.int32], others: NDArray[np.int32]) -> bool:
+    """Whether what others number is not the same in all rows of a sequence."""
+    pairs = codes * np.int64(int(others.max()) + 1) + others
+    return len(np.unique(pairs)) > int(codes.max()) + 1
 
 
 def long_form(file: TableFile, runs: Runs) -> Sequences:
@@ -105,8 +122,17 @@ def long_form(file: TableFile, runs: Runs) -> Sequences:
         targets=layout.label,
         read_as=layout.describe(),
         groups=None if layout.group is None else constant(file, layout.group, runs),
-        times=None if layout.time is None else file.ordered(layout.time, runs.firsts),
+        times=None if layout.time is None else latest(file.ordered(layout.time), runs),
+        sequence=layout.sequence,
+        step=layout.step,
     )
+
+
+def latest(times: NDArray[Any], runs: Runs) -> NDArray[Any]:
+    """Return the last time of each sequence."""
+    ordered = times if runs.order is None else times[runs.order]
+    found: NDArray[Any] = np.maximum.reduceat(ordered, runs.starts)
+    return found
 
 
 def runs_of(codes: NDArray[np.int32], order: Rows | None) -> Runs:

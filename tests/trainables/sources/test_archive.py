@@ -138,6 +138,25 @@ def test_a_good_file(tmp_path: Path) -> None:
     assert found.features == ("0", "1")
 
 
+@pytest.mark.parametrize(
+    ("head", "labels", "read_as"),
+    [
+        ("@classLabel\ttrue Run Walk", ("Run", "Walk"), ["Run", "Walk"]),
+        (" @CLASSLABEL  TRUE Run Walk", ("run", "WALK"), ["Run", "Walk"]),
+        ("@classLabel true 1 2", ("1.0", "2"), ["1", "2"]),
+        ("@classLabel true Run run", ("run", "Run"), ["run", "Run"]),
+        ("@classLabel true Run Not walk", ("Run", "Not walk"), ["Run", "Not walk"]),
+    ],
+)
+def test_labels_are_called_as_the_head_calls_them(
+    head: str, labels: tuple[str, str], read_as: list[str], tmp_path: Path
+) -> None:
+    text = GOOD.replace("@classLabel true Run Walk", head)
+    text = text.replace(":Run", f":{labels[0]}").replace(":Walk", f":{labels[1]}")
+
+    assert of(tmp_path, text).labels.tolist() == read_as
+
+
 def test_labels_keep_their_case_and_what_aeon_takes_for_missing(tmp_path: Path) -> None:
     text = GOOD.replace("Run", "Banana?").replace("Walk", "banana?")
 

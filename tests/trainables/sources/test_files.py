@@ -134,6 +134,51 @@ def test_columns_are_named_for_tables_alone(name: str, tmp_path: Path) -> None:
         read(tmp_path / name, Columns(sequence="id"))
 
 
+def test_a_test_part_that_is_not_there_is_named_as_such(tmp_path: Path) -> None:
+    long_csv(tmp_path / "a.csv", example())
+
+    with pytest.raises(
+        DatasetError, match=r"^data\.test: must be a file, but there is no .*b\.csv"
+    ):
+        load(tmp_path / "a.csv", FileOptions(test=tmp_path / "b.csv"))
+
+
+def test_a_test_part_with_its_columns_in_another_order(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("sequence,a,b,label\n1,1,2,x\n1,3,4,x\n2,1,2,y\n")
+    (tmp_path / "test.csv").write_text("sequence,b,a,label\n1,2,1,x\n1,4,3,x\n2,2,1,y\n")
+
+    train, test = load(tmp_path, FileOptions())
+
+    assert test is not None
+    assert test.features == train.features
+    np.testing.assert_array_equal(test.x, train.x)
+
+
+def test_numbers_that_may_be_no_classes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.random.default_rng(0).normal(size=(40, 3, 1)), y=range(40))
+
+    with pytest.raises(DatasetError, match=r"; `task: regression` takes the labels for numbers$"):
+        dataset(tmp_path / "t.npz")
+
+
+def test_a_target_that_never_changes(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3, 1))
+    np.savez(tmp_path / "t.npz", x=x, y=np.stack([x[:, 0, 0], np.ones(40)], 1))
+
+    with pytest.raises(DatasetError, match=r"^label y1: must differ, but is 1 in all training seq"):
+        dataset(tmp_path / "t.npz", FileOptions(task="regression"))
+
+
+@pytest.mark.parametrize("name", ["flat.npz", "long.csv", "long.parquet", "archive.ts"])
+def test_values_that_32_bits_do_not_tell_apart(name: str, tmp_path: Path) -> None:
+    made = example(10)
+    seconds = [1.7e9 + np.arange(one.size).reshape(one.shape) for one in made.sequences]
+    ONE_LENGTH[name](tmp_path / name, Example(seconds, made.labels))
+
+    with pytest.raises(DatasetError, match=r"must vary by more than numbers of 32 bits tell apart"):
+        load(tmp_path / name, FileOptions())
+
+
 def with_gaps(made: Example) -> Example:
     made.sequences[2][1, 1] = made.sequences[4][0, 0] = made.sequences[4][0, 1] = np.nan
     return made

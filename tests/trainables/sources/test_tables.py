@@ -13,6 +13,7 @@ from pyarrow import csv
 from tests.trainables.sources.written import LONG, example, of_csv
 from trainables.faults import DatasetError
 from trainables.sequences import Sequences
+from trainables.sources import tables
 from trainables.sources.columns import Columns
 from trainables.sources.files import read
 
@@ -256,7 +257,7 @@ def test_parquet_that_holds_the_same(changed: dict[str, Any], tmp_path: Path) ->
         (pa.array([1.0, 1.0, 2.5, 2.5]), [1, 2.5]),
         (pa.array([True, True, False, False]), [True, False]),
         (pa.array([Decimal(1), Decimal(1), Decimal(2), Decimal(2)]), [1, 2]),
-        (pa.array([date(1970, 1, 1)] * 2 + [date(1970, 1, 3)] * 2), [0, 2]),
+        (pa.array([date(1970, 1, 1)] * 2 + [date(1970, 1, 3)] * 2), ["1970-01-01", "1970-01-03"]),
     ],
 )
 def test_labels_of_other_kinds(column: pa.Array, names: list[Any], tmp_path: Path) -> None:
@@ -280,7 +281,7 @@ def test_several_features_and_labels_groups_and_times(tmp_path: Path) -> None:
         long_table(
             turn=[5, 6, 7, 8],
             user=["u", "u", "v", "v"],
-            day=[3, 9, 1, 9],
+            day=[3, 9, 4, 1],
             grade=[1, 1, 2, 2],
             weight=[0.5, 0.5, 1, 1],
         ),
@@ -294,7 +295,72 @@ def test_several_features_and_labels_groups_and_times(tmp_path: Path) -> None:
     assert found.groups is not None
     assert found.groups.tolist() == ["u", "v"]
     assert found.times is not None
-    assert found.times.tolist() == [3, 1]
+    assert found.times.tolist() == [9, 4]
+
+
+def test_what_orders_sequences_orders_their_steps_where_nothing_else_does(tmp_path: Path) -> None:
+    text = "sequence,at,speed,label\nb,7,4,y\na,2,2,x\na,1,1,x\nb,5,3,y\n"
+
+    for columns in (Columns(time="at"), Columns(time="at", step="at")):
+        found = of_csv(tmp_path, text, columns)
+
+        assert found.x[:, 0].tolist() == [3, 4, 1, 2]
+        assert found.times is not None
+        assert (found.times.tolist(), found.step) == ([7, 2], "at")
+
+
+def test_a_time_that_is_one_for_each_sequence_orders_no_steps(tmp_path: Path) -> None:
+    text = "sequence,at,speed,label\nb,7,4,y\na,2,2,x\na,2,1,x\nb,7,3,y\n"
+
+    found = of_csv(tmp_path, text, Columns(time="at"))
+
+    assert found.x[:, 0].tolist() == [4, 3, 2, 1]
+    assert found.times is not None
+    assert (found.times.tolist(), found.step) == ([7, 2], None)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (("1", "02"), ["1", "02"]),
+        (("1", "2"), [1, 2]),
+        (("1.5", ".5"), [1.5, 0.5]),
+        (("TRUE", "false"), ["TRUE", "false"]),
+        (("2024-01-01", "2024-01-02"), ["2024-01-01", "2024-01-02"]),
+        (("12:00", "13:00"), ["12:00", "13:00"]),
+        (("+", "-"), ["+", "-"]),
+        (("a", " a "), ["a", "a"]),
+    ],
+)
+def test_labels_are_read_as_they_are_written(
+    written: tuple[str, str], read: list[Any], tmp_path: Path
+) -> None:
+    text = LONG.replace(",x", f",{written[0]}").replace(",y", f",{written[1]}")
+
+    assert of_csv(tmp_path, text).labels.tolist() == read
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("7", "07"), ("1.10", "1.1"), ("1234567890123456789012", "1234567890123456789013")],
+)
+def test_sequences_have_the_names_that_are_written(one: str, other: str, tmp_path: Path) -> None:
+    text = LONG.replace("a,", f"{one},").replace("b,", f"{other},")
+    (tmp_path / "t.csv").write_text(text)
+
+    found = tables.read(tmp_path / "t.csv", Columns(), labelled=False)
+
+    assert found.ids is not None
+    assert found.ids.tolist() == [one, other]
+
+
+def test_a_column_without_labels_is_none_where_nobody_needs_it(tmp_path: Path) -> None:
+    text = LONG.replace(",x", ",").replace(",y", ", ")
+    (tmp_path / "t.csv").write_text(text)
+
+    assert not tables.read(tmp_path / "t.csv", Columns(), labelled=False).is_labelled
+    with pytest.raises(DatasetError, match="row 1, column label: must have a value, but it is"):
+        tables.read(tmp_path / "t.csv", Columns())
 
 
 def test_the_wide_form(tmp_path: Path) -> None:
