@@ -259,7 +259,7 @@ class Draft:
         if not counts:
             if len(self.found.targets) > 1:
                 return "val_r2", "What part of the targets' variance is told, each counting alike."
-            return "val_mse", "The mean squared error, in the units of the data."
+            return "val_mse", "The mean squared error, in squares of the data's units."
         if self.validation < SMALL:
             return "val_loss", (
                 f"{self.validation} validation sequences: their loss tells configurations apart "

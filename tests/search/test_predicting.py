@@ -8,6 +8,7 @@ import pandas as pd  # type: ignore[import-untyped]
 import pytest
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from search.cli import app
@@ -15,7 +16,8 @@ from search.comparing import compare
 from search.home import Home
 from search.loading import load_data
 from search.models import save_champion
-from search.predicting import known_columns, predict
+from search.predicting import Predictions, known_columns, predict
+from search.prediction_screen import prediction_page
 from search.result import Candidate
 from search.result import Result as Found
 from search.spec import parse_job
@@ -207,6 +209,18 @@ def test_sequences_of_another_length(tmp_path: Path, installation: Home) -> None
 
 def call(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["predict", *map(str, arguments)])
+
+
+def test_brackets_of_the_data_are_shown(tmp_path: Path) -> None:
+    values = np.array([[0.25, 0.75]])
+    found = Predictions(["[b]"], ("[/a]", "[m/s]"), values, is_classes=True, scores=None)
+    console = Console(width=80, highlight=False)
+    with console.capture() as said:
+        prediction_page(console, found, tmp_path / "[out].csv")
+    text = " ".join(said.get().split())
+    assert "sequence prediction p_[/a] p_[m/s] [b] [m/s] 0.2500 0.7500" in text
+    assert "1 sequences: [m/s] 1" in text
+    assert "[out].csv is written" in "".join(said.get().splitlines())
 
 
 def test_the_command(tmp_path: Path, installation: Home) -> None:

@@ -154,6 +154,14 @@ def test_a_test_part_with_its_columns_in_another_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(test.x, train.x)
 
 
+def test_how_a_table_was_read_is_kept_for_new_ones(tmp_path: Path) -> None:
+    long_csv(tmp_path / "t.csv", example())
+
+    assert dataset(tmp_path / "t.csv").columns == Columns(
+        label=("label",), sequence="sequence", step="step", features=("speed", "turn")
+    )
+
+
 def test_numbers_that_may_be_no_classes(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", x=np.random.default_rng(0).normal(size=(40, 3, 1)), y=range(40))
 
