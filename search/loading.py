@@ -83,7 +83,7 @@ def check_source(data: Data) -> None:
     if is_path(data.source):
         files.parts(Path(data.source))
     if data.test is not None:
-        files.parts(Path(data.test))
+        files.check_test(Path(data.test))
 
 
 def allowed(spec: JobSpec, home: Home) -> JobSpec:

@@ -41,8 +41,9 @@ def opened(path: Path, names: Names) -> Iterator[Stored]:
     check_room(path, path.stat().st_size)
     check_utf8(path)
     header = first_line(path)
-    delimiter = max(DELIMITERS, key=header.count)
-    columns = next(reader([header], delimiter=delimiter))
+    heads = {one: next(reader([header], delimiter=one)) for one in DELIMITERS}
+    delimiter = max(heads, key=lambda one: len(heads[one]))
+    columns = heads[delimiter]
     check_names(path, columns)
     if all(is_number(name) for name in columns):
         raise DatasetError(

@@ -51,8 +51,7 @@ def load(path: Path, options: FileOptions) -> tuple[Sequences, Sequences | None]
     train = complete(train_path, options)
     if test_path is None:
         return train, None
-    if not test_path.is_file():
-        raise DatasetError(f"data.test: must be a file, but there is no {test_path}")
+    check_test(test_path)
     test = complete(test_path, options)
     if train.features != test.features and sorted(train.features) == sorted(test.features):
         columns = replace(options.columns, features=train.features)
@@ -73,6 +72,16 @@ def load(path: Path, options: FileOptions) -> tuple[Sequences, Sequences | None]
             f"{brief(train.features)}, but has {brief(test.features)}"
         )
     return train, test
+
+
+def check_test(path: Path) -> None:
+    """Make sure that a test part is there.
+
+    Raises:
+        DatasetError: it is not.
+    """
+    if not path.is_file():
+        raise DatasetError(f"data.test: must be a file, but there is no file {path}")
 
 
 def complete(path: Path, options: FileOptions) -> Sequences:

@@ -133,6 +133,12 @@ BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
 }
 
 
+def test_what_sets_values_apart_may_be_in_a_quoted_name(tmp_path: Path) -> None:
+    text = LONG.replace("speed", '"speed; of; the; left; foot"')
+
+    assert of_csv(tmp_path, text).features == ("speed; of; the; left; foot",)
+
+
 @pytest.mark.parametrize("case", BROKEN_TEXT)
 def test_broken_text(case: str, tmp_path: Path) -> None:
     content, message = BROKEN_TEXT[case]

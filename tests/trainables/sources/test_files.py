@@ -138,7 +138,7 @@ def test_a_test_part_that_is_not_there_is_named_as_such(tmp_path: Path) -> None:
     long_csv(tmp_path / "a.csv", example())
 
     with pytest.raises(
-        DatasetError, match=r"^data\.test: must be a file, but there is no .*b\.csv"
+        DatasetError, match=r"^data\.test: must be a file, but there is no file .*b\.csv"
     ):
         load(tmp_path / "a.csv", FileOptions(test=tmp_path / "b.csv"))
 
