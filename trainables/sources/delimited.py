@@ -1,5 +1,6 @@
 """Tables as text: values that commas, semicolons, tabs or bars set apart."""
 
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from csv import reader
@@ -41,9 +42,8 @@ def opened(path: Path, names: Names) -> Iterator[Stored]:
     check_room(path, path.stat().st_size)
     check_utf8(path)
     header = first_line(path)
-    heads = {one: next(reader([header], delimiter=one)) for one in DELIMITERS}
-    delimiter = max(heads, key=lambda one: len(heads[one]))
-    columns = heads[delimiter]
+    delimiter = max(DELIMITERS, key=re.sub('"[^"]*"', "", header).count)
+    columns = next(reader([header], delimiter=delimiter))
     check_names(path, columns)
     if all(is_number(name) for name in columns):
         raise DatasetError(
