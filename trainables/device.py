@@ -16,14 +16,13 @@ from trainables.config import Precision, TrialConfig
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """The type of each precision."""
 
-WORTH_IT = 128
+WORTH_IT = 64
 """The hidden size from which an LSTM is faster in bfloat16, where a processor has it in hardware.
 
-Two layers, batches of 64, one thread: at 256 units a step took half as long as in float32. Turning
-numbers into bfloat16 and back took 2.5 ms of it, however small the network, and float32 took 2.6 ms
-in all at 16 units, 10 at 64: for narrower networks that is more than faster products could save.
-PyTorch's GRU took three quarters of its time in float32, hardly less than `trainables.gru` takes.
-A processor without it took 2 to 4 times as long as in float32 at every size."""
+`benchmarks.precision` has the figures of two layers and batches of 64. In narrower networks turning
+numbers into bfloat16 and back may take what faster products save. A GRU gains by it at 256 units,
+and loses there in small batches. A processor without it takes 2 to 4 times as long as in float32 at
+every size."""
 
 ARITHMETIC = "GRUs with gradients of Gatetune's own, nothing below 1e-38"
 """What of this code decides the last digits, beside PyTorch and the machine."""

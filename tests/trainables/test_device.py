@@ -48,8 +48,8 @@ def test_a_share_of_a_gpu_is_the_first_that_the_worker_sees() -> None:
 @pytest.mark.parametrize(
     ("cell", "hidden_size", "wanted"),
     [
-        ("lstm", 127, "float32"),
-        ("lstm", 128, "bfloat16"),
+        ("lstm", 63, "float32"),
+        ("lstm", 64, "bfloat16"),
         ("gru", 256, "float32"),
     ],
 )
