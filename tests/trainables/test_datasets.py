@@ -49,6 +49,8 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
+    # urllib keeps the proxies of its first request for all that follow in the process.
+    monkeypatch.setattr("urllib.request._opener", None)
 
 
 @pytest.fixture
