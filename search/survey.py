@@ -165,7 +165,10 @@ def odd(features: Sequence[str]) -> Iterator[str]:
                 "the same part instead"
             )
         elif word in NUMBERED or word.startswith("unnamed:"):
-            yield f"{name} is learned from, though it seems to number the rows; data.features names"
+            yield (
+                f"{name} is learned from, though it seems to number the rows; data.features names "
+                "what is to be learned from"
+            )
 
 
 def task_of(sequences: Sequences) -> Task:

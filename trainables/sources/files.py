@@ -52,10 +52,7 @@ def load(path: Path, options: FileOptions) -> tuple[Sequences, Sequences | None]
     if test_path is None:
         return train, None
     check_test(test_path)
-    test = complete(test_path, options)
-    if train.features != test.features and sorted(train.features) == sorted(test.features):
-        columns = replace(options.columns, features=train.features)
-        test = complete(test_path, replace(options, columns=columns))
+    test = in_order_of(train, complete(test_path, options))
     if test.cells and train.cells and test.cells != train.cells:
         raise DatasetError(
             f"{test_path.name}: must have the steps of {train_path.name}, {brief(train.cells)}, "
@@ -72,6 +69,16 @@ def load(path: Path, options: FileOptions) -> tuple[Sequences, Sequences | None]
             f"{brief(train.features)}, but has {brief(test.features)}"
         )
     return train, test
+
+
+def in_order_of(train: Sequences, test: Sequences) -> Sequences:
+    """Return a test part with the training part's order of features, where they are the same."""
+    if train.features == test.features or sorted(train.features) != sorted(test.features):
+        return test
+    places = [test.features.index(name) for name in train.features]
+    same = sorted(train.cells) == sorted(test.cells)
+    cells = train.cells if same else test.cells
+    return replace(test, x=test.x[:, places], features=train.features, cells=cells)
 
 
 def check_test(path: Path) -> None:

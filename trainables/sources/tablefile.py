@@ -121,8 +121,7 @@ class TableFile:
         kind = column.type
         if not pa.types.is_null(kind) and not is_any((*TEXTS, *NUMBERS, *TIMES), kind):
             raise self.fault(name, None, f"must hold text or numbers, but holds {kind}")
-        if is_any(TEXTS, kind):
-            column = pc.utf8_trim_whitespace(column)
+        column = trimmed(column)
         row = pc.index(lacks(column), pa.scalar(value=True)).as_py()
         if row >= 0:
             raise self.fault(name, row, "must have a value, but it is empty")
@@ -134,7 +133,7 @@ class TableFile:
 
     def is_blank(self, name: str) -> bool:
         """Whether a column holds nothing."""
-        return bool(pc.all(lacks(self.column(name))).as_py())
+        return bool(pc.all(lacks(trimmed(self.column(name)))).as_py())
 
     def codes(self, name: str) -> NDArray[np.int32]:
         """Return a number for each row, the same for the same value, 0 for the first and so on."""
@@ -213,12 +212,16 @@ def is_written(text: pa.Scalar) -> bool:
     return False
 
 
+def trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text without the blanks around it, and anything else as it is."""
+    return pc.utf8_trim_whitespace(column) if is_any(TEXTS, column.type) else column
+
+
 def lacks(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return of each row whether it holds nothing."""
+    """Return of each row of a trimmed column whether it holds nothing."""
     if not is_any(TEXTS, column.type):
         return column.is_null()
-    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(column)), 0)
-    return pc.or_kleene(column.is_null(), blank)
+    return pc.or_kleene(column.is_null(), pc.equal(pc.utf8_length(column), 0))
 
 
 def plain(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -91,20 +91,23 @@ def sequences(stored: Stored, columns: Columns, *, labelled: bool) -> Sequences:
         others = tuple(name for name in stored.names if name != layout.sequence)
         found = sequences(replace(stored, names=others), columns, labelled=labelled)
         return found if labelled else replace(found, ids=file.plain(layout.sequence))
+    runs = runs_of(codes, in_order(file, codes, layout.step))
     time = layout.time
-    if layout.step is None and time is not None and differs(codes, file.codes(time)):
+    if layout.step is None and time is not None and differs(file.codes(time), runs).any():
         file = TableFile(stored, replace(layout, step=time))
-    runs = runs_of(codes, in_order(file, codes, file.layout.step))
+        runs = runs_of(codes, in_order(file, codes, time))
     del codes  # as large as a feature
     found = long_form(file, runs)
     # To read them takes long, and nobody wants them of what is learned from.
     return found if labelled else replace(found, ids=file.plain(layout.sequence, runs.firsts))
 
 
-def differs(codes: NDArray[np.int32], others: NDArray[np.int32]) -> bool:
-    """Whether what others number is not the same in all rows of a sequence."""
-    pairs = codes * np.int64(int(others.max()) + 1) + others
-    return len(np.unique(pairs)) > int(codes.max()) + 1
+def differs(codes: NDArray[np.int32], runs: Runs) -> NDArray[np.bool_]:
+    """Return of each row, in order, whether it has another code than the first of its sequence."""
+    if runs.order is not None:
+        codes = codes[runs.order]
+    found: NDArray[np.bool_] = codes != np.repeat(codes[runs.starts], runs.lengths)
+    return found
 
 
 def long_form(file: TableFile, runs: Runs) -> Sequences:
@@ -191,12 +194,9 @@ def constant(file: TableFile, name: str, runs: Runs) -> NDArray[Any]:
     Raises:
         DatasetError: rows of one sequence differ.
     """
-    codes = file.codes(name)
-    if runs.order is not None:
-        codes = codes[runs.order]
-    differs = codes != np.repeat(codes[runs.starts], runs.lengths)
-    if differs.any():
-        at = int(differs.argmax())
+    others = differs(file.codes(name), runs)
+    if others.any():
+        at = int(others.argmax())
         start = runs.starts[np.searchsorted(runs.starts, at, side="right") - 1]
         row, first = (at, start) if runs.order is None else (runs.order[at], runs.order[start])
         column = file.column(name)
