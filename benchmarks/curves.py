@@ -5,8 +5,6 @@
 Draws configurations at random from this project's own space, on two data sets, and trains each to
 its last epoch as a trial does, one thread each, over all processors. A table that is there already
 is gone on with, but for one of another space or training, which is refused.
-
-The table that is stored here is older than `trainables.gru`: its GRUs took as long as PyTorch's.
 """
 
 import argparse

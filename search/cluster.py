@@ -7,10 +7,12 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import ray
+from ray._private.node import Node
 
 from search.lease import birth
 from search.sections import Workers
@@ -39,6 +41,19 @@ LOCAL = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
 }
 
+AHEAD = {
+    # Workers import what takes longest while their driver still prepares.
+    "RAY_preload_python_modules": "trainables.trial,trainables.attempt",
+    # Ray ends some that wait for a second, which may be before there are trials; here all that have
+    # waited for a minute, since more were started than have got a trial by then.
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+    "RAY_num_workers_soft_limit": "0",
+}
+
+UNNEEDED = ("start_monitor", "start_api_server", "start_log_monitor")
+"""How Ray starts its autoscaler, its dashboard and the reader of its workers' logs: processes that
+a local Ray does without. They would have 280 MB, and 1.5 s of each start."""
+
 
 SESSIONS = Path(f"/tmp/gatetune-ray-{os.getuid()}")  # noqa: S108 - sockets need a short path
 """Where the local Rays of this user keep their sessions, which Ray itself never deletes."""
@@ -62,7 +77,11 @@ class ResourcesError(ClusterError):
 
 @contextmanager
 def cluster(
-    address: str | None, *, cpus: int | None = None, gpus: int | None = None
+    address: str | None,
+    *,
+    cpus: int | None = None,
+    gpus: int | None = None,
+    ahead: int | None = None,
 ) -> Iterator[None]:
     """Join the Ray at ``address``, or run a local one for as long as the block lasts.
 
@@ -70,13 +89,16 @@ def cluster(
         address: a Ray address; None for a local Ray.
         cpus: logical processors of a local Ray; None for all of this machine.
         gpus: the same for its GPUs.
+        ahead: how many workers a local Ray makes ready for trials before there are any, and how
+            many it starts at once later; None where they are none of ours.
 
     Raises:
         ClusterError: there is no Ray at the address.
     """
-    os.environ.update(
-        QUIET if address else QUIET | LOCAL | {MARK: f"{os.getpid()}:{birth(os.getpid())}"}
-    )
+    own = LOCAL | {MARK: f"{os.getpid()}:{birth(os.getpid())}"}
+    if ahead is not None:
+        own |= AHEAD | {"RAY_worker_maximum_startup_concurrency": str(ahead)}
+    os.environ.update(QUIET if address else QUIET | own)
     for name in ("ray.tune", "ray.train", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sweep()
@@ -84,19 +106,24 @@ def cluster(
         if address is not None and (found := re.fullmatch(r"([^/:]+):(\d+)", address)):
             # Ray itself takes more than a minute to give up.
             socket.create_connection((found[1], int(found[2])), timeout=5).close()
-        ray.init(
-            address=address or "local",
-            num_cpus=None if address else cpus,
-            num_gpus=None if address else gpus,
-            include_dashboard=None if address else False,
-            _temp_dir=None if address else str(SESSIONS),
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-        )
+        with ExitStack() as starting:
+            if address is None:
+                nothing = dict.fromkeys(UNNEEDED, lambda _node, **_: None)
+                starting.enter_context(replaced(Node, **nothing))
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else cpus,
+                num_gpus=None if address else gpus,
+                include_dashboard=None if address else False,
+                _temp_dir=None if address else str(SESSIONS),
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+            )
     except (OSError, RuntimeError, ValueError) as error:
         raise ClusterError(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
     finally:
-        os.environ.pop(MARK, None)  # what this process starts otherwise is not Ray's
+        for name in own:  # what this process starts otherwise is not Ray's
+            os.environ.pop(name, None)
     try:
         yield
     finally:
@@ -115,12 +142,21 @@ def same_environment() -> Iterator[None]:
     """
     from ray.tune.execution import class_cache  # takes half a second
 
-    kept = class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE
-    class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = {}, set()
+    with replaced(class_cache, DEFAULT_ENV_VARS={}, ENV_VARS_TO_PROPAGATE=set()):
+        yield
+
+
+@contextmanager
+def replaced(owner: object, **values: Any) -> Iterator[None]:
+    """Let attributes of a library have other values for as long as the block lasts."""
+    kept = {name: getattr(owner, name) for name in values}
+    for name, value in values.items():
+        setattr(owner, name, value)
     try:
         yield
     finally:
-        class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE = kept
+        for name, value in kept.items():
+            setattr(owner, name, value)
 
 
 def sweep() -> None:

@@ -6,7 +6,9 @@ import shutil
 import time
 from collections.abc import Callable
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import TypeVar
 
 from optuna.trial import FrozenTrial
@@ -41,6 +43,10 @@ from trainables.trial import RecurrentTrial, Shared
 
 CHECK_S = 1.0
 """How often a driver looks whether it was asked to stop, and writes how long it has run."""
+
+HEAD_START_S = 15.0
+"""How much later than the search delivery begins, unless there is an epoch before: until then the
+workers import what they need, and it takes as long to import MLflow."""
 
 PATIENCE_S = 300.0
 """How long a driver waits for a database that went away, or for the store of the checkpoints."""
@@ -107,12 +113,12 @@ class Driver:
         """
         with self.stop.on_signals():
             self.row.begin()
-            self.courier = Courier(self.home, self.job_id, self.lease.owner)
             try:
                 status, message = self.work()
-                return self.conclude(self.courier, status, message)
+                return self.conclude(status, message)
             except BaseException as error:
-                self.courier.abandon()
+                if self.courier is not None:
+                    self.courier.abandon()
                 if not isinstance(error, (LeaseLostError, *DATABASE_AWAY)):
                     status, message = self.broken_off(error)
                     self.row.tell_parent(status)
@@ -165,6 +171,7 @@ class Driver:
             self.progress.line(f"about the data: {note}")
         searched = self.run_study("searching", self.job_id, self.baselines(), shared)
         again = replicates(searched, self.spec) if self.spec.confirm.top else []
+        Thread(target=import_rest, daemon=True).start()
         confirmed = (
             self.run_study("confirming", f"{self.job_id}/confirm", again, shared) if again else []
         )
@@ -177,7 +184,7 @@ class Driver:
         self.halt_if_asked()
         return "finished", self.patiently(self.row.message)
 
-    def conclude(self, courier: Courier, status: str, message: str | None) -> str:
+    def conclude(self, status: str, message: str | None) -> str:
         """Deliver what is left, and write how the job ended; its own status comes last.
 
         A driver that dies on the way leaves a job that the next one concludes.
@@ -185,7 +192,7 @@ class Driver:
         self.patiently(self.clear_up)
         self.patiently(lambda: self.row.set(slots=None))  # delivery may last, and needs no trials
         self.progress.stage("delivering to MLflow")
-        missing = None if courier.drain() else "not all reached MLflow"
+        missing = None if self.delivering().drain() else "not all reached MLflow"
         if status == "finished" and missing is None:
             missing = self.patiently(lambda: self.reach_mlflow(self.publish))
         self.patiently(lambda: self.row.tell_parent(status))
@@ -272,7 +279,7 @@ class Driver:
 
     def save(self, result: Result, data: SequenceDataset) -> None:
         """Choose, measure on the test part, and write the champion's files."""
-        from search.comparing import compare  # torch takes seconds to import
+        from search.comparing import compare
         from search.models import save_champion
 
         result, answers = compare(result, self.spec, data, self.folder)
@@ -292,6 +299,12 @@ class Driver:
         from search.handover import deliver_rest
 
         deliver_rest(self.home, self.store, self.job_id, self.lease.owner)
+
+    def delivering(self) -> Courier:
+        """Return what delivers, which is started if it was not yet."""
+        if self.courier is None:
+            self.courier = Courier(self.home, self.job_id, self.lease.owner)
+        return self.courier
 
     @staticmethod
     def reach_mlflow(step: Callable[[], None]) -> str | None:
@@ -390,8 +403,9 @@ class Driver:
 
     def look_after_delivery(self, away: str | None) -> None:
         """Keep the delivery process running, and say when MLflow goes away or comes back."""
-        if self.courier is not None:
-            self.courier.keep()
+        has_epoch = self.cost is not None and self.cost.has_learned
+        if has_epoch or self.row.elapsed_s() >= HEAD_START_S:
+            self.delivering().keep()
         if (away is not None) == self.mlflow_away:
             return
         self.mlflow_away = away is not None
@@ -400,3 +414,9 @@ class Driver:
             if away is None
             else f"MLflow does not answer, metrics wait in the journal, training goes on: {away}"
         )
+
+
+def import_rest() -> None:
+    """Import what measuring and registering the winner takes: seconds in which others can train."""
+    for name in ("search.comparing", "mlflow"):
+        import_module(name)

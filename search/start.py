@@ -2,13 +2,14 @@
 
 import getpass
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
-from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -28,6 +29,8 @@ from search.store import Store, first_line
 from search.tables import Job
 from search.warming import with_earlier_jobs
 from trainables.folder import FolderError, folder_at
+
+T = TypeVar("T")
 
 TRACKING_TIMEOUT_S = 5.0
 """How long an MLflow server may take to say that it is there."""
@@ -211,22 +214,34 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
     """
     from search.cluster import check_resources, cluster, same_environment
 
-    heavy = Thread(target=import_heavy)
-    heavy.start()
-    with cluster(home.ray_address):
-        heavy.join()
-        with nullcontext() if home.ray_address else same_environment():
-            from trainables.trial import Shared
+    # Nothing of Ray may be imported here: its modules import each other, which two threads cannot
+    # do at once.
+    loading = in_background(lambda: load_data(spec, home))
+    with (
+        cluster(home.ray_address, ahead=most_at_once(spec)),
+        nullcontext() if home.ray_address else same_environment(),
+    ):
+        from trainables.trial import Shared
 
-            check_resources(spec)
-            yield Shared(load_data(spec, home))
+        check_resources(spec)
+        yield Shared(loading.result())
 
 
-def import_heavy() -> None:
-    """Import what takes seconds, while Ray starts, which waits most of the time.
+def in_background(work: Callable[[], T]) -> "Future[T]":
+    """Do something in a thread that keeps nobody who ends from ending."""
+    future: Future[T] = Future()
 
-    Nothing of Ray: its modules import each other, which two threads cannot do at once. MLflow is
-    imported by Tune.
-    """
-    for name in ("torch", "sklearn.model_selection", "sklearn.datasets", "optuna", "mlflow"):
-        import_module(name)
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future
+
+
+def most_at_once(spec: JobSpec) -> int:
+    """Return how many trials may run at once on the processors of this machine, at the most."""
+    asked = spec.workers.concurrent
+    return max(1, int((os.cpu_count() or 1) / spec.workers.cpus)) if asked == "auto" else asked

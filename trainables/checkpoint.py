@@ -1,16 +1,17 @@
-"""What a trial keeps: the state after its newest epochs, and its best weights."""
+"""What a trial keeps: the state after its newest epochs, and its best weights.
+
+Light to import: whoever only deletes files has no need of PyTorch.
+"""
 
 import hashlib
 import io
 import json
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from trainables.folder import DamagedError, Folder, FolderError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KEPT = 2
 """Epochs that are kept: the one that the study has acknowledged, and the one on its way there."""
@@ -41,6 +42,8 @@ class Checkpoints:
         Raises:
             OSError: the disk is full or cannot be written; the older epochs are still there.
         """
+        import torch
+
         buffer = io.BytesIO()
         torch.save(state, buffer)
         payload = buffer.getvalue()
@@ -56,6 +59,8 @@ class Checkpoints:
             DamagedError: the file is not what was written.
             FolderError: the store cannot be used.
         """
+        import torch
+
         name = epoch_file(epoch)
         try:
             content = memoryview(self.content(name))
@@ -85,12 +90,14 @@ class Checkpoints:
         for rest in self.folder.interrupted():
             self.folder.delete(rest.name)
 
-    def write_best(self, weights: dict[str, Tensor], *, epoch: int, value: float) -> None:
+    def write_best(self, weights: "dict[str, Tensor]", *, epoch: int, value: float) -> None:
         """Write the weights of the best epoch, which epoch, and its value."""
+        from safetensors.torch import save
+
         about = {"epoch": str(epoch), "value": repr(value), "sha256": checksum(weights)}
         self.folder.write(BEST, save(weights, about))
 
-    def read_best(self) -> dict[str, Tensor]:
+    def read_best(self) -> "dict[str, Tensor]":
         """Return the best epoch's weights.
 
         Raises:
@@ -98,6 +105,9 @@ class Checkpoints:
             DamagedError: the file is not what was written.
             FolderError: the store cannot be used.
         """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
         content = self.content(BEST)
         try:
             weights = load(content)
@@ -146,6 +156,8 @@ def epoch_of(name: str) -> int:
     return int(name.removeprefix("epoch-").removesuffix(".pt"))
 
 
-def checksum(weights: dict[str, Tensor]) -> str:
+def checksum(weights: "dict[str, Tensor]") -> str:
     """Return the SHA-256 of named tensors, in hexadecimal."""
+    from safetensors.torch import save
+
     return hashlib.sha256(save(weights)).hexdigest()

@@ -1,14 +1,18 @@
-"""The Ray Tune trainable: one worker that trains trial after trial."""
+"""The Ray Tune trainable: one worker that trains trial after trial.
+
+The driver, which only names it, does not import PyTorch by that: it takes seconds.
+"""
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 
-from trainables.attempt import Attempt
 from trainables.datasets import SequenceDataset
-from trainables.device import configure, pick_device, release
+
+if TYPE_CHECKING:
+    from trainables.attempt import Attempt
 
 
 class Shared:
@@ -35,7 +39,7 @@ class RecurrentTrial(tune.Trainable):
     next trial is cheap, and the earlier one's memory is free by then.
     """
 
-    attempt: Attempt | None = None
+    attempt: "Attempt | None" = None
 
     def setup(  # type: ignore[override]  # Tune adds what with_parameters was given
         self, config: dict[str, Any], data: Shared
@@ -71,11 +75,16 @@ class RecurrentTrial(tune.Trainable):
 
     def begin(self, config: dict[str, Any]) -> None:
         """Take a trial; its network is made at its first step, where time is not short."""
+        from trainables.attempt import Attempt
+        from trainables.device import configure
+
         configure(threads=max(1, int(config["cpus"])))
         self.gpus = float(config["gpus"])
         self.attempt = Attempt(config, self.data)
 
     def end(self) -> None:
         """Free what the trial at hand holds."""
+        from trainables.device import pick_device, release
+
         self.attempt = None
         release(pick_device(self.gpus))

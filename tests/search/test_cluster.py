@@ -1,9 +1,24 @@
 """What fits on a cluster, told of clusters that are not at hand."""
 
+import os
+import re
+import sys
+from pathlib import Path
+
 import pytest
+import ray
 from ray.tune.execution import class_cache
 
-from search.cluster import ClusterError, check_resources, fitting, same_environment, slots
+from search.cluster import (
+    AHEAD,
+    ClusterError,
+    check_resources,
+    cluster,
+    fitting,
+    marked,
+    same_environment,
+    slots,
+)
 from tests.search.conftest import make_spec
 
 
@@ -31,6 +46,23 @@ def test_tune_names_no_environment_for_a_while() -> None:
         raise KeyError(class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE)
     assert kept == (class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE)
     assert "AWS_SESSION_TOKEN" in class_cache.ENV_VARS_TO_PROPAGATE
+
+
+def test_a_local_ray_makes_workers_ready_and_starts_nothing_that_nobody_asks() -> None:
+    def has_torch() -> bool:
+        return "torch" in sys.modules
+
+    with cluster(None, cpus=2, ahead=1):
+        commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid, _ in marked()]
+        workers = [
+            one for one in commands if re.match(r"ray::IDLE|\S*python\S*default_worker", one)
+        ]
+        assert len(workers) == 1
+        assert not [
+            one for one in commands if "monitor.py" in one or "dashboard/dashboard.py" in one
+        ]
+        assert ray.get(ray.remote(has_torch).remote())
+    assert not AHEAD.keys() & os.environ.keys()
 
 
 def test_what_two_nodes_have_between_them_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:

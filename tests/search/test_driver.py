@@ -269,7 +269,9 @@ def test_a_job_that_only_delivers_leaves_its_slots_to_others(store: Store) -> No
     courier = FarMlflow(store)
     job_id = add_job(store, make_spec(), supervised=True, slots=2, slots_used=2)
     with Lease(store, job_id) as lease:
-        assert make_driver(store, lease).conclude(courier, "failed", "why") == "failed"
+        driver = make_driver(store, lease)
+        driver.courier = courier
+        assert driver.conclude("failed", "why") == "failed"
     assert courier.held == [None]
 
 

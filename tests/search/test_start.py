@@ -13,11 +13,13 @@ from search.start import (
     TrackingUnreachableError,
     check_database,
     check_tracking,
+    most_at_once,
     ray_and_data,
 )
 from search.store import StoreError
 from tests.search.conftest import make_spec
 from tests.servers import free_port
+from trainables.faults import DatasetError
 
 
 class Health(BaseHTTPRequestHandler):
@@ -88,13 +90,36 @@ def test_only_on_a_local_ray_tune_names_no_environment(
     home: Path, monkeypatch: pytest.MonkeyPatch, address: str | None
 ) -> None:
     for name in ("search.cluster.cluster", "search.cluster.check_resources"):
-        monkeypatch.setattr(name, lambda *_: nullcontext())
+        monkeypatch.setattr(name, lambda *_, **__: nullcontext())
     for name in ("search.start.load_data", "trainables.trial.Shared"):
         monkeypatch.setattr(name, lambda *_: None)
     if address:
         monkeypatch.setenv("RAY_ADDRESS", address)
     with ray_and_data(make_spec(), Home.from_environment()):
         assert bool(class_cache.DEFAULT_ENV_VARS) == bool(address)
+
+
+def test_data_that_cannot_be_loaded_beside_ray_are_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("search.cluster.cluster", "search.cluster.check_resources"):
+        monkeypatch.setattr(name, lambda *_, **__: nullcontext())
+    broken = make_spec("training.head=all-steps", "data.source=no-such-data.npz")
+    with (
+        pytest.raises(DatasetError, match=r"no-such-data\.npz"),
+        ray_and_data(broken, Home.from_environment()),
+    ):
+        pytest.fail("there is no data")
+
+
+@pytest.mark.parametrize(
+    ("workers", "most"), [("{}", 8), ("{cpus: 2}", 4), ("{cpus: 16}", 1), ("{concurrent: 3}", 3)]
+)
+def test_so_many_trials_run_at_once(
+    workers: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert most_at_once(make_spec(f"workers={workers}")) == most
 
 
 def test_where_nothing_was_launched_nothing_is_created(home: Path) -> None:
