@@ -9,7 +9,6 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import TypeVar
 
 from optuna.trial import FrozenTrial
 from ray.exceptions import RayError
@@ -25,6 +24,7 @@ from search.jobrow import CLOSED, JobRow
 from search.lease import Lease, LeaseLostError
 from search.loading import describe_data
 from search.packing import Packing
+from search.patience import Patience
 from search.progress import Progress
 from search.result import Result
 from search.retention import delete, unreferenced_of_job
@@ -32,7 +32,7 @@ from search.shares import whole
 from search.signals import Stop
 from search.spec import JobSpec
 from search.storage import DATABASE_AWAY, trials_of
-from search.store import DatabaseAwayError, Store, first_line, undelivered
+from search.store import Store, first_line, undelivered
 from search.study import JobStudy
 from search.tables import Job
 from search.trial import Proposal
@@ -48,19 +48,8 @@ HEAD_START_S = 15.0
 """How much later than the search delivery begins, unless there is an epoch before: until then the
 workers import what they need, and it takes as long to import MLflow."""
 
-PATIENCE_S = 300.0
-"""How long a driver waits for a database that went away, or for the store of the checkpoints."""
-
-TRIES = 5
-"""Times in a row that a step may fail soon after it began, as if one of them went away."""
-
-CALM_S = 60.0
-"""How long a step must have gone well to have all of its tries again."""
-
 Outcome = tuple[str, str | None]
 """The status that a job ends with, and why in a sentence."""
-
-T = TypeVar("T")
 
 
 class Driver:
@@ -101,6 +90,9 @@ class Driver:
         self.stop = Stop()
         self.courier: Courier | None = None
         self.row = JobRow(lease)
+        self.patiently = Patience(
+            store, lease, self.folder, progress, self.stop, self.halt_if_asked
+        )
         self.next_check = 0.0
         self.mlflow_away = False
 
@@ -171,7 +163,8 @@ class Driver:
             self.progress.line(f"about the data: {note}")
         searched = self.run_study("searching", self.job_id, self.baselines(), shared)
         again = replicates(searched, self.spec) if self.spec.confirm.top else []
-        Thread(target=import_rest, daemon=True).start()
+        importing = Thread(target=import_rest, daemon=True)
+        importing.start()
         confirmed = (
             self.run_study("confirming", f"{self.job_id}/confirm", again, shared) if again else []
         )
@@ -179,6 +172,7 @@ class Driver:
         if result is None:
             return "failed", nothing_completed(searched, self.spec)
         self.progress.stage("measuring and exporting the winner")
+        importing.join()  # two threads that import what imports each other may see it half done
         self.halt_if_asked()
         self.patiently(lambda: self.save(result, data))
         self.halt_if_asked()
@@ -317,55 +311,6 @@ class Driver:
             return f"not all reached MLflow ({first_line(error)})"
         return None
 
-    def patiently(self, step: Callable[[], T]) -> T:
-        """Do a step that may be repeated; where database or store went away, wait, do it again.
-
-        Raises:
-            DatabaseAwayError: the database stayed away.
-            FolderError: the store of the checkpoints did.
-        """
-        tries = TRIES
-        while True:
-            began = time.monotonic()
-            try:
-                return step()
-            except (FolderError, *DATABASE_AWAY) as error:
-                # What fails at once, over and over, is no outage; one a day is.
-                tries = tries - 1 if time.monotonic() - began < CALM_S else TRIES
-                if not tries:
-                    raise self.away(error) from error
-                self.await_answer(error)
-
-    def await_answer(self, error: BaseException) -> None:
-        """Wait until what went away answers, while the lease is still ours."""
-        of_store = isinstance(error, FolderError)
-        who = "the store of the checkpoints" if of_store else "the database"
-        self.progress.line(f"{who} does not answer, waiting: {first_line(error)}")
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            self.store.engine.dispose()
-            try:
-                if of_store:
-                    self.halt_if_asked()
-                    self.folder.check()
-                with self.lease.session():
-                    self.progress.line(f"{who} answers again")
-                    return
-            except (FolderError, *DATABASE_AWAY) as again:
-                stopped = self.stop.requested and not of_store  # else it is halted above
-                if stopped or time.monotonic() > deadline:
-                    raise self.away(again) from again
-                time.sleep(0.5)
-
-    def away(self, error: BaseException) -> Exception:
-        """Return what to tell a person whose database or store stayed away."""
-        if isinstance(error, FolderError):
-            return FolderError(f"{error}; no trial is lost")
-        return DatabaseAwayError(
-            f"the database does not answer ({first_line(error)}); nothing is lost, "
-            f"`gatetune resume {self.job_id}` goes on"
-        )
-
     # -- folders, and the outside world -----------------------------------------------------------
 
     @cached_property
@@ -418,5 +363,5 @@ class Driver:
 
 def import_rest() -> None:
     """Import what measuring and registering the winner takes: seconds in which others can train."""
-    for name in ("search.comparing", "mlflow"):
+    for name in ("search.comparing", "torch._dynamo", "mlflow"):  # the second is for exports
         import_module(name)

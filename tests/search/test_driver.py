@@ -22,7 +22,6 @@ from typer.testing import CliRunner
 from search.cli import app
 from search.courier import Courier
 from search.driver import Driver
-from search.engine import Interrupted
 from search.home import Home
 from search.lease import Lease
 from search.progress import Progress
@@ -30,7 +29,7 @@ from search.store import Store
 from search.tables import PARENT, Job, Run
 from search.trial import SHOWN_OF_JOB
 from tests.search.conftest import add_job, make_spec
-from trainables.folder import FolderError
+from tests.search.test_patience import AWAY, Flaky
 
 TINY = """
 name: tiny
@@ -305,53 +304,22 @@ def test_a_job_of_the_queue_outlives_its_ray(
     assert (parent.status, parent.tag) == SHOWN_OF_JOB[status]
 
 
-AWAY = FolderError("s3://bucket/x cannot be used: no answer")
-
-
-class Flaky:
-    """Raises that the store is away, so often as it was told to."""
-
-    def __init__(self, times: int) -> None:
-        self.times = times
-
-    def check(self) -> None:
-        self.times -= 1
-        if self.times >= 0:
-            raise AWAY
-
-
 @pytest.fixture
 def job(store: Store) -> Iterator[Driver]:
     with Lease(store, add_job(store, make_spec())) as lease:
         yield make_driver(store, lease)
 
 
-def test_a_store_that_goes_away_is_waited_for(job: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, step = Flaky(2), Flaky(1)
-    monkeypatch.setattr(job, "folder", store)
-    job.patiently(step.check)
-    assert (step.times, store.times) == (-1, -1), "asked until it answered, then done again"
-
-
 def test_a_store_that_stays_away_fails_the_job_and_no_trial(
     job: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.driver.PATIENCE_S", 0.0)
-    monkeypatch.setattr(job, "folder", Flaky(99))
+    monkeypatch.setattr("search.patience.PATIENCE_S", 0.0)
+    monkeypatch.setattr(job.patiently, "folder", Flaky(99))
     monkeypatch.setattr(job, "data", object())
     monkeypatch.setattr(job, "choose", lambda _: job.patiently(Flaky(99).check))
     assert job.work() == (
         "failed", f"{AWAY}; no trial is lost; `gatetune resume {job.job_id}` goes on"
     )  # fmt: skip
-
-
-def test_a_stop_is_heard_while_a_store_is_away(
-    job: Driver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(job, "folder", Flaky(99))
-    job.stop.requested = True
-    with pytest.raises(Interrupted):
-        job.patiently(Flaky(99).check)
 
 
 @pytest.mark.parametrize(
