@@ -5,7 +5,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
@@ -38,7 +37,7 @@ from search.tables import Job
 from search.trial import Proposal
 from search.warming import taken_over
 from trainables.datasets import SequenceDataset
-from trainables.folder import DamagedError, Folder, FolderError
+from trainables.folder import DamagedError, FolderError
 from trainables.trial import RecurrentTrial, Shared
 
 CHECK_S = 1.0
@@ -90,6 +89,8 @@ class Driver:
         self.stop = Stop()
         self.courier: Courier | None = None
         self.row = JobRow(lease)
+        self.folder = home.folder(self.job_id)
+        """Of the job's checkpoints and champion."""
         self.patiently = Patience(
             store, lease, self.folder, progress, self.stop, self.halt_if_asked
         )
@@ -312,11 +313,6 @@ class Driver:
         return None
 
     # -- folders, and the outside world -----------------------------------------------------------
-
-    @cached_property
-    def folder(self) -> Folder:
-        """Folder of the job's checkpoints and champion."""
-        return self.home.folder(self.job_id)
 
     @property
     def scratch(self) -> Path:
