@@ -4,8 +4,8 @@ Every sampler with the default pruner and every pruner with the default sampler 
 of `curves`, as `replay` says, for the time that random search without a pruner needs for its
 trials. The default begins with a portfolio, as jobs do; here with one made of the other data set
 alone (`portfolio`). What the driver costs is left out, which `overhead` tells. Grid search is not
-among them, since it would choose from other learning rates than the rest. In short form there are
-fewer repetitions, and none of `gp`, which takes most of the time.
+among them, since it would choose from other learning rates than the rest. In short form there is
+none of `gp`, which takes most of the time.
 """
 
 import argparse
@@ -175,10 +175,9 @@ def measure(options: argparse.Namespace) -> Answer:
     """Play, and compare all searches with random search and with the default."""
     warnings.filterwarnings("ignore")
     searches = [one for one in SEARCHES if one[0] != "gp" or not options.short]
-    seeds = 12 if options.short else options.seeds
     rows: list[tuple[str, ...]] = []
     remarks: list[str] = []
-    for source, found in everything(options.table, searches, seeds).items():
+    for source, found in everything(options.table, searches, options.seeds).items():
         known = table(options.table, source)
         judge = Yardstick(known, found)
         rows += [judge.row(source, search) for search in searches]
