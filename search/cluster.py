@@ -90,7 +90,7 @@ def cluster(
         cpus: logical processors of a local Ray; None for all of this machine.
         gpus: the same for its GPUs.
         ahead: how many workers a local Ray makes ready for trials before there are any, and how
-            many it starts at once later; None where they are none of ours.
+            many it starts at once later; None for Ray's own number, and with nothing imported.
 
     Raises:
         ClusterError: there is no Ray at the address.

@@ -32,6 +32,9 @@ from trainables.folder import FolderError, folder_at
 
 T = TypeVar("T")
 
+AT_ONCE_ON_GPUS = 8
+"""Trials on GPUs for which a local Ray makes workers ready before they are asked for."""
+
 TRACKING_TIMEOUT_S = 5.0
 """How long an MLflow server may take to say that it is there."""
 
@@ -218,7 +221,7 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
     # do at once.
     loading = in_background(lambda: load_data(spec, home))
     with (
-        cluster(home.ray_address, ahead=most_at_once(spec)),
+        cluster(home.ray_address, ahead=at_once(spec)),
         nullcontext() if home.ray_address else same_environment(),
     ):
         from trainables.trial import Shared
@@ -241,7 +244,13 @@ def in_background(work: Callable[[], T]) -> "Future[T]":
     return future
 
 
-def most_at_once(spec: JobSpec) -> int:
-    """Return how many trials may run at once on the processors of this machine, at the most."""
+def at_once(spec: JobSpec) -> int:
+    """Return how many trials may start at once on this machine, each in a process that has PyTorch.
+
+    How many GPUs there are is not known before Ray has looked; a few trials may share one.
+    """
     asked = spec.workers.concurrent
-    return max(1, int((os.cpu_count() or 1) / spec.workers.cpus)) if asked == "auto" else asked
+    most = int((os.cpu_count() or 1) / spec.workers.cpus) if asked == "auto" else asked
+    if spec.workers.gpus:
+        most = min(most, AT_ONCE_ON_GPUS)
+    return max(1, min(most, spec.budget.trials))
