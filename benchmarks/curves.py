@@ -28,7 +28,7 @@ from benchmarks.bench import processor
 from search.home import Home
 from search.seeding import derive_seed
 from search.spec import JobSpec, parse_job
-from trainables.config import Parameters, TrialConfig
+from trainables.config import Parameters, Precision, TrialConfig
 from trainables.datasets import SequenceDataset, load_dataset
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class Curve:
         val_accuracy: of each epoch, but for one in which it diverged.
         val_loss: the same.
         seconds: processor seconds of each epoch, with the one in which it diverged.
+        precision: in which it was trained, as `precision: auto` chose on that machine.
     """
 
     number: int
@@ -74,6 +75,7 @@ class Curve:
     val_accuracy: list[float]
     val_loss: list[float]
     seconds: list[float]
+    precision: Precision
 
     @property
     def best(self) -> float | None:
@@ -160,7 +162,7 @@ def train(source: str, number: int, parameters: Parameters) -> Curve:
 
     spec = parse_job(DOCUMENTS[source])
     training = trainer(source, spec.config(parameters), derive_seed(spec.seed, "trial", number))
-    curve = Curve(number, parameters, [], [], [])
+    curve = Curve(number, parameters, [], [], [], training.precision)
     while training.epoch < training.config.epochs:
         began = time.process_time()  # to which a neighbour on a busy machine adds little
         try:

@@ -127,8 +127,8 @@ class Cost:
 
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
-        self.auto: dict[str, Precision] = {}
-        """What precision auto was last seen to be, of each cell."""
+        self.auto: dict[tuple[str, bool], Precision] = {}
+        """What precision auto was last seen to be: of each cell, and of those that gain by it."""
         self.products = np.zeros((len(TERMS), len(TERMS)))
         self.sums = np.zeros(len(TERMS))
         self.fitted: Work | None = SECONDS
@@ -140,14 +140,14 @@ class Cost:
 
     def work(self, config: TrialConfig, precision: Precision | None = None) -> Work:
         """Return what an epoch consists of, in the precision that the trial began in, if it has."""
-        auto = self.auto.get(config.cell, "float32")
+        auto = self.auto.get((config.cell, config.gains_by_bfloat16), "float32")
         asked = auto if config.precision == "auto" else config.precision
         return work(config, self.sizes, precision or asked)
 
     def learn(self, config: TrialConfig, precision: Precision, seconds: float) -> None:
         """Learn how long an epoch took."""
         if config.precision == "auto":
-            self.auto[config.cell] = precision
+            self.auto[config.cell, config.gains_by_bfloat16] = precision
         share = self.work(config, precision) * SECONDS / seconds
         self.products += np.outer(share, share)
         self.sums += share

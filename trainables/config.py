@@ -11,6 +11,14 @@ Parameters = dict[str, str | int | float | bool | None]
 Precision = Literal["float32", "bfloat16"]
 """What matrix products are computed in."""
 
+WORTH_IT = 64
+"""The hidden size from which an LSTM is faster in bfloat16, where a processor has it in hardware.
+
+`benchmarks.precision` has the figures of two layers and batches of 64. In narrower networks turning
+numbers into bfloat16 and back may take what faster products save. A GRU gains by it at 256 units,
+and loses there in small batches. A processor without it takes 2 to 4 times as long as in float32 at
+every size."""
+
 
 class TrialConfig(BaseModel):
     """Everything that one trial trains with. Each field may be fixed or searched."""
@@ -62,3 +70,8 @@ class TrialConfig(BaseModel):
     clip_norm: float | None = Field(
         1.0, gt=0.0, description="largest total gradient norm; null for no clipping"
     )
+
+    @property
+    def gains_by_bfloat16(self) -> bool:
+        """Whether a processor that has bfloat16 in hardware is faster in it, with this network."""
+        return self.cell == "lstm" and self.hidden_size >= WORTH_IT

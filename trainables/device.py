@@ -16,14 +16,6 @@ from trainables.config import Precision, TrialConfig
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """The type of each precision."""
 
-WORTH_IT = 64
-"""The hidden size from which an LSTM is faster in bfloat16, where a processor has it in hardware.
-
-`benchmarks.precision` has the figures of two layers and batches of 64. In narrower networks turning
-numbers into bfloat16 and back may take what faster products save. A GRU gains by it at 256 units,
-and loses there in small batches. A processor without it takes 2 to 4 times as long as in float32 at
-every size."""
-
 ARITHMETIC = "GRUs with gradients of Gatetune's own, nothing below 1e-38"
 """What of this code decides the last digits, beside PyTorch and the machine."""
 
@@ -74,8 +66,7 @@ def pick_precision(config: TrialConfig, device: torch.device) -> Precision:
         PrecisionError: bfloat16 was asked for and the processor cannot do it at all.
     """
     if config.precision == "auto":
-        wide = config.cell == "lstm" and config.hidden_size >= WORTH_IT
-        worth_it = device.type == "cuda" or wide
+        worth_it = device.type == "cuda" or config.gains_by_bfloat16
         return "bfloat16" if worth_it and has_bfloat16(device) else "float32"
     if config.precision == "bfloat16" and device.type == "cpu" and not runs_bfloat16():
         raise PrecisionError(
