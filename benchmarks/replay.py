@@ -177,6 +177,7 @@ class Play:
     def report(self, number: int, epoch: int) -> Verdict:
         """Report an epoch as its worker would."""
         curve = self.curves[number]
+        self.study.live[number].precision = curve.precision  # which the driver hears with the epoch
         if epoch > len(curve.val_accuracy):
             return self.study.report(number, epoch, {}, "diverged")
         metrics = {
