@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,8 @@ UNNEEDED = ("start_monitor", "start_api_server", "start_log_monitor")
 """How Ray starts its autoscaler, its dashboard and the reader of its workers' logs: processes that
 a local Ray does without. They would have 280 MB, and 1.5 s of each start."""
 
+AHEAD_ON_GPUS = 8
+"""The most workers that are made ready for trials on GPUs, of which a few may share one."""
 
 SESSIONS = Path(f"/tmp/gatetune-ray-{os.getuid()}")  # noqa: S108 - sockets need a short path
 """Where the local Rays of this user keep their sessions, which Ray itself never deletes."""
@@ -95,10 +97,10 @@ def cluster(
     Raises:
         ClusterError: there is no Ray at the address.
     """
-    own = LOCAL | {MARK: f"{os.getpid()}:{birth(os.getpid())}"}
-    if ahead is not None:
+    own = {} if address else LOCAL | {MARK: f"{os.getpid()}:{birth(os.getpid())}"}
+    if address is None and ahead is not None:
         own |= AHEAD | {"RAY_worker_maximum_startup_concurrency": str(ahead)}
-    os.environ.update(QUIET if address else QUIET | own)
+    os.environ.update(QUIET | own)
     for name in ("ray.tune", "ray.train", "ray"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sweep()
@@ -106,10 +108,8 @@ def cluster(
         if address is not None and (found := re.fullmatch(r"([^/:]+):(\d+)", address)):
             # Ray itself takes more than a minute to give up.
             socket.create_connection((found[1], int(found[2])), timeout=5).close()
-        with ExitStack() as starting:
-            if address is None:
-                nothing = dict.fromkeys(UNNEEDED, lambda _node, **_: None)
-                starting.enter_context(replaced(Node, **nothing))
+        nothing = dict.fromkeys(UNNEEDED, lambda _node, **_: None)
+        with nullcontext() if address else replaced(Node, **nothing):
             ray.init(
                 address=address or "local",
                 num_cpus=None if address else cpus,
@@ -239,10 +239,27 @@ def fitting(resources: Mapping[str, float], workers: Workers) -> int:
 
     What is left over on two nodes, or of two GPUs, does not add up to room for another trial.
     """
-    by_cpus = int(resources.get("CPU", 0.0) / workers.cpus + ROUNDING)
+    by_cpus = fitting_by_cpus(resources.get("CPU", 0.0), workers)
     gpus, each = resources.get("GPU", 0.0), workers.sure_gpus
     if each == 0:
         return by_cpus
     if each >= 1:
         return min(by_cpus, int(gpus / each))
     return min(by_cpus, int(gpus) * int(1 / each + ROUNDING))
+
+
+def fitting_by_cpus(cpus: float, workers: Workers) -> int:
+    """Return for how many trials there are processors."""
+    return int(cpus / workers.cpus + ROUNDING)
+
+
+def at_once(spec: JobSpec) -> int:
+    """Return how many trials may start at once on this machine, each in a process that has PyTorch.
+
+    How many GPUs there are is not known before Ray has looked.
+    """
+    asked, cpus = spec.workers.concurrent, os.cpu_count() or 1
+    most = fitting_by_cpus(cpus, spec.workers) if asked == "auto" else asked
+    if spec.workers.gpus:
+        most = min(most, AHEAD_ON_GPUS)
+    return max(1, min(most, spec.budget.trials))

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
 
 from optuna.trial import FrozenTrial
 from ray.exceptions import RayError
 
+from search.background import in_background
 from search.champion import choose, nothing_completed, replicates
 from search.cluster import sweep
 from search.cost import Cost, Sizes
@@ -44,7 +44,7 @@ CHECK_S = 1.0
 """How often a driver looks whether it was asked to stop, and writes how long it has run."""
 
 HEAD_START_S = 15.0
-"""How much later than the search delivery begins, unless there is an epoch before: until then the
+"""How long a job has run when its delivery begins, unless there is an epoch before: until then the
 workers import what they need, and it takes as long to import MLflow."""
 
 Outcome = tuple[str, str | None]
@@ -91,9 +91,7 @@ class Driver:
         self.row = JobRow(lease)
         self.folder = home.folder(self.job_id)
         """Of the job's checkpoints and champion."""
-        self.patiently = Patience(
-            store, lease, self.folder, progress, self.stop, self.halt_if_asked
-        )
+        self.patiently = Patience(lease, self.folder, progress, self.stop, self.halt_if_asked)
         self.next_check = 0.0
         self.mlflow_away = False
 
@@ -164,8 +162,7 @@ class Driver:
             self.progress.line(f"about the data: {note}")
         searched = self.run_study("searching", self.job_id, self.baselines(), shared)
         again = replicates(searched, self.spec) if self.spec.confirm.top else []
-        importing = Thread(target=import_rest, daemon=True)
-        importing.start()
+        importing = in_background(import_rest)
         confirmed = (
             self.run_study("confirming", f"{self.job_id}/confirm", again, shared) if again else []
         )
@@ -173,7 +170,7 @@ class Driver:
         if result is None:
             return "failed", nothing_completed(searched, self.spec)
         self.progress.stage("measuring and exporting the winner")
-        importing.join()  # two threads that import what imports each other may see it half done
+        importing.result()  # two threads that import what imports each other may see it half done
         self.halt_if_asked()
         self.patiently(lambda: self.save(result, data))
         self.halt_if_asked()

@@ -8,7 +8,7 @@ from search.lease import Lease
 from search.progress import Progress
 from search.signals import Stop
 from search.storage import DATABASE_AWAY
-from search.store import DatabaseAwayError, Store, first_line
+from search.store import DatabaseAwayError, first_line
 from trainables.folder import Folder, FolderError
 
 PATIENCE_S = 300.0
@@ -27,24 +27,21 @@ class Patience:
     """Does steps that may be repeated; where database or store went away, waits, does them again.
 
     Args:
-        store: of the installation.
-        lease: whoever lost it waits no longer.
+        lease: of the job, in the database; whoever lost it waits no longer.
         folder: of the job's checkpoints.
         progress: who is told.
         stop: ends a wait for the database, which cannot be asked whether to stop.
         halt_if_asked: raises where a stop was asked for.
     """
 
-    def __init__(  # noqa: PLR0913 - what may go away, and what ends a wait
+    def __init__(
         self,
-        store: Store,
         lease: Lease,
         folder: Folder,
         progress: Progress,
         stop: Stop,
         halt_if_asked: Callable[[], None],
     ) -> None:
-        self.store = store
         self.lease = lease
         self.folder = folder
         self.progress = progress
@@ -77,7 +74,7 @@ class Patience:
         self.progress.line(f"{who} does not answer, waiting: {first_line(error)}")
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            self.store.engine.dispose()
+            self.lease.store.engine.dispose()
             try:
                 if of_store:
                     self.halt_if_asked()

@@ -2,20 +2,18 @@
 
 import getpass
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from rich.console import Console
 
 from search import jobs
+from search.background import in_background
 from search.document import as_launched, read_text
 from search.fetching import champion_folder, is_whole
 from search.home import Home, SettingsError
@@ -29,11 +27,6 @@ from search.store import Store, first_line
 from search.tables import Job
 from search.warming import with_earlier_jobs
 from trainables.folder import FolderError, folder_at
-
-T = TypeVar("T")
-
-AT_ONCE_ON_GPUS = 8
-"""Trials on GPUs for which a local Ray makes workers ready before they are asked for."""
 
 TRACKING_TIMEOUT_S = 5.0
 """How long an MLflow server may take to say that it is there."""
@@ -215,7 +208,7 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
         ClusterError: Ray cannot be reached, or has not what the document asks for.
         DatasetError: the data cannot be used.
     """
-    from search.cluster import check_resources, cluster, same_environment
+    from search.cluster import at_once, check_resources, cluster, same_environment
 
     # Nothing of Ray may be imported here: its modules import each other, which two threads cannot
     # do at once.
@@ -228,29 +221,3 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
 
         check_resources(spec)
         yield Shared(loading.result())
-
-
-def in_background(work: Callable[[], T]) -> "Future[T]":
-    """Do something in a thread that keeps nobody who ends from ending."""
-    future: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:
-            future.set_exception(error)
-
-    Thread(target=run, daemon=True).start()
-    return future
-
-
-def at_once(spec: JobSpec) -> int:
-    """Return how many trials may start at once on this machine, each in a process that has PyTorch.
-
-    How many GPUs there are is not known before Ray has looked; a few trials may share one.
-    """
-    asked = spec.workers.concurrent
-    most = int((os.cpu_count() or 1) / spec.workers.cpus) if asked == "auto" else asked
-    if spec.workers.gpus:
-        most = min(most, AT_ONCE_ON_GPUS)
-    return max(1, min(most, spec.budget.trials))

@@ -12,6 +12,7 @@ from ray.tune.execution import class_cache
 from search.cluster import (
     AHEAD,
     ClusterError,
+    at_once,
     check_resources,
     cluster,
     fitting,
@@ -63,6 +64,24 @@ def test_a_local_ray_makes_workers_ready_and_starts_nothing_that_nobody_asks() -
         ]
         assert ray.get(ray.remote(has_torch).remote())
     assert not AHEAD.keys() & os.environ.keys()
+
+
+@pytest.mark.parametrize(
+    ("workers", "trials", "most"),
+    [
+        ("{}", 99, 16),
+        ("{}", 5, 5),
+        ("{cpus: 2}", 99, 8),
+        ("{cpus: 32}", 99, 1),
+        ("{concurrent: 3}", 99, 3),
+        ("{gpus: auto}", 99, 8),
+    ],
+)
+def test_so_many_trials_start_at_once(
+    workers: str, trials: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 16)
+    assert at_once(make_spec(f"workers={workers}", f"budget.trials={trials}")) == most
 
 
 def test_what_two_nodes_have_between_them_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:

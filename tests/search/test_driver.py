@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from search.cli import app
 from search.courier import Courier
 from search.driver import Driver
+from search.engine import Interrupted
 from search.home import Home
 from search.lease import Lease
 from search.progress import Progress
@@ -320,6 +321,15 @@ def test_a_store_that_stays_away_fails_the_job_and_no_trial(
     assert job.work() == (
         "failed", f"{AWAY}; no trial is lost; `gatetune resume {job.job_id}` goes on"
     )  # fmt: skip
+
+
+def test_a_stop_is_heard_while_a_store_is_away(
+    job: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job.patiently, "folder", Flaky(99))
+    job.stop.requested = True
+    with pytest.raises(Interrupted):
+        job.patiently(Flaky(99).check)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,7 @@
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
 from rich.console import Console
 
-from search.engine import Interrupted
 from search.lease import Lease
 from search.patience import Patience
 from search.progress import Progress
@@ -28,26 +25,9 @@ class Flaky:
             raise AWAY
 
 
-@pytest.fixture
-def patience(store: Store) -> Iterator[Callable[[Any, Callable[[], None]], Patience]]:
+def test_a_store_that_goes_away_is_waited_for(store: Store) -> None:
+    away: Any = Flaky(2)
+    step, told = Flaky(1), Progress(Console(quiet=True), "tiny-0001", "home")
     with Lease(store, add_job(store, make_spec())) as lease:
-        told = Progress(Console(quiet=True), lease.job_id, "home")
-        yield lambda folder, halt: Patience(store, lease, folder, told, Stop(), halt)
-
-
-def test_a_store_that_goes_away_is_waited_for(
-    patience: Callable[[Any, Callable[[], None]], Patience],
-) -> None:
-    store, step = Flaky(2), Flaky(1)
-    patience(store, lambda: None)(step.check)
-    assert (step.times, store.times) == (-1, -1), "asked until it answered, then done again"
-
-
-def test_a_stop_is_heard_while_a_store_is_away(
-    patience: Callable[[Any, Callable[[], None]], Patience],
-) -> None:
-    def halt() -> None:
-        raise Interrupted
-
-    with pytest.raises(Interrupted):
-        patience(Flaky(99), halt)(Flaky(99).check)
+        Patience(lease, away, told, Stop(), lambda: None)(step.check)
+    assert (step.times, away.times) == (-1, -1), "asked until it answered, then done again"

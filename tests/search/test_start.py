@@ -11,7 +11,6 @@ from search.home import Home
 from search.jobs import JobNotFoundError, open_existing
 from search.start import (
     TrackingUnreachableError,
-    at_once,
     check_database,
     check_tracking,
     ray_and_data,
@@ -110,24 +109,6 @@ def test_data_that_cannot_be_loaded_beside_ray_are_refused(
         ray_and_data(broken, Home.from_environment()),
     ):
         pytest.fail("there is no data")
-
-
-@pytest.mark.parametrize(
-    ("workers", "trials", "most"),
-    [
-        ("{}", 99, 16),
-        ("{}", 5, 5),
-        ("{cpus: 2}", 99, 8),
-        ("{cpus: 32}", 99, 1),
-        ("{concurrent: 3}", 99, 3),
-        ("{gpus: auto}", 99, 8),
-    ],
-)
-def test_so_many_trials_start_at_once(
-    workers: str, trials: int, most: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 16)
-    assert at_once(make_spec(f"workers={workers}", f"budget.trials={trials}")) == most
 
 
 def test_where_nothing_was_launched_nothing_is_created(home: Path) -> None:
