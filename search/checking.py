@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -18,48 +19,65 @@ from trainables.export import Example, ExportedNetwork, ExportError
 ENGINES = {"model.pt2": "torch", "model.onnx": "onnxruntime"}
 """What answers for each file."""
 
+ASKING = "import {engine}, runpy; input(); runpy.run_path('predict.py', None, '__main__')"
+"""What a process does: all that takes time, and what a stranger would call as soon as it may."""
+
 TOLERANCE = 1e-4
 """How far apart probabilities may be; numbers, in proportion to their deviation."""
 
 TIMEOUT_S = 300.0
 
 
-def differences(
-    contents: Mapping[str, bytes], model: ExportedNetwork, example: Example
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Ask exports, and hold their answers against the model's.
+class Strangers:
+    """The processes that ask exports, each begun before there are any, to import what it needs.
 
     Where lengths vary, ONNX is asked of sequences that are twice as long, too: it takes any.
 
     Args:
-        contents: config.json, predict.py and the exports, by name.
-        model: what they are exports of.
-        example: sequences in the data's units, not as many as the exports were traced with.
-
-    Returns:
-        The largest difference of each export that answers as the model does, and what is wrong
-        with the others.
+        example: sequences in the data's units, not as many as the exports are traced with.
     """
-    examples = {"model.pt2": [example], "model.onnx": [example, *longer(example)]}
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in contents.items():
-            Path(folder, name).write_bytes(content)
-        asked = {
-            name: [Asked(folder, f"{place}.npz", name, one) for place, one in enumerate(ones)]
+
+    def __init__(self, example: Example) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        examples = {"model.pt2": [example], "model.onnx": [example, *longer(example)]}
+        self.asked = {
+            name: [Asked(self.folder.name, f"{at}.npz", name, one) for at, one in enumerate(ones)]
             for name, ones in examples.items()
-            if name in contents
         }
+
+    def __enter__(self) -> Self:
+        """Return the processes, which end with the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End them, and delete what was asked."""
+        for one in itertools.chain(*self.asked.values()):
+            one.end()
+        self.folder.cleanup()
+
+    def differences(
+        self, contents: Mapping[str, bytes], model: ExportedNetwork
+    ) -> tuple[dict[str, float], dict[str, str]]:
+        """Ask exports, and hold their answers against the model's.
+
+        Args:
+            contents: config.json, predict.py and the exports, by name.
+            model: what they are exports of.
+
+        Returns:
+            The largest difference of each export that answers as the model does, and what is wrong
+            with the others.
+        """
+        for name, content in contents.items():
+            Path(self.folder.name, name).write_bytes(content)
+        asked = {name: ones for name, ones in self.asked.items() if name in contents}
         apart, wrong = {}, {}
-        try:
-            for name, several in asked.items():
-                try:
-                    apart[name] = max(one.difference(model) for one in several)
-                except ExportError as error:
-                    wrong[name] = str(error)
-        finally:
-            for one in itertools.chain(*asked.values()):
-                one.end()
-    return apart, wrong
+        for name, several in asked.items():
+            try:
+                apart[name] = max(one.difference(model) for one in several)
+            except ExportError as error:
+                wrong[name] = str(error)
+        return apart, wrong
 
 
 def longer(example: Example) -> list[Example]:
@@ -81,7 +99,7 @@ def write(path: Path, example: Example) -> None:
 
 
 class Asked:
-    """An export that answers an example in a process of its own, while others do.
+    """An export that answers an example in a process of its own, when that is asked for.
 
     Args:
         folder: of its files; the example is written there.
@@ -93,10 +111,11 @@ class Asked:
     def __init__(self, folder: str, file: str, name: str, example: Example) -> None:
         self.example = example
         write(Path(folder, file), example)
-        command = [sys.executable, "-P", "-W", "ignore", "predict.py", file, "--with"]
-        self.process = subprocess.Popen(  # noqa: S603 - of files that were just made
-            [*command, ENGINES[name]],
+        command = [sys.executable, "-P", "-W", "ignore", "-c", ASKING.format(engine=ENGINES[name])]
+        self.process = subprocess.Popen(  # noqa: S603 - of files that are made here
+            [*command, file, "--with", ENGINES[name]],
             cwd=folder,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -120,13 +139,13 @@ class Asked:
         return value
 
     def said(self, outputs: int) -> NDArray[np.float64]:
-        """Return what it has answered [sequences, outputs], without the names of classes.
+        """Let it answer, and return that [sequences, outputs], without the names of classes.
 
         Raises:
             ExportError: nothing.
         """
         try:
-            out, error = self.process.communicate(timeout=TIMEOUT_S)
+            out, error = self.process.communicate("\n", timeout=TIMEOUT_S)
         except subprocess.TimeoutExpired:
             raise ExportError("in a process of its own it does not answer") from None
         if self.process.returncode:
