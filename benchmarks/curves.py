@@ -3,8 +3,10 @@
     python -m benchmarks.curves --each 300
 
 Draws configurations at random from this project's own space, on two data sets, and trains each to
-its last epoch as a trial does, one thread each, over all processors. A table that is there already
-is gone on with, but for one of another space or training, which is refused.
+its last epoch as a trial does, one thread each, over all processors. Each is trained twice, from
+different seeds: what a search finds in the one training is judged by the other, in which it has no
+luck. A table that is there already is gone on with, but for one of another space or training, which
+is refused.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,22 +89,37 @@ class Curve:
 
 @dataclass
 class Curves:
-    """The table: how it was made, and the curves of each data set."""
+    """The table: how it was made, and the curves of each data set.
+
+    Attributes:
+        made: what the curves depend on.
+        curves: of each data set, in the order of their numbers.
+        again: the same configurations, trained from other seeds.
+    """
 
     made: dict[str, Any]
     curves: dict[str, list[Curve]]
+    again: dict[str, list[Curve]]
 
     @classmethod
     def read(cls, path: Path) -> "Curves":
         """Return the table of a file."""
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             found = json.load(stream)
-        curves = {s: [Curve(**one) for one in many] for s, many in found["curves"].items()}
-        return cls(found["made"], curves)
+        curves, again = (
+            {source: [Curve(**one) for one in many] for source, many in found[name].items()}
+            for name in ("curves", "again")
+        )
+        return cls(found["made"], curves, again)
+
+    @property
+    def trainings(self) -> dict[str, dict[str, list[Curve]]]:
+        """Both, under what their seeds are derived from."""
+        return {"trial": self.curves, "again": self.again}
 
     def write(self, path: Path) -> None:
         """Write the table whole, or not at all."""
-        for many in self.curves.values():
+        for many in (*self.curves.values(), *self.again.values()):
             many.sort(key=lambda curve: curve.number)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
@@ -156,17 +174,17 @@ def trainer(source: str, config: TrialConfig, seed: int) -> "Trainer":
     )
 
 
-def train(source: str, number: int, parameters: Parameters) -> Curve:
-    """Return the curve of a configuration."""
+def train(training: str, source: str, number: int, parameters: Parameters) -> Curve:
+    """Return the curve of a configuration in one of its trainings."""
     from trainables.training import Diverged
 
     spec = parse_job(DOCUMENTS[source])
-    training = trainer(source, spec.config(parameters), derive_seed(spec.seed, "trial", number))
-    curve = Curve(number, parameters, [], [], [], training.precision)
-    while training.epoch < training.config.epochs:
+    trained = trainer(source, spec.config(parameters), derive_seed(spec.seed, training, number))
+    curve = Curve(number, parameters, [], [], [], trained.precision)
+    while trained.epoch < trained.config.epochs:
         began = time.process_time()  # to which a neighbour on a busy machine adds little
         try:
-            metrics = training.run_epoch()
+            metrics = trained.run_epoch()
         except Diverged:
             break
         finally:
@@ -192,29 +210,35 @@ def made() -> dict[str, Any]:
 def complete(path: Path, each: int) -> Curves:
     """Train what a table lacks of so many configurations on each data set, and return it."""
     how = made()
-    table = Curves.read(path) if path.exists() else Curves(how, {s: [] for s in DOCUMENTS})
+    table = Curves.read(path) if path.exists() else Curves(how, empty(), empty())
     if table.made["documents"] != how["documents"]:
         raise SystemExit(f"{path} was made with another space or training: move it away first")
     with ProcessPoolExecutor(
         os.cpu_count(), mp_context=get_context("spawn"), initializer=begin
     ) as pool:
         waiting = {
-            pool.submit(train, source, number, parameters): source
-            for source, number, parameters in missing(table, each)
+            pool.submit(train, training, source, number, parameters): (training, source)
+            for training, source, number, parameters in missing(table, each)
         }
         console = Console(stderr=True)
         for done in track(as_completed(waiting), "training", len(waiting), console=console):
-            table.curves[waiting[done]].append(done.result())
+            training, source = waiting[done]
+            table.trainings[training][source].append(done.result())
             table.write(path)
     return table
 
 
-def missing(table: Curves, each: int) -> Iterator[tuple[str, int, Parameters]]:
+def empty() -> dict[str, list[Curve]]:
+    """Return no curves of each data set."""
+    return {source: [] for source in DOCUMENTS}
+
+
+def missing(table: Curves, each: int) -> Iterator[tuple[str, str, int, Parameters]]:
     """Yield what is yet to be trained."""
-    for source, document in DOCUMENTS.items():
-        there = {curve.number for curve in table.curves[source]}
-        drawn = configurations(parse_job(document, ["sampler=random"]), each)
-        yield from ((source, n, one) for n, one in enumerate(drawn) if n not in there)
+    for source, (training, curves) in product(DOCUMENTS, table.trainings.items()):
+        there = {curve.number for curve in curves[source]}
+        drawn = configurations(parse_job(DOCUMENTS[source], ["sampler=random"]), each)
+        yield from ((training, source, n, one) for n, one in enumerate(drawn) if n not in there)
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 
     python -m benchmarks.portfolio
 
-A configuration is as good as the best epochs of its nearest curves are on average, since a single
-one may have been lucky; on several data sets, as its mean place among all configurations there.
-The best are taken, but for those that are near to a better one, and the cheapest come first: all
-are good, and a good one is there sooner. `search_quality` tells what such a list is worth on data
-that it was not made of.
+A configuration is as good as the best epochs of its nearest curves are on average, in both of their
+trainings, since a single one may have been lucky; on several data sets, as its mean place among all
+configurations there. The best are taken, but for those that are near to a better one, and the
+cheapest come first: all are good, and a good one is there sooner. `search_quality` tells what such
+a list is worth on data that it was not made of.
 """
 
 import json
@@ -55,7 +55,7 @@ def near(table: Table, drawn: Sequence[Parameters]) -> list[Parameters]:
 
 def places(table: Table, drawn: Sequence[Parameters]) -> NDArray[np.float64]:
     """Return the place of each configuration on a table's data, from 0 for the worst to 1."""
-    best = np.array([curve.best or 0.0 for curve in table.curves])
+    best = np.mean([[curve.best or 0.0 for curve in table.curves], table.worth], axis=0)
     values = []
     for parameters in near(table, drawn):
         point = table.point(table.spec.config(parameters))

@@ -30,7 +30,7 @@ def row(cell: Cell, hidden: int, seeds: int) -> tuple[str, ...]:
     network = {"cell": cell, "hidden_size": hidden, "layers": 2, "learning_rate": 0.005}
     for seed in range(seeds):
         for precision in get_args(Precision)[:: 1 if seed % 2 else -1]:
-            curve = train("mnist-5k", seed, {**network, "precision": precision})
+            curve = train("trial", "mnist-5k", seed, {**network, "precision": precision})
             assert curve.best is not None, f"{network} diverged in {precision}"
             # What is done once for all epochs is in the first.
             seconds[precision].append(statistics.fmean(curve.seconds[1:]))

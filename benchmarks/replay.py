@@ -3,6 +3,10 @@
 A configuration that the sampler proposes has the curve of the table's nearest one. Each is a point
 whose coordinates range from 0 to 1 over the document's space: cell, hidden size, layers, dropout,
 and from 0 to 3 the logarithm of the learning rate, which decides most.
+
+The search sees one training of it; another, from different seeds, tells what it has found. The best
+of many trainings is a lucky one, and with a single training the search that runs into its luck
+would seem the best.
 """
 
 import heapq
@@ -28,14 +32,24 @@ from trainables.config import Parameters, TrialConfig
 WORKERS = 2
 
 Found = list[tuple[float, float]]
-"""When a search had a new best, in seconds, and its value."""
+"""When a search had a new best, in seconds, and the value of its configuration elsewhere."""
 
 
 class Table:
-    """The curves of one data set, and which of them answers a configuration."""
+    """The curves of one data set, and which of them answers a configuration.
 
-    def __init__(self, path: Path, source: str) -> None:
-        self.curves = Curves.read(path).curves[source]
+    Args:
+        path: the file.
+        source: the data set.
+        swapped: whether searches see the second training, and the first tells what they found.
+    """
+
+    def __init__(self, path: Path, source: str, *, swapped: bool = False) -> None:
+        found = Curves.read(path)
+        trainings = found.curves[source], found.again[source]
+        self.curves, judges = reversed(trainings) if swapped else trainings
+        self.worth = [judge.best or 0.0 for judge in judges]
+        """What each configuration reached in the training that no search sees."""
         self.spec = parse_job(DOCUMENTS[source])
         configs = [self.spec.config(curve.parameters) for curve in self.curves]
         self.points = np.array([self.point(config) for config in configs])
@@ -58,14 +72,9 @@ class Table:
         low, high = scale(ranged.low), scale(ranged.high)
         return float((scale(value) - low) / (high - low))
 
-    def nearest(self, config: TrialConfig) -> Curve:
-        """Return the curve that answers a configuration."""
-        return self.curves[int(np.square(self.points - self.point(config)).sum(1).argmin())]
-
-    @property
-    def best(self) -> float:
-        """The best value in the table."""
-        return max(curve.best for curve in self.curves if curve.best is not None)
+    def nearest(self, config: TrialConfig) -> int:
+        """Return which curve answers a configuration."""
+        return int(np.square(self.points - self.point(config)).sum(1).argmin())
 
     def seconds(self, trials: int) -> float:
         """Return how long the workers need to train so many configurations, of average cost."""
@@ -79,6 +88,12 @@ class Table:
         np.fill_diagonal(apart, np.inf)
         values = [curve.best or 0.0 for curve in self.curves]
         return float(spearmanr(values, [values[near] for near in apart.argmin(1)]).statistic)
+
+    def steadiness(self) -> float:
+        """Return how alike the two trainings are: Spearman's correlation."""
+        from scipy.stats import spearmanr
+
+        return float(spearmanr([curve.best or 0.0 for curve in self.curves], self.worth).statistic)
 
     def early(self) -> list[float]:
         """Return how well each epoch tells the better half apart: Spearman's correlation."""
@@ -142,7 +157,8 @@ class Play:
     def __init__(self, study: JobStudy, table: Table) -> None:
         self.study = study
         self.table = table
-        self.curves: dict[int, Curve] = {}
+        self.places: dict[int, int] = {}
+        """Which of the table's curves each trial has."""
         self.epochs: list[tuple[float, int, int]] = []
         """The epoch that each worker is at, as its end, trial and number; the soonest first."""
 
@@ -157,8 +173,8 @@ class Play:
                 self.go_on(now, number, epoch + 1)
                 continue
             best = self.study.best
-            if best is not None and (not found or best[1] > found[-1][1]):
-                found.append((now, best[1]))
+            if best is not None and best[0] == number:
+                found.append((now, self.table.worth[self.places[number]]))
             self.start(now)
         return found
 
@@ -166,17 +182,21 @@ class Play:
         """Let a worker begin the next trial."""
         live = self.study.ask()
         assert live is not None
-        self.curves[live.number] = self.table.nearest(live.config)
+        self.places[live.number] = self.table.nearest(live.config)
         self.go_on(now, live.number, 1)
+
+    def curve(self, number: int) -> Curve:
+        """Return the curve of a trial."""
+        return self.table.curves[self.places[number]]
 
     def go_on(self, now: float, number: int, epoch: int) -> None:
         """Let a worker begin an epoch."""
-        ends = now + self.curves[number].seconds[epoch - 1]
+        ends = now + self.curve(number).seconds[epoch - 1]
         heapq.heappush(self.epochs, (ends, number, epoch))
 
     def report(self, number: int, epoch: int) -> Verdict:
         """Report an epoch as its worker would."""
-        curve = self.curves[number]
+        curve = self.curve(number)
         self.study.live[number].precision = curve.precision  # which the driver hears with the epoch
         if epoch > len(curve.val_accuracy):
             return self.study.report(number, epoch, {}, "diverged")

@@ -64,7 +64,7 @@ class Watched(Play):
             self.begin()
         while self.epochs:
             self.now, number, epoch = heapq.heappop(self.epochs)
-            live, took = self.study.live[number], self.curves[number].seconds[epoch - 1]
+            live, took = self.study.live[number], self.curve(number).seconds[epoch - 1]
             verdict = self.report(number, epoch)
             self.forecast.reported(live, {"epoch_s": took}, verdict)
             if verdict is Verdict.CONTINUE:
