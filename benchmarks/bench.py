@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -57,6 +58,15 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     """Return how many times theirs is ours, of measurements that were taken side by side."""
     return [their / our for our, their in zip(ours, theirs, strict=True)]
+
+
+def warm() -> None:
+    """Read the libraries' files into memory, where they are on a machine in use.
+
+    Otherwise what is measured first pays for them, which took a minute where a disk was slow.
+    """
+    libraries = "mlflow.pytorch, onnx, onnxruntime, optuna, ray.tune, search.cli, torch._dynamo"
+    subprocess.run([sys.executable, "-c", f"import {libraries}"], check=True, capture_output=True)
 
 
 def parser(doc: str) -> argparse.ArgumentParser:

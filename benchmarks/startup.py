@@ -2,7 +2,7 @@
 
 From the command to the first epoch that the study knows, beside what nobody can do without:
 importing torch and starting Ray, in a process of its own. And the commands that only look, which
-import neither.
+import neither. Before each round, the libraries' files are read into memory.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks.bench import Answer, answer, parser, ratios, spread
+from benchmarks.bench import Answer, answer, parser, ratios, spread, warm
 
 DOCUMENT = """
 name: startup
@@ -81,6 +81,7 @@ def measure(options: argparse.Namespace) -> Answer:
     """Alternate the measurements, so that a noisy neighbour hits all of them."""
     launch, bare, helped, shown = [], [], [], []
     for _ in range(3 if options.short else 7):
+        warm()
         bare.append(seconds([sys.executable, "-c", BARE]))
         with tempfile.TemporaryDirectory() as folder:
             launch.append(first_epoch(Path(folder)))

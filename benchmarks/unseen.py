@@ -1,20 +1,26 @@
-"""`gatetune` that has not seen the main job's digits: its portfolio was made of other data alone.
+"""`gatetune` with another portfolio: one of other data, whose job then sees its own data first.
 
-python -m benchmarks.unseen launch jobs/mnist-5k.yaml
+python -m benchmarks.unseen PORTFOLIO.json launch jobs/mnist-5k.yaml
 """
 
 import json
-import tempfile
+import sys
 from pathlib import Path
 
-from benchmarks.curves import TABLE
-from benchmarks.portfolio import portfolio
-from benchmarks.replay import Table
 from search import portfolio as shipped
-from search.cli import main
+
+
+def write_portfolio(path: Path, source: str) -> None:
+    """Write the portfolio that a single data set of `curves` gives."""
+    from benchmarks.curves import TABLE
+    from benchmarks.portfolio import portfolio
+    from benchmarks.replay import Table
+
+    path.write_text(json.dumps({"entries": portfolio([Table(TABLE, source)])}), encoding="utf-8")
+
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        shipped.FILE = Path(folder) / "portfolio.json"
-        shipped.FILE.write_text(json.dumps({"entries": portfolio([Table(TABLE, "digits")])}))
-        main()
+    from search.cli import main
+
+    shipped.FILE = Path(sys.argv.pop(1))
+    main()
