@@ -19,8 +19,19 @@ from trainables.export import Example, ExportedNetwork, ExportError
 ENGINES = {"model.pt2": "torch", "model.onnx": "onnxruntime"}
 """What answers for each file."""
 
-ASKING = "import {engine}, runpy; input(); runpy.run_path('predict.py', None, '__main__')"
-"""What a process does: all that takes time, and what a stranger would call as soon as it may."""
+ASKING = """
+import atexit, gc, runpy, {needs}
+atexit.register(gc.freeze)
+input()
+runpy.run_path("predict.py", None, "__main__")
+"""
+"""What a process does: all that takes time, then what a stranger would call, as soon as it may.
+
+It ends without looking for garbage, which would take a second.
+"""
+
+NEEDS = {"torch": "torch.export.pt2_archive", "onnxruntime": "onnxruntime"}
+"""What each engine imports to read an export."""
 
 TOLERANCE = 1e-4
 """How far apart probabilities may be; numbers, in proportion to their deviation."""
@@ -111,7 +122,8 @@ class Asked:
     def __init__(self, folder: str, file: str, name: str, example: Example) -> None:
         self.example = example
         write(Path(folder, file), example)
-        command = [sys.executable, "-P", "-W", "ignore", "-c", ASKING.format(engine=ENGINES[name])]
+        asking = ASKING.format(needs=NEEDS[ENGINES[name]])
+        command = [sys.executable, "-P", "-W", "ignore", "-c", asking]
         self.process = subprocess.Popen(  # noqa: S603 - of files that are made here
             [*command, file, "--with", ENGINES[name]],
             cwd=folder,

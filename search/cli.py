@@ -1,5 +1,6 @@
 """The commands about jobs, and those that run the service."""
 
+import atexit
 import gc
 import json
 import logging
@@ -381,4 +382,6 @@ def main() -> None:
     """Run the command line."""
     # Imports make much and no garbage: looking for it costs a short command a twentieth.
     gc.set_threshold(100_000)
+    # For the same reason nothing is looked for at the end: of PyTorch and MLflow for two seconds.
+    atexit.register(gc.freeze)
     app()

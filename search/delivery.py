@@ -5,6 +5,8 @@ until its standard input says ``drain`` (deliver the rest, then end) or closes (
 end at once; the next one goes on).
 """
 
+import atexit
+import gc
 import logging
 import os
 import queue
@@ -140,7 +142,8 @@ def main() -> int:
     """Run the process; 0 when all was delivered, 1 when something waits."""
     job_id, owner = sys.argv[1:]
     write_json(logging.WARNING, job=job_id)
-    os.nice(5)  # metrics can wait; the workers share these processors
+    os.nice(15)  # as Ray's workers are, with whom it shares these processors: metrics can wait
+    atexit.register(gc.freeze)  # the driver waits for its end, which would look for garbage first
     home = Home.from_environment()
     store = Store(home.database_url)
     orders = Orders(sys.stdin.readline)
