@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pytest
 from ray.exceptions import RpcError
 from rich.console import Console
@@ -370,3 +371,18 @@ def test_the_same_document_gives_the_same_trials_from_python(
     assert (status, len(searched)) == ("finished", 5)
     assert int(complete) == [state for _, state, *_ in searched].count("complete")
     assert told(job_id) == searched
+
+
+def test_a_target_is_reached_by_weights_that_are_kept(document: Path, home: Path) -> None:
+    """Epochs this short leave checkpoints but every few seconds; the one that decides is kept."""
+    words = ["budget={trials: 8, target: 0.6}", "pruner=none", "confirm.top=0", "baseline=[]"]
+    words += ["space.learning_rate={low: 1.0e-2, high: 2.0e-2}", "training.epochs=200"]
+    shown = run("launch", str(document), *(part for word in words for part in ("--set", word)))
+    assert shown["closed"] == "target"
+    best = shown["best"]
+    assert best["value"] >= 0.6
+    epochs = {row["trial"]: row["epochs"] for row in ask("trials", shown["id"])}
+    assert epochs[best["trial"]] < 200
+    with np.load(home / "checkpoints" / shown["id"] / "champion" / "validation.npz") as answers:
+        right = answers["outputs"][0].argmax(1) == answers["y"]
+    assert right.mean() == pytest.approx(best["value"])
