@@ -4,9 +4,9 @@
 
 Draws configurations at random from this project's own space, on two data sets, and trains each to
 its last epoch as a trial does, one thread each, over all processors. Each is trained twice, from
-different seeds: what a search finds in the one training is judged by the other, in which it has no
-luck. A table that is there already is gone on with, but for one of another space or training, which
-is refused.
+different seeds on the same sequences: what a search finds in the one training is judged by the
+other, so that luck with a seed does not count. A table that is there already is gone on with, but
+for one of another space or training, which is refused.
 """
 
 import argparse
@@ -106,6 +106,8 @@ class Curves:
         """Return the table of a file."""
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             found = json.load(stream)
+        if "again" not in found:
+            raise SystemExit(f"{path} has one training of each configuration: move it away first")
         curves, again = (
             {source: [Curve(**one) for one in many] for source, many in found[name].items()}
             for name in ("curves", "again")
@@ -249,7 +251,8 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=300, help="configurations a data set")
     parser.add_argument("--table", type=Path, default=TABLE, help="the file that keeps the table")
     options = parser.parse_args()
-    for source, curves in complete(options.table, options.each).curves.items():
+    table = complete(options.table, options.each)
+    for source, curves in (*table.curves.items(), *table.again.items()):
         seconds = sum(sum(curve.seconds) for curve in curves) / len(curves)
         bests = [curve.best for curve in curves if curve.best is not None]
         print(

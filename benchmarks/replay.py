@@ -6,7 +6,7 @@ and from 0 to 3 the logarithm of the learning rate, which decides most.
 
 The search sees one training of it; another, from different seeds, tells what it has found. The best
 of many trainings is a lucky one, and with a single training the search that runs into its luck
-would seem the best.
+would seem the best. When is told in parts of the search's time.
 """
 
 import heapq
@@ -32,7 +32,7 @@ from trainables.config import Parameters, TrialConfig
 WORKERS = 2
 
 Found = list[tuple[float, float]]
-"""When a search had a new best, in seconds, and the value of its configuration elsewhere."""
+"""When a search had a new best, in parts of its time, and its value in the other training."""
 
 
 class Table:
@@ -48,6 +48,8 @@ class Table:
         found = Curves.read(path)
         trainings = found.curves[source], found.again[source]
         self.curves, judges = reversed(trainings) if swapped else trainings
+        pairs = zip(self.curves, judges, strict=True)
+        assert all(curve.number == judge.number for curve, judge in pairs)
         self.worth = [judge.best or 0.0 for judge in judges]
         """What each configuration reached in the training that no search sees."""
         self.spec = parse_job(DOCUMENTS[source])
@@ -174,7 +176,7 @@ class Play:
                 continue
             best = self.study.best
             if best is not None and best[0] == number:
-                found.append((now, self.table.worth[self.places[number]]))
+                found.append((now / budget_s, self.table.worth[self.places[number]]))
             self.start(now)
         return found
 

@@ -5,8 +5,9 @@ with a number of trials, and the search of `jobs/mnist-5k.yaml`, without baselin
 for as long as the glue took. Both have the same data, space and epochs, and two workers of one
 thread each. Gatetune has its defaults, with a portfolio that was made of other data alone
 (`unseen`). Of both, any epoch's accuracy counts from when the driver knows it; the glue's time ends
-with its process, and what Gatetune knows later does not count. Before each, the libraries' files
-are read into memory.
+with its process, and what Gatetune knows later does not count. Nobody knows the glue's best before
+its end, so that its whole time is told, too. Before each, the libraries' files are read into
+memory.
 """
 
 import argparse
@@ -55,7 +56,7 @@ class Run:
 
 
 def run(call: list[str], environment: dict[str, str] | None = None) -> tuple[float, float]:
-    """Run a process; return when it began, as the clock has it, and how long it took."""
+    """Run a process, the libraries' files in memory; return when it began, and how long it took."""
     warm()
     began = time.time()
     done = subprocess.run(
@@ -161,7 +162,7 @@ def measure(options: argparse.Namespace) -> Answer:
                 spread(ratios([run.trials for run in theirs], [run.trials for run in ours])),
             ),
         ],
-        ["Goals: a fifth of the time or less, two thirds of the error or less."],
+        ["Goals: a fifth of the glue's time or less, two thirds of the error or less."],
     )
 
 

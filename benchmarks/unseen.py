@@ -1,4 +1,4 @@
-"""`gatetune` with another portfolio: one of other data, whose job then sees its own data first.
+"""`gatetune` with another portfolio, so that what it begins with does not know the job's data.
 
 python -m benchmarks.unseen PORTFOLIO.json launch jobs/mnist-5k.yaml
 """

@@ -2,11 +2,11 @@
 
 import csv
 import io
-import itertools
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
@@ -49,27 +49,30 @@ class Strangers:
     """
 
     def __init__(self, example: Example) -> None:
-        self.folder = tempfile.TemporaryDirectory()
-        examples = {"model.pt2": [example], "model.onnx": [example, *longer(example)]}
-        self.asked = {
-            name: [Asked(self.folder.name, f"{at}.npz", name, one) for at, one in enumerate(ones)]
-            for name, ones in examples.items()
-        }
+        self.examples = {"model.pt2": [example], "model.onnx": [example, *longer(example)]}
+        self.asked: dict[str, list[Asked]] = {}
 
     def __enter__(self) -> Self:
-        """Return the processes, which end with the block."""
+        """Begin the processes, which end with the block."""
+        with ExitStack() as begun:
+            self.folder = begun.enter_context(tempfile.TemporaryDirectory())
+            for name, examples in self.examples.items():
+                self.asked[name] = []
+                for place, example in enumerate(examples):
+                    one = Asked(self.folder, f"{place}.npz", name, example)
+                    begun.callback(one.end)
+                    self.asked[name].append(one)
+            self.begun = begun.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End them, and delete what was asked."""
-        for one in itertools.chain(*self.asked.values()):
-            one.end()
-        self.folder.cleanup()
+        self.begun.close()
 
     def differences(
         self, contents: Mapping[str, bytes], model: ExportedNetwork
     ) -> tuple[dict[str, float], dict[str, str]]:
-        """Ask exports, and hold their answers against the model's.
+        """Ask exports, one after the other, and hold their answers against the model's.
 
         Args:
             contents: config.json, predict.py and the exports, by name.
@@ -80,7 +83,7 @@ class Strangers:
             with the others.
         """
         for name, content in contents.items():
-            Path(self.folder.name, name).write_bytes(content)
+            Path(self.folder, name).write_bytes(content)
         asked = {name: ones for name, ones in self.asked.items() if name in contents}
         apart, wrong = {}, {}
         for name, several in asked.items():
@@ -131,6 +134,7 @@ class Asked:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # a Ctrl-C is for the driver, which ends after this stage
         )
 
     def difference(self, model: ExportedNetwork) -> float:

@@ -380,8 +380,8 @@ def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
 
 def main() -> None:
     """Run the command line."""
-    # Imports make much and no garbage: looking for it costs a short command a twentieth.
+    # Imports make much and no garbage: looking for it costs a short command a twentieth, and at the
+    # end of one that has imported PyTorch and MLflow two seconds.
     gc.set_threshold(100_000)
-    # For the same reason nothing is looked for at the end: of PyTorch and MLflow for two seconds.
     atexit.register(gc.freeze)
     app()

@@ -142,7 +142,7 @@ def main() -> int:
     """Run the process; 0 when all was delivered, 1 when something waits."""
     job_id, owner = sys.argv[1:]
     write_json(logging.WARNING, job=job_id)
-    os.nice(15)  # as Ray's workers are, with whom it shares these processors: metrics can wait
+    os.nice(15)  # as a local Ray's workers are, who share these processors: metrics can wait
     atexit.register(gc.freeze)  # the driver waits for its end, which would look for garbage first
     home = Home.from_environment()
     store = Store(home.database_url)

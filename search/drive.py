@@ -4,7 +4,9 @@ A supervisor has claimed the job and starts this, on its own machine or on a Ray
 driver has to say it logs.
 """
 
+import atexit
 import faulthandler
+import gc
 import logging
 import signal
 import sys
@@ -63,6 +65,7 @@ def main() -> None:
     """Drive the job that the command line names; exit code 0 however the job itself ended."""
     job_id, claim = sys.argv[1:]
     write_json(job=job_id)
+    atexit.register(gc.freeze)  # as in search/cli.py: its slots are waited for
     # Where a driver seems to hang, `kill -USR1` lets its log say where it is.
     faulthandler.register(signal.SIGUSR1, file=2)
     home = Home.from_environment()
