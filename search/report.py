@@ -1,45 +1,29 @@
-"""The answer of a job: sections of words, tables and pictures, as Markdown and as a page."""
+"""The answer of a job to what readers ask, as Markdown and as a page."""
 
-import html
 import json
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Literal
 
 import optuna
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
-from plotly.offline import get_plotlyjs
 
 from search import champion, figures, findings
 from search.findings import label, spread
 from search.jobs import NotPossibleError
 from search.labels import between, describe, duration, format_value
 from search.lease import live_status
+from search.pages import Section, Table, in_markdown, page
 from search.result import Result
 from search.spec import JobSpec
 from search.storage import open_storage
 from search.store import Store
 from search.tables import Job
 from trainables.metrics import COSTS
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1f2328; }
-h2 { margin: 2.5rem 0 .5rem; font-size: 1.25rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; margin: 1rem 0; }
-th, td { padding: .35rem .9rem; text-align: right; border-bottom: 1px solid #d1d9e0; }
-th:first-child, td:first-child { text-align: left; }
-td:not(:first-child) { white-space: nowrap; }
-code { background: #f0f2f4; padding: .1rem .3rem; border-radius: .3rem; font-size: .9em; }
-tr.chosen td { font-weight: 600; background: #eef6ee; }
-"""
 
 HONESTY = (
     "The choice was made on the validation part. The test part was looked at afterwards, for the "
@@ -54,30 +38,6 @@ UNITS = (
 
 MOST_ROWS = 60
 """Classes of which a table is shown."""
-
-Cells = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table; text stands in its first column, numbers in the others."""
-
-    heads: Cells
-    rows: Sequence[Cells]
-    strong: int | None = None
-    """Which row stands out."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """One question of a reader, and its answer."""
-
-    title: str
-    sentences: Sequence[str]
-    """Of Markdown."""
-    table: Table | None = None
-    pictures: Sequence[Callable[[], go.Figure]] = field(default=())
-    """Drawn for a page only."""
 
 
 class Report:
@@ -284,14 +244,7 @@ class Report:
 
     def page(self) -> str:
         """Return the whole report as one page that needs nothing else, pictures included."""
-        body = "".join(map(in_html, self.told()))
-        return (
-            f"<!doctype html><html lang=en><meta charset=utf-8>"
-            f"<meta name=viewport content='width=device-width'>"
-            f"<title>{html.escape(self.job.id)}</title><style>{STYLE}</style>"
-            f"<script>{get_plotlyjs()}</script>"
-            f"<h1>{html.escape(self.job.name)}</h1>{body}</html>"
-        )
+        return page(self.job.id, self.job.name, self.told())
 
 
 Form = Literal["markdown", "html", "json", "note"]
@@ -379,58 +332,3 @@ def data_line(data: dict[str, Any]) -> str:
         f"{data['validation']} validation and {data['test']} test sequences of {data['steps']} "
         f"steps with {data['features']} features, {learned(data)}."
     )
-
-
-def in_markdown(section: Section) -> str:
-    """Return a section as Markdown."""
-    told = [f"## {section.title}"] if section.title else []
-    told += section.sentences
-    if section.table is not None:
-        told.append(table_in_markdown(section.table))
-    return "".join(f"{one}\n\n" for one in told).rstrip("\n") + "\n"
-
-
-def table_in_markdown(table: Table) -> str:
-    """Return a table as Markdown."""
-    lines = [table.heads, ("---",) * len(table.heads)]
-    for place, (first, *rest) in enumerate(table.rows):
-        lines.append((f"**{first}**" if place == table.strong else first, *rest))
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines)
-
-
-def in_html(section: Section) -> str:
-    """Return a section as HTML."""
-    told = [f"<h2>{html.escape(section.title)}</h2>"] if section.title else []
-    told += [f"<p>{prose(one)}</p>" for one in section.sentences]
-    if section.table is not None:
-        told.append(table_in_html(section.table))
-    told += [
-        "<div class=picture>"
-        + draw().to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            div_id=f"{re.sub('[^a-z]+', '-', section.title.lower())}{place}",
-            config={"displayModeBar": False, "responsive": True},
-        )
-        + "</div>"
-        for place, draw in enumerate(section.pictures)
-    ]
-    return "".join(told)
-
-
-def table_in_html(table: Table) -> str:
-    """Return a table as HTML, which scrolls where the page is narrower."""
-    heads = "".join(f"<th>{html.escape(head)}" for head in table.heads)
-    body = "".join(
-        f"<tr{' class=chosen' if place == table.strong else ''}>"
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
-        + "</tr>"
-        for place, row in enumerate(table.rows)
-    )
-    return f"<div class=wide><table><tr>{heads}</tr>{body}</table></div>"
-
-
-def prose(text: str) -> str:
-    """Return Markdown of this module's own as HTML: backticks mean code, two stars strong."""
-    escaped = re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(text))
-    return re.sub(r"\*\*(.*)\*\*", r"<strong>\1</strong>", escaped)

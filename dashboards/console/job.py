@@ -20,8 +20,9 @@ from search.api.context import Caller, In, Service, found
 from search.api.errors import ApiError
 from search.figures import confusion
 from search.lease import LIVE
+from search.pages import prose
 from search.recorded import study_id
-from search.report import prose, sections_of
+from search.report import sections_of
 from search.result import Result
 from search.screens import ended
 from search.tables import Job
