@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import sys
 import termios
 import threading
@@ -10,7 +11,7 @@ import tty
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
@@ -176,6 +177,7 @@ class Keys:
     def __enter__(self) -> Self:
         if self.is_terminal:
             self.before = termios.tcgetattr(self.fd)
+            self.handler = signal.signal(signal.SIGTERM, leave)
             tty.setcbreak(self.fd)
         return self
 
@@ -187,6 +189,7 @@ class Keys:
     ) -> None:
         if self.is_terminal:
             termios.tcsetattr(self.fd, termios.TCSADRAIN, self.before)
+            signal.signal(signal.SIGTERM, self.handler)
 
     def within(self, seconds: float) -> str:
         """Return what was pressed, at the latest after so many seconds; '' for nothing."""
@@ -195,6 +198,11 @@ class Keys:
             return ""
         ready, _, _ = select.select([self.fd], [], [], seconds)
         return os.read(self.fd, 64).decode(errors="replace") if ready else ""
+
+
+def leave(number: int, _frame: FrameType | None) -> None:
+    """End by a signal as by an error: the terminal is given back as it was."""
+    sys.exit(128 + number)
 
 
 # -- the view ------------------------------------------------------------------------------------

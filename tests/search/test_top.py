@@ -147,6 +147,14 @@ class TestAtATerminal:
         assert terminal.after.strip() == ""
         assert [terminal.output.count(code) for code in (ENTER, LEAVE, CLEAR)] == [1, 1, 0]
 
+    def test_who_ends_the_process_gets_the_terminal_back(self, store: Store) -> None:
+        with Terminal("top") as terminal:
+            terminal.until("tiny-0001")
+            terminal.process.terminate()
+            assert terminal.end() == 143
+            assert terminal.settings == terminal.before
+        assert terminal.output.count(LEAVE) == 1
+
     @pytest.mark.parametrize(
         ("status", "code", "said"), [("stopped", 130, "it was ended"), ("failed", 1, "it broke")]
     )
