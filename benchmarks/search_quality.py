@@ -216,7 +216,7 @@ def compare(apart: NDArray[np.float64], more: str, less: str) -> str | None:
 def measure(options: argparse.Namespace) -> Answer:
     """Play, and compare all searches with random search and with the default."""
     warnings.filterwarnings("ignore")
-    seeds = 20 if options.short else options.seeds
+    seeds = 50 if options.short else options.seeds
     searches = [one for one in SEARCHES if one[0] != "gp" or not options.short]
     rows: list[tuple[str, ...]] = []
     remarks: list[str] = []
