@@ -55,7 +55,7 @@ def near(table: Table, drawn: Sequence[Parameters]) -> list[Parameters]:
 
 def places(table: Table, drawn: Sequence[Parameters]) -> NDArray[np.float64]:
     """Return the place of each configuration on a table's data, from 0 for the worst to 1."""
-    best = np.mean([[curve.best or 0.0 for curve in table.curves], table.worth], axis=0)
+    best = np.mean([table.seen, table.worth], axis=0)
     values = []
     for parameters in near(table, drawn):
         point = table.point(table.spec.config(parameters))

@@ -50,6 +50,8 @@ class Table:
         self.curves, judges = reversed(trainings) if swapped else trainings
         pairs = zip(self.curves, judges, strict=True)
         assert all(curve.number == judge.number for curve, judge in pairs)
+        self.seen = [curve.best or 0.0 for curve in self.curves]
+        """What each configuration reached in the training that searches see."""
         self.worth = [judge.best or 0.0 for judge in judges]
         """What each configuration reached in the training that no search sees."""
         self.spec = parse_job(DOCUMENTS[source])
@@ -88,14 +90,14 @@ class Table:
 
         apart = np.square(self.points[:, None] - self.points).sum(2)
         np.fill_diagonal(apart, np.inf)
-        values = [curve.best or 0.0 for curve in self.curves]
-        return float(spearmanr(values, [values[near] for near in apart.argmin(1)]).statistic)
+        nearest = [self.seen[near] for near in apart.argmin(1)]
+        return float(spearmanr(self.seen, nearest).statistic)
 
     def steadiness(self) -> float:
         """Return how alike the two trainings are: Spearman's correlation."""
         from scipy.stats import spearmanr
 
-        return float(spearmanr([curve.best or 0.0 for curve in self.curves], self.worth).statistic)
+        return float(spearmanr(self.seen, self.worth).statistic)
 
     def early(self) -> list[float]:
         """Return how well each epoch tells the better half apart: Spearman's correlation."""

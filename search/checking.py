@@ -5,10 +5,10 @@ import io
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import torch
@@ -39,35 +39,17 @@ TOLERANCE = 1e-4
 TIMEOUT_S = 300.0
 
 
+@dataclass(frozen=True)
 class Strangers:
-    """The processes that ask exports, each begun before there are any, to import what it needs.
+    """The processes that ask exports.
 
-    Where lengths vary, ONNX is asked of sequences that are twice as long, too: it takes any.
-
-    Args:
-        example: sequences in the data's units, not as many as the exports are traced with.
+    Attributes:
+        folder: in which they look for the files.
+        asked: what they ask, by the name of the export.
     """
 
-    def __init__(self, example: Example) -> None:
-        self.examples = {"model.pt2": [example], "model.onnx": [example, *longer(example)]}
-        self.asked: dict[str, list[Asked]] = {}
-
-    def __enter__(self) -> Self:
-        """Begin the processes, which end with the block."""
-        with ExitStack() as begun:
-            self.folder = begun.enter_context(tempfile.TemporaryDirectory())
-            for name, examples in self.examples.items():
-                self.asked[name] = []
-                for place, example in enumerate(examples):
-                    one = Asked(self.folder, f"{place}.npz", name, example)
-                    begun.callback(one.end)
-                    self.asked[name].append(one)
-            self.begun = begun.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End them, and delete what was asked."""
-        self.begun.close()
+    folder: str
+    asked: "Mapping[str, list[Asked]]"
 
     def differences(
         self, contents: Mapping[str, bytes], model: ExportedNetwork
@@ -92,6 +74,30 @@ class Strangers:
             except ExportError as error:
                 wrong[name] = str(error)
         return apart, wrong
+
+
+@contextmanager
+def strangers(example: Example) -> Iterator[Strangers]:
+    """Begin the processes ahead of the exports, to import what they need; they end with the block.
+
+    Where lengths vary, ONNX is asked of sequences that are twice as long, too: it takes any.
+
+    Args:
+        example: sequences in the data's units, not as many as the exports are traced with.
+    """
+    examples = {"model.pt2": [example], "model.onnx": [example, *longer(example)]}
+    with ExitStack() as begun:
+        folder = begun.enter_context(tempfile.TemporaryDirectory())
+        yield Strangers(
+            folder,
+            {
+                name: [
+                    begun.enter_context(closing(Asked(folder, f"{place}.npz", name, one)))
+                    for place, one in enumerate(ones)
+                ]
+                for name, ones in examples.items()
+            },
+        )
 
 
 def longer(example: Example) -> list[Example]:
@@ -170,7 +176,7 @@ class Asked:
         rows = csv.reader(io.StringIO(out))
         return np.array([[float(value) for value in row[-outputs:]] for row in rows])
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the process, if it has not."""
         self.process.kill()
         self.process.communicate()

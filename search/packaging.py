@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from search.checking import Strangers
+from search.checking import strangers
 from search.labels import describe
 from search.store import first_line
 from trainables import standalone
@@ -102,13 +102,13 @@ def exported(
         "model.onnx": lambda: onnx(model, example, data.outputs),
     }
     made, wrong = {}, {}
-    with Strangers(example_of(data.validation, data.shape, EXAMPLES + 1)) as strangers:
+    with strangers(example_of(data.validation, data.shape, EXAMPLES + 1)) as asked:
         for name, making in make.items():
             try:
                 made[name] = making()
             except Exception as error:
                 wrong[name] = first_line(error)
-        apart, failed = strangers.differences({**made, **asking}, model)
+        apart, failed = asked.differences({**made, **asking}, model)
     wrong |= failed
     if not apart or (data.shape.varies and "model.onnx" in wrong):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in wrong.items())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from search.checking import Strangers, longer, write
+from search.checking import longer, strangers, write
 from search.comparing import compare
 from search.fetching import is_whole, offered
 from search.models import load_saved, save_champion
@@ -70,15 +70,15 @@ def test_an_export_that_answers_otherwise_or_not_at_all_is_found(tmp_path: Path)
     example: Example = example_of(data.test, data.shape, 5)
     needed = ("model.pt2", "model.onnx", "config.json", "predict.py")
     contents = {name: folder.read(name) for name in needed}
-    with Strangers(example) as strangers:
-        apart, wrong = strangers.differences(contents | {"model.onnx": b"x"}, saved.model)
+    with strangers(example) as asked:
+        apart, wrong = asked.differences(contents | {"model.onnx": b"x"}, saved.model)
     assert list(apart) == ["model.pt2"]
     assert apart["model.pt2"] < 1e-5
     assert re.match("in a process of its own it fails: ", wrong["model.onnx"])
     with torch.no_grad():
         saved.model.network.linear.bias.add_(torch.arange(10.0))
-    with Strangers(example) as strangers:
-        apart, wrong = strangers.differences(contents, saved.model)
+    with strangers(example) as asked:
+        apart, wrong = asked.differences(contents, saved.model)
     assert apart == {}
     assert re.match(r"in a process of its own it answers 0\.\d+ apart", wrong["model.pt2"])
 
