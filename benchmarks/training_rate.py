@@ -90,16 +90,20 @@ def random_data(*sizes: int, labels: int = CLASSES) -> SequenceDataset:
 class Bare:
     """The same training by hand: nothing but PyTorch's layers, the loss and the optimizer."""
 
-    def __init__(self, config: TrialConfig, data: SequenceDataset) -> None:
+    def __init__(
+        self, config: TrialConfig, data: SequenceDataset, device: torch.device = CPU
+    ) -> None:
         self.clip_norm = config.clip_norm
-        self.dtype = DTYPES[pick_precision(config, CPU)]
+        self.device = device
+        self.dtype = DTYPES[pick_precision(config, device)]
         self.layers = getattr(nn, config.cell.upper())(
             FEATURES, config.hidden_size, num_layers=config.layers, batch_first=True
-        )
-        self.head = nn.Linear(STEPS * config.hidden_size, CLASSES)
+        ).to(device)
+        self.head = nn.Linear(STEPS * config.hidden_size, CLASSES).to(device)
         self.parameters = [*self.layers.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.Adam(self.parameters, config.learning_rate, fused=True)
         x, y = torch.from_numpy(data.train.x) / SCALE, torch.from_numpy(data.train.y)
+        x, y = x.to(device), y.to(device)
         self.batches = list(zip(torch.split(x, BATCH), torch.split(y, BATCH), strict=True))
 
     def step_s(self) -> float:
@@ -107,13 +111,17 @@ class Bare:
         torch.set_deterministic_debug_mode("default")
         torch.set_flush_denormal(False)
         began = time.process_time()
+        self.epoch()
+        return (time.process_time() - began) / len(self.batches)
+
+    def epoch(self) -> None:
+        """Learn from all batches."""
         for x, y in self.batches:
             self.step(x, y)
-        return (time.process_time() - began) / len(self.batches)
 
     def step(self, x: Tensor, y: Tensor) -> None:
         """Learn from one batch."""
-        with torch.autocast("cpu", self.dtype, enabled=self.dtype != torch.float32):
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             outputs, _ = self.layers(x)
             logits = self.head(outputs.flatten(1))
         loss = nn.functional.cross_entropy(logits.float(), y)
@@ -127,17 +135,20 @@ class Bare:
 class Ours:
     """A trial's training, with a worker's settings."""
 
-    def __init__(self, config: TrialConfig, data: SequenceDataset) -> None:
+    def __init__(
+        self, config: TrialConfig, data: SequenceDataset, device: torch.device = CPU
+    ) -> None:
         self.trainer = Trainer(
-            config, data, seed=0, device=CPU, metric="val_accuracy", direction="maximize"
+            config, data, seed=0, device=device, metric="val_accuracy", direction="maximize"
         )
+        self.epoch = self.trainer.train_epoch
         self.steps = len(data.train.y) // BATCH
 
     def step_s(self) -> float:
         """Return the seconds of a step, over an epoch."""
         configure(threads=1)
         began = time.process_time()
-        self.trainer.train_epoch()
+        self.epoch()
         return (time.process_time() - began) / self.steps
 
 

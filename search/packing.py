@@ -12,8 +12,9 @@ from search.space import Space
 from search.spec import JobSpec
 from trainables.config import TrialConfig
 
-CONTEXT_MB = 600.0
-"""What a process has on a GPU beside torch's memory: CUDA's context and the libraries' kernels."""
+CONTEXT_MB = 800.0
+"""What a process has on a GPU beside torch's memory: CUDA's context and the libraries' kernels, 650
+to 750 on an H200; less on a smaller one."""
 
 WORKSPACE_MB = 100.0
 """What libraries take for networks of any size, so that a small one tells little of a large one."""
@@ -21,8 +22,15 @@ WORKSPACE_MB = 100.0
 PLANNED = 0.9
 """How much of a GPU is given away: not every gap in its memory can be used."""
 
-MOST = 16
-"""Trials that share a GPU at the most: they take turns there and do not compute at once."""
+MOST = 4
+"""Trials that share a GPU at the most. They take turns and do not compute at once: two keep it busy
+while one is measured, written down and spoken of (`benchmarks.gpu_share`)."""
+
+SMALLEST_MB = 8_000.0
+"""The memory of a GPU of which nothing is known yet."""
+
+UNSURE = 2.0
+"""By how much a prediction may be too low, while no trial has told its memory."""
 
 PARTS = 10_000
 """Parts of a GPU that Ray can tell apart."""
@@ -72,9 +80,10 @@ def end(parameter: Parameter) -> Choices:
 class Packing:
     """What each trial of a job gets of its node.
 
-    Where that is left to us it is a whole GPU until one has reported its memory; then as small a
-    part as the largest configuration has room in, by what was predicted, times how far the
-    prediction was off for the largest trial that was seen. Without any GPU it is none.
+    Where that is left to us it is as small a part of a GPU as the largest configuration has room
+    in, by what is predicted, times how far the prediction was off for the largest trial that was
+    seen. Until a trial has told its memory, and its GPU's, the GPU is taken to be a small one and
+    the prediction to be far off. Without any GPU it is none.
 
     Args:
         spec: the job.
@@ -87,11 +96,11 @@ class Packing:
         self.sizes = sizes
         self.seen_mb = 0.0
         """What was predicted of the largest trial that was seen."""
-        self.off = 1.0
+        self.off = UNSURE
         self.device_mb = math.inf
         """Memory of the smallest GPU that was seen."""
-        self.on_a_gpu = 1
-        """How many trials share one."""
+        self.on_a_gpu = 0
+        """How many trials share one; 0 before it was worked out."""
 
     def learn(self, config: TrialConfig, used_mb: float, device_mb: float) -> None:
         """Learn the most memory that a trial kept on its GPU so far, and how much that GPU has.
@@ -103,7 +112,11 @@ class Packing:
         off = used_mb / predicted
         if predicted > self.seen_mb or (predicted == self.seen_mb and off > self.off):
             self.seen_mb, self.off = predicted, off
-        room = max(1, min(MOST, int(PLANNED * self.device_mb / self.need_mb)))
+        self.divide(self.device_mb)
+
+    def divide(self, device_mb: float) -> None:
+        """Work out how many trials share a GPU of so much memory."""
+        room = max(1, min(MOST, int(PLANNED * device_mb / self.need_mb)))
         if room < self.on_a_gpu or room >= 2 * self.on_a_gpu:
             self.on_a_gpu = room
 
@@ -128,5 +141,8 @@ class Packing:
         has_gpus = any(
             node.get("GPU", 0.0) >= 1 and node.get("CPU", 0.0) >= self.given.cpus for node in nodes
         )
-        part = PARTS // self.on_a_gpu / PARTS if has_gpus else 0.0
-        return self.given.model_copy(update={"gpus": part})
+        if not has_gpus:
+            return self.given.model_copy(update={"gpus": 0.0})
+        if not self.on_a_gpu:
+            self.divide(SMALLEST_MB)
+        return self.given.model_copy(update={"gpus": PARTS // self.on_a_gpu / PARTS})

@@ -5,8 +5,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,8 +14,6 @@ import mlflow
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, Schema, TensorSpec
 
 from search.champions import (
     ALIAS_TAG,
@@ -40,12 +37,13 @@ from search.comparing import CPU, lead
 from search.fetching import ANSWERS, champion_folder, copy_champion
 from search.home import Home
 from search.models import load_saved
+from search.program import log_program
 from search.report import report
 from search.result import SURE, Gain, Result
 from search.store import Store
 from search.tables import PARENT, Job, Run
 from search.tracking import JOB_TAG, Tracking
-from trainables.folder import Folder, LocalFolder
+from trainables.folder import Folder
 from trainables.goals import plain_goal
 
 ABOUT = (
@@ -253,59 +251,6 @@ def log_copy(run_id: str, folder: str) -> str:
         logged = log_program(folder)
         mlflow.log_artifacts(folder, "champion")
     return str(logged.model_id)
-
-
-def log_program(folder: str) -> Any:
-    """Log the model as MLflow serves it: as torch's program, or in ONNX.
-
-    In ONNX where lengths vary, or where torch's program is not offered.
-    """
-    saved = load_saved(LocalFolder(Path(folder)))
-    model, example = saved.model, saved.example()
-    outputs = model(*example).detach().numpy()
-    out = Schema([TensorSpec(outputs.dtype, (-1, *outputs.shape[1:]))])
-    # Requirements are found by inference otherwise, in a process that imports this project.
-    needs = [f"mlflow=={mlflow.__version__}", "numpy"]
-    targets = {} if saved.targets is None else asdict(saved.targets)
-    told = (
-        {"classes": list(saved.classes)}
-        if saved.classes
-        else {"targets": {key: list(values) for key, values in targets.items()}}
-    )
-    x, *lengths = (one.numpy() for one in example)
-    if not lengths and Path(folder, "model.pt2").exists():
-        return mlflow.pytorch.log_model(
-            model,
-            name="model",
-            signature=ModelSignature(Schema([TensorSpec(x.dtype, (-1, *x.shape[1:]))]), out),
-            input_example=x,
-            serialization_format="pt2",
-            metadata=told,
-            pip_requirements=[f"torch=={released('torch')}", *needs],
-        )
-    import onnx
-
-    given = {"x": x} | ({"lengths": lengths[0]} if lengths else {})
-    inputs: list[ColSpec | TensorSpec] = [
-        TensorSpec(
-            one.dtype, (-1, *(-1 if lengths else n for n in one.shape[1:2]), *one.shape[2:]), name
-        )
-        for name, one in given.items()
-    ]
-    return mlflow.onnx.log_model(
-        onnx.load(f"{folder}/model.onnx"),
-        name="model",
-        signature=ModelSignature(Schema(inputs), out),
-        input_example=given,
-        onnx_execution_providers=["CPUExecutionProvider"],
-        metadata=told,
-        pip_requirements=[f"{name}=={released(name)}" for name in ("onnx", "onnxruntime")] + needs,
-    )
-
-
-def released(name: str) -> str:
-    """Return a package's version without the local part that says how it was built."""
-    return metadata.version(name).split("+")[0]
 
 
 def log_report(  # noqa: PLR0913 - what a report is made of

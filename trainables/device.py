@@ -35,6 +35,8 @@ def configure(threads: int) -> None:
     # cuBLAS and cuDNN's recurrent layers read this when CUDA starts; of the values that each of
     # them names as deterministic, it is the one that both name.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    # PyTorch warns of what does not fit into that, in KiB.
+    os.environ.setdefault("CUBLASLT_WORKSPACE_SIZE", "128")
     torch.set_num_threads(threads)
     # Not `use_deterministic_algorithms`, which does the same and loads torch's compiler: 1.5 s.
     torch.set_deterministic_debug_mode("error")
@@ -92,6 +94,7 @@ def runs_bfloat16() -> bool:
 def watch_memory(device: torch.device) -> None:
     """Count a GPU's memory from here on: what `peak_mb` returns."""
     if device.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # which nothing may have done yet
         torch.cuda.reset_peak_memory_stats(device)
 
 

@@ -8,17 +8,16 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 
-from trainables.augment import Augment
-from trainables.batches import Batch, Placed, measure
+from trainables.batches import Placed, measure
 from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
-from trainables.datasets import Part, SequenceDataset
-from trainables.device import DTYPES, peak_mb, pick_precision, watch_memory
+from trainables.datasets import SequenceDataset
+from trainables.device import peak_mb, pick_precision, watch_memory
 from trainables.goals import Classes, goal_of
+from trainables.learning import Learner
 from trainables.optimizers import OPTIMIZERS
 
 CHECK_STEPS = 8
@@ -86,10 +85,19 @@ class Trainer:
         self.seed_torch(0)
         # Made on the CPU first: the same seed gives the same first weights on every device.
         self.model = RecurrentNetwork(config, data.shape).to(device)
-        self.parameters = list(self.model.parameters())
-        self.augment = Augment(config, data.features)
+        self.learner = Learner(
+            config,
+            self.model,
+            self.goal,
+            self.train,
+            inputs=data.features,
+            precision=self.precision,
+        )
         self.optimizer = OPTIMIZERS[config.optimizer](
-            self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            self.model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.scheduler = self.one_cycle() if config.schedule == "one-cycle" else None
         self.epoch = 0
@@ -125,7 +133,9 @@ class Trainer:
         self.seed_torch(self.epoch + 1)
         metrics = self.train_epoch()
         metrics["samples_per_s"] = len(self.train) / (time.perf_counter() - began)
-        measured = measure(self.model, self.validation, self.goal, DTYPES[self.precision])
+        self.learner.pull()
+        network, dtype = self.learner.network, self.learner.autocast
+        measured = measure(network, self.validation, self.goal, dtype)
         metrics |= {f"val_{name}": value for name, value in measured.items()}
         metrics["epoch_s"] = time.perf_counter() - began
         if (memory_mb := peak_mb(self.device)) is not None:
@@ -138,16 +148,17 @@ class Trainer:
 
     def train_epoch(self) -> dict[str, float]:
         """Train one epoch and return its training metrics, without the times."""
-        self.model.train()
-        # Loss, correct answers and gradient norm are summed on the device, where a value that is
-        # not finite stays visible in the sum: reading each would wait for the device each time.
-        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        self.learner.network.train()
+        sums = self.learner.sums.zero_()
         rate = self.config.learning_rate
         seen = 0
         batches = self.train.shuffled(self.config.batch_size)
         for step, rows in enumerate(batches, start=1):
             rate = self.optimizer.param_groups[0]["lr"]
-            sums += self.step(self.augment(self.train.rows(rows)))
+            self.learner.learn(rows)
+            self.optimizer.step()
+            if self.scheduler is not None:
+                self.scheduler.step()
             seen += len(rows)
             if step % CHECK_STEPS == 0 or step == len(batches):
                 loss, correct, norm = sums.tolist()
@@ -161,23 +172,6 @@ class Trainer:
                 if not math.isfinite(loss + norm):
                     raise Diverged(metrics)
         return metrics
-
-    def step(self, batch: Batch) -> Tensor:
-        """Learn from one batch; return the sum of losses, correct answers and the gradient norm."""
-        dtype = DTYPES[self.precision]
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            outputs = self.model(batch.x, batch.lengths)
-        y = batch.y
-        loss = self.goal.loss(outputs.float(), y)
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        if self.config.clip_norm is not None:
-            clip_grads_with_norm_(self.parameters, self.config.clip_norm, norm)
-        self.optimizer.step()
-        if self.scheduler is not None:
-            self.scheduler.step()
-        return torch.stack((loss.detach() * len(y), self.goal.counted(outputs, y), norm))
 
     def remember_best(self, value: float) -> None:
         """Keep the weights if ``value`` beats every earlier epoch's."""
@@ -235,27 +229,3 @@ def fit(trainer: Trainer) -> Iterator[dict[str, float]]:
     """
     while not trainer.is_done:
         yield trainer.run_epoch()
-
-
-def evaluate(  # noqa: PLR0913 - each is an independent part of the measurement
-    model: nn.Module,
-    part: Part,
-    data: SequenceDataset,
-    *,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
-    batch_size: int = 256,
-) -> dict[str, float]:
-    """Return loss and metrics of a model on a part of a data set.
-
-    Args:
-        model: answers prepared values with outputs; lies on ``device`` and is left in evaluation
-            mode.
-        part: what it is measured on.
-        data: the part's data set.
-        device: where to compute.
-        dtype: type of the matrix products, float32 or bfloat16.
-        batch_size: sequences at a time; changes memory and speed only.
-    """
-    placed = Placed(device, part, data.preparation)
-    return measure(model, placed, goal_of(data, "none", device), dtype, batch_size=batch_size)

@@ -3,7 +3,17 @@
 import pytest
 
 from search.cost import TYPICAL
-from search.packing import MOST, Packing, held_mb, largest
+from search.packing import (
+    CONTEXT_MB,
+    MOST,
+    PLANNED,
+    SMALLEST_MB,
+    UNSURE,
+    WORKSPACE_MB,
+    Packing,
+    held_mb,
+    largest,
+)
 from search.spec import JobSpec
 from tests.search.conftest import make_spec
 
@@ -42,17 +52,26 @@ def test_what_is_held_grows_with_all_that_it_depends_on(more: dict[str, object])
     assert held_mb(small.model_copy(update=more), TYPICAL) > held_mb(small, TYPICAL)
 
 
-def test_a_trial_has_a_whole_gpu_until_one_told_its_memory() -> None:
-    packing = Packing(spec(), TYPICAL)
-    assert part(packing) == 1
-    packing.learn(largest(spec(), TYPICAL), 3000.0, 16_000.0)
+def test_of_a_gpu_of_which_nothing_is_known_little_is_hoped_for() -> None:
+    job = spec("training={epochs: 4, batch_size: 1600}")
+    packing = Packing(job, TYPICAL)
+    held = CONTEXT_MB + UNSURE * (WORKSPACE_MB + packing.most_mb)
+    assert part(packing) == 1 / int(PLANNED * SMALLEST_MB / held) == 0.5
+    packing.learn(largest(job, TYPICAL), 2800.0, 16_000.0)
     assert part(packing) == 0.25  # of 14,400 MB, 3,600 with what CUDA takes
+
+
+def test_what_a_trial_tells_may_be_more_than_was_feared() -> None:
+    packing = Packing(spec(), TYPICAL)
+    assert part(packing) < 1
+    packing.learn(largest(spec(), TYPICAL), 5000.0, 8000.0)
+    assert part(packing) == 1
 
 
 def test_the_smallest_gpu_counts() -> None:
     packing = Packing(spec(), TYPICAL)
-    packing.learn(largest(spec(), TYPICAL), 3000.0, 16_000.0)
-    packing.learn(largest(spec(), TYPICAL), 3000.0, 8000.0)
+    packing.learn(largest(spec(), TYPICAL), 2800.0, 16_000.0)
+    packing.learn(largest(spec(), TYPICAL), 2800.0, 8000.0)
     assert part(packing) == 0.5
 
 
@@ -60,17 +79,17 @@ def test_of_the_largest_trial_follows_what_the_largest_configuration_needs() -> 
     job = spec()
     small = job.config({"cell": "gru", "hidden_size": 8, "layers": 1})
     packing = Packing(job, TYPICAL)
-    packing.learn(largest(job, TYPICAL), 3000.0, 16_000.0)
+    packing.learn(largest(job, TYPICAL), 2800.0, 16_000.0)
     packing.learn(small, 9000.0, 16_000.0)
     assert part(packing) == 0.25
-    packing.learn(largest(job, TYPICAL), 6000.0, 16_000.0)
+    packing.learn(largest(job, TYPICAL), 5600.0, 16_000.0)
     assert part(packing) == 0.5
 
 
 def test_a_little_smaller_part_is_not_worth_new_workers() -> None:
     packing = Packing(spec(), TYPICAL)
     middle = spec().config({"cell": "lstm", "hidden_size": 255, "layers": 3})
-    packing.learn(middle, 3000.0, 16_000.0)
+    packing.learn(middle, 2800.0, 16_000.0)
     before = part(packing)
     packing.learn(largest(spec(), TYPICAL), 2200.0, 16_000.0)
     assert part(packing) == before

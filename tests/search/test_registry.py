@@ -108,6 +108,7 @@ sys.meta_path.insert(0, Blocked())
 import mlflow, numpy
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model("models:/tiny@champion")
+assert model.model_config == {"device": "cpu"}, "where there is a GPU it could not be loaded"
 print([model.predict(numpy.zeros((n, 8, 8), "float32")).shape for n in (1, 3, 7)])
 """
 

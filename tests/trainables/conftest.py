@@ -11,9 +11,15 @@ from trainables.device import configure
 from trainables.folder import Folder, folder_at
 from trainables.training import Trainer
 
-TIMES = {"epoch_s", "samples_per_s"}
+TIMES = {"epoch_s", "samples_per_s", "memory_mb"}
+"""Metrics that are not the same every time; on a GPU a process may have kept memory already."""
 
 MakeTrainer = Callable[..., Trainer]
+
+DEVICES = ["cpu", "cuda:0"] if torch.cuda.is_available() else ["cpu"]
+"""Training is tested on each."""
+
+needs_gpu = pytest.mark.skipif(len(DEVICES) < 2, reason="there is no GPU")
 
 
 def small(**settings: Any) -> TrialConfig:
@@ -40,14 +46,19 @@ def mnist_5k(tmp_path_factory: pytest.TempPathFactory) -> SequenceDataset:
     return load_dataset("mnist-5k", validation=0.1, seed=0, data_dir=tmp_path_factory.getbasetemp())
 
 
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    return torch.device(request.param)
+
+
 @pytest.fixture
-def make_trainer(digits: SequenceDataset) -> MakeTrainer:
+def make_trainer(digits: SequenceDataset, device: torch.device) -> MakeTrainer:
     def make(data: SequenceDataset = digits, seed: int = 0, **settings: Any) -> Trainer:
         chosen = {
             "metric": settings.pop("metric", "val_accuracy"),
             "direction": settings.pop("direction", "maximize"),
         }
-        return Trainer(small(**settings), data, seed=seed, device=torch.device("cpu"), **chosen)
+        return Trainer(small(**settings), data, seed=seed, device=device, **chosen)
 
     return make
 
@@ -61,7 +72,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-def trial_config(tmp_path: Path) -> dict[str, Any]:
+def trial_config(tmp_path: Path, device: torch.device) -> dict[str, Any]:
     return {
         "number": 7,
         "parameters": small(layers=2, dropout=0.2, batch_size=200).model_dump(),
@@ -72,7 +83,7 @@ def trial_config(tmp_path: Path) -> dict[str, Any]:
         "direction": "maximize",
         "target": None,
         "cpus": 1.0,
-        "gpus": 0.0,
+        "gpus": 1.0 if device.type == "cuda" else 0.0,
         "costs": False,
         "epoch_limit_s": 120.0,
     }

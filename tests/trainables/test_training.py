@@ -9,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from tests.trainables.conftest import MakeTrainer, without_times
-from trainables.batches import measure
+from trainables.batches import Placed, measure
 from trainables.datasets import Part, SequenceDataset
-from trainables.training import CHECK_STEPS, Diverged, Trainer, evaluate, fit
-
-CPU = torch.device("cpu")
+from trainables.training import CHECK_STEPS, Diverged, Trainer, fit
 
 
 def on_disk(state: dict[str, Any]) -> dict[str, Any]:
@@ -53,6 +51,7 @@ def test_an_epoch_has_exactly_these_metrics(make_trainer: MakeTrainer) -> None:
         *("train_loss", "train_accuracy", "val_loss", "val_accuracy"),
         *("val_balanced_accuracy", "val_macro_f1", "val_auroc"),
         *("learning_rate", "grad_norm", "epoch_s", "samples_per_s"),
+        *(["memory_mb"] if trainer.device.type == "cuda" else []),
     }
     assert all(type(value) is float and math.isfinite(value) for value in metrics.values())
     assert metrics["learning_rate"] == trainer.config.learning_rate
@@ -119,7 +118,7 @@ def test_seeds_differ_and_a_seed_does_not(make_trainer: MakeTrainer) -> None:
 
 
 def test_the_best_epoch_is_kept_as_it_was(
-    make_trainer: MakeTrainer, digits: SequenceDataset
+    make_trainer: MakeTrainer,
 ) -> None:
     # Accuracy climbs, so that by the smallest one an early epoch stays the best.
     trainer = make_trainer(direction="minimize", learning_rate=0.01)
@@ -129,7 +128,7 @@ def test_the_best_epoch_is_kept_as_it_was(
     assert values[0] < values[1] < values[2]
     assert (trainer.best_epoch, trainer.best_value) == (1, values[0])
     trainer.model.load_state_dict(trainer.best_weights)
-    measured = evaluate(trainer.model, digits.validation, digits, device=CPU)
+    measured = measure(trainer.model, trainer.validation, trainer.goal, torch.float32)
     assert measured["accuracy"] == values[0]
 
 
@@ -147,7 +146,7 @@ def test_gradients_are_clipped_only_when_asked(make_trainer: MakeTrainer) -> Non
     for clip in (0.01, None):
         trainer = make_trainer(clip_norm=clip)
         measured = trainer.run_epoch()["grad_norm"]
-        last = [p.grad for p in trainer.parameters if p.grad is not None]
+        last = [p.grad for p in trainer.model.parameters() if p.grad is not None]
         norms[clip] = float(torch.nn.utils.get_total_norm(last))
         assert measured > 0.1, "measured before clipping"
 
@@ -211,21 +210,24 @@ def test_read_only_arrays_train_without_warning_or_change(
 
     trainer.run_epoch()
 
-    assert trainer.train.x.data_ptr() == x.ctypes.data, "the data were copied"
+    if trainer.device.type == "cpu":
+        assert trainer.train.x.data_ptr() == x.ctypes.data, "the data were copied"
     assert np.array_equal(x, digits.train.x)
 
 
-def test_evaluate_does_not_depend_on_the_batch_size(
-    make_trainer: MakeTrainer, digits: SequenceDataset
+def test_what_is_measured_does_not_depend_on_the_batch_size(
+    make_trainer: MakeTrainer, digits: SequenceDataset, device: torch.device
 ) -> None:
-    model = make_trainer().model.eval()
+    trainer = make_trainer()
+    model = trainer.model.eval()
+    placed = Placed(device, digits.test, digits.preparation)
 
     small, large = (
-        evaluate(model, digits.test, digits, device=CPU, batch_size=size) for size in (7, 10_000)
+        measure(model, placed, trainer.goal, torch.float32, batch_size=size) for size in (7, 10_000)
     )
 
     assert small == pytest.approx(large)
-    answers = model(torch.from_numpy(digits.test.x) / 16.0).argmax(1).numpy()
+    answers = model(torch.from_numpy(digits.test.x).to(device) / 16.0).argmax(1).cpu().numpy()
     assert large["accuracy"] == np.mean(answers == digits.test.y)
 
 

@@ -87,7 +87,9 @@ def test_reset_frees_the_earlier_trial(trial: RecurrentTrial, trial_config: Conf
     assert trial.attempt is not None
     trainer = trial.attempt.trainer
     assert trainer is not None
-    old: list[weakref.ref[Any]] = [weakref.ref(thing) for thing in (trainer, *trainer.parameters)]
+    old: list[weakref.ref[Any]] = [
+        weakref.ref(thing) for thing in (trainer, *trainer.model.parameters())
+    ]
     del trainer
 
     gc.disable()

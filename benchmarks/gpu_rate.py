@@ -1,0 +1,86 @@
+"""Tells how fast a GPU trains, beside a loop written by hand and beside a thread of a processor.
+
+A trial's step, that of the trainer of a worker, in turn with a bare one: PyTorch's layers, the loss
+and the optimizer, on data that lie on the GPU already. Each measurement is an epoch without the
+validation that follows, and ends when the GPU is done. The thread is one of the processor beside
+the GPU, in the precision that `precision: auto` picks there.
+
+In bfloat16 the bare loop is in `torch.autocast`, which computes recurrent layers on a GPU in
+float16 even so; a trial's are in bfloat16.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from itertools import product
+from typing import get_args
+
+import torch
+
+from benchmarks.bench import Answer, answer, parser, ratios, spread
+from benchmarks.training_rate import BATCH, CPU, Bare, Cell, Ours, random_data
+from trainables.config import Precision, TrialConfig
+from trainables.device import configure
+
+GPU = torch.device("cuda:0")
+
+STEPS = 64
+"""In one measurement."""
+
+
+def wall_s(epoch: Callable[[], object]) -> float:
+    """Return the seconds of a step of an epoch."""
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    epoch()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - began) / STEPS
+
+
+def row(cell: Cell, hidden: int, precision: Precision, rounds: int) -> tuple[str, ...]:
+    """Measure one network and return its row."""
+    config = TrialConfig(
+        cell=cell, hidden_size=hidden, batch_size=BATCH, precision=precision, epochs=rounds + 1
+    )
+    data = random_data(STEPS * BATCH, BATCH, BATCH)
+    bare, ours = Bare(config, data, GPU), Ours(config, data, GPU)
+    measured = [(wall_s(bare.epoch), wall_s(ours.epoch)) for _ in range(rounds + 1)]
+    bares, trials = zip(*measured[1:], strict=True)
+    few = random_data(4 * BATCH, BATCH, BATCH)
+    thread = Ours(config.model_copy(update={"precision": "auto", "epochs": 3}), few, CPU)
+    on_thread = [thread.step_s() for _ in range(2)][-1]
+    return (
+        cell,
+        str(hidden),
+        precision,
+        spread([1e3 * one for one in bares]),
+        spread([1e3 * one for one in trials]),
+        spread(ratios(trials, bares), ".1f"),
+        f"{on_thread / min(trials):.0f}",
+    )
+
+
+def measure(options: argparse.Namespace) -> Answer:
+    """Measure each network in both precisions."""
+    if not torch.cuda.is_available():
+        sys.exit("there is no GPU here")
+    configure(threads=1)
+    rounds = 3 if options.short else 7
+    hidden = (32, 128, 256) if options.short else (32, 64, 128, 192, 256, 512)
+    columns = (
+        "cell",
+        "hidden",
+        "precision",
+        "bare step, ms",
+        "a trial's, ms",
+        "times faster",
+        "than a thread",
+    )
+    rows = [row(*one, rounds) for one in product(get_args(Cell), hidden, get_args(Precision))]
+    remarks = [f"{torch.cuda.get_device_name(GPU)}. Two layers, batch {BATCH}, 28 steps."]
+    return Answer(columns, rows, remarks)
+
+
+if __name__ == "__main__":
+    answer(parser(__doc__ or "").parse_args(), measure)

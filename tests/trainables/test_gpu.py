@@ -1,0 +1,151 @@
+"""What only a GPU shows: the same networks in its own arithmetic, every time alike."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from search.cost import Sizes
+from search.packing import WORKSPACE_MB, held_mb
+from tests.trainables.conftest import needs_gpu, small, without_times
+from trainables.batches import measure
+from trainables.datasets import Part, SequenceDataset, Targets
+from trainables.goals import Classes, Numbers
+from trainables.preparation import Preparation
+from trainables.training import Trainer, fit
+
+pytestmark = needs_gpu
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
+
+
+def made(*, varies: bool = False, numbers: bool = False, missing: bool = False) -> SequenceDataset:
+    """Random walks of two features whose class, or number, is that of their slope."""
+    rng = np.random.default_rng(0)
+
+    def part(count: int) -> Part:
+        slopes = rng.normal(size=count).astype(np.float32)
+        lengths = rng.integers(4, 17, count) if varies else np.full(count, 16)
+        walks = [
+            (slope * np.arange(length)[:, None] + rng.normal(size=(length, 2))).astype(np.float32)
+            for slope, length in zip(slopes, lengths, strict=True)
+        ]
+        x = np.concatenate(walks) if varies else np.stack(walks)
+        if missing:
+            x[rng.random(x.shape) < 0.2] = np.nan
+        y = slopes[:, None] if numbers else (slopes > 0.5).astype(np.int64)
+        return Part(x, y, lengths if varies else None)
+
+    preparation = Preparation(
+        (0.0, 0.5), (5.0, 6.0), missing="forward" if missing else "refuse", mask=missing
+    )
+    return SequenceDataset(
+        "walks", part(400), part(100), part(100),
+        () if numbers else ("down", "up"), preparation, fingerprint="",
+        targets=Targets(("slope",), (0.0,), (1.0,)) if numbers else None,
+    )  # fmt: skip
+
+
+JOBS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {"cell": "lstm"}),
+    ({}, {"cell": "gru"}),
+    ({}, {"cell": "lstm", "bidirectional": True, "head": "last"}),
+    ({}, {"cell": "gru", "layers": 2, "dropout": 0.3, "head": "mean"}),
+    ({}, {"optimizer": "adamw", "class_weights": "balanced", "clip_norm": None}),
+    ({"varies": True}, {"cell": "lstm", "head": "last"}),
+    ({"varies": True}, {"cell": "gru", "bidirectional": True, "head": "mean", "layers": 2}),
+    ({"missing": True, "varies": True}, {"head": "last"}),
+    ({"numbers": True}, {"head": "last"}),
+]
+
+
+def trainer(data: SequenceDataset, device: torch.device, **settings: Any) -> Trainer:
+    settings = {"batch_size": 64, "learning_rate": 0.01, "hidden_size": 32, **settings}
+    return Trainer(
+        small(**settings), data, seed=3, device=device, metric="val_loss", direction="minimize"
+    )
+
+
+@pytest.mark.parametrize(("kind", "settings"), JOBS)
+def test_trains_as_a_processor_does(kind: dict[str, Any], settings: dict[str, Any]) -> None:
+    # The same order of batches, but other numbers dropped.
+    settings = settings | {"precision": "float32", "dropout": 0.0}
+    there, here = (list(fit(trainer(made(**kind), one, **settings))) for one in (GPU, CPU))
+
+    for ours, theirs in zip(there, here, strict=True):
+        for name in ("train_loss", "val_loss", "grad_norm"):
+            assert ours[name] == pytest.approx(theirs[name], rel=0.02), name
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [*JOBS, ({"varies": True}, {"head": "last", "augment_shift": 0.1, "augment_warp": 0.2,
+                                "augment_scale": 0.1, "augment_noise": 0.1})],
+)  # fmt: skip
+def test_every_time_alike(kind: dict[str, Any], settings: dict[str, Any], precision: str) -> None:
+    data = made(**kind)
+
+    first, second = (
+        [without_times(one) for one in fit(trainer(data, GPU, precision=precision, **settings))]
+        for _ in range(2)
+    )
+
+    assert first == second
+    assert first[-1]["train_loss"] < first[0]["train_loss"]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_bfloat16_has_the_range_of_float32(cell: str) -> None:
+    # In half precision numbers as large as these are endless, and small gradients are lost.
+    data = made()
+    huge = replace(data, train=replace(data.train, x=data.train.x * np.float32(1e5)))
+    one = trainer(huge, GPU, cell=cell, precision="bfloat16")
+
+    assert np.isfinite(one.run_epoch()["train_loss"])
+    assert one.learner.network(torch.ones(2, 16, 2, device=GPU)).dtype == torch.bfloat16
+
+
+def test_scores_are_those_of_a_processor() -> None:
+    torch.manual_seed(0)
+    outputs, y = torch.randn(200, 3), torch.randint(3, (200,))
+    numbers = torch.randn(200, 3)
+
+    for goal, wanted in ((Classes(), y), (Numbers(torch.zeros(3), torch.ones(3)), numbers)):
+        here = goal.scores(outputs, wanted)
+        if isinstance(goal, Numbers):
+            goal = Numbers(goal.offset.to(GPU), goal.scale.to(GPU))  # noqa: PLW2901
+        assert goal.scores(outputs.to(GPU), wanted.to(GPU)) == pytest.approx(here)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cell": "lstm", "hidden_size": 256, "layers": 2, "batch_size": 64},
+        {"cell": "gru", "hidden_size": 512, "layers": 3, "batch_size": 256},
+        {"cell": "lstm", "hidden_size": 32, "layers": 1, "batch_size": 512},
+    ],
+)
+def test_memory_is_about_what_is_predicted(
+    settings: dict[str, Any], mnist_5k: SequenceDataset
+) -> None:
+    torch.cuda.empty_cache()
+    one = trainer(mnist_5k, GPU, precision="float32", **settings)
+
+    used = one.run_epoch()["memory_mb"]
+
+    predicted = WORKSPACE_MB + held_mb(one.config, Sizes.of(mnist_5k))
+    assert used < 1.5 * predicted
+
+
+def test_weights_learned_here_answer_alike_on_a_processor(mnist_5k: SequenceDataset) -> None:
+    one = trainer(mnist_5k, GPU, precision="float32", epochs=1)
+    there = one.run_epoch()["val_accuracy"]
+    other = trainer(mnist_5k, CPU, epochs=1)
+    other.model.load_state_dict(one.best_weights)
+
+    here = measure(other.model, other.validation, other.goal, torch.float32)["accuracy"]
+
+    assert here == pytest.approx(there, abs=0.005)

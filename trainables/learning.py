@@ -1,0 +1,176 @@
+"""What a network learns of a batch: the gradients of its weights, wherever it is computed."""
+
+import copy
+from contextlib import AbstractContextManager
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from trainables.augment import Augment
+from trainables.batches import Placed
+from trainables.config import Precision, TrialConfig
+from trainables.device import DTYPES
+from trainables.goals import Goal
+
+
+class Lowered(nn.Module):
+    """A network's copy that computes in bfloat16 on a GPU.
+
+    There `torch.autocast` gives recurrent layers float16, whatever type it was asked for, whose
+    range is too small for gradients.
+
+    Args:
+        network: whose weights it has after each `pull`.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        # PyTorch does not know that cuDNN has recurrent layers in bfloat16, and else would leave
+        # their weights apart, to be put together at each call.
+        torch.backends.cudnn.CUDNN_TENSOR_DTYPES.add(torch.bfloat16)
+        self.network = copy.deepcopy(network).to(torch.bfloat16)
+
+    def pull(self, weights: list[nn.Parameter]) -> None:
+        """Take the network's weights of now."""
+        with torch.no_grad():
+            torch._foreach_copy_([*self.parameters()], [*weights])
+
+    def push(self, weights: list[nn.Parameter]) -> None:
+        """Give the network the gradients of these weights."""
+        found = [weight.grad for weight in self.parameters() if weight.grad is not None]
+        gradients = [torch.empty_like(weight) for weight in weights]
+        torch._foreach_copy_(gradients, found)
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the network's outputs for what `trainables.cells.RecurrentNetwork` takes."""
+        return cast("Tensor", self.network(x.to(torch.bfloat16), lengths))
+
+
+class Captured(NamedTuple):
+    """What a GPU does by itself.
+
+    Attributes:
+        graph: of the operations.
+        rows: [sequences], where they find which they learn from.
+        gradients: of each weight, where they leave them.
+    """
+
+    graph: torch.cuda.CUDAGraph
+    rows: Tensor
+    gradients: list[Tensor | None]
+
+
+class Learner:
+    """Computes the gradients of a network's weights.
+
+    Args:
+        config: batch_size, clip_norm and what changes sequences are read.
+        model: the network, in evaluation mode or not.
+        goal: what it learns.
+        train: what it learns from, where it is.
+        inputs: values a step of which `Augment` changes.
+        precision: what products are computed in.
+
+    Attributes:
+        network: what answers: the model, or its copy in another type.
+        autocast: the type that `torch.autocast` gives the network, float32 for none.
+        sums: [3], of what was learned since they were last zeroed: losses, correct answers, and
+            gradient norms before clipping. On the device, where a value that is not finite stays
+            visible: to read each would wait for the device each time.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is an independent part of the learning
+        self,
+        config: TrialConfig,
+        model: nn.Module,
+        goal: Goal,
+        train: Placed,
+        *,
+        inputs: int,
+        precision: Precision,
+    ) -> None:
+        self.goal = goal
+        self.train = train
+        self.augment = Augment(config, inputs)
+        self.clip_norm = config.clip_norm
+        self.device = train.y.device
+        self.weights = list(model.parameters())
+        self.sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        self.lowered = precision == "bfloat16" and self.device.type == "cuda"
+        self.network = Lowered(model) if self.lowered else model
+        self.autocast = torch.float32 if self.lowered else DTYPES[precision]
+        self.captures = self.device.type == "cuda" and train.lengths is None
+        """Whether batches are of one shape and worth to be graphs."""
+        self.graphs: dict[int, Captured] = {}
+        """By how many sequences they learn from."""
+
+    def learn(self, rows: Tensor) -> None:
+        """Put the gradients of a batch's mean loss at the weights, clipped, and add to the sums.
+
+        Args:
+            rows: [sequences], places in what is learned.
+        """
+        if not self.captures:
+            self.compute(rows)
+            return
+        count = len(rows)
+        if count not in self.graphs:
+            self.graphs[count] = self.captured(rows)
+        graph, place, gradients = self.graphs[count]
+        place.copy_(rows)
+        graph.replay()
+        for weight, gradient in zip(self.weights, gradients, strict=True):
+            weight.grad = gradient
+
+    def pull(self) -> None:
+        """Let the network have the model's weights of now."""
+        if isinstance(self.network, Lowered):
+            self.network.pull(self.weights)
+
+    def compute(self, rows: Tensor) -> None:
+        """Do what `learn` does, operation by operation."""
+        batch = self.augment(self.train.rows(rows))
+        self.pull()
+        self.network.zero_grad()
+        with self.in_precision():
+            outputs = self.network(batch.x, batch.lengths)
+        loss = self.goal.loss(outputs.float(), batch.y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if isinstance(self.network, Lowered):
+            self.network.push(self.weights)
+        norm = get_total_norm([p.grad for p in self.weights if p.grad is not None])
+        if self.clip_norm is not None:
+            clip_grads_with_norm_(self.weights, self.clip_norm, norm)
+        counted = self.goal.counted(outputs, batch.y)
+        self.sums += torch.stack((loss.detach() * len(batch.y), counted, norm))
+
+    def in_precision(self) -> AbstractContextManager[None]:
+        """Let what follows compute as it was asked for."""
+        enabled = self.autocast != torch.float32
+        return torch.autocast(self.device.type, self.autocast, enabled=enabled)
+
+    def captured(self, rows: Tensor) -> "Captured":
+        """Return `compute` of so many rows as a graph.
+
+        A step of these networks is about a hundred operations, each over on a GPU before a
+        processor has asked for the next. A graph asks for all of them at once; it computes the
+        same, with the random numbers that come next.
+        """
+        rows, sums = rows.clone(), self.sums.clone()
+        state = torch.cuda.get_rng_state(self.device)
+        # Libraries make their plans at a first call, which a graph cannot hold.
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            self.compute(rows)
+        torch.cuda.current_stream().wait_stream(aside)
+        self.sums.copy_(sums)
+        torch.cuda.set_rng_state(state, self.device)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.compute(rows)
+        return Captured(graph, rows, [weight.grad for weight in self.weights])
