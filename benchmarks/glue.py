@@ -6,7 +6,7 @@ Searches the space of `jobs/mnist-5k.yaml` on the same split, with the notebook'
 or a GRU of torch, a data loader, Adam with a constant learning rate. Every epoch's time and
 accuracy go to `epochs.jsonl` in the folder before anything else is told of them. OptunaSearch,
 ASHAScheduler and MLflowLoggerCallback have their defaults. The data is loaded once for all trials,
-as `tune.with_parameters` is meant for.
+as `tune.with_parameters` is meant for. Two trials run at once; where there is a GPU, they share it.
 """
 
 import argparse
@@ -27,6 +27,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from search.home import Home
 from trainables.datasets import Part, load_dataset
+
+ON_GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if ON_GPU else "cpu")
 
 SPACE = {
     "cell": tune.choice(["lstm", "gru"]),
@@ -53,14 +56,14 @@ class Network(nn.Module):
 
 def train(config: dict[str, Any], data: dict[str, TensorDataset], epochs: int) -> None:
     """Train one configuration and report every epoch."""
-    model = Network(config)
+    model = Network(config).to(DEVICE)
     optimizer = torch.optim.Adam(model.parameters(), lr=config["learning_rate"])
     loss_of = nn.CrossEntropyLoss()
     for _ in range(epochs):
         model.train()
         for x, y in DataLoader(data["train"], batch_size=64, shuffle=True):
             optimizer.zero_grad()
-            loss_of(model(x), y).backward()
+            loss_of(model(x.to(DEVICE)), y.to(DEVICE)).backward()
             optimizer.step()
         tune.report(validate(model, data["validation"]))
 
@@ -70,7 +73,8 @@ def validate(model: nn.Module, data: TensorDataset) -> dict[str, float]:
     model.eval()
     loss, correct = 0.0, 0
     with torch.no_grad():
-        for x, y in DataLoader(data, batch_size=64):
+        for inputs, labels in DataLoader(data, batch_size=64):
+            x, y = inputs.to(DEVICE), labels.to(DEVICE)
             logits = model(x)
             loss += float(nn.functional.cross_entropy(logits, y, reduction="sum"))
             correct += int((logits.argmax(1) == y).sum())
@@ -109,8 +113,9 @@ def search(options: argparse.Namespace) -> None:
     folder: Path = options.folder
     ray.init(num_cpus=2)
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'optuna.db'}")
+    trainable = tune.with_parameters(train, data=dataset(options.seed), epochs=options.epochs)
     tune.Tuner(
-        tune.with_parameters(train, data=dataset(options.seed), epochs=options.epochs),
+        tune.with_resources(trainable, {"cpu": 1, "gpu": 0.5 if ON_GPU else 0}),
         param_space=SPACE,
         tune_config=tune.TuneConfig(
             search_alg=OptunaSearch(

@@ -5,6 +5,9 @@ and the optimizer, on data that lie on the GPU already. Each measurement is an e
 validation that follows, and ends when the GPU is done. The thread is one of the processor beside
 the GPU, in the precision that `precision: auto` picks there.
 
+The accuracy is that of validation, the mean over seeds of networks that learned 5,000 MNIST digits
+for ten epochs, the same seeds in both precisions.
+
 In bfloat16 the bare loop is in `torch.autocast`, which computes recurrent layers on a GPU in
 float16 even so; a trial's are in bfloat16.
 """
@@ -19,9 +22,11 @@ from typing import get_args
 import torch
 
 from benchmarks.bench import Answer, answer, parser, ratios, spread
+from benchmarks.curves import dataset
 from benchmarks.training_rate import BATCH, CPU, Bare, Cell, Ours, random_data
 from trainables.config import Precision, TrialConfig
 from trainables.device import configure
+from trainables.training import Trainer, fit
 
 GPU = torch.device("cuda:0")
 
@@ -58,7 +63,21 @@ def row(cell: Cell, hidden: int, precision: Precision, rounds: int) -> tuple[str
         spread([1e3 * one for one in trials]),
         spread(ratios(trials, bares), ".1f"),
         f"{on_thread / min(trials):.0f}",
+        spread([learned(config, seed) for seed in range(rounds)]),
     )
+
+
+def learned(config: TrialConfig, seed: int) -> float:
+    """Return the best accuracy of a network that learned digits, in percent."""
+    trainer = Trainer(
+        config.model_copy(update={"epochs": 10, "learning_rate": 0.005}),
+        dataset("mnist-5k"),
+        seed=seed,
+        device=GPU,
+        metric="val_accuracy",
+        direction="maximize",
+    )
+    return 100 * max(one["val_accuracy"] for one in fit(trainer))
 
 
 def measure(options: argparse.Namespace) -> Answer:
@@ -76,6 +95,7 @@ def measure(options: argparse.Namespace) -> Answer:
         "a trial's, ms",
         "times faster",
         "than a thread",
+        "accuracy, percent",
     )
     rows = [row(*one, rounds) for one in product(get_args(Cell), hidden, get_args(Precision))]
     remarks = [f"{torch.cuda.get_device_name(GPU)}. Two layers, batch {BATCH}, 28 steps."]

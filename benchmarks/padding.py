@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.bench import Answer, answer, parser, ratios, spread
-from trainables.batches import Batch, Placed
+from trainables.batches import Batch, Placed, Rows
 from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import Part, Shape
@@ -40,7 +40,7 @@ def part(draw: object) -> Part:
     return Part(x, rng.integers(0, CLASSES, COUNT), lengths)
 
 
-def padding(placed: Placed, batches: tuple[Tensor, ...]) -> float:
+def padding(placed: Placed, batches: list[Rows]) -> float:
     """Return what part of all steps of some batches is padding."""
     total = real = 0
     for rows in batches:
@@ -93,7 +93,7 @@ def measure(options: argparse.Namespace) -> Answer:
     for name, draw in LENGTHS.items():
         placed = Placed(torch.device("cpu"), part(draw), plain)
         ours = padding(placed, placed.shuffled(BATCH))
-        theirs = padding(placed, torch.split(torch.randperm(COUNT), BATCH))
+        theirs = padding(placed, placed.batches(torch.randperm(COUNT), BATCH))
         rows.append((f"padding, {name}", f"{ours:.1%}", f"{theirs:.1%}", f"{theirs / ours:.1f}"))
     placed = Placed(torch.device("cpu"), part(LENGTHS["even from 5 to 50"]), plain)
     batches = [placed.rows(rows) for rows in placed.shuffled(BATCH)]

@@ -3,11 +3,11 @@
 In turn, from the command on and each in a process of its own: the usual glue, which is in `glue`,
 with a number of trials, and the search of `jobs/mnist-5k.yaml`, without baselines and confirmation,
 for as long as the glue took. Both have the same data, space and epochs, and two workers of one
-thread each. Gatetune has its defaults, with a portfolio that was made of other data alone
-(`unseen`). Of both, any epoch's accuracy counts from when the driver knows it; the glue's time ends
-with its process, and what Gatetune knows later does not count. Nobody knows the glue's best before
-its end, so that its whole time is told, too. Before each, the libraries' files are read into
-memory.
+thread each, which share a GPU where there is one. Gatetune has its defaults, with a portfolio that
+was made of other data alone (`unseen`). Of both, any epoch's accuracy counts from when the driver
+knows it; the glue's time ends with its process, and what Gatetune knows later does not count.
+Nobody knows the glue's best before its end, so that its whole time is told, too. Before each, the
+libraries' files are read into memory.
 """
 
 import argparse
@@ -24,6 +24,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+
+import torch
 
 from benchmarks.bench import Answer, answer, parser, ratios, spread, warm
 from benchmarks.unseen import write_portfolio
@@ -87,6 +89,7 @@ def gatetune(seed: int, for_s: float) -> Run:
             "baseline": "[]",
             "confirm.top": 0,
             "workers.concurrent": 2,
+            "workers.gpus": 0.5 if torch.cuda.is_available() else 0,
         }
         given = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
         call = [sys.executable, "-m", "benchmarks.unseen", str(portfolio), "launch", str(JOB)]
@@ -162,7 +165,10 @@ def measure(options: argparse.Namespace) -> Answer:
                 spread(ratios([run.trials for run in theirs], [run.trials for run in ours])),
             ),
         ],
-        ["Goals: a fifth of the glue's time or less, two thirds of the error or less."],
+        [
+            "Goals: a fifth of the glue's time or less, two thirds of the error or less.",
+            *([f"On {torch.cuda.get_device_name(0)}."] if torch.cuda.is_available() else []),
+        ],
     )
 
 

@@ -127,8 +127,9 @@ class Cost:
 
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
-        self.auto: dict[tuple[str, bool], Precision] = {}
-        """What precision auto was last seen to be: of each cell, and of those that gain by it."""
+        self.auto: dict[tuple[bool, bool], Precision] = {}
+        """What precision auto was last seen to be: of networks that gain by bfloat16 on a
+        processor, and on a GPU."""
         self.products = np.zeros((len(TERMS), len(TERMS)))
         self.sums = np.zeros(len(TERMS))
         self.fitted: Work | None = SECONDS
@@ -140,14 +141,14 @@ class Cost:
 
     def work(self, config: TrialConfig, precision: Precision | None = None) -> Work:
         """Return what an epoch consists of, in the precision that the trial began in, if it has."""
-        auto = self.auto.get((config.cell, config.gains_by_bfloat16), "float32")
+        auto = self.auto.get((config.gains_by_bfloat16, config.gains_on_a_gpu), "float32")
         asked = auto if config.precision == "auto" else config.precision
         return work(config, self.sizes, precision or asked)
 
     def learn(self, config: TrialConfig, precision: Precision, seconds: float) -> None:
         """Learn how long an epoch took."""
         if config.precision == "auto":
-            self.auto[config.cell, config.gains_by_bfloat16] = precision
+            self.auto[config.gains_by_bfloat16, config.gains_on_a_gpu] = precision
         share = self.work(config, precision) * SECONDS / seconds
         self.products += np.outer(share, share)
         self.sums += share

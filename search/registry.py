@@ -142,7 +142,7 @@ def lead_over(
         return None  # a person has deleted the run
     if f"champion/{ANSWERS}" not in {one.path for one in kept}:
         return None
-    with TemporaryDirectory() as copy:
+    with quiet(), TemporaryDirectory() as copy:
         path = tracking.client.download_artifacts(present.run_id, f"champion/{ANSWERS}", copy)
         theirs = Path(path).read_bytes()
     goal = plain_goal(load_saved(folder).targets, CPU)

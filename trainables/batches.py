@@ -16,6 +16,22 @@ POOL = 64
 """Batches whose sequences are put together by length, where lengths are unequal."""
 
 
+SHAPES = 8
+"""To how many lengths at the most batches are padded on a GPU, which prepares for each of them."""
+
+
+class Rows(NamedTuple):
+    """Which sequences make a batch.
+
+    Attributes:
+        at: [sequences] int64, their places in the part, on its device.
+        steps: how long the batch is.
+    """
+
+    at: Tensor
+    steps: int
+
+
 class Batch(NamedTuple):
     """Some sequences as the network sees them.
 
@@ -96,51 +112,65 @@ class Placed:
     def __init__(self, device: torch.device, part: Part, preparation: Preparation) -> None:
         self.x = tensor_on(device, part.x)
         self.y = tensor_on(device, part.y)
-        self.lengths = None if part.lengths is None else torch.tensor(part.lengths)
-        self.starts = torch.tensor(part.starts) if part.lengths is not None else None
+        self.steps = part.steps
+        self.unit = -(-part.steps // SHAPES) if device.type == "cuda" else 1
+        """Of what batches' lengths are multiples, but for the longest."""
+        self.known = None if part.lengths is None else torch.tensor(part.lengths)
+        """The lengths where batches are chosen: on the CPU."""
+        self.lengths = None if self.known is None else self.known.to(device)
+        self.starts = torch.tensor(part.starts, device=device)
         self.prepare = Prepare(preparation).to(device)
 
     def __len__(self) -> int:
         return len(self.y)
 
-    def rows(self, rows: Tensor) -> Batch:
-        """Return some sequences, by their places [sequences] on this device, in new memory."""
-        y = self.y.index_select(0, rows)
-        if self.lengths is None or self.starts is None:
+    def rows(self, rows: Rows) -> Batch:
+        """Return some sequences, in new memory."""
+        y = self.y.index_select(0, rows.at)
+        if self.lengths is None:
             # A third of the time of x[rows], which matters beside a small network.
-            return Batch(self.prepare(self.x.index_select(0, rows)), None, y)
-        local = rows.cpu()
-        lengths, starts = self.lengths[local], self.starts[local]
+            return Batch(self.prepare(self.x.index_select(0, rows.at)), None, y)
+        lengths, starts = self.lengths.index_select(0, rows.at), self.starts[rows.at]
         # What is padded repeats the last step, so that filling and scaling meet no strange values.
-        steps = torch.minimum(torch.arange(int(lengths.max())), lengths[:, None] - 1)
-        places = (starts[:, None] + steps).to(self.x.device)
+        steps = torch.arange(rows.steps, device=y.device)
+        places = starts[:, None] + torch.minimum(steps, lengths[:, None] - 1)
         x = self.x.index_select(0, places.flatten()).view(*places.shape, -1)
-        return Batch(self.prepare(x), lengths.to(y.device), y)
+        return Batch(self.prepare(x), lengths, y)
 
-    def shuffled(self, batch_size: int) -> tuple[Tensor, ...]:
+    def batches(self, order: Tensor, batch_size: int) -> list[Rows]:
+        """Return places [sequences] on the CPU as batches."""
+        parts = torch.split(order, batch_size)
+        placed = torch.split(order.to(self.y.device), batch_size)
+        if self.known is None:
+            return [Rows(at, self.steps) for at in placed]
+        longest = [int(self.known[part].max()) for part in parts]
+        padded = [min(self.steps, -(-steps // self.unit) * self.unit) for steps in longest]
+        return [Rows(at, steps) for at, steps in zip(placed, padded, strict=True)]
+
+    def shuffled(self, batch_size: int) -> list[Rows]:
         """Return all rows in batches, in an order that torch's generator draws.
 
         Where lengths are unequal, sequences of like length come together, so that little is padded:
         within pools of many batches, drawn anew every time, and the batches in any order.
         """
         order = torch.randperm(len(self))
-        if self.lengths is None:
-            return torch.split(order.to(self.y.device), batch_size)
+        known = self.known
+        if known is None:
+            return self.batches(order, batch_size)
         pools = torch.split(order, POOL * batch_size)
-        lengths = self.lengths
-        near = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools])
-        batches = torch.split(near.to(self.y.device), batch_size)
-        return tuple(batches[place] for place in torch.randperm(len(batches)).tolist())
+        near = torch.cat([pool[known[pool].argsort(stable=True)] for pool in pools])
+        batches = self.batches(near, batch_size)
+        return [batches[place] for place in torch.randperm(len(batches)).tolist()]
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
         """Yield every sequence once, those of like length together."""
         for rows in self.by_length(batch_size):
             yield self.rows(rows)
 
-    def by_length(self, batch_size: int) -> tuple[Tensor, ...]:
+    def by_length(self, batch_size: int) -> list[Rows]:
         """Return all rows in batches, those of like length together."""
-        order = torch.arange(len(self)) if self.lengths is None else self.lengths.argsort()
-        return torch.split(order.to(self.y.device), batch_size)
+        order = torch.arange(len(self)) if self.known is None else self.known.argsort()
+        return self.batches(order, batch_size)
 
 
 def answers(

@@ -20,6 +20,11 @@ and loses there in small batches. A processor without it takes 2 to 4 times as l
 every size."""
 
 
+WORTH_IT_ON_GPU = 192
+"""The same for LSTMs and GRUs on a GPU, see `benchmarks.gpu_rate`: up to 128 units cuDNN's kernels
+for float32 are as fast, and nothing has to be turned into bfloat16."""
+
+
 class TrialConfig(BaseModel):
     """Everything that one trial trains with. Each field may be fixed or searched."""
 
@@ -75,3 +80,8 @@ class TrialConfig(BaseModel):
     def gains_by_bfloat16(self) -> bool:
         """Whether a processor that has bfloat16 in hardware is faster in it, with this network."""
         return self.cell == "lstm" and self.hidden_size >= WORTH_IT
+
+    @property
+    def gains_on_a_gpu(self) -> bool:
+        """The same of a GPU."""
+        return self.hidden_size >= WORTH_IT_ON_GPU

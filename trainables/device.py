@@ -61,14 +61,15 @@ def pick_precision(config: TrialConfig, device: torch.device) -> Precision:
     """Return what a trial's matrix products are computed in.
 
     Args:
-        config: precision is read, and where that is ``auto``, cell and hidden_size.
+        config: precision is read, and where that is ``auto``, what tells whether it gains.
         device: where the products are computed.
 
     Raises:
         PrecisionError: bfloat16 was asked for and the processor cannot do it at all.
     """
     if config.precision == "auto":
-        worth_it = device.type == "cuda" or config.gains_by_bfloat16
+        on_gpu = device.type == "cuda"
+        worth_it = config.gains_on_a_gpu if on_gpu else config.gains_by_bfloat16
         return "bfloat16" if worth_it and has_bfloat16(device) else "float32"
     if config.precision == "bfloat16" and device.type == "cpu" and not runs_bfloat16():
         raise PrecisionError(

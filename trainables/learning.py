@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from trainables.augment import Augment
-from trainables.batches import Placed
+from trainables.batches import Placed, Rows
 from trainables.config import Precision, TrialConfig
 from trainables.device import DTYPES
 from trainables.goals import Goal
@@ -55,12 +55,12 @@ class Captured(NamedTuple):
 
     Attributes:
         graph: of the operations.
-        rows: [sequences], where they find which they learn from.
+        at: [sequences], where they find the places of what they learn from.
         gradients: of each weight, where they leave them.
     """
 
     graph: torch.cuda.CUDAGraph
-    rows: Tensor
+    at: Tensor
     gradients: list[Tensor | None]
 
 
@@ -103,25 +103,19 @@ class Learner:
         self.lowered = precision == "bfloat16" and self.device.type == "cuda"
         self.network = Lowered(model) if self.lowered else model
         self.autocast = torch.float32 if self.lowered else DTYPES[precision]
-        self.captures = self.device.type == "cuda" and train.lengths is None
-        """Whether batches are of one shape and worth to be graphs."""
-        self.graphs: dict[int, Captured] = {}
-        """By how many sequences they learn from."""
+        self.graphs: dict[tuple[int, int], Captured] = {}
+        """By how many sequences they learn from, and how long these are."""
 
-    def learn(self, rows: Tensor) -> None:
-        """Put the gradients of a batch's mean loss at the weights, clipped, and add to the sums.
-
-        Args:
-            rows: [sequences], places in what is learned.
-        """
-        if not self.captures:
+    def learn(self, rows: Rows) -> None:
+        """Put the gradients of a batch's mean loss at the weights, clipped, and add to the sums."""
+        if self.device.type != "cuda":
             self.compute(rows)
             return
-        count = len(rows)
-        if count not in self.graphs:
-            self.graphs[count] = self.captured(rows)
-        graph, place, gradients = self.graphs[count]
-        place.copy_(rows)
+        shape = (len(rows.at), rows.steps)
+        if shape not in self.graphs:
+            self.graphs[shape] = self.captured(rows)
+        graph, place, gradients = self.graphs[shape]
+        place.copy_(rows.at)
         graph.replay()
         for weight, gradient in zip(self.weights, gradients, strict=True):
             weight.grad = gradient
@@ -131,7 +125,7 @@ class Learner:
         if isinstance(self.network, Lowered):
             self.network.pull(self.weights)
 
-    def compute(self, rows: Tensor) -> None:
+    def compute(self, rows: Rows) -> None:
         """Do what `learn` does, operation by operation."""
         batch = self.augment(self.train.rows(rows))
         self.pull()
@@ -153,14 +147,14 @@ class Learner:
         enabled = self.autocast != torch.float32
         return torch.autocast(self.device.type, self.autocast, enabled=enabled)
 
-    def captured(self, rows: Tensor) -> "Captured":
-        """Return `compute` of so many rows as a graph.
+    def captured(self, rows: Rows) -> Captured:
+        """Return `compute` of a batch of this shape as a graph.
 
         A step of these networks is about a hundred operations, each over on a GPU before a
         processor has asked for the next. A graph asks for all of them at once; it computes the
         same, with the random numbers that come next.
         """
-        rows, sums = rows.clone(), self.sums.clone()
+        rows, sums = Rows(rows.at.clone(), rows.steps), self.sums.clone()
         state = torch.cuda.get_rng_state(self.device)
         # Libraries make their plans at a first call, which a graph cannot hold.
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -173,4 +167,4 @@ class Learner:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self.compute(rows)
-        return Captured(graph, rows, [weight.grad for weight in self.weights])
+        return Captured(graph, rows.at, [weight.grad for weight in self.weights])

@@ -66,5 +66,5 @@ def outputs(model: ExportedNetwork, part: Part, preparation: Preparation) -> NDA
     with torch.inference_mode():
         for rows in placed.by_length(AT_ONCE):
             batch = placed.rows(rows)
-            found[rows] = model.restored(model.network(batch.x, batch.lengths))
+            found[rows.at] = model.restored(model.network(batch.x, batch.lengths))
     return found.numpy()

@@ -159,7 +159,7 @@ class Trainer:
             self.optimizer.step()
             if self.scheduler is not None:
                 self.scheduler.step()
-            seen += len(rows)
+            seen += len(rows.at)
             if step % CHECK_STEPS == 0 or step == len(batches):
                 loss, correct, norm = sums.tolist()
                 metrics = {

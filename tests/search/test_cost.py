@@ -67,6 +67,7 @@ def test_auto_is_what_it_was_last_seen_to_be() -> None:
     cost.learn(wide, "bfloat16", 1.0)
     cost.learn(config(cell="gru"), "float32", 1.0)
     cost.learn(config(hidden_size=32), "float32", 1.0)
+    cost.learn(config(hidden_size=128), "float32", 1.0)  # as on a GPU
     assert (cost.work(wide) < before).any()
     assert (cost.work(wide, "float32") == before).all()
     assert (cost.work(wide.model_copy(update={"precision": "float32"})) == before).all()

@@ -4,6 +4,7 @@ from unittest.mock import patch
 import pytest
 import torch
 
+from tests.trainables.conftest import needs_gpu
 from trainables.config import Precision, TrialConfig
 from trainables.device import (
     PrecisionError,
@@ -65,6 +66,18 @@ def test_auto_is_bfloat16_where_the_processor_has_it_and_the_network_gains(
         assert pick_precision(config, CPU) == wanted
     with patch("torch.cpu.get_capabilities", dict):
         assert pick_precision(config, CPU) == "float32"
+
+
+@needs_gpu
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_on_a_gpu_auto_is_bfloat16_where_the_network_gains(cell: str) -> None:
+    gpu = torch.device("cuda:0")
+    narrow, wide = (
+        TrialConfig.model_validate({"cell": cell, "hidden_size": size}) for size in (128, 192)
+    )
+
+    assert pick_precision(narrow, gpu) == "float32"
+    assert pick_precision(wide, gpu) == ("bfloat16" if has_bfloat16(gpu) else "float32")
 
 
 def test_what_is_asked_for_is_given_or_refused_with_the_reason() -> None:

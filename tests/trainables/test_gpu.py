@@ -1,6 +1,8 @@
 """What only a GPU shows: the same networks in its own arithmetic, every time alike."""
 
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import torch
 
 from search.cost import Sizes
-from search.packing import WORKSPACE_MB, held_mb
+from search.packing import UNSURE, WORKSPACE_MB, held_mb
 from tests.trainables.conftest import needs_gpu, small, without_times
 from trainables.batches import measure
 from trainables.datasets import Part, SequenceDataset, Targets
@@ -120,24 +122,31 @@ def test_scores_are_those_of_a_processor() -> None:
         assert goal.scores(outputs.to(GPU), wanted.to(GPU)) == pytest.approx(here)
 
 
+def used_mb(settings: dict[str, Any], data: SequenceDataset) -> float:
+    """Return what two epochs of a process of their own keep."""
+    one = trainer(data, GPU, **settings)
+    one.run_epoch()
+    return one.run_epoch()["memory_mb"]
+
+
 @pytest.mark.parametrize(
     "settings",
     [
-        {"cell": "lstm", "hidden_size": 256, "layers": 2, "batch_size": 64},
+        {"cell": "lstm", "hidden_size": 256, "layers": 2},
         {"cell": "gru", "hidden_size": 512, "layers": 3, "batch_size": 256},
-        {"cell": "lstm", "hidden_size": 32, "layers": 1, "batch_size": 512},
+        {"cell": "lstm", "hidden_size": 32, "batch_size": 500, "precision": "bfloat16"},
     ],
 )
 def test_memory_is_about_what_is_predicted(
     settings: dict[str, Any], mnist_5k: SequenceDataset
 ) -> None:
-    torch.cuda.empty_cache()
-    one = trainer(mnist_5k, GPU, precision="float32", **settings)
+    fresh = get_context("spawn")
+    with ProcessPoolExecutor(1, fresh) as pool:
+        used = pool.submit(used_mb, settings, mnist_5k).result()
 
-    used = one.run_epoch()["memory_mb"]
-
-    predicted = WORKSPACE_MB + held_mb(one.config, Sizes.of(mnist_5k))
-    assert used < 1.5 * predicted
+    config = trainer(mnist_5k, CPU, **settings | {"precision": "float32"}).config
+    predicted = WORKSPACE_MB + held_mb(config, Sizes.of(mnist_5k))
+    assert predicted / 3 < used < UNSURE * predicted
 
 
 def test_weights_learned_here_answer_alike_on_a_processor(mnist_5k: SequenceDataset) -> None:
