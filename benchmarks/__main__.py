@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from benchmarks.bench import Answer
@@ -23,6 +24,8 @@ QUESTIONS = {
     "growth": "How does the cost grow?",
     "training_rate": "How near is training to the machine?",
     "precision": "What does bfloat16 gain?",
+    "gpu_rate": "How fast does a GPU train?",
+    "gpu_share": "How many trials should share a GPU?",
     "delivery": "How many results a second?",
     "search_quality": "How good is the search?",
     "warm_start": "What is an earlier search worth?",
@@ -38,6 +41,9 @@ QUESTIONS = {
     "console": "How fast does the console show a large job?",
 }
 """The benchmarks, in the order of the page."""
+
+ON_GPU = {"gpu_rate", "gpu_share"}
+"""Those of a GPU: where there is none, the page keeps what it says of one."""
 
 BEGINNING = """# Performance
 
@@ -73,6 +79,13 @@ def section(name: str, found: Answer, options: Sequence[str]) -> str:
     return "\n\n".join([*parts, *found.remarks])
 
 
+def kept(name: str) -> str:
+    """Return a benchmark's part of the page as it is there."""
+    heading = f"## {QUESTIONS[name]}\n"
+    _, _, rest = PAGE.read_text(encoding="utf-8").partition(heading)
+    return heading + rest.partition("\n## ")[0].rstrip()
+
+
 def run(name: str, options: Sequence[str]) -> Answer:
     """Run a benchmark in a process of its own.
 
@@ -93,6 +106,9 @@ def main() -> None:
     console, options = Console(stderr=True, highlight=False), [] if given.full else ["--short"]
     sections, failed = [], []
     for name in given.only or QUESTIONS:
+        if name in ON_GPU and not (given.only or torch.cuda.is_available()):
+            sections.append(kept(name))
+            continue
         began = time.monotonic()
         console.print(f"{QUESTIONS[name]} …")
         try:

@@ -5,8 +5,8 @@ and the optimizer, on data that lie on the GPU already. Each measurement is an e
 validation that follows, and ends when the GPU is done. The thread is one of the processor beside
 the GPU, in the precision that `precision: auto` picks there.
 
-The accuracy is that of validation, the mean over seeds of networks that learned 5,000 MNIST digits
-for ten epochs, the same seeds in both precisions.
+The accuracy is that of validation, over seeds, of networks that learned 5,000 MNIST digits for ten
+epochs; the seeds are the same in both precisions.
 
 In bfloat16 the bare loop is in `torch.autocast`, which computes recurrent layers on a GPU in
 float16 even so; a trial's are in bfloat16.
@@ -98,7 +98,10 @@ def measure(options: argparse.Namespace) -> Answer:
         "accuracy, percent",
     )
     rows = [row(*one, rounds) for one in product(get_args(Cell), hidden, get_args(Precision))]
-    remarks = [f"{torch.cuda.get_device_name(GPU)}. Two layers, batch {BATCH}, 28 steps."]
+    remarks = [
+        f"{torch.cuda.get_device_name(GPU)}, PyTorch {torch.__version__}. Two layers, batch {BATCH}, "
+        "28 steps."
+    ]
     return Answer(columns, rows, remarks)
 
 

@@ -1,8 +1,9 @@
 """Tells what trials gain by sharing a GPU.
 
 So many processes at once train the same network as trials do, epoch after epoch, each with its
-validation; how many epochs all of them finish is what a search has of it. Beside them as many as
-the machine has processors, without the GPU.
+validation, and take turns on the GPU; how many epochs all of them finish is what a search has of
+it. Beside them as many as the machine has processors, without the GPU. What a process has of the
+GPU's memory contains its part of the benchmark's own half GB.
 """
 
 import argparse
@@ -101,7 +102,7 @@ def measure(options: argparse.Namespace) -> Answer:
         rows.append((rows[-1][0], f"{threads} threads", f"{rate:.1f}", f"{rate / alone:.2f}", "–"))
     columns = ("network", "trials at once", "epochs a second", "times one's", "MB each")
     remarks = [
-        f"{torch.cuda.get_device_name(0)}, shared by turns. Two layers.",
+        f"{torch.cuda.get_device_name(0)}, PyTorch {torch.__version__}. Two layers.",
         f"{SEQUENCES[0]:,} sequences are learned in batches of 64, {SEQUENCES[1]:,} measured.",
     ]
     return Answer(columns, rows, remarks)
