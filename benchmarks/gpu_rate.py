@@ -99,8 +99,8 @@ def measure(options: argparse.Namespace) -> Answer:
     )
     rows = [row(*one, rounds) for one in product(get_args(Cell), hidden, get_args(Precision))]
     remarks = [
-        f"{torch.cuda.get_device_name(GPU)}, PyTorch {torch.__version__}. Two layers, batch {BATCH}, "
-        "28 steps."
+        f"{torch.cuda.get_device_name(GPU)}, PyTorch {torch.__version__}.",
+        f"Two layers, batch {BATCH}, 28 steps.",
     ]
     return Answer(columns, rows, remarks)
 

@@ -1,7 +1,6 @@
 """What a network learns of a batch: the gradients of its weights, wherever it is computed."""
 
 import copy
-from contextlib import AbstractContextManager
 from typing import NamedTuple, cast
 
 import torch
@@ -38,7 +37,7 @@ class Lowered(nn.Module):
             torch._foreach_copy_([*self.parameters()], [*weights])
 
     def push(self, weights: list[nn.Parameter]) -> None:
-        """Give the network the gradients of these weights."""
+        """Give these weights the gradients of its own."""
         found = [weight.grad for weight in self.parameters() if weight.grad is not None]
         gradients = [torch.empty_like(weight) for weight in weights]
         torch._foreach_copy_(gradients, found)
@@ -68,8 +67,8 @@ class Learner:
     """Computes the gradients of a network's weights.
 
     Args:
-        config: batch_size, clip_norm and what changes sequences are read.
-        model: the network, in evaluation mode or not.
+        config: clip_norm and what changes sequences are read.
+        model: the network.
         goal: what it learns.
         train: what it learns from, where it is.
         inputs: values a step of which `Augment` changes.
@@ -100,9 +99,9 @@ class Learner:
         self.device = train.y.device
         self.weights = list(model.parameters())
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.device)
-        self.lowered = precision == "bfloat16" and self.device.type == "cuda"
-        self.network = Lowered(model) if self.lowered else model
-        self.autocast = torch.float32 if self.lowered else DTYPES[precision]
+        lowered = precision == "bfloat16" and self.device.type == "cuda"
+        self.network = Lowered(model) if lowered else model
+        self.autocast = torch.float32 if lowered else DTYPES[precision]
         self.graphs: dict[tuple[int, int], Captured] = {}
         """By how many sequences they learn from, and how long these are."""
 
@@ -130,7 +129,8 @@ class Learner:
         batch = self.augment(self.train.rows(rows))
         self.pull()
         self.network.zero_grad()
-        with self.in_precision():
+        dtype = self.autocast
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             outputs = self.network(batch.x, batch.lengths)
         loss = self.goal.loss(outputs.float(), batch.y)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -141,11 +141,6 @@ class Learner:
             clip_grads_with_norm_(self.weights, self.clip_norm, norm)
         counted = self.goal.counted(outputs, batch.y)
         self.sums += torch.stack((loss.detach() * len(batch.y), counted, norm))
-
-    def in_precision(self) -> AbstractContextManager[None]:
-        """Let what follows compute as it was asked for."""
-        enabled = self.autocast != torch.float32
-        return torch.autocast(self.device.type, self.autocast, enabled=enabled)
 
     def captured(self, rows: Rows) -> Captured:
         """Return `compute` of a batch of this shape as a graph.
