@@ -1,11 +1,9 @@
 """The candidates of a job side by side: what they answer decides, and says how sure that is."""
 
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -157,16 +155,12 @@ class Asked:
     def answers(self, part: Part, ones: Iterable[int] | None = None) -> Answers:
         """Return what the runs of some, or of all candidates answer on a part."""
         placed = Placed(CPU, part, self.preparation)
-        wanted = [*(self.networks if ones is None else ones)]
-        runs = [run for one in wanted for run in self.networks[one]]
-        # Each on a thread of its own: one step of a small network is too little for several.
-        with ThreadPoolExecutor(
-            os.cpu_count(), initializer=lambda: torch.set_num_threads(1)
-        ) as pool:
-            found = list(pool.map(lambda run: answers(run, placed), runs))
-        left = iter(found)
-        outputs = {one: torch.stack([next(left)[0] for _ in self.networks[one]]) for one in wanted}
-        return Answers(outputs, found[0][1])
+        outputs = {}
+        for one in self.networks if ones is None else ones:
+            found = [answers(run, placed) for run in self.networks[one]]
+            outputs[one] = torch.stack([each for each, _ in found])
+            y = found[0][1]
+        return Answers(outputs, y)
 
     def truths(self, answered: Answers) -> Truths:
         """Return what candidates may truly reach, by what they have answered."""

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -94,8 +95,12 @@ class Terminal:
 
 
 def take_terminal() -> None:
-    """Make standard input the terminal of this session."""
+    """Make standard input the terminal of this session, where Ctrl-C is heard.
+
+    What runs in the background of a script ignores it, and so would all that it starts.
+    """
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def plain(output: bytes) -> str:

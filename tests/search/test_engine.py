@@ -373,7 +373,7 @@ def test_half_a_gpu_a_trial_shares_one(make: Make, tmp_path: Path) -> None:
     assert [(tmp_path / f"gpu-{n}").read_text() for n in (0, 1)] == ["0", "0"]
 
 
-def test_trials_share_a_gpu_once_one_has_told_its_memory(
+def test_trials_share_a_gpu_by_the_memory_that_one_has_told(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("search.engine.POLL_S", 0.0)
@@ -381,8 +381,8 @@ def test_trials_share_a_gpu_once_one_has_told_its_memory(
     with patch.object(engine, "fit", wraps=engine.fit) as fit:
         engine.run()
     # Of 8,000 MB, 7,200 are given away: three times 2,000 with what CUDA takes would not fit.
-    assert recorder.gpus == [1.0, 0.5]
-    assert recorder.rooms == [1, 2]
+    assert recorder.gpus == [0.25, 0.5]
+    assert recorder.rooms == [2, 2]
     assert fit.call_count == 2
     assert states(study) == [TrialState.COMPLETE] * 6
 
@@ -391,7 +391,7 @@ def test_an_epoch_of_a_gpu_that_is_gone_teaches_nothing(make: Make) -> None:
     engine, study, _ = make("workers.gpus=auto", gone="yes")
     engine.run()
     assert states(study) == [TrialState.COMPLETE] * 6
-    assert engine.packing.on_a_gpu == 1
+    assert engine.packing.seen_mb == 0
 
 
 def test_more_gpus_than_there_are_is_refused(local_ray: None) -> None:
