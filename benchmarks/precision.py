@@ -2,8 +2,8 @@
 
 Networks of two layers are trained on 5,000 MNIST digits as a trial trains them, with the same seeds
 in float32 and in bfloat16, in turn and on one thread, whose processor time is taken. What
-`precision: auto` chooses (`trainables.device`) follows from this: bfloat16 where a processor has it
-in hardware and the network gains by it.
+`precision: auto` chooses on a processor (`trainables.config`) follows from this: bfloat16 where it
+is in hardware and the network gains by it.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def measure(options: argparse.Namespace) -> Answer:
         "bfloat16",
         "gain (95 %)",
     )
-    if not runs_bfloat16():
+    if not runs_bfloat16(CPU):
         return Answer(columns, [], ["This processor cannot compute in bfloat16 at all."])
     begin()
     seeds = 2 if options.short else 6

@@ -38,7 +38,8 @@ SECONDS = np.array(list(TERMS.values()))
 GATES = {"lstm": 4, "gru": 3}
 
 BFLOAT16 = {"lstm": 0.5, "gru": 1.0}
-"""What a product takes in bfloat16, of one in float32; see `trainables.device`."""
+"""What a product takes in bfloat16 on a processor, of one in float32. What GRUs gain on a GPU is
+learned from their epochs, with all else that is other there."""
 
 MEASURED_AT_ONCE = 256
 """Sequences of the validation part that are measured at a time."""
@@ -54,9 +55,10 @@ class Sizes:
     Attributes:
         train: sequences that are learned in an epoch.
         validation: sequences that are measured after it.
-        steps: length of each.
+        steps: length of each, or of the longest.
         inputs: values a step.
         outputs: of the network.
+        varies: whether they are of unequal lengths.
     """
 
     train: int
@@ -64,6 +66,7 @@ class Sizes:
     steps: int
     inputs: int
     outputs: int
+    varies: bool = False
 
     @classmethod
     def of(cls, data: SequenceDataset) -> "Sizes":
@@ -74,6 +77,7 @@ class Sizes:
             steps=data.shape.steps,
             inputs=data.shape.inputs,
             outputs=data.shape.outputs,
+            varies=data.shape.varies,
         )
 
 

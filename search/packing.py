@@ -10,7 +10,7 @@ from search.parameters import Choices, Parameter
 from search.sections import Workers
 from search.space import Space
 from search.spec import JobSpec
-from trainables.config import TrialConfig
+from trainables.config import SHAPES, TrialConfig
 
 CONTEXT_MB = 800.0
 """What a process has on a GPU beside torch's memory: CUDA's context and the libraries' kernels, 650
@@ -30,14 +30,18 @@ SMALLEST_MB = 8_000.0
 """The memory of a GPU of which nothing is known yet."""
 
 UNSURE = 2.0
-"""By how much a prediction may be too low, while no trial has told its memory."""
+"""By how much a prediction may be too low, while no large trial has told its memory."""
+
+ENOUGH = 0.5
+"""Of the largest configuration's memory: what tells how much that one needs."""
 
 PARTS = 10_000
 """Parts of a GPU that Ray can tell apart."""
 
 COPIES = 7
-"""Of the weights: themselves, the gradient, two moments of the optimizer; and a checkpoint has all
-of them but the gradient once more."""
+"""Of the weights: themselves, two moments of the optimizer, and the three once more in a
+checkpoint; one of half the size with its gradient, in bfloat16.
+Each graph has a gradient of its own, too."""
 
 BYTES = 4
 
@@ -46,14 +50,19 @@ def held_mb(config: TrialConfig, sizes: Sizes) -> float:
     """Return what a trial holds on its device, in MB, as if all of it were in float32.
 
     The data, the weights with what goes with them, and what a batch leaves at every layer and step
-    for the way back: gates, state and output, and the output's gradient.
+    for the way back: gates, state and output, and the output's gradient. Each shape of a batch has
+    memory of its own: whole ones and the rest of an epoch, of each length (`trainables.learning`).
     """
     width = width_of(config)
     data = (sizes.train + sizes.validation) * sizes.steps * sizes.inputs
     kept = (GATES[config.cell] + 3) * config.layers * width
-    learning = min(config.batch_size, sizes.train) * sizes.steps * (2 * sizes.inputs + kept)
+    lengths = SHAPES if sizes.varies else 1
+    counts = [min(config.batch_size, sizes.train), sizes.train % config.batch_size]
+    sequences = sum(counts) * (lengths + 1) / 2  # as many as of the longest have room there
+    learning = sequences * sizes.steps * (2 * sizes.inputs + kept)
     measuring = MEASURED_AT_ONCE * sizes.steps * 2 * (sizes.inputs + width)
-    return BYTES * (data + COPIES * sum(weights(config, sizes)) + max(learning, measuring)) / 1e6
+    copies = COPIES + lengths * sum(count > 0 for count in counts)
+    return BYTES * (data + copies * sum(weights(config, sizes)) + max(learning, measuring)) / 1e6
 
 
 def largest(spec: JobSpec, sizes: Sizes) -> TrialConfig:
@@ -82,8 +91,8 @@ class Packing:
 
     Where that is left to us it is as small a part of a GPU as the largest configuration has room
     in, by what is predicted, times how far the prediction was off for the largest trial that was
-    seen. Until a trial has told its memory, and its GPU's, the GPU is taken to be a small one and
-    the prediction to be far off. Without any GPU it is none.
+    seen; far off until one was that is not much smaller. Until any has told its GPU's memory, the
+    GPU is taken to be a small one. Without any GPU it is none.
 
     Args:
         spec: the job.
@@ -109,7 +118,8 @@ class Packing:
         """
         self.device_mb = min(device_mb, self.device_mb)
         predicted = WORKSPACE_MB + held_mb(config, self.sizes)
-        off = used_mb / predicted
+        tells = predicted >= ENOUGH * (WORKSPACE_MB + self.most_mb)
+        off = max(used_mb / predicted, 0.0 if tells else UNSURE)
         if predicted > self.seen_mb or (predicted == self.seen_mb and off > self.off):
             self.seen_mb, self.off = predicted, off
         self.divide(self.device_mb)

@@ -8,16 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainables.config import SHAPES
 from trainables.datasets import Part
 from trainables.goals import Goal
 from trainables.preparation import Preparation
 
 POOL = 64
 """Batches whose sequences are put together by length, where lengths are unequal."""
-
-
-SHAPES = 8
-"""To how many lengths at the most batches are padded on a GPU, which prepares for each of them."""
 
 
 class Rows(NamedTuple):
@@ -113,12 +110,12 @@ class Placed:
         self.x = tensor_on(device, part.x)
         self.y = tensor_on(device, part.y)
         self.steps = part.steps
-        self.unit = -(-part.steps // SHAPES) if device.type == "cuda" else 1
-        """Of what batches' lengths are multiples, but for the longest."""
+        self.shapes = SHAPES if device.type == "cuda" else part.steps
+        """To how many lengths at the most batches are padded."""
         self.known = None if part.lengths is None else torch.tensor(part.lengths)
         """The lengths where batches are chosen: on the CPU."""
         self.lengths = None if self.known is None else self.known.to(device)
-        self.starts = torch.tensor(part.starts, device=device)
+        self.starts = None if self.known is None else torch.tensor(part.starts, device=device)
         self.prepare = Prepare(preparation).to(device)
 
     def __len__(self) -> int:
@@ -127,7 +124,7 @@ class Placed:
     def rows(self, rows: Rows) -> Batch:
         """Return some sequences, in new memory."""
         y = self.y.index_select(0, rows.at)
-        if self.lengths is None:
+        if self.lengths is None or self.starts is None:
             # A third of the time of x[rows], which matters beside a small network.
             return Batch(self.prepare(self.x.index_select(0, rows.at)), None, y)
         lengths, starts = self.lengths.index_select(0, rows.at), self.starts[rows.at]
@@ -144,7 +141,7 @@ class Placed:
         if self.known is None:
             return [Rows(at, self.steps) for at in placed]
         longest = [int(self.known[part].max()) for part in parts]
-        padded = [min(self.steps, -(-steps // self.unit) * self.unit) for steps in longest]
+        padded = [rounded(steps, self.steps, self.shapes) for steps in longest]
         return [Rows(at, steps) for at, steps in zip(placed, padded, strict=True)]
 
     def shuffled(self, batch_size: int) -> list[Rows]:
@@ -171,6 +168,12 @@ class Placed:
         """Return all rows in batches, those of like length together."""
         order = torch.arange(len(self)) if self.known is None else self.known.argsort()
         return self.batches(order, batch_size)
+
+
+def rounded(steps: int, most: int, shapes: int) -> int:
+    """Return a length from ``steps`` to ``most`` that is one of at most so many."""
+    unit = -(-most // shapes)
+    return min(most, -(-steps // unit) * unit)
 
 
 def answers(

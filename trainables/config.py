@@ -25,6 +25,10 @@ WORTH_IT_ON_GPU = 192
 for float32 are as fast, and nothing has to be turned into bfloat16."""
 
 
+SHAPES = 8
+"""To how many lengths at the most batches of unequal lengths are padded on a GPU, each a graph."""
+
+
 class TrialConfig(BaseModel):
     """Everything that one trial trains with. Each field may be fixed or searched."""
 

@@ -1,6 +1,7 @@
 """Where and how exactly a trial computes.
 
-Everything that depends on the device is here, but for the gradients of GRUs (`trainables.gru`).
+What depends on the device beside this: how a batch is learned (`trainables.learning`), to which
+lengths it is padded (`trainables.batches`), and the gradients of GRUs (`trainables.gru`).
 """
 
 import json
@@ -17,7 +18,10 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """The type of each precision."""
 
 ARITHMETIC = "GRUs with gradients of Gatetune's own, nothing below 1e-38"
-"""What of this code decides the last digits, beside PyTorch and the machine."""
+"""What of this code decides the last digits on a processor, beside PyTorch and the machine."""
+
+ARITHMETIC_ON_GPU = "graphs, bfloat16 by a copy"
+"""The same of a GPU."""
 
 
 class PrecisionError(ValueError):
@@ -35,7 +39,7 @@ def configure(threads: int) -> None:
     # cuBLAS and cuDNN's recurrent layers read this when CUDA starts; of the values that each of
     # them names as deterministic, it is the one that both name.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    # PyTorch warns of what does not fit into that, in KiB.
+    # In KiB: more than the 8 times 16 above cannot be had, and PyTorch would warn.
     os.environ.setdefault("CUBLASLT_WORKSPACE_SIZE", "128")
     torch.set_num_threads(threads)
     # Not `use_deterministic_algorithms`, which does the same and loads torch's compiler: 1.5 s.
@@ -65,16 +69,17 @@ def pick_precision(config: TrialConfig, device: torch.device) -> Precision:
         device: where the products are computed.
 
     Raises:
-        PrecisionError: bfloat16 was asked for and the processor cannot do it at all.
+        PrecisionError: bfloat16 was asked for and the device cannot do it.
     """
     if config.precision == "auto":
         on_gpu = device.type == "cuda"
         worth_it = config.gains_on_a_gpu if on_gpu else config.gains_by_bfloat16
         return "bfloat16" if worth_it and has_bfloat16(device) else "float32"
-    if config.precision == "bfloat16" and device.type == "cpu" and not runs_bfloat16():
+    if config.precision == "bfloat16" and not runs_bfloat16(device):
+        needed = "processor with AVX-512 or AMX" if device.type == "cpu" else "GPU that has it"
         raise PrecisionError(
-            "precision bfloat16 needs a processor with AVX-512 or AMX, which this one has not; "
-            "auto picks what the hardware has"
+            f"precision bfloat16 needs a {needed}, which this one is not; auto picks what the "
+            "hardware has"
         )
     return config.precision
 
@@ -87,8 +92,10 @@ def has_bfloat16(device: torch.device) -> bool:
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
-def runs_bfloat16() -> bool:
-    """Whether oneDNN, which runs LSTM on the processor, can compute in bfloat16 at all."""
+def runs_bfloat16(device: torch.device) -> bool:
+    """Whether the device's recurrent layers, on a processor oneDNN's, can be in bfloat16 at all."""
+    if device.type == "cuda":
+        return has_bfloat16(device)
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
@@ -119,7 +126,7 @@ def machine(device: torch.device) -> str:
     on_gpu = device.type == "cuda"
     found = {
         "torch": torch.__version__,
-        "arithmetic": ARITHMETIC,
+        "arithmetic": ARITHMETIC_ON_GPU if on_gpu else ARITHMETIC,
         "processor": names[0] if names else platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),

@@ -38,9 +38,8 @@ class Lowered(nn.Module):
 
     def push(self, weights: list[nn.Parameter]) -> None:
         """Give these weights the gradients of its own."""
-        found = [weight.grad for weight in self.parameters() if weight.grad is not None]
         gradients = [torch.empty_like(weight) for weight in weights]
-        torch._foreach_copy_(gradients, found)
+        torch._foreach_copy_(gradients, [cast("Tensor", one.grad) for one in self.parameters()])
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient
 

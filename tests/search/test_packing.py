@@ -1,5 +1,7 @@
 """Which part of a GPU a trial gets: worked out here, and told of GPUs that are not at hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from search.cost import TYPICAL
@@ -43,7 +45,7 @@ def test_the_largest_configuration_has_the_ends_that_take_the_most() -> None:
         {"layers": 3},
         {"bidirectional": True},
         {"cell": "lstm"},
-        {"batch_size": 512},
+        {"batch_size": 500},
         {"head": "all-steps"},
     ],
 )
@@ -53,12 +55,30 @@ def test_what_is_held_grows_with_all_that_it_depends_on(more: dict[str, object])
 
 
 def test_of_a_gpu_of_which_nothing_is_known_little_is_hoped_for() -> None:
-    job = spec("training={epochs: 4, batch_size: 1600}")
+    job = spec("training={epochs: 4, batch_size: 2000}")
     packing = Packing(job, TYPICAL)
     held = CONTEXT_MB + UNSURE * (WORKSPACE_MB + packing.most_mb)
-    assert part(packing) == 1 / int(PLANNED * SMALLEST_MB / held) == 0.5
+    assert int(PLANNED * SMALLEST_MB / held) == 2
+    assert part(packing) == 0.5
     packing.learn(largest(job, TYPICAL), 2800.0, 16_000.0)
     assert part(packing) == 0.25  # of 14,400 MB, 3,600 with what CUDA takes
+
+
+def test_a_small_trial_alone_does_not_tell_that_the_largest_needs_less() -> None:
+    job = spec("training={epochs: 4, batch_size: 1600}")
+    packing = Packing(job, TYPICAL)
+    packing.learn(job.config({"cell": "gru", "hidden_size": 8, "layers": 1}), 10.0, 8000.0)
+    assert packing.off == UNSURE
+    packing.learn(largest(job, TYPICAL), 900.0, 8000.0)
+    assert 0 < packing.off < 1
+
+
+def test_unequal_lengths_have_a_graph_each() -> None:
+    one, varies = (
+        spec().config({"cell": "lstm", "hidden_size": 256}, {}),
+        replace(TYPICAL, varies=True),
+    )
+    assert held_mb(one, varies) > 3 * held_mb(one, TYPICAL)
 
 
 def test_what_a_trial_tells_may_be_more_than_was_feared() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.trainables.conftest import without_times
 from trainables.attempt import Attempt, Report
@@ -105,11 +106,12 @@ def test_goes_on_to_the_same_numbers(
     ]
 
 
-@pytest.mark.skipif(not runs_bfloat16(), reason="this processor cannot compute in bfloat16")
 @pytest.mark.parametrize("acknowledged", [0, 1])
 def test_goes_on_in_the_precision_that_it_began_in(
-    trial_config: Config, digits: SequenceDataset, acknowledged: int
+    trial_config: Config, digits: SequenceDataset, acknowledged: int, device: torch.device
 ) -> None:
+    if not runs_bfloat16(device):
+        pytest.skip(f"{device} cannot compute in bfloat16")
     parameters = trial_config["parameters"]
     elsewhere = {**trial_config, "parameters": {**parameters, "precision": "bfloat16"}}
     run(elsewhere, digits, 1)

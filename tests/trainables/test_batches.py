@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from trainables.batches import POOL, Batch, Placed, measure
+from trainables.batches import POOL, Batch, Placed, measure, rounded
 from trainables.datasets import Part
 from trainables.goals import Classes
 from trainables.preparation import Preparation
@@ -86,6 +86,15 @@ def test_like_lengths_come_together_and_the_order_changes() -> None:
         padded = sum(batch.x.shape[1] * len(batch.y) for batch in map(placed.rows, rows))
         assert padded < 1.1 * len(made.x)
     assert [rows.at.tolist() for rows in first] != [rows.at.tolist() for rows in second]
+
+
+@given(st.integers(1, 300), st.integers(1, 12))
+def test_a_length_is_rounded_up_to_one_of_few(most: int, shapes: int) -> None:
+    found = [rounded(steps, most, shapes) for steps in range(1, most + 1)]
+
+    assert len(set(found)) <= shapes
+    assert all(steps <= one <= most for steps, one in enumerate(found, start=1))
+    assert [rounded(steps, most, most) for steps in range(1, most + 1)] == [*range(1, most + 1)]
 
 
 def test_nothing_is_written_to_the_data() -> None:

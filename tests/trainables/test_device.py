@@ -4,7 +4,6 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from tests.trainables.conftest import needs_gpu
 from trainables.config import Precision, TrialConfig
 from trainables.device import (
     PrecisionError,
@@ -16,7 +15,7 @@ from trainables.device import (
     runs_bfloat16,
 )
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
 
 def test_configure_sets_threads_and_determinism() -> None:
@@ -68,22 +67,30 @@ def test_auto_is_bfloat16_where_the_processor_has_it_and_the_network_gains(
         assert pick_precision(config, CPU) == "float32"
 
 
-@needs_gpu
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_on_a_gpu_auto_is_bfloat16_where_the_network_gains(cell: str) -> None:
-    gpu = torch.device("cuda:0")
+@pytest.mark.parametrize("has", [False, True])
+def test_on_a_gpu_auto_is_bfloat16_where_the_network_gains(cell: str, has: bool) -> None:
     narrow, wide = (
-        TrialConfig.model_validate({"cell": cell, "hidden_size": size}) for size in (128, 192)
+        TrialConfig.model_validate({"cell": cell, "hidden_size": size}) for size in (191, 192)
     )
 
-    assert pick_precision(narrow, gpu) == "float32"
-    assert pick_precision(wide, gpu) == ("bfloat16" if has_bfloat16(gpu) else "float32")
+    with patch("trainables.device.has_bfloat16", lambda _: has):
+        assert pick_precision(narrow, GPU) == "float32"
+        assert pick_precision(wide, GPU) == ("bfloat16" if has else "float32")
+
+
+def test_a_gpu_without_bfloat16_refuses_it() -> None:
+    with (
+        patch("trainables.device.has_bfloat16", lambda _: False),
+        pytest.raises(PrecisionError, match="needs a GPU that has it, which this one is not"),
+    ):
+        pick_precision(TrialConfig(precision="bfloat16"), GPU)
 
 
 def test_what_is_asked_for_is_given_or_refused_with_the_reason() -> None:
     asked = TrialConfig(precision="bfloat16")
     assert pick_precision(TrialConfig(precision="float32"), CPU) == "float32"
-    if runs_bfloat16():
+    if runs_bfloat16(CPU):
         assert pick_precision(asked, CPU) == "bfloat16"
     else:
         with pytest.raises(PrecisionError, match="AVX-512 or AMX"):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn import metrics as sk
 
+from tests.trainables.conftest import needs_gpu
 from trainables.goals import Classes, Numbers, areas
 
 RNG = np.random.default_rng(0)
@@ -107,3 +108,17 @@ def test_r2_of_a_target_that_never_changes() -> None:
 
     assert goal.scores(torch.full((4, 1), 2.0), torch.full((4, 1), 2.0))["r2"] == 1.0
     assert goal.scores(torch.full((4, 1), 1.0), torch.full((4, 1), 2.0))["r2"] == 0.0
+
+
+@needs_gpu
+def test_scores_on_a_gpu_are_those_of_a_processor() -> None:
+    gpu = torch.device("cuda:0")
+    torch.manual_seed(0)
+    outputs, y = torch.randn(200, 3), torch.randint(3, (200,))
+    numbers = torch.randn(200, 3)
+
+    for goal, wanted in ((Classes(), y), (Numbers(torch.zeros(3), torch.ones(3)), numbers)):
+        here = goal.scores(outputs, wanted)
+        if isinstance(goal, Numbers):
+            goal = Numbers(goal.offset.to(gpu), goal.scale.to(gpu))  # noqa: PLW2901
+        assert goal.scores(outputs.to(gpu), wanted.to(gpu)) == pytest.approx(here)

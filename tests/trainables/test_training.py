@@ -117,9 +117,7 @@ def test_seeds_differ_and_a_seed_does_not(make_trainer: MakeTrainer) -> None:
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_the_best_epoch_is_kept_as_it_was(
-    make_trainer: MakeTrainer,
-) -> None:
+def test_the_best_epoch_is_kept_as_it_was(make_trainer: MakeTrainer) -> None:
     # Accuracy climbs, so that by the smallest one an early epoch stays the best.
     trainer = make_trainer(direction="minimize", learning_rate=0.01)
 

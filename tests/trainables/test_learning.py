@@ -1,4 +1,4 @@
-"""What only a GPU shows: the same networks in its own arithmetic, every time alike."""
+"""How batches are learned; on a GPU the same networks in its own arithmetic, every time alike."""
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -14,11 +14,9 @@ from search.packing import UNSURE, WORKSPACE_MB, held_mb
 from tests.trainables.conftest import needs_gpu, small, without_times
 from trainables.batches import measure
 from trainables.datasets import Part, SequenceDataset, Targets
-from trainables.goals import Classes, Numbers
+from trainables.learning import Lowered
 from trainables.preparation import Preparation
 from trainables.training import Trainer, fit
-
-pytestmark = needs_gpu
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda:0")
 
@@ -70,6 +68,49 @@ def trainer(data: SequenceDataset, device: torch.device, **settings: Any) -> Tra
     )
 
 
+def test_a_copy_in_bfloat16_has_the_weights_of_now_and_gives_its_gradients() -> None:
+    network = trainer(made(), CPU).model
+    weights = list(network.parameters())
+    lowered = Lowered(network)
+    with torch.no_grad():
+        for weight in weights:
+            weight.add_(1)
+
+    lowered.pull(weights)
+    outputs = lowered(torch.ones(2, 16, 2))
+    outputs.sum().backward()
+    lowered.push(weights)
+
+    assert outputs.dtype == torch.bfloat16
+    for weight, copy in zip(weights, lowered.parameters(), strict=True):
+        assert torch.equal(copy, weight.bfloat16())
+        assert weight.grad is not None
+        assert copy.grad is not None
+        assert torch.equal(weight.grad, copy.grad.float())
+
+
+@needs_gpu
+@pytest.mark.parametrize("varies", [False, True])
+def test_a_graph_learns_what_its_operations_do_one_by_one(varies: bool) -> None:
+    """With random numbers that go on from batch to batch."""
+    data, settings = made(varies=varies), {"layers": 2, "dropout": 0.3, "augment_noise": 0.5}
+    graphs, plain = (trainer(data, GPU, head="last", **settings).learner for _ in range(2))
+    rows = graphs.train.batches(torch.arange(len(data.train.y)), 64)
+    found = []
+    for learner, learn in ((graphs, graphs.learn), (plain, plain.compute)):
+        learner.network.train()
+        torch.manual_seed(0)
+        sums = []
+        for one in (*rows, *rows):
+            learn(one)
+            sums.append(learner.sums.tolist())
+        found.append(sums)
+
+    assert found[0] == [pytest.approx(one, rel=1e-3) for one in found[1]]
+    assert found[0][len(rows)] != pytest.approx([2 * one for one in found[0][0]], rel=1e-3)
+
+
+@needs_gpu
 @pytest.mark.parametrize(("kind", "settings"), JOBS)
 def test_trains_as_a_processor_does(kind: dict[str, Any], settings: dict[str, Any]) -> None:
     # The same order of batches, but other numbers dropped.
@@ -81,6 +122,7 @@ def test_trains_as_a_processor_does(kind: dict[str, Any], settings: dict[str, An
             assert ours[name] == pytest.approx(theirs[name], rel=0.02), name
 
 
+@needs_gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("kind", "settings"),
@@ -99,6 +141,7 @@ def test_every_time_alike(kind: dict[str, Any], settings: dict[str, Any], precis
     assert first[-1]["train_loss"] < first[0]["train_loss"]
 
 
+@needs_gpu
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_bfloat16_has_the_range_of_float32(cell: str) -> None:
     # In half precision numbers as large as these are endless, and small gradients are lost.
@@ -110,18 +153,6 @@ def test_bfloat16_has_the_range_of_float32(cell: str) -> None:
     assert one.learner.network(torch.ones(2, 16, 2, device=GPU)).dtype == torch.bfloat16
 
 
-def test_scores_are_those_of_a_processor() -> None:
-    torch.manual_seed(0)
-    outputs, y = torch.randn(200, 3), torch.randint(3, (200,))
-    numbers = torch.randn(200, 3)
-
-    for goal, wanted in ((Classes(), y), (Numbers(torch.zeros(3), torch.ones(3)), numbers)):
-        here = goal.scores(outputs, wanted)
-        if isinstance(goal, Numbers):
-            goal = Numbers(goal.offset.to(GPU), goal.scale.to(GPU))  # noqa: PLW2901
-        assert goal.scores(outputs.to(GPU), wanted.to(GPU)) == pytest.approx(here)
-
-
 def used_mb(settings: dict[str, Any], data: SequenceDataset) -> float:
     """Return what two epochs of a process of their own keep."""
     one = trainer(data, GPU, **settings)
@@ -129,6 +160,7 @@ def used_mb(settings: dict[str, Any], data: SequenceDataset) -> float:
     return one.run_epoch()["memory_mb"]
 
 
+@needs_gpu
 @pytest.mark.parametrize(
     "settings",
     [
@@ -149,6 +181,7 @@ def test_memory_is_about_what_is_predicted(
     assert predicted / 3 < used < UNSURE * predicted
 
 
+@needs_gpu
 def test_weights_learned_here_answer_alike_on_a_processor(mnist_5k: SequenceDataset) -> None:
     one = trainer(mnist_5k, GPU, precision="float32", epochs=1)
     there = one.run_epoch()["val_accuracy"]
