@@ -15,6 +15,7 @@ import ray
 from ray._private.node import Node
 
 from search.lease import birth
+from search.packing import MOST
 from search.sections import Workers
 from search.spec import JobSpec
 
@@ -53,9 +54,6 @@ AHEAD = {
 UNNEEDED = ("start_monitor", "start_api_server", "start_log_monitor")
 """How Ray starts its autoscaler, its dashboard and the reader of its workers' logs: processes that
 a local Ray does without. They would have 280 MB, and 1.5 s of each start."""
-
-AHEAD_ON_GPUS = 8
-"""The most workers that are made ready for trials on GPUs, of which a few may share one."""
 
 SESSIONS = Path(f"/tmp/gatetune-ray-{os.getuid()}")  # noqa: S108 - sockets need a short path
 """Where the local Rays of this user keep their sessions, which Ray itself never deletes."""
@@ -256,10 +254,10 @@ def fitting_by_cpus(cpus: float, workers: Workers) -> int:
 def at_once(spec: JobSpec) -> int:
     """Return how many trials may start at once on this machine, each in a process that has PyTorch.
 
-    How many GPUs there are is not known before Ray has looked.
+    How many GPUs there are is not known before Ray has looked: as many as may share one.
     """
     asked, cpus = spec.workers.concurrent, os.cpu_count() or 1
     most = fitting_by_cpus(cpus, spec.workers) if asked == "auto" else asked
     if spec.workers.gpus:
-        most = min(most, AHEAD_ON_GPUS)
+        most = min(most, MOST)
     return max(1, min(most, spec.budget.trials))

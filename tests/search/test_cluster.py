@@ -74,7 +74,7 @@ def test_a_local_ray_makes_workers_ready_and_starts_nothing_that_nobody_asks() -
         ("{cpus: 2}", 99, 8),
         ("{cpus: 32}", 99, 1),
         ("{concurrent: 3}", 99, 3),
-        ("{gpus: auto}", 99, 8),
+        ("{gpus: auto}", 99, 4),
     ],
 )
 def test_so_many_trials_start_at_once(
