@@ -54,7 +54,8 @@ def test_a_local_ray_makes_workers_ready_and_starts_nothing_that_nobody_asks() -
         return "torch" in sys.modules
 
     with cluster(None, cpus=2, ahead=1):
-        commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid, _ in marked()]
+        own = [pid for pid, owner in marked() if owner.startswith(f"{os.getpid()}:")]
+        commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in own]
         workers = [
             one for one in commands if re.match(r"ray::IDLE|\S*python\S*default_worker", one)
         ]
