@@ -160,7 +160,7 @@ def begin() -> None:
         trainer(source, TrialConfig(hidden_size=32), 0).run_epoch()
 
 
-def trainer(source: str, config: TrialConfig, seed: int) -> "Trainer":
+def trainer(source: str, config: TrialConfig, seed: int, device: str = "cpu") -> "Trainer":
     """Return what trains a configuration as a trial does."""
     import torch
 
@@ -170,7 +170,7 @@ def trainer(source: str, config: TrialConfig, seed: int) -> "Trainer":
         config,
         dataset(source),
         seed=seed,
-        device=torch.device("cpu"),
+        device=torch.device(device),
         metric="val_accuracy",
         direction="maximize",
     )

@@ -21,11 +21,11 @@ from typing import get_args
 import torch
 
 from benchmarks.bench import Answer, answer, parser, ratios, spread
-from benchmarks.curves import dataset
+from benchmarks.curves import trainer
 from benchmarks.training_rate import BATCH, Bare, Cell, Ours, random_data
 from trainables.config import Precision, TrialConfig
 from trainables.device import configure
-from trainables.training import Trainer, fit
+from trainables.training import fit
 
 GPU = torch.device("cuda:0")
 
@@ -69,15 +69,9 @@ def row(cell: Cell, hidden: int, precision: Precision, rounds: int) -> tuple[str
 
 def learned(config: TrialConfig, seed: int) -> float:
     """Return the best accuracy of a network that learned digits, in percent."""
-    trainer = Trainer(
-        config.model_copy(update={"epochs": 10, "learning_rate": 0.005}),
-        dataset("mnist-5k"),
-        seed=seed,
-        device=GPU,
-        metric="val_accuracy",
-        direction="maximize",
-    )
-    return 100 * max(one["val_accuracy"] for one in fit(trainer))
+    longer = config.model_copy(update={"epochs": 10, "learning_rate": 0.005})
+    epochs = fit(trainer("mnist-5k", longer, seed, str(GPU)))
+    return 100 * max(one["val_accuracy"] for one in epochs)
 
 
 def measure(options: argparse.Namespace) -> Answer:
