@@ -2,6 +2,8 @@
 
 import os
 import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from ray.tune.execution import class_cache
 
 from search.cluster import (
     AHEAD,
+    MARK,
     ClusterError,
     at_once,
     check_resources,
@@ -19,8 +22,13 @@ from search.cluster import (
     marked,
     same_environment,
     slots,
+    sweep,
 )
+from search.lease import birth
 from tests.search.conftest import make_spec
+
+TWO = {"CPU": 2.0, "GPU": 1.0}
+"""A node of two processors and a GPU."""
 
 
 @pytest.mark.parametrize(
@@ -92,3 +100,58 @@ def test_what_two_nodes_have_between_them_is_no_room(monkeypatch: pytest.MonkeyP
     check_resources(make_spec("workers={cpus: 1, gpus: 1}"))
     with pytest.raises(ClusterError, match=r"a trial asks for 2 CPU and 1 GPU, but no node of"):
         check_resources(make_spec("workers={cpus: 2, gpus: 1}"))
+
+
+def test_more_gpus_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.cluster.node_resources", lambda: [TWO])
+    with pytest.raises(ClusterError, match=r"workers.gpus: a trial asks for 2 GPU, .* has 1 GPU"):
+        check_resources(make_spec("workers.gpus=2"))
+
+
+@pytest.mark.parametrize(
+    ("workers", "together"),
+    [("{}", 2), ("{cpus: 2}", 1), ("{gpus: 1}", 1), ("{concurrent: 7}", 2)],
+)
+def test_slots_follow_cluster_and_document(workers: str, together: int) -> None:
+    assert slots([TWO], make_spec(f"workers={workers}").workers) == together
+
+
+def test_sessions_of_dead_drivers_are_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.cluster.SESSIONS", tmp_path)
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    dead, alive = (tmp_path / f"session_today_{pid}" for pid in (ended.pid, os.getpid()))
+    for session in (dead, alive):
+        (session / "logs").mkdir(parents=True)
+    (tmp_path / f"session_latest_{ended.pid}").symlink_to(alive)
+    sweep()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == sorted(
+        (alive.name, f"session_latest_{ended.pid}")
+    )
+
+
+def test_processes_that_outlived_their_driver_are_ended() -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    alive = f"{os.getpid()}:{birth(os.getpid())}"
+    ours, orphan = (
+        subprocess.Popen(["sleep", "300"], env=os.environ | {MARK: mark})
+        for mark in (alive, f"{ended.pid}:12345")
+    )
+    try:
+        sweep()
+        assert orphan.wait(10) == -signal.SIGKILL
+        assert ours.poll() is None
+    finally:
+        ours.kill()
+        ours.wait()
+
+
+def test_an_address_where_no_ray_is_says_so() -> None:
+    with (
+        pytest.raises(ClusterError, match=r"no Ray answers at RAY_ADDRESS=127\.0\.0\.1:1"),
+        cluster("127.0.0.1:1"),
+    ):
+        pass

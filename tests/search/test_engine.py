@@ -4,7 +4,6 @@ import errno
 import gc
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,19 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 from ray import tune
 from ray.tune.experiment import Trial
 
-from search.cluster import (
-    MARK,
-    ClusterError,
-    check_resources,
-    cluster,
-    node_resources,
-    same_environment,
-    slots,
-    sweep,
-)
+from search.cluster import cluster, same_environment
 from search.cost import TYPICAL
 from search.engine import Engine, Interrupted, UnworkableError
-from search.lease import Lease, birth
+from search.lease import Lease
 from search.packing import Packing
 from search.spec import JobSpec
 from search.store import Store
@@ -392,57 +382,3 @@ def test_an_epoch_of_a_gpu_that_is_gone_teaches_nothing(make: Make) -> None:
     engine.run()
     assert states(study) == [TrialState.COMPLETE] * 6
     assert engine.packing.seen_mb == 0
-
-
-def test_more_gpus_than_there_are_is_refused(local_ray: None) -> None:
-    with pytest.raises(ClusterError, match=r"workers.gpus: a trial asks for 2 GPU, .* has 1 GPU"):
-        check_resources(make_spec("workers.gpus=2"))
-
-
-def test_slots_follow_cluster_and_document(local_ray: None) -> None:
-    nodes = node_resources()
-    assert slots(nodes, make_spec().workers) == 2
-    assert slots(nodes, make_spec("workers.cpus=2").workers) == 1
-    assert slots(nodes, make_spec("workers.gpus=1").workers) == 1
-    assert slots(nodes, make_spec("workers.concurrent=7").workers) == 2
-
-
-def test_sessions_of_dead_drivers_are_swept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("search.cluster.SESSIONS", tmp_path)
-    with subprocess.Popen(["true"]) as ended:
-        pass
-    dead, alive = (tmp_path / f"session_today_{pid}" for pid in (ended.pid, os.getpid()))
-    for session in (dead, alive):
-        (session / "logs").mkdir(parents=True)
-    (tmp_path / f"session_latest_{ended.pid}").symlink_to(alive)
-    sweep()
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == sorted(
-        (alive.name, f"session_latest_{ended.pid}")
-    )
-
-
-def test_processes_that_outlived_their_driver_are_ended() -> None:
-    with subprocess.Popen(["true"]) as ended:
-        pass
-    alive = f"{os.getpid()}:{birth(os.getpid())}"
-    ours, orphan = (
-        subprocess.Popen(["sleep", "300"], env=os.environ | {MARK: mark})
-        for mark in (alive, f"{ended.pid}:12345")
-    )
-    try:
-        sweep()
-        assert orphan.wait(10) == -signal.SIGKILL
-        assert ours.poll() is None
-    finally:
-        ours.kill()
-        ours.wait()
-
-
-def test_an_address_where_no_ray_is_says_so() -> None:
-    with (
-        pytest.raises(ClusterError, match=r"no Ray answers at RAY_ADDRESS=127\.0\.0\.1:1"),
-        cluster("127.0.0.1:1"),
-    ):
-        pass
