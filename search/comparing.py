@@ -21,7 +21,7 @@ from trainables.cells import RecurrentNetwork
 from trainables.datasets import Part, SequenceDataset
 from trainables.folder import DamagedError, Folder
 from trainables.footprint import Footprint, footprint
-from trainables.goals import Goal, goal_of
+from trainables.goals import Goal, plain_goal
 
 CPU = torch.device("cpu")
 
@@ -132,7 +132,7 @@ class Asked:
     ) -> None:
         self.shape = data.shape
         self.preparation = data.preparation
-        self.goal = goal_of(data, "none", CPU)
+        self.goal = plain_goal(data.targets, CPU)
         self.metric = result.metric.removeprefix("val_")
         self.sign = sign_of(result.direction)
         lost: set[tuple[int, int]] = set()

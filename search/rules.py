@@ -172,8 +172,12 @@ def check_task(found: Sections, faults: list[str]) -> None:
         faults.append(fault)
     if found["task"] == "regression" and found["data"].source in SOURCES:
         faults.append(f"task: must be classification for {found['data'].source}")
-    if found["task"] == "regression" and found.get("training", {}).get("class_weights"):
-        faults.append("training.class_weights: must not be given for regression")
+    if found["task"] == "regression":
+        faults += [
+            f"training.{name}: must not be given for regression"
+            for name in ("class_weights", "label_smoothing")
+            if found.get("training", {}).get(name)
+        ]
 
 
 def check_several(found: Sections, faults: list[str]) -> None:

@@ -73,6 +73,13 @@ class TrialConfig(BaseModel):
     class_weights: Literal["none", "balanced"] = Field(
         "none", description="balanced: errors on rare classes cost more, by how rare they are"
     )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="how much of each label is shared out among all classes while training "
+        "(Szegedy et al. 2016): often more right answers, and less sure ones",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the hardware has it and it is faster there"
     )

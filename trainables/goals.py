@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor, nn
 
+from trainables.config import TrialConfig
 from trainables.metrics import CLASSIFICATION, REGRESSION
 
 if TYPE_CHECKING:
@@ -17,7 +18,11 @@ class Goal(ABC):
 
     @abstractmethod
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Return the mean loss of a batch, of which the gradient is taken."""
+        """Return the mean loss of a batch."""
+
+    def learned(self, outputs: Tensor, y: Tensor, loss: Tensor) -> Tensor:  # noqa: ARG002
+        """Return that of which a batch's gradient is taken, which may be its loss."""
+        return loss
 
     @abstractmethod
     def counted(self, outputs: Tensor, y: Tensor) -> Tensor:
@@ -54,16 +59,24 @@ class Classes(Goal):
 
     Args:
         weights: [classes], what an error on each of them costs in training; None for the same.
+        smoothing: what part of a label all classes share in training.
     """
 
     names = CLASSIFICATION
 
-    def __init__(self, weights: Tensor | None = None) -> None:
+    def __init__(self, weights: Tensor | None = None, smoothing: float = 0.0) -> None:
         self.weights = weights
+        self.smoothing = smoothing
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return the mean cross entropy."""
         return nn.functional.cross_entropy(outputs, y, self.weights)
+
+    def learned(self, outputs: Tensor, y: Tensor, loss: Tensor) -> Tensor:
+        """Return the mean cross entropy with smoothed labels."""
+        if not self.smoothing:
+            return loss
+        return nn.functional.cross_entropy(outputs, y, self.weights, label_smoothing=self.smoothing)
 
     def counted(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return how many have their class as the largest logit."""
@@ -165,19 +178,22 @@ def areas(outputs: Tensor, y: Tensor, weights: Tensor) -> Tensor:
     return torch.stack(columns, 1)
 
 
-def goal_of(data: "SequenceDataset", class_weights: str, device: torch.device) -> Goal:
+def goal_of(data: "SequenceDataset", config: TrialConfig, device: torch.device) -> Goal:
     """Return what networks for a data set learn.
 
     Args:
-        data: its training part says how often each class is there.
-        class_weights: ``none``, or ``balanced`` for the inverse of that, 1 in the mean over the
-            training sequences.
+        data: its training part says how often each class is there, of which balanced weights are
+            the inverse, 1 in the mean over the training sequences.
+        config: class_weights and label_smoothing are read.
         device: where outputs are.
     """
-    if data.targets is not None or class_weights == "none":
+    if data.targets is not None:
         return plain_goal(data.targets, device)
+    if config.class_weights == "none":
+        return Classes(smoothing=config.label_smoothing)
     there = torch.bincount(torch.tensor(data.train.y), minlength=len(data.classes)).double()
-    return Classes((there.sum() / (len(there) * there)).float().to(device))
+    weights = (there.sum() / (len(there) * there)).float().to(device)
+    return Classes(weights, config.label_smoothing)
 
 
 def plain_goal(targets: "Targets | None", device: torch.device) -> Goal:

@@ -105,7 +105,7 @@ class Learner:
         """By how many sequences they learn from, and how long these are."""
 
     def learn(self, rows: Rows) -> None:
-        """Put the gradients of a batch's mean loss at the weights, clipped, and add to the sums."""
+        """Put the gradients of what a batch teaches at the weights, clipped; add to the sums."""
         if self.device.type != "cuda":
             self.compute(rows)
             return
@@ -131,8 +131,9 @@ class Learner:
         dtype = self.autocast
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             outputs = self.network(batch.x, batch.lengths)
-        loss = self.goal.loss(outputs.float(), batch.y)
-        loss.backward()  # type: ignore[no-untyped-call]
+        logits = outputs.float()
+        loss = self.goal.loss(logits, batch.y)
+        self.goal.learned(logits, batch.y, loss).backward()  # type: ignore[no-untyped-call]
         if isinstance(self.network, Lowered):
             self.network.push(self.weights)
         norm = get_total_norm([p.grad for p in self.weights if p.grad is not None])

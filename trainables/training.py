@@ -79,7 +79,7 @@ class Trainer:
         self.sign = 1.0 if direction == "maximize" else -1.0
         self.precision = pick_precision(config, device)
         watch_memory(device)
-        self.goal = goal_of(data, config.class_weights, device)
+        self.goal = goal_of(data, config, device)
         self.train = Placed(device, data.train, data.preparation)
         self.validation = Placed(device, data.validation, data.preparation)
         self.seed_torch(0)

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from search.simple import MOST_VALUES, Fitted, features, simple_models, some, summary
 from trainables.batches import Batch
 from trainables.datasets import Part, SequenceDataset, Targets
-from trainables.goals import goal_of
+from trainables.goals import plain_goal
 from trainables.preparation import Preparation
 
 RNG = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def score(
     data: SequenceDataset, one: Fitted, metric: str = "accuracy", part: str = "test"
 ) -> float:
     y = torch.tensor(getattr(data, part).y)
-    return goal_of(data, "none", torch.device("cpu")).scores(getattr(one, part), y)[metric]
+    return plain_goal(data.targets, torch.device("cpu")).scores(getattr(one, part), y)[metric]
 
 
 def test_classes() -> None:

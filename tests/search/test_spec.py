@@ -147,6 +147,10 @@ BAD_OVERRIDES = [
         "data.source=walks.csv; task=regression; training.class_weights=balanced",
         "training.class_weights: must not be given for regression",
     ),
+    (
+        "data.source=walks.csv; task=regression; training.label_smoothing=0.1",
+        "training.label_smoothing: must not be given for regression",
+    ),
     ("data.label=y", "data: label must not be given for digits, which is no file"),
     ("data={source: a.csv, group: g, time: t}", "data: group and time must not be given both"),
     ("data={source: a.csv, mask: true}", "data: mask must be false where missing is refuse"),

@@ -56,6 +56,19 @@ def test_class_weights_change_what_is_learned_and_not_what_is_measured() -> None
     assert weighted.scores(logits, y) == Classes().scores(logits, y)
 
 
+def test_smoothed_labels_change_what_is_learned_and_neither_loss_nor_score() -> None:
+    logits, y = torch.randn(8, 4), torch.arange(8) % 4
+    smoothed, shares = Classes(smoothing=0.2), torch.full((8, 4), 0.05)
+    shares[torch.arange(8), y] = 0.85
+
+    loss = smoothed.loss(logits, y)
+
+    wanted = -(shares * logits.log_softmax(1)).sum(1).mean()
+    assert smoothed.learned(logits, y, loss).item() == pytest.approx(wanted.item())
+    assert loss == Classes().loss(logits, y) == Classes().learned(logits, y, loss)
+    assert smoothed.scores(logits, y) == Classes().scores(logits, y)
+
+
 def test_scores_of_numbers() -> None:
     wanted = RNG.normal(5.0, 3.0, (100, 2))
     offset, scale = torch.tensor([5.0, 4.0]), torch.tensor([3.0, 2.0])

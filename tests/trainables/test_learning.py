@@ -53,7 +53,15 @@ JOBS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"cell": "gru"}),
     ({}, {"cell": "lstm", "bidirectional": True, "head": "last"}),
     ({}, {"cell": "gru", "layers": 2, "dropout": 0.3, "head": "mean"}),
-    ({}, {"optimizer": "adamw", "class_weights": "balanced", "clip_norm": None}),
+    (
+        {},
+        {
+            "optimizer": "adamw",
+            "class_weights": "balanced",
+            "label_smoothing": 0.1,
+            "clip_norm": None,
+        },
+    ),
     ({"varies": True}, {"cell": "lstm", "head": "last"}),
     ({"varies": True}, {"cell": "gru", "bidirectional": True, "head": "mean", "layers": 2}),
     ({"missing": True, "varies": True}, {"head": "last"}),
