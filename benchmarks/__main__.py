@@ -24,6 +24,7 @@ QUESTIONS = {
     "growth": "How does the cost grow?",
     "training_rate": "How near is training to the machine?",
     "precision": "What does bfloat16 gain?",
+    "smoothing": "What does label smoothing gain?",
     "gpu_rate": "How fast does a GPU train?",
     "gpu_share": "How many trials should share a GPU?",
     "delivery": "How many results a second?",

@@ -48,11 +48,11 @@ def row(cell: Cell, hidden: int, seeds: int) -> tuple[str, ...]:
     )
 
 
-def gain(whole: Sequence[float], half: Sequence[float]) -> str:
-    """Return how much more accurate bfloat16 is over the seeds, with 95 percent (paired t)."""
-    found = stats.ttest_rel(half, whole)
+def gain(before: Sequence[float], after: Sequence[float]) -> str:
+    """Return how much better a change is over the seeds, with 95 percent (paired t)."""
+    found = stats.ttest_rel(after, before)
     low, high = found.confidence_interval(0.95)
-    middle = statistics.fmean(half) - statistics.fmean(whole)
+    middle = statistics.fmean(after) - statistics.fmean(before)
     return f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"
 
 

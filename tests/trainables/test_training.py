@@ -117,6 +117,15 @@ def test_seeds_differ_and_a_seed_does_not(make_trainer: MakeTrainer) -> None:
     assert losses[0] == losses[1] != losses[2]
 
 
+def test_smoothed_labels_teach_a_network_to_be_less_sure(make_trainer: MakeTrainer) -> None:
+    network = {"hidden_size": 32, "learning_rate": 0.02, "epochs": 5}
+    sure, less = ([*fit(make_trainer(**network, label_smoothing=so))][-1] for so in (0.0, 0.3))
+
+    assert min(sure["val_accuracy"], less["val_accuracy"]) > 0.93
+    # Of the plain cross entropy: of smoothed labels none is below 1.0, their entropy.
+    assert sure["train_loss"] < 0.1 < less["train_loss"] < 0.8
+
+
 def test_the_best_epoch_is_kept_as_it_was(make_trainer: MakeTrainer) -> None:
     # Accuracy climbs, so that by the smallest one an early epoch stays the best.
     trainer = make_trainer(direction="minimize", learning_rate=0.01)
