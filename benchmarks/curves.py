@@ -3,9 +3,9 @@
     python -m benchmarks.curves --each 300
 
 Draws configurations at random from this project's own space, on two data sets, and trains each to
-its last epoch as a trial does, one thread each, over all processors. Each is trained twice, from
-different seeds on the same sequences: what a search finds in the one training is judged by the
-other, so that luck with a seed does not count. A table that is there already is gone on with, but
+its last epoch as a trial does, one thread each, over all processors. Each is trained several times,
+from different seeds on the same sequences: what a search finds in one training is judged by the
+others, so that luck with a seed does not count. A table that is there already is gone on with, but
 for one of another space or training, which is refused.
 """
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from trainables.training import Trainer
 
 TABLE = Path(__file__).parent / "data" / "curves.json.gz"
+
+FIRST = "trial"
+"""The training whose seeds are those that a job's trials would have."""
 
 DOCUMENT = """
 name: quality
@@ -93,36 +96,34 @@ class Curves:
 
     Attributes:
         made: what the curves depend on.
-        curves: of each data set, in the order of their numbers.
-        again: the same configurations, trained from other seeds.
+        trainings: by what the seeds of each are derived from, the curves of each data set, in the
+            order of their numbers.
     """
 
     made: dict[str, Any]
-    curves: dict[str, list[Curve]]
-    again: dict[str, list[Curve]]
+    trainings: dict[str, dict[str, list[Curve]]]
 
     @classmethod
     def read(cls, path: Path) -> "Curves":
         """Return the table of a file."""
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             found = json.load(stream)
-        if "again" not in found:
-            raise SystemExit(f"{path} has one training of each configuration: move it away first")
-        curves, again = (
-            {source: [Curve(**one) for one in many] for source, many in found[name].items()}
-            for name in ("curves", "again")
-        )
-        return cls(found["made"], curves, again)
+        trainings = {
+            name: {source: [Curve(**one) for one in many] for source, many in curves.items()}
+            for name, curves in found["trainings"].items()
+        }
+        return cls(found["made"], trainings)
 
     @property
-    def trainings(self) -> dict[str, dict[str, list[Curve]]]:
-        """Both, under what their seeds are derived from."""
-        return {"trial": self.curves, "again": self.again}
+    def curves(self) -> dict[str, list[Curve]]:
+        """Those of the first training."""
+        return self.trainings[FIRST]
 
     def write(self, path: Path) -> None:
         """Write the table whole, or not at all."""
-        for many in (*self.curves.values(), *self.again.values()):
-            many.sort(key=lambda curve: curve.number)
+        for curves in self.trainings.values():
+            for many in curves.values():
+                many.sort(key=lambda curve: curve.number)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         with gzip.open(part, "wt", encoding="utf-8") as stream:
@@ -209,10 +210,18 @@ def made() -> dict[str, Any]:
     }
 
 
-def complete(path: Path, each: int) -> Curves:
-    """Train what a table lacks of so many configurations on each data set, and return it."""
+def complete(path: Path, each: int, times: int) -> Curves:
+    """Train what a table lacks of so many configurations on each data set, and return it.
+
+    Args:
+        path: its file.
+        each: configurations of a data set.
+        times: trainings of a configuration.
+    """
     how = made()
-    table = Curves.read(path) if path.exists() else Curves(how, empty(), empty())
+    table = Curves.read(path) if path.exists() else Curves(how, {})
+    for name in (FIRST, "again", *(f"again {place}" for place in range(2, times)))[:times]:
+        table.trainings.setdefault(name, {source: [] for source in DOCUMENTS})
     if table.made["documents"] != how["documents"]:
         raise SystemExit(f"{path} was made with another space or training: move it away first")
     with ProcessPoolExecutor(
@@ -230,11 +239,6 @@ def complete(path: Path, each: int) -> Curves:
     return table
 
 
-def empty() -> dict[str, list[Curve]]:
-    """Return no curves of each data set."""
-    return {source: [] for source in DOCUMENTS}
-
-
 def missing(table: Curves, each: int) -> Iterator[tuple[str, str, int, Parameters]]:
     """Yield what is yet to be trained."""
     for source, (training, curves) in product(DOCUMENTS, table.trainings.items()):
@@ -249,10 +253,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--each", type=int, default=300, help="configurations a data set")
+    parser.add_argument("--times", type=int, default=2, help="trainings of a configuration")
     parser.add_argument("--table", type=Path, default=TABLE, help="the file that keeps the table")
     options = parser.parse_args()
-    table = complete(options.table, options.each)
-    for source, curves in (*table.curves.items(), *table.again.items()):
+    table = complete(options.table, options.each, options.times)
+    each = [one for curves in table.trainings.values() for one in curves.items()]
+    for source, curves in each:
         seconds = sum(sum(curve.seconds) for curve in curves) / len(curves)
         bests = [curve.best for curve in curves if curve.best is not None]
         print(

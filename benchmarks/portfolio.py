@@ -2,7 +2,7 @@
 
     python -m benchmarks.portfolio
 
-A configuration is as good as the best epochs of its nearest curves are on average, in both of their
+A configuration is as good as the best epochs of its nearest curves are on average, in all of their
 trainings, since a single one may have been lucky; on several data sets, as its mean place among all
 configurations there. The best are taken, but for those that are near to a better one, and the
 cheapest come first: all are good, and a good one is there sooner. `search_quality` tells what such
@@ -55,12 +55,11 @@ def near(table: Table, drawn: Sequence[Parameters]) -> list[Parameters]:
 
 def places(table: Table, drawn: Sequence[Parameters]) -> NDArray[np.float64]:
     """Return the place of each configuration on a table's data, from 0 for the worst to 1."""
-    best = np.mean([table.seen, table.worth], axis=0)
     values = []
     for parameters in near(table, drawn):
         point = table.point(table.spec.config(parameters))
         nearest = np.square(table.points - point).sum(1).argsort(kind="stable")[:NEIGHBOURS]
-        values.append(best[nearest].mean())
+        values.append(table.mean[nearest].mean())
     order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
     return order / (len(drawn) - 1)
 

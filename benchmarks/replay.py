@@ -4,8 +4,8 @@ A configuration that the sampler proposes has the curve of the table's nearest o
 whose coordinates range from 0 to 1 over the document's space: cell, hidden size, layers, dropout,
 and from 0 to 3 the logarithm of the learning rate, which decides most.
 
-The search sees one training of it; another, from different seeds, tells what it has found. The best
-of many trainings is a lucky one, and with a single training the search that runs into its luck
+The search sees one training of it; the others, from different seeds, tell what it has found. The
+best of many trainings is a lucky one, and with a single training the search that runs into its luck
 would seem the best. When is told in parts of the search's time.
 """
 
@@ -32,7 +32,7 @@ from trainables.config import Parameters, TrialConfig
 WORKERS = 2
 
 Found = list[tuple[float, float]]
-"""When a search had a new best, in parts of its time, and its value in the other training."""
+"""When a search had a new best, in parts of its time, and its value in the other trainings."""
 
 
 class Table:
@@ -41,19 +41,21 @@ class Table:
     Args:
         path: the file.
         source: the data set.
-        swapped: whether searches see the second training, and the first tells what they found.
+        at: the place of the training that searches see; the others tell what they found.
     """
 
-    def __init__(self, path: Path, source: str, *, swapped: bool = False) -> None:
-        found = Curves.read(path)
-        trainings = found.curves[source], found.again[source]
-        self.curves, judges = reversed(trainings) if swapped else trainings
-        pairs = zip(self.curves, judges, strict=True)
-        assert all(curve.number == judge.number for curve, judge in pairs)
-        self.seen = [curve.best or 0.0 for curve in self.curves]
+    def __init__(self, path: Path, source: str, at: int = 0) -> None:
+        trainings = [curves[source] for curves in Curves.read(path).trainings.values()]
+        assert all(len({one.number for one in same}) == 1 for same in zip(*trainings, strict=True))
+        reached = np.array([[curve.best or 0.0 for curve in curves] for curves in trainings])
+        self.times = len(trainings)
+        self.curves = trainings[at]
+        self.seen = reached[at].tolist()
         """What each configuration reached in the training that searches see."""
-        self.worth = [judge.best or 0.0 for judge in judges]
-        """What each configuration reached in the training that no search sees."""
+        self.worth = np.delete(reached, at, axis=0).mean(0).tolist()
+        """What each configuration reached in those that no search sees, on average."""
+        self.mean = reached.mean(0)
+        """What each configuration reached in all of them, on average."""
         self.spec = parse_job(DOCUMENTS[source])
         configs = [self.spec.config(curve.parameters) for curve in self.curves]
         self.points = np.array([self.point(config) for config in configs])
@@ -94,7 +96,7 @@ class Table:
         return float(spearmanr(self.seen, nearest).statistic)
 
     def steadiness(self) -> float:
-        """Return how alike the two trainings are: Spearman's correlation."""
+        """Return how alike one training is to the others: Spearman's correlation."""
         from scipy.stats import spearmanr
 
         return float(spearmanr(self.seen, self.worth).statistic)

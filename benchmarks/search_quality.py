@@ -8,11 +8,12 @@ among them, since it would choose from other learning rates than the rest. In sh
 none of `gp`, which computes longest; in full it has the first fifth of the others' repetitions, and
 is held against those of random search.
 
-Every configuration was trained twice. The search sees one training, of which it takes the best;
-that configuration's accuracy in the other is what the search has. "Times sooner" is from when on it
-has, on average over the repetitions, at least what random search has at the end; a search that has
-less at its own end never does. Where a search differs from the default by more than the chance of
-the repetitions, it is told in what; that other trainings would give another table is not in it.
+Every configuration was trained several times. The search sees one training, of which it takes the
+best; that configuration's accuracy in the others is what the search has. "Times sooner" is from
+when on it has, on average over the repetitions, at least what random search has at the end; a
+search that has less at its own end never does. Where a search differs from the default by more than
+the chance of the repetitions, it is told in what; that other trainings would give another table is
+not in it.
 """
 
 import argparse
@@ -79,8 +80,9 @@ def begin() -> None:
 
 
 def one(path: Path, source: str, search: tuple[str, str], seed: int) -> Found:
-    """Play one search; half of them see the second training, with either cell of `cma-es`."""
-    known, (sampler, pruner) = table(path, source, swapped=seed // 2 % 2 == 1), search
+    """Play one search; each training is seen by as many, with either cell of `cma-es`."""
+    (sampler, pruner), times = search, table(path, source).times
+    known = table(path, source, seed // 2 % times)
     spec = document(source, sampler.split()[-1], pruner, seed=seed, trials=TRIALS)
     first = [fitted(spec, one) for one in elsewhere(path, source)] if "," in sampler else []
     return play(known, spec, known.seconds(TRIALS), first)
@@ -221,12 +223,12 @@ def measure(options: argparse.Namespace) -> Answer:
     rows: list[tuple[str, ...]] = []
     remarks: list[str] = []
     for source, found in everything(options.table, searches, seeds).items():
-        known, judge = table(options.table, source, swapped=False), Yardstick(found)
+        known, judge = table(options.table, source), Yardstick(found)
         rows += [judge.row(source, search) for search in searches]
         since = judge.times(RANDOM, np.arange(seeds)[None])[0]
         remarks.append(
             f"{source}: {len(known.curves)} configurations; neighbours correlate by "
-            f"{known.likeness():.2f}, the two trainings by {known.steadiness():.2f}. "
+            f"{known.likeness():.2f}, one training and the others by {known.steadiness():.2f}. "
             f"{known.seconds(TRIALS):.0f} s hold {TRIALS} trials of random search, which on "
             f"average has {100 * judge.ends(RANDOM).mean():.2f} from {since:.0%} of its time on. "
             "Of the better half, the accuracy after each epoch correlates with the best by "
