@@ -108,6 +108,8 @@ class Curves:
         """Return the table of a file."""
         with gzip.open(path, "rt", encoding="utf-8") as stream:
             found = json.load(stream)
+        if "trainings" not in found:
+            raise SystemExit(f"{path} is a table of an earlier form: move it away first")
         trainings = {
             name: {source: [Curve(**one) for one in many] for source, many in curves.items()}
             for name, curves in found["trainings"].items()
@@ -257,8 +259,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=TABLE, help="the file that keeps the table")
     options = parser.parse_args()
     table = complete(options.table, options.each, options.times)
-    each = [one for curves in table.trainings.values() for one in curves.items()]
-    for source, curves in each:
+    for source, curves in (one for each in table.trainings.values() for one in each.items()):
         seconds = sum(sum(curve.seconds) for curve in curves) / len(curves)
         bests = [curve.best for curve in curves if curve.best is not None]
         print(

@@ -43,7 +43,9 @@ def row(source: str, cell: Cell, hidden: int, seeds: int) -> tuple[str, ...]:
 
 def accuracy(curves: Sequence[Curve]) -> list[float]:
     """Return the best accuracy of each training, in percent."""
-    return [100 * curve.best for curve in curves if curve.best is not None]
+    bests = [curve.best for curve in curves]
+    assert None not in bests, "a network diverged"
+    return [100 * best for best in bests if best is not None]
 
 
 def loss(curves: Sequence[Curve]) -> float:

@@ -130,10 +130,9 @@ class Learner:
         self.network.zero_grad()
         dtype = self.autocast
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            outputs = self.network(batch.x, batch.lengths)
-        logits = outputs.float()
-        loss = self.goal.loss(logits, batch.y)
-        self.goal.learned(logits, batch.y, loss).backward()  # type: ignore[no-untyped-call]
+            outputs = self.network(batch.x, batch.lengths).float()
+        loss = self.goal.loss(outputs, batch.y)
+        self.goal.learned(outputs, batch.y, loss).backward()  # type: ignore[no-untyped-call]
         if isinstance(self.network, Lowered):
             self.network.push(self.weights)
         norm = get_total_norm([p.grad for p in self.weights if p.grad is not None])

@@ -1,4 +1,4 @@
-"""What fits on a cluster, told of clusters that are not at hand."""
+"""What fits on a cluster, what a local Ray starts, and what dead drivers leave."""
 
 import os
 import re
@@ -20,6 +20,7 @@ from search.cluster import (
     cluster,
     fitting,
     marked,
+    node_resources,
     same_environment,
     slots,
     sweep,
@@ -68,6 +69,7 @@ def test_a_local_ray_makes_workers_ready_and_starts_nothing_that_nobody_asks() -
             one for one in commands if re.match(r"ray::IDLE|\S*python\S*default_worker", one)
         ]
         assert len(workers) == 1
+        assert [node["CPU"] for node in node_resources()] == [2.0]
         assert not [
             one for one in commands if "monitor.py" in one or "dashboard/dashboard.py" in one
         ]
