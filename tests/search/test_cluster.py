@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -138,17 +140,21 @@ def test_processes_that_outlived_their_driver_are_ended() -> None:
     with subprocess.Popen(["true"]) as ended:
         pass
     alive = f"{os.getpid()}:{birth(os.getpid())}"
-    ours, orphan = (
-        subprocess.Popen(["sleep", "300"], env=os.environ | {MARK: mark})
-        for mark in (alive, f"{ended.pid}:12345")
-    )
-    try:
+    with running(alive) as ours, running(f"{ended.pid}:12345") as orphan:
         sweep()
         assert orphan.wait(10) == -signal.SIGKILL
         assert ours.poll() is None
-    finally:
-        ours.kill()
-        ours.wait()
+
+
+@contextmanager
+def running(mark: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A marked process that has begun: the kernel shows no environment at the moment of exec."""
+    with subprocess.Popen(
+        ["yes"], stdout=subprocess.PIPE, env=os.environ | {MARK: mark}
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.read(1)
+        yield process  # which ends when nobody reads it any more
 
 
 def test_an_address_where_no_ray_is_says_so() -> None:
