@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.bench import Answer, answer, parser
-from benchmarks.trivial import Watcher, search
+from benchmarks.driven import Watcher, search
 from search.cluster import cluster
 from search.trial import LiveTrial, Verdict
 from tests.servers import Postgres

@@ -24,9 +24,10 @@ from typing import Any
 from ray import tune
 
 from benchmarks.bench import Answer, answer, parser, ratios, spread
+from benchmarks.driven import Watcher, search
 from benchmarks.startup import command
 from benchmarks.time_to_target import run
-from benchmarks.trivial import Watcher, objective, search
+from benchmarks.trivial import objective
 from search.cluster import QUIET, cluster
 
 TRAINING = """

@@ -21,10 +21,10 @@ from unittest.mock import patch
 from ray.cluster_utils import Cluster
 
 from benchmarks.bench import Answer, answer, parser
+from benchmarks.driven import Watcher
 from benchmarks.executor import Executor
 from benchmarks.leased import DOCUMENT, leased
 from benchmarks.sleeper import Sleeper
-from benchmarks.trivial import Watcher
 from search.cluster import cluster
 from search.trial import LiveTrial, Verdict
 from tests.servers import Postgres, free_port

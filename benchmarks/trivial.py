@@ -1,17 +1,12 @@
-"""A search of trials that train nothing: what it takes is the machinery's."""
+"""A trainable that trains nothing: what a search of it takes is the machinery's.
 
-import time
-from dataclasses import dataclass
-from pathlib import Path
+It stands apart from what runs a search, since workers import what their trainable is defined in:
+neither side's pay for more than Ray.
+"""
+
 from typing import Any
 
 from ray import tune
-
-from benchmarks.leased import DOCUMENT, leased
-from search.courier import Courier
-from search.engine import Observer
-from search.store import undelivered
-from search.trial import LiveTrial, Verdict
 
 
 def objective(learning_rate: float, layers: int) -> float:
@@ -37,54 +32,3 @@ class TrivialTrial(tune.Trainable):
         metrics = {"val_accuracy": value, "val_loss": 1 - value, "train_loss": 1 - value}
         report = {"epoch": 1, "outcome": "complete", "damaged": ()}
         return report | {"precision": "float32", "machine": "{}", "metrics": metrics}
-
-
-class Watcher:
-    """Wants to know nothing."""
-
-    def room(self, slots: int, gpus: float) -> None:
-        """So many trials run at once."""
-
-    def asked(self, live: LiveTrial) -> None:
-        """A trial starts."""
-
-    def reported(self, live: LiveTrial, metrics: dict[str, float], verdict: Verdict) -> None:
-        """An epoch was committed."""
-
-    def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
-        """A trial lost its worker, which none should."""
-        raise AssertionError(reason)
-
-    def damaged(self, live: LiveTrial, what: str) -> None:
-        """A checkpoint could not be used."""
-
-
-@dataclass(frozen=True)
-class Took:
-    """Seconds that a search took, and that delivery to MLflow then still did."""
-
-    searching: float
-    draining: float
-
-
-def search(trials: int, folder: Path, observer: Observer, *, database: str | None = None) -> Took:
-    """Run a search with everything on: the study in SQL, the journal, delivery to MLflow.
-
-    Args:
-        trials: how many.
-        folder: of an installation of its own.
-        observer: what is told of every trial.
-        database: its URL; SQLite in the folder by default.
-    """
-    document = DOCUMENT.format(name="trivial", pruner="successive-halving", epochs=1, trials=trials)
-    with leased(document, folder, database=database) as job:
-        job_id = job.lease.job_id
-        began = time.perf_counter()
-        courier = Courier(job.home, job_id, job.lease.owner)
-        job.engine(TrivialTrial, None, observer).run()
-        searched = time.perf_counter() - began
-        assert courier.drain(), "MLflow did not take everything"
-        drained = time.perf_counter() - began - searched
-        assert len(job.study.ended) == trials
-        assert undelivered(job.store, job_id) == 0
-    return Took(searched, drained)
