@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.leased import DOCUMENT, leased
 from benchmarks.trivial import TrivialTrial
+from search.cluster import same_environment
 from search.courier import Courier
 from search.engine import Observer
 from search.store import undelivered
@@ -43,6 +44,8 @@ class Took:
 def search(trials: int, folder: Path, observer: Observer, *, database: str | None = None) -> Took:
     """Run a search with everything on: the study in SQL, the journal, delivery to MLflow.
 
+    As a job does on a Ray of its own, whose workers are there before the first trial.
+
     Args:
         trials: how many.
         folder: of an installation of its own.
@@ -50,7 +53,7 @@ def search(trials: int, folder: Path, observer: Observer, *, database: str | Non
         database: its URL; SQLite in the folder by default.
     """
     document = DOCUMENT.format(name="trivial", pruner="successive-halving", epochs=1, trials=trials)
-    with leased(document, folder, database=database) as job:
+    with same_environment(), leased(document, folder, database=database) as job:
         job_id = job.lease.job_id
         began = time.perf_counter()
         courier = Courier(job.home, job_id, job.lease.owner)

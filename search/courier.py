@@ -1,5 +1,10 @@
-"""Starts and ends the process that delivers one job's journal to MLflow."""
+"""Starts and ends the process that delivers one job's journal to MLflow.
 
+Started as ``python -m search.courier JOB OWNER``, it is that process.
+"""
+
+import atexit
+import gc
 import os
 import subprocess
 import sys
@@ -37,7 +42,7 @@ class Courier:
         """Start the process, in a session of its own so that Ctrl-C does not reach it."""
         with self.log.open("a") as log:
             return subprocess.Popen(  # noqa: S603 - our own command line
-                [sys.executable, "-m", "search.delivery", self.job_id, self.owner],
+                [sys.executable, "-m", "search.courier", self.job_id, self.owner],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -79,3 +84,18 @@ class Courier:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
+
+
+def main() -> int:
+    """Deliver; return 0 when everything was, 1 when something waits."""
+    os.nice(15)  # as a local Ray's workers are, who share these processors: metrics can wait
+    # As in search/cli.py: MLflow's modules are many, and the driver waits for the end.
+    gc.set_threshold(100_000)
+    atexit.register(gc.freeze)
+    from search.delivery import deliver
+
+    return deliver(*sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

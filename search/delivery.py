@@ -1,14 +1,11 @@
 """A process beside the driver that carries the journal to MLflow, so that training never waits.
 
-Started as ``python -m search.delivery JOB OWNER``, on behalf of the lease's owner. It delivers
-until its standard input says ``drain`` (deliver the rest, then end) or closes (the driver is gone:
-end at once; the next one goes on).
+`courier` starts it, on behalf of the lease's owner. It delivers until its standard input says
+``drain`` (deliver the rest, then end) or closes (the driver is gone: end at once; the next one goes
+on).
 """
 
-import atexit
-import gc
 import logging
-import os
 import queue
 import random
 import sys
@@ -138,12 +135,14 @@ class Rounds:
             )
 
 
-def main() -> int:
-    """Run the process; 0 when all was delivered, 1 when something waits."""
-    job_id, owner = sys.argv[1:]
+def deliver(job_id: str, owner: str) -> int:
+    """Run the process; 0 when all was delivered, 1 when something waits.
+
+    Args:
+        job_id: whose journal.
+        owner: of its lease.
+    """
     write_json(logging.WARNING, job=job_id)
-    os.nice(15)  # as a local Ray's workers are, who share these processors: metrics can wait
-    atexit.register(gc.freeze)  # the driver waits for its end, which would look for garbage first
     home = Home.from_environment()
     store = Store(home.database_url)
     orders = Orders(sys.stdin.readline)
@@ -159,7 +158,3 @@ def main() -> int:
         return 0 if rounds.run() else 1
     except LeaseLostError:
         return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

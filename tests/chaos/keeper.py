@@ -111,7 +111,7 @@ class Driver:
 
     def delivery(self) -> list[Process]:
         """Its delivery process."""
-        return [p for p in self.family() if "-m search.delivery" in p.title]
+        return [p for p in self.family() if "-m search.courier" in p.title]
 
     def ray(self) -> list[Process]:
         """All processes of its Ray."""

@@ -392,7 +392,7 @@ def test_the_process_delivers_over_http_and_prints_nothing(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{HOST}:{port}")
         for _ in range(2):
             done = subprocess.run(
-                [sys.executable, "-m", "search.delivery", JOB, OWNER],
+                [sys.executable, "-m", "search.courier", JOB, OWNER],
                 input="drain\n",
                 capture_output=True,
                 text=True,

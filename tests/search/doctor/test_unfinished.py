@@ -271,7 +271,7 @@ def delivery() -> Iterator[Callable[[Home], "subprocess.Popen[bytes]"]]:
         (folder / "search" / "__init__.py").touch()
         (folder / "search" / "delivery.py").write_text(code)
         process = subprocess.Popen(
-            [sys.executable, "-m", "search.delivery", JOB, "owner"],
+            [sys.executable, "-m", "search.courier", JOB, "owner"],
             cwd=folder, stdout=subprocess.PIPE, env=os.environ | {"GATETUNE_HOME": str(home.path)},
         )  # fmt: skip
         started.append(process)
