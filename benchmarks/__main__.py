@@ -1,4 +1,10 @@
-"""`make bench`: every benchmark, one after the other, and the page that shows what they found."""
+"""`make bench`: every benchmark, one after the other, and the page that shows what they found.
+
+    python -m benchmarks --full growth scale_out
+
+Those that are named alone are run, or all; the page keeps what it says of the others, of those that
+failed, and of a GPU where there is none. Each part names the command and the machine that made it.
+"""
 
 import argparse
 import ast
@@ -6,7 +12,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -44,12 +50,13 @@ QUESTIONS = {
 """The benchmarks, in the order of the page."""
 
 ON_GPU = {"gpu_rate", "gpu_share"}
-"""Those of a GPU: where there is none, the page keeps what it says of one."""
+"""Those that need a GPU."""
 
 BEGINNING = """# Performance
 
-Made by `make bench{full}`. Each figure compares with what a user would pick instead, on the same
-work in the same run; where a measurement was repeated, its median stands before the range.
+Made by `make bench`, and where no `--short` stands by `python -m benchmarks --full`. Each figure
+compares with what a user would pick instead, on the same work in the same run; where a measurement
+was repeated, its median stands before the range.
 
 With {versions}.
 """
@@ -80,17 +87,11 @@ def section(name: str, found: Answer, options: Sequence[str]) -> str:
     return "\n\n".join([*parts, *found.remarks])
 
 
-def kept(name: str) -> str:
-    """Return a benchmark's part of the page as it is there.
-
-    Raises:
-        LookupError: there is none.
-    """
-    heading = f"## {QUESTIONS[name]}\n"
-    _, found, rest = PAGE.read_text(encoding="utf-8").partition(heading)
-    if not found:
-        raise LookupError(f"{PAGE} says nothing of {name}, and there is no GPU to ask")
-    return heading + rest.partition("\n## ")[0].rstrip()
+def kept() -> dict[str, str]:
+    """Return the parts of the page as it is, by the names of their benchmarks."""
+    _, *parts = PAGE.read_text(encoding="utf-8").split("\n## ")
+    by_question = {part.partition("\n")[0]: f"## {part.rstrip()}" for part in parts}
+    return {name: by_question[asked] for name, asked in QUESTIONS.items() if asked in by_question}
 
 
 def run(name: str, options: Sequence[str]) -> Answer:
@@ -106,36 +107,40 @@ def run(name: str, options: Sequence[str]) -> Answer:
 
 def main() -> None:
     """Run them and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--full", action="store_true", help="take hours, not minutes")
-    parser.add_argument("only", nargs="*", help="print what these find, and leave the page alone")
+    parser.add_argument("only", nargs="*", metavar="NAME", help="which; all by default")
     given = parser.parse_args()
+    if unknown := set(given.only) - QUESTIONS.keys():
+        parser.error(f"{', '.join(sorted(unknown))}: there are {', '.join(QUESTIONS)}")
     console, options = Console(stderr=True, highlight=False), [] if given.full else ["--short"]
-    sections, failed = [], []
-    for name in given.only or QUESTIONS:
+    here = [name for name in QUESTIONS if name not in ON_GPU or torch.cuda.is_available()]
+    failed = False
+    for name in given.only or here:
         began = time.monotonic()
         console.print(f"{QUESTIONS[name]} …")
         try:
-            if name in ON_GPU and not (given.only or torch.cuda.is_available()):
-                sections.append(kept(name))
-            else:
-                sections.append(section(name, run(name, options), options))
-        except (LookupError, subprocess.CalledProcessError):  # what others take an hour for stays
-            failed.append(name)
-        console.print(f"  {name}: {time.monotonic() - began:.0f} s")
-    if failed:
-        console.print(f"failed, and left out: {', '.join(failed)}")
-    if given.only:
-        print("\n\n".join(sections))
-        sys.exit(bool(failed))
+            made = section(name, run(name, options), options)
+        except subprocess.CalledProcessError:  # what others take an hour for stays
+            failed = True
+            console.print(f"  {name}: failed")
+        else:
+            write(kept() | {name: made})
+            console.print(f"  {name}: {time.monotonic() - began:.0f} s")
+    sys.exit(failed)
+
+
+def write(sections: Mapping[str, str]) -> None:
+    """Write the page."""
     libraries = ("torch", "ray", "optuna", "mlflow")
-    beginning = BEGINNING.format(
-        full=" FULL=1" if given.full else "",
-        versions=", ".join(f"{library} {version(library)}" for library in libraries),
-    )
-    PAGE.write_text("\n\n".join([beginning.strip(), *sections]) + "\n", encoding="utf-8")
-    console.print(f"written: {PAGE}")
-    sys.exit(bool(failed))
+    versions = ", ".join(f"{library} {version(library)}" for library in libraries)
+    parts = [sections[name] for name in QUESTIONS if name in sections]
+    page = "\n\n".join([BEGINNING.format(versions=versions).strip(), *parts])
+    PAGE.write_text(f"{page}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
