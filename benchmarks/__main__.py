@@ -31,6 +31,7 @@ QUESTIONS = {
     "training_rate": "How near is training to the machine?",
     "precision": "What does bfloat16 gain?",
     "smoothing": "What does label smoothing gain?",
+    "threads": "One trial on all processors, or one on each?",
     "gpu_rate": "How fast does a GPU train?",
     "gpu_share": "How many trials should share a GPU?",
     "delivery": "How many results a second?",
