@@ -173,10 +173,13 @@ def check_task(found: Sections, faults: list[str]) -> None:
     if found["task"] == "regression" and found["data"].source in SOURCES:
         faults.append(f"task: must be classification for {found['data'].source}")
     if found["task"] == "regression":
+        given = {"training": found.get("training", {}), "space": found.get("space", {})}
+        given |= {f"baseline.{place}": one for place, one in enumerate(found.get("baseline", ()))}
         faults += [
-            f"training.{name}: must not be given for regression"
+            f"{where}.{name}: must not be given for regression"
+            for where, settings in given.items()
             for name in ("class_weights", "label_smoothing")
-            if found.get("training", {}).get(name)
+            if name in settings
         ]
 
 

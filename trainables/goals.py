@@ -73,10 +73,20 @@ class Classes(Goal):
         return nn.functional.cross_entropy(outputs, y, self.weights)
 
     def learned(self, outputs: Tensor, y: Tensor, loss: Tensor) -> Tensor:
-        """Return the mean cross entropy with smoothed labels."""
+        """Return the mean cross entropy with smoothed labels.
+
+        A sequence weighs as much as its class. PyTorch's own mean gives each class's share in a
+        smoothed label that class's weight, by which rare classes would push out all others.
+        """
         if not self.smoothing:
             return loss
-        return nn.functional.cross_entropy(outputs, y, self.weights, label_smoothing=self.smoothing)
+        if self.weights is None:
+            return nn.functional.cross_entropy(outputs, y, label_smoothing=self.smoothing)
+        losses = nn.functional.cross_entropy(
+            outputs, y, reduction="none", label_smoothing=self.smoothing
+        )
+        weights = self.weights[y]
+        return (losses * weights).sum() / weights.sum()
 
     def counted(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return how many have their class as the largest logit."""

@@ -148,8 +148,12 @@ BAD_OVERRIDES = [
         "training.class_weights: must not be given for regression",
     ),
     (
-        "data.source=walks.csv; task=regression; training.label_smoothing=0.1",
-        "training.label_smoothing: must not be given for regression",
+        "data.source=walks.csv; task=regression; space.label_smoothing=[0.0,0.1]",
+        "space.label_smoothing: must not be given for regression",
+    ),
+    (
+        "data.source=walks.csv; task=regression; baseline=[{label_smoothing: 0.1}]",
+        "baseline.0.label_smoothing: must not be given for regression",
     ),
     ("data.label=y", "data: label must not be given for digits, which is no file"),
     ("data={source: a.csv, group: g, time: t}", "data: group and time must not be given both"),

@@ -69,6 +69,18 @@ def test_smoothed_labels_change_what_is_learned_and_neither_loss_nor_score() -> 
     assert smoothed.scores(logits, y) == Classes().scores(logits, y)
 
 
+def test_smoothed_labels_of_a_class_weigh_what_the_class_weighs() -> None:
+    outputs, y = torch.tensor([[2.0, -1.0], [0.5, 0.0], [0.0, 3.0]]), torch.tensor([0, 0, 1])
+    part = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
+    weights = torch.tensor([0.5, 0.5, 4.0])
+    wanted = (-(part * outputs.log_softmax(1)).sum(1) * weights).sum() / weights.sum()
+
+    goal = Classes(torch.tensor([0.5, 4.0]), smoothing=0.2)
+
+    found = goal.learned(outputs, y, goal.loss(outputs, y))
+    assert found.item() == pytest.approx(wanted.item(), rel=1e-6)
+
+
 def test_scores_of_numbers() -> None:
     wanted = RNG.normal(5.0, 3.0, (100, 2))
     offset, scale = torch.tensor([5.0, 4.0]), torch.tensor([3.0, 2.0])
