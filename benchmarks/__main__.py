@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -58,8 +57,6 @@ BEGINNING = """# Performance
 Made by `make bench`, and where no `--short` stands by `python -m benchmarks --full`. Each figure
 compares with what a user would pick instead, on the same work in the same run; where a measurement
 was repeated, its median stands before the range.
-
-With {versions}.
 """
 
 
@@ -137,10 +134,8 @@ def main() -> None:
 
 def write(sections: Mapping[str, str]) -> None:
     """Write the page."""
-    libraries = ("torch", "ray", "optuna", "mlflow")
-    versions = ", ".join(f"{library} {version(library)}" for library in libraries)
     parts = [sections[name] for name in QUESTIONS if name in sections]
-    page = "\n\n".join([BEGINNING.format(versions=versions).strip(), *parts])
+    page = "\n\n".join([BEGINNING.strip(), *parts])
     PAGE.write_text(f"{page}\n", encoding="utf-8")
 
 

@@ -9,18 +9,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from scipy import stats
 
 
 def machine() -> str:
-    """Return on what this runs."""
+    """Return on what this runs, and with what."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    python = platform.python_version()
-    return f"{os.cpu_count()} processors ({processor()}), {memory:.0f} GB, Python {python}"
+    libraries = ", ".join(
+        f"{name} {version(name)}" for name in ("torch", "ray", "optuna", "mlflow")
+    )
+    python = f"Python {platform.python_version()}, {libraries}"
+    return f"{os.cpu_count()} processors ({processor()}), {memory:.0f} GB, {python}"
 
 
 def processor() -> str:
@@ -58,6 +63,14 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
 def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
     """Return how many times theirs is ours, of measurements that were taken side by side."""
     return [their / our for our, their in zip(ours, theirs, strict=True)]
+
+
+def gain(before: Sequence[float], after: Sequence[float]) -> str:
+    """Return how much better a change is over the seeds, with 95 percent (paired t)."""
+    found = stats.ttest_rel(after, before)
+    low, high = found.confidence_interval(0.95)
+    middle = statistics.fmean(after) - statistics.fmean(before)
+    return f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def warm() -> None:

@@ -218,11 +218,11 @@ def complete(path: Path, each: int, times: int) -> Curves:
     Args:
         path: its file.
         each: configurations of a data set.
-        times: trainings of a configuration.
+        times: trainings of a configuration, two or more: one is searched, the others judge.
     """
     how = made()
     table = Curves.read(path) if path.exists() else Curves(how, {})
-    for name in (FIRST, "again", *(f"again {place}" for place in range(2, times)))[:times]:
+    for name in names(times):
         table.trainings.setdefault(name, {source: [] for source in DOCUMENTS})
     if table.made["documents"] != how["documents"]:
         raise SystemExit(f"{path} was made with another space or training: move it away first")
@@ -241,6 +241,11 @@ def complete(path: Path, each: int, times: int) -> Curves:
     return table
 
 
+def names(times: int) -> list[str]:
+    """Return of what the seeds of so many trainings are derived."""
+    return [FIRST, "again", *(f"again {place}" for place in range(2, times))]
+
+
 def missing(table: Curves, each: int) -> Iterator[tuple[str, str, int, Parameters]]:
     """Yield what is yet to be trained."""
     for source, (training, curves) in product(DOCUMENTS, table.trainings.items()):
@@ -255,15 +260,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--each", type=int, default=300, help="configurations a data set")
-    parser.add_argument("--times", type=int, default=2, help="trainings of a configuration")
+    parser.add_argument("--times", type=int, default=4, help="its trainings, two or more")
     parser.add_argument("--table", type=Path, default=TABLE, help="the file that keeps the table")
     options = parser.parse_args()
+    if options.times < 2:
+        parser.error(f"--times must be at least 2, but got {options.times}")
     table = complete(options.table, options.each, options.times)
-    for source, curves in (one for each in table.trainings.values() for one in each.items()):
+    for name, source in product(table.trainings, DOCUMENTS):
+        curves = table.trainings[name][source]
         seconds = sum(sum(curve.seconds) for curve in curves) / len(curves)
         bests = [curve.best for curve in curves if curve.best is not None]
         print(
-            f"{source}: {len(curves)} curves of {seconds:.1f} s each, best accuracy "
+            f"{source}, {name}: {len(curves)} curves of {seconds:.1f} s each, best accuracy "
             f"{max(bests):.4f}, {len(curves) - len(bests)} diverged"
         )
 

@@ -8,14 +8,11 @@ is in hardware and the network gains by it.
 
 import argparse
 import statistics
-from collections.abc import Sequence
 from itertools import product
 from typing import get_args
 
-from scipy import stats
-
-from benchmarks.bench import Answer, answer, parser, ratios, spread
-from benchmarks.curves import begin, train
+from benchmarks.bench import Answer, answer, gain, parser, ratios, spread
+from benchmarks.curves import FIRST, begin, train
 from benchmarks.training_rate import CPU, Cell
 from trainables.config import Precision
 from trainables.device import has_bfloat16, runs_bfloat16
@@ -30,7 +27,7 @@ def row(cell: Cell, hidden: int, seeds: int) -> tuple[str, ...]:
     network = {"cell": cell, "hidden_size": hidden, "layers": 2, "learning_rate": 0.005}
     for seed in range(seeds):
         for precision in get_args(Precision)[:: 1 if seed % 2 else -1]:
-            curve = train("trial", "mnist-5k", seed, {**network, "precision": precision})
+            curve = train(FIRST, "mnist-5k", seed, {**network, "precision": precision})
             assert curve.best is not None, f"{network} diverged in {precision}"
             # What is done once for all epochs is in the first.
             seconds[precision].append(statistics.fmean(curve.seconds[1:]))
@@ -46,14 +43,6 @@ def row(cell: Cell, hidden: int, seeds: int) -> tuple[str, ...]:
         f"{statistics.fmean(half):.2f}",
         gain(whole, half),
     )
-
-
-def gain(before: Sequence[float], after: Sequence[float]) -> str:
-    """Return how much better a change is over the seeds, with 95 percent (paired t)."""
-    found = stats.ttest_rel(after, before)
-    low, high = found.confidence_interval(0.95)
-    middle = statistics.fmean(after) - statistics.fmean(before)
-    return f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def measure(options: argparse.Namespace) -> Answer:

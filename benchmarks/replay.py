@@ -46,7 +46,11 @@ class Table:
 
     def __init__(self, path: Path, source: str, at: int = 0) -> None:
         trainings = [curves[source] for curves in Curves.read(path).trainings.values()]
-        assert all(len({one.number for one in same}) == 1 for same in zip(*trainings, strict=True))
+        numbers = [[curve.number for curve in curves] for curves in trainings]
+        if len(numbers) < 2 or any(one != numbers[0] for one in numbers):
+            raise SystemExit(
+                f"{path} is not complete: `python -m benchmarks.curves` goes on with it"
+            )
         reached = np.array([[curve.best or 0.0 for curve in curves] for curves in trainings])
         self.times = len(trainings)
         self.curves = trainings[at]

@@ -80,9 +80,9 @@ def begin() -> None:
 
 
 def one(path: Path, source: str, search: tuple[str, str], seed: int) -> Found:
-    """Play one search; each training is seen by as many, with either cell of `cma-es`."""
-    (sampler, pruner), times = search, table(path, source).times
-    known = table(path, source, seed // 2 % times)
+    """Play one search; the trainings take turns, with either cell of `cma-es`."""
+    sampler, pruner = search
+    known = table(path, source, seed // 2 % table(path, source, 0).times)
     spec = document(source, sampler.split()[-1], pruner, seed=seed, trials=TRIALS)
     first = [fitted(spec, one) for one in elsewhere(path, source)] if "," in sampler else []
     return play(known, spec, known.seconds(TRIALS), first)
@@ -91,7 +91,7 @@ def one(path: Path, source: str, search: tuple[str, str], seed: int) -> Found:
 @cache
 def elsewhere(path: Path, source: str) -> list[Parameters]:
     """Return the portfolio of all data sets but one."""
-    return portfolio([table(path, other) for other in DOCUMENTS if other != source])
+    return portfolio([table(path, other, 0) for other in DOCUMENTS if other != source])
 
 
 def everything(path: Path, searches: Sequence[tuple[str, str]], seeds: int) -> dict[str, Repeated]:
@@ -223,7 +223,7 @@ def measure(options: argparse.Namespace) -> Answer:
     rows: list[tuple[str, ...]] = []
     remarks: list[str] = []
     for source, found in everything(options.table, searches, seeds).items():
-        known, judge = table(options.table, source), Yardstick(found)
+        known, judge = table(options.table, source, 0), Yardstick(found)
         rows += [judge.row(source, search) for search in searches]
         since = judge.times(RANDOM, np.arange(seeds)[None])[0]
         remarks.append(

@@ -269,7 +269,7 @@ def delivery() -> Iterator[Callable[[Home], "subprocess.Popen[bytes]"]]:
         folder = home.path / "fake"
         (folder / "search").mkdir(parents=True)
         (folder / "search" / "__init__.py").touch()
-        (folder / "search" / "delivery.py").write_text(code)
+        (folder / "search" / "courier.py").write_text(code)
         process = subprocess.Popen(
             [sys.executable, "-m", "search.courier", JOB, "owner"],
             cwd=folder, stdout=subprocess.PIPE, env=os.environ | {"GATETUNE_HOME": str(home.path)},
