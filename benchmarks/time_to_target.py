@@ -4,8 +4,9 @@ In turn, from the command on and each in a process of its own: the usual glue, w
 with a number of trials, and the search of `jobs/mnist-5k.yaml`, without baselines and confirmation,
 for as long as the glue took. Both have the same data, space and epochs, and two workers of one
 thread each, which share a GPU where there is one. The glue trains as the notebook does, Gatetune as
-the job's document says: with a one-cycle learning rate and smoothed labels. Else it has its
-defaults, with a portfolio that was made of other data alone (`unseen`). Of both, any epoch's
+the job's document says, which was written for these data: with a one-cycle learning rate and
+smoothed labels. Else it has its defaults, with bfloat16 where a processor has it, and with a
+portfolio that was made of other data alone (`unseen`). Of both, the luckiest epoch's validation
 accuracy counts from when the driver knows it; the glue's time ends with its process, and what
 Gatetune knows later does not count. Nobody knows the glue's best before its end, so that its whole
 time is told, too. Before each, the libraries' files are read into memory.
