@@ -4,9 +4,10 @@
 
 A configuration is as good as the best epochs of its nearest curves are on average, in all of their
 trainings, since a single one may have been lucky; on several data sets, as its mean place among all
-configurations there. The best are taken, but for those that are near to a better one, and the
-cheapest come first: all are good, and a good one is there sooner. `search_quality` tells what such
-a list is worth on data that it was not made of.
+configurations there. Of those that are good the cheapest are taken, but for those that are near to
+a cheaper one, and come first: which of them is best depends on the data, and the cheaper each and
+the further they are apart, the sooner it is known. `search_quality` tells what such a list is worth
+on data that it was not made of.
 """
 
 import json
@@ -27,25 +28,27 @@ SIZE = 6
 NEIGHBOURS = 5
 """Curves that stand for a configuration."""
 
-APART = 0.15
+GOOD = 0.2
+"""The part of all configurations that are good."""
+
+APART = 0.6
 """The least square distance of two entries, where each parameter goes from 0 to 1, and the
 learning rate, which decides most, to 3."""
 
 
 def portfolio(tables: Sequence[Table]) -> list[Parameters]:
-    """Return the configurations that do well on all of some data sets, the cheapest first."""
+    """Return configurations that do well on all of some data sets, the cheapest first."""
     drawn = [curve.parameters for table in tables for curve in table.curves]
     worth = np.mean([places(table, drawn) for table in tables], axis=0)
-    points = [tables[0].point(tables[0].spec.config(one)) for one in near(tables[0], drawn)]
+    configs = [tables[0].spec.config(one) for one in near(tables[0], drawn)]
+    points = [tables[0].point(config) for config in configs]
     chosen: list[int] = []
-    for at in np.argsort(-worth, kind="stable"):
-        if all(np.square(points[at] - points[other]).sum() > APART for other in chosen):
+    for at in np.argsort([typical_s(config) for config in configs], kind="stable"):
+        if worth[at] >= 1 - GOOD and all(
+            np.square(points[at] - points[other]).sum() > APART for other in chosen
+        ):
             chosen.append(int(at))
-        if len(chosen) == SIZE:
-            break
-    found = near(tables[0], [drawn[at] for at in chosen])
-    costs = [typical_s(tables[0].spec.config(one)) for one in found]
-    return [drawn[at] for _, at in sorted(zip(costs, chosen, strict=True))]
+    return [drawn[at] for at in chosen[:SIZE]]
 
 
 def near(table: Table, drawn: Sequence[Parameters]) -> list[Parameters]:
