@@ -28,7 +28,7 @@ SIZE = 6
 NEIGHBOURS = 5
 """Curves that stand for a configuration."""
 
-GOOD = 0.2
+GOOD = 0.1
 """The part of all configurations that are good."""
 
 APART = 0.6

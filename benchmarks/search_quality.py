@@ -218,7 +218,7 @@ def compare(apart: NDArray[np.float64], more: str, less: str) -> str | None:
 def measure(options: argparse.Namespace) -> Answer:
     """Play, and compare all searches with random search and with the default."""
     warnings.filterwarnings("ignore")
-    seeds = 50 if options.short else options.seeds
+    seeds = options.seeds or (50 if options.short else 100)
     searches = [one for one in SEARCHES if one[0] != "gp" or not options.short]
     rows: list[tuple[str, ...]] = []
     remarks: list[str] = []
@@ -247,5 +247,5 @@ def measure(options: argparse.Namespace) -> Answer:
 if __name__ == "__main__":
     options = parser(__doc__ or "")
     options.add_argument("--table", type=Path, default=TABLE, help="the file of `curves`")
-    options.add_argument("--seeds", type=int, default=100, help="repetitions of each search")
+    options.add_argument("--seeds", type=int, help="repetitions of each search")
     answer(options.parse_args(), measure)
