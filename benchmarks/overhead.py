@@ -146,8 +146,7 @@ def measure(options: argparse.Namespace) -> Answer:
         ("", "seconds a trial", "ratio"),
         rows,
         [
-            "Trivial trials begin on a Ray that runs. Its first processes are there; what trials are "
-            "made of they import in Gatetune's time, as each of the glue's own does in the glue's.",
+            "Trivial trials begin on a Ray that runs, with the import of what trials are made of.",
             "Trials that train are told beyond their epochs, the start of the command included.",
         ],
     )
