@@ -44,7 +44,7 @@ class Took:
 def search(trials: int, folder: Path, observer: Observer, *, database: str | None = None) -> Took:
     """Run a search with everything on: the study in SQL, the journal, delivery to MLflow.
 
-    As a job does on a Ray of its own, whose workers are there before the first trial.
+    Its trials begin in processes that a local Ray has started before, as a job's do.
 
     Args:
         trials: how many.
