@@ -148,6 +148,10 @@ BAD_OVERRIDES = [
         "training.class_weights: must not be given for regression",
     ),
     (
+        "data.source=walks.csv; task=regression; training.label_smoothing=0.1",
+        "training.label_smoothing: must not be given for regression",
+    ),
+    (
         "data.source=walks.csv; task=regression; space.label_smoothing=[0.0,0.1]",
         "space.label_smoothing: must not be given for regression",
     ),
