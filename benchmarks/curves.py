@@ -116,11 +116,6 @@ class Curves:
         }
         return cls(found["made"], trainings)
 
-    @property
-    def curves(self) -> dict[str, list[Curve]]:
-        """Those of the first training."""
-        return self.trainings[FIRST]
-
     def write(self, path: Path) -> None:
         """Write the table whole, or not at all."""
         for curves in self.trainings.values():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.curves import DOCUMENTS, TABLE, Curve, Curves
+from benchmarks.curves import DOCUMENTS, FIRST, TABLE, Curve, Curves
 from search.cost import SECONDS, TERMS, Cost, Sizes, work
 from search.spec import parse_job
 from trainables.cells import RecurrentNetwork
@@ -109,7 +109,7 @@ def off(told: Callable[[Curve], float], curves: list[Curve]) -> list[float]:
 
 @pytest.mark.parametrize("source", DOCUMENTS)
 def test_after_eight_trials_the_others_are_known(source: str) -> None:
-    curves = Curves.read(TABLE).curves[source]
+    curves = Curves.read(TABLE).trainings[FIRST][source]
     errors = off(learned(source, curves[:8]), curves[8:])
     assert statistics.median(errors) < 0.12
     assert np.quantile(errors, 0.9) < 0.25
@@ -117,7 +117,7 @@ def test_after_eight_trials_the_others_are_known(source: str) -> None:
 
 @pytest.mark.parametrize("source", DOCUMENTS)
 def test_what_an_epoch_takes_is_learned(source: str) -> None:
-    curves = Curves.read(TABLE).curves[source]
+    curves = Curves.read(TABLE).trainings[FIRST][source]
     errors = off(learned(source, curves), curves)
     assert statistics.median(errors) < 0.12
     assert np.quantile(errors, 0.9) < 0.25
@@ -126,7 +126,7 @@ def test_what_an_epoch_takes_is_learned(source: str) -> None:
 def test_eight_trials_tell_what_all_do() -> None:
     """Not on the digits, whose ninth decile is 0.21: no narrow one of one layer is in the eight."""
     source = "mnist-5k"
-    curves = Curves.read(TABLE).curves[source]
+    curves = Curves.read(TABLE).trainings[FIRST][source]
     after_all, after_eight = learned(source, curves), learned(source, curves[:8])
     apart = [abs(after_eight(one) / after_all(one) - 1) for one in curves[8:]]
     assert statistics.median(apart) < 0.1
