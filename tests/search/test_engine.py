@@ -174,6 +174,15 @@ def test_trials_begin_in_workers_that_a_local_ray_has_ready(make: Make, tmp_path
     assert (tmp_path / "environment").read_text() == "{}"
 
 
+def test_tune_imports_no_integrations_to_count_them(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = "ray.air.integrations.mlflow"
+    monkeypatch.delitem(sys.modules, counted, raising=False)
+    make("budget.trials=1")[0].run()
+    assert counted not in sys.modules
+
+
 def test_runs_the_whole_budget_however_often_tune_is_started_afresh(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
