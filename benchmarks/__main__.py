@@ -54,9 +54,9 @@ ON_GPU = {"gpu_rate", "gpu_share"}
 
 BEGINNING = """# Performance
 
-Made by `make bench`, and where no `--short` stands by `python -m benchmarks --full`. Each figure
-compares with what a user would pick instead, on the same work in the same run; where a measurement
-was repeated, its median stands before the range.
+Each part is made by the command below its heading, and all of them in short form by `make bench`.
+Where there is something that a user would pick instead, figures compare with it, on the same work
+in the same run; where a measurement was repeated, its median stands before the range.
 """
 
 

@@ -74,6 +74,11 @@ def gain(before: Sequence[float], after: Sequence[float]) -> str:
     return f"{middle:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
+def goal(words: str, *, reached: bool) -> str:
+    """Return the remark that says of a goal whether it is reached."""
+    return f"Goal: {words}: {'reached' if reached else 'missed'}."
+
+
 def warm() -> None:
     """Read the libraries' files into memory, where they are on a machine in use.
 

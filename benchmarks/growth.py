@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.bench import Answer, answer, parser
+from benchmarks.bench import Answer, answer, goal, parser
 from benchmarks.driven import Watcher, search
 from search.cluster import cluster
 from search.trial import LiveTrial, Verdict
@@ -84,6 +84,13 @@ def measure(options: argparse.Namespace) -> Answer:
             "growth for 1,000 trials",
         ),
         rows,
+        [
+            goal("at most twice as dear", reached=all(float(one[3]) <= 2 for one in rows)),
+            goal(
+                "at most 20 MB more for 1,000 trials",
+                reached=all(float(one[5].split()[0]) <= 20 for one in rows),
+            ),
+        ],
     )
 
 

@@ -8,6 +8,7 @@ import neither. Before each round, the libraries' files are read into memory.
 import argparse
 import os
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks.bench import Answer, answer, parser, ratios, spread, warm
+from benchmarks.bench import Answer, answer, goal, parser, ratios, spread, warm
 
 DOCUMENT = """
 name: startup
@@ -93,7 +94,12 @@ def measure(options: argparse.Namespace) -> Answer:
         ("`--help`", spread(helped), ""),
         ("`show`", spread(shown), ""),
     ]
-    return Answer(("start", "seconds", "ratio"), rows)
+    looked = statistics.median(helped), statistics.median(shown)
+    goals = [
+        goal("at most twice", reached=statistics.median(ratios(bare, launch)) <= 2),
+        goal("help and show within 0.5 s", reached=max(looked) <= 0.5),
+    ]
+    return Answer(("start", "seconds", "ratio"), rows, goals)
 
 
 if __name__ == "__main__":

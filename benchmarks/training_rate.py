@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.bench import Answer, answer, parser, ratios, spread
+from benchmarks.bench import Answer, answer, goal, parser, ratios, spread
 from trainables.config import Precision, TrialConfig
 from trainables.datasets import Part, SequenceDataset
 from trainables.device import DTYPES, configure, has_bfloat16, pick_precision
@@ -209,6 +209,11 @@ def rates(operations: int, seconds: Sequence[float]) -> list[float]:
     return [operations / one / 1e9 for one in seconds]
 
 
+def middle(told: str) -> float:
+    """Return the median that a cell of the table tells."""
+    return float(told.split(maxsplit=1)[0])
+
+
 def measure(options: argparse.Namespace) -> Answer:
     """Measure each network, in every precision that this processor computes in hardware."""
     configure(threads=1)
@@ -234,6 +239,14 @@ def measure(options: argparse.Namespace) -> Answer:
     remarks = [
         f"Two layers, batch {BATCH}, {STEPS} steps of {FEATURES} features, one thread.",
         "Matrix product and bare step in GFLOP/s, ours / bare in the time of a step.",
+        goal(
+            "a trial's step within 5 percent of the bare one",
+            reached=all(middle(one[-1]) <= 1.05 for one in rows),
+        ),
+        goal(
+            "the bare step of LSTMs of 256 units within 25 percent of the matrix product",
+            reached=all(middle(one[5]) >= 0.75 for one in rows if one[:2] == ("lstm", "256")),
+        ),
     ]
     if len(precisions) == 1:
         remarks.append("This processor has no bfloat16 in hardware.")

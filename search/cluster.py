@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import socket
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -63,6 +64,10 @@ MARK = "GATETUNE_DRIVER"
 """Names, in the environment of a local Ray's processes, the driver that they belong to."""
 
 
+TURN_S = 0.0005
+"""How long a thread may compute while another waits, as Ray starts: a tenth of what Python lets."""
+
+
 ROUNDING = 1e-9
 """By how much the quotient of two fractions may be below the whole number that it is."""
 
@@ -107,7 +112,7 @@ def cluster(
             # Ray itself takes more than a minute to give up.
             socket.create_connection((found[1], int(found[2])), timeout=5).close()
         nothing = dict.fromkeys(UNNEEDED, lambda _node, **_: None)
-        with nullcontext() if address else replaced(Node, **nothing):
+        with short_turns(), nullcontext() if address else replaced(Node, **nothing):
             ray.init(
                 address=address or "local",
                 num_cpus=None if address else cpus,
@@ -142,6 +147,20 @@ def same_environment() -> Iterator[None]:
 
     with replaced(class_cache, DEFAULT_ENV_VARS={}, ENV_VARS_TO_PROPAGATE=set()):
         yield
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """Let a thread that computes give way at once to one that can go on.
+
+    Ray's start is many short steps, each of which would else wait for the thread that loads data.
+    """
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual_s)
 
 
 @contextmanager

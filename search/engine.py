@@ -205,10 +205,9 @@ class Engine:
         )
         shutil.rmtree(self.scratch, ignore_errors=True)  # of a driver that was killed
         self.scratch.mkdir(parents=True)
-        # To count callbacks, Tune imports those that it has, and MLflow with one of them: a second.
-        uncounted = replaced(usage, tag_callbacks=lambda _callbacks: False)
         try:
-            with uncounted:
+            # To count callbacks, Tune imports all it has, and MLflow with one of them: a second.
+            with replaced(usage, tag_callbacks=lambda _callbacks: False):
                 tune.Tuner(
                     trainable,
                     tune_config=tune.TuneConfig(

@@ -2,7 +2,6 @@
 
 import getpass
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -31,9 +30,6 @@ from trainables.folder import FolderError, folder_at
 
 TRACKING_TIMEOUT_S = 5.0
 """How long an MLflow server may take to say that it is there."""
-
-TURN_S = 0.0005
-"""How long one thread may make another wait that has something to do, while Ray starts."""
 
 
 class TrackingUnreachableError(RuntimeError):
@@ -216,10 +212,6 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
 
     # Nothing of Ray may be imported here: its modules import each other, which two threads cannot
     # do at once.
-    usual_s = sys.getswitchinterval()
-    # Ray's start is many short steps, and would wait after each for the thread that loads: by ten
-    # times as long turns it starts two seconds later.
-    sys.setswitchinterval(TURN_S)
     loading = in_background(lambda: load_data(spec, home))
     with (
         cluster(home.ray_address, ahead=at_once(spec)),
@@ -227,6 +219,5 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
     ):
         from trainables.trial import Shared
 
-        sys.setswitchinterval(usual_s)
         check_resources(spec)
         yield Shared(loading.result())

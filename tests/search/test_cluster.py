@@ -24,6 +24,7 @@ from search.cluster import (
     marked,
     node_resources,
     same_environment,
+    short_turns,
     slots,
     sweep,
 )
@@ -58,6 +59,13 @@ def test_tune_names_no_environment_for_a_while() -> None:
         raise KeyError(class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE)
     assert kept == (class_cache.DEFAULT_ENV_VARS, class_cache.ENV_VARS_TO_PROPAGATE)
     assert "AWS_SESSION_TOKEN" in class_cache.ENV_VARS_TO_PROPAGATE
+
+
+def test_turns_are_short_while_ray_starts_and_as_before_then() -> None:
+    usual_s = sys.getswitchinterval()
+    with pytest.raises(KeyError), short_turns():
+        raise KeyError(sys.getswitchinterval() < usual_s / 5)
+    assert sys.getswitchinterval() == usual_s
 
 
 def test_a_local_ray_makes_workers_ready_and_starts_nothing_that_nobody_asks() -> None:

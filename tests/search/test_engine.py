@@ -174,7 +174,7 @@ def test_trials_begin_in_workers_that_a_local_ray_has_ready(make: Make, tmp_path
     assert (tmp_path / "environment").read_text() == "{}"
 
 
-def test_tune_imports_no_integrations_to_count_them(
+def test_tune_does_not_import_mlflow_to_count_callbacks(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted = "ray.air.integrations.mlflow"

