@@ -91,7 +91,7 @@ def glue(trials: int, folder: Path) -> Took:
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
     ):
-        for name in (*QUIET, "TUNE_MAX_PENDING_TRIALS_PG"):
+        for name in QUIET:
             os.environ.pop(name, None)  # it has Tune's own settings
         began = time.perf_counter()
         tune.Tuner(

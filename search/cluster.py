@@ -150,6 +150,18 @@ def same_environment() -> Iterator[None]:
 
 
 @contextmanager
+def uncounted() -> Iterator[None]:
+    """Keep Tune from importing all callbacks that it has, to count those in use.
+
+    MLflow comes with one of them, which costs a second before the first trial.
+    """
+    from ray.air._internal import usage
+
+    with replaced(usage, tag_callbacks=lambda _callbacks: False):
+        yield
+
+
+@contextmanager
 def short_turns() -> Iterator[None]:
     """Let a thread that computes give way at once to one that can go on.
 

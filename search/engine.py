@@ -9,12 +9,11 @@ from typing import Any, Protocol
 
 import ray
 from ray import tune
-from ray.air._internal import usage
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from search.cluster import node_resources, replaced, slots
+from search.cluster import node_resources, slots, uncounted
 from search.lease import LeaseLostError
 from search.packing import Packing
 from search.retention import complete, delete, top, unreferenced
@@ -155,7 +154,8 @@ class Engine:
             self.await_room()
             self.halt_if_needed()
             try:
-                self.fit()
+                with uncounted():
+                    self.fit()
             except Exception as error:
                 self.guard(error)
             self.halt_if_needed()
@@ -206,28 +206,26 @@ class Engine:
         shutil.rmtree(self.scratch, ignore_errors=True)  # of a driver that was killed
         self.scratch.mkdir(parents=True)
         try:
-            # To count callbacks, Tune imports all it has, and MLflow with one of them: a second.
-            with replaced(usage, tag_callbacks=lambda _callbacks: False):
-                tune.Tuner(
-                    trainable,
-                    tune_config=tune.TuneConfig(
-                        search_alg=StudySearcher(self),
-                        scheduler=StudyScheduler(self),
-                        num_samples=-1,
-                        reuse_actors=True,
-                        trial_name_creator=lambda trial: trial.trial_id,
-                        trial_dirname_creator=lambda trial: trial.trial_id,
-                    ),
-                    run_config=tune.RunConfig(
-                        name="tune",
-                        storage_path=str(self.scratch),
-                        stop=StudyStopper(self),
-                        callbacks=[Silence()],
-                        verbose=0,
-                        failure_config=tune.FailureConfig(max_failures=0),
-                        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                    ),
-                ).fit()
+            tune.Tuner(
+                trainable,
+                tune_config=tune.TuneConfig(
+                    search_alg=StudySearcher(self),
+                    scheduler=StudyScheduler(self),
+                    num_samples=-1,
+                    reuse_actors=True,
+                    trial_name_creator=lambda trial: trial.trial_id,
+                    trial_dirname_creator=lambda trial: trial.trial_id,
+                ),
+                run_config=tune.RunConfig(
+                    name="tune",
+                    storage_path=str(self.scratch),
+                    stop=StudyStopper(self),
+                    callbacks=[Silence()],
+                    verbose=0,
+                    failure_config=tune.FailureConfig(max_failures=0),
+                    checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                ),
+            ).fit()
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
