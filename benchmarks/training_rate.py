@@ -1,13 +1,13 @@
 """Tells how near training is to the machine.
 
 The arithmetic of a training step, beside the machine's own matrix product of the same type; and a
-trial's step beside a bare one, that of a loop written by hand around PyTorch's layers. All in turn
-and on one thread, whose processor time is taken: it is the wall's where nobody else computes, and
-holds little of a neighbour's noise where somebody does.
+trial's step beside a bare one, that of a loop written by hand around PyTorch's layers. On one
+thread, whose processor time is taken: it is the wall's where nobody else computes, and holds little
+of a neighbour's noise where somebody does. They take turns of a few steps, and one measurement is
+many of these, since a shared processor's rate may be another from one second to the next.
 
-A trial's step is that of the trainer of a worker: each measurement is the training of one of its
-epochs, without the validation that follows. Its LSTMs are PyTorch's, its GRUs have gradients of
-their own.
+A trial's step is that of the trainer of a worker: each turn is the training of a short epoch,
+without the validation that follows. Its LSTMs are PyTorch's, its GRUs have gradients of their own.
 
 "Learned" is a network that gives the right class all but certainty, as some do after many epochs on
 few sequences. A processor takes much longer for gradients so near zero, unless it is told to take
@@ -15,8 +15,9 @@ such numbers for zero, as a worker does. Here all are that small, which is the w
 """
 
 import argparse
+import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Literal, get_args
 
@@ -41,8 +42,11 @@ GATES = {"lstm": 4, "gru": 3}
 SIDE = 1024
 """Of the square matrices, large enough for the full rate."""
 
-PRODUCTS = 10
-"""Matrix products in one measurement."""
+PRODUCT = 2 * SIDE**3
+"""Operations of their product."""
+
+TURN = 4
+"""Steps in a row."""
 
 SURE = 80.0
 """By how much the right class's output is above the others' of a network that has learned."""
@@ -152,13 +156,25 @@ class Ours:
         return (time.process_time() - began) / self.steps
 
 
-def product_s(factor: Tensor) -> float:
-    """Return the seconds of a product of square matrices."""
-    out = torch.empty_like(factor)
-    began = time.process_time()
-    for _ in range(PRODUCTS):
-        torch.mm(factor, factor, out=out)
-    return (time.process_time() - began) / PRODUCTS
+class Products:
+    """The machine's own rate: products of square matrices, in one turn as much work as in steps.
+
+    Args:
+        work: operations in a turn.
+        dtype: of the matrices.
+    """
+
+    def __init__(self, work: int, dtype: torch.dtype) -> None:
+        self.factor = torch.randn(SIDE, SIDE).to(dtype)
+        self.out = torch.empty_like(self.factor)
+        self.number = max(1, round(work / PRODUCT))
+
+    def product_s(self) -> float:
+        """Return the seconds of a product."""
+        began = time.process_time()
+        for _ in range(self.number):
+            torch.mm(self.factor, self.factor, out=self.out)
+        return (time.process_time() - began) / self.number
 
 
 def row(  # noqa: PLR0913 - each is an independent part of the measurement
@@ -170,38 +186,45 @@ def row(  # noqa: PLR0913 - each is an independent part of the measurement
         cell: of the network.
         hidden: its hidden size.
         precision: of its products.
-        work: operations in one measurement of a step, so that small networks make more steps.
+        work: operations in one measurement of a step, so that small networks take more turns.
         rounds: measurements of each, after one that is not counted.
         learned: whether it has learned all that there is.
     """
     config = TrialConfig(
-        cell=cell,
-        hidden_size=hidden,
-        layers=2,
-        batch_size=BATCH,
-        precision=precision,
-        epochs=rounds + 1,
+        cell=cell, hidden_size=hidden, layers=2, batch_size=BATCH, precision=precision
     )
-    steps = 4 if learned else max(4, round(work / flops(config)))
-    data = random_data(steps * BATCH, BATCH, BATCH, labels=1 if learned else CLASSES)
-    factor = torch.randn(SIDE, SIDE).to(DTYPES[precision])
-    bare, ours = Bare(config, data), Ours(config, data)
+    step = flops(config)
+    turns = 1 if learned else max(1, round(work / (TURN * step)))
+    config = config.model_copy(update={"epochs": turns * (rounds + 1)})
+    data = random_data(TURN * BATCH, BATCH, BATCH, labels=1 if learned else CLASSES)
+    machine, bare, ours = (
+        Products(TURN * step, DTYPES[precision]),
+        Bare(config, data),
+        Ours(config, data),
+    )
     if learned:
         for head in (bare.head, ours.trainer.model.linear):
             head.bias.data[0] += SURE
-    measured = [(product_s(factor), bare.step_s(), ours.step_s()) for _ in range(rounds + 1)]
+    measured = [
+        in_turn(turns, machine.product_s, bare.step_s, ours.step_s) for _ in range(rounds + 1)
+    ]
     products, bares, trials = zip(*measured[1:], strict=True)
-    machine = rates(2 * SIDE**3, products)
-    reached = rates(flops(config), bares)
+    possible, reached = rates(PRODUCT, products), rates(step, bares)
     return [
         f"{cell}, learned" if learned else cell,
         str(hidden),
         precision,
-        spread(machine, ".0f"),
+        spread(possible, ".0f"),
         spread(reached, ".0f"),
-        spread(ratios(machine, reached)),
+        spread(ratios(possible, reached)),
         spread(ratios(bares, trials), ".3f"),
     ]
+
+
+def in_turn(turns: int, *measure: Callable[[], float]) -> list[float]:
+    """Return the mean of each measurement, taken in turn with the others."""
+    taken = [[one() for one in measure] for _ in range(turns)]
+    return [statistics.fmean(one) for one in zip(*taken, strict=True)]
 
 
 def rates(operations: int, seconds: Sequence[float]) -> list[float]:
