@@ -1,9 +1,11 @@
 """The candidates of a job side by side: what they answer decides, and says how sure that is."""
 
 import io
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -19,6 +21,7 @@ from search.spec import JobSpec
 from trainables.batches import Placed, answers
 from trainables.cells import RecurrentNetwork
 from trainables.datasets import Part, SequenceDataset
+from trainables.device import one_thread
 from trainables.folder import DamagedError, Folder
 from trainables.footprint import Footprint, footprint
 from trainables.goals import Goal, plain_goal
@@ -51,11 +54,12 @@ def compare(
         The result, and the chosen one's answers on the validation part as `Answers` keeps them.
     """
     asked = Asked(result, spec, data, folder)
-    on_validation = asked.answers(data.validation)
-    result = asked.result
-    if result.confirmed:
-        result = weighed(result, asked.truths(on_validation), asked.footprints)
-    result = measured(result, asked, data, on_validation.y)
+    with one_thread():
+        on_validation = asked.answers(data.validation)
+        result = asked.result
+        if result.confirmed:
+            result = weighed(result, asked.truths(on_validation), asked.footprints)
+        result = measured(result, asked, data, on_validation.y)
     return result, on_validation.of(result.chosen.of).kept()
 
 
@@ -153,14 +157,20 @@ class Asked:
         self.result = result.without(lost) if lost else result
 
     def answers(self, part: Part, ones: Iterable[int] | None = None) -> Answers:
-        """Return what the runs of some, or of all candidates answer on a part."""
+        """Return what the runs of some, or of all candidates answer on a part.
+
+        As many at once as there are processors, for which threads of one are no substitute: see
+        `trainables.device.one_thread`.
+        """
         placed = Placed(CPU, part, self.preparation)
-        outputs = {}
-        for one in self.networks if ones is None else ones:
-            found = [answers(run, placed) for run in self.networks[one]]
-            outputs[one] = torch.stack([each for each, _ in found])
-            y = found[0][1]
-        return Answers(outputs, y)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            asked = {
+                one: [pool.submit(answers, run, placed) for run in self.networks[one]]
+                for one in (self.networks if ones is None else ones)
+            }
+        found = {one: [run.result() for run in runs] for one, runs in asked.items()}
+        outputs = {one: torch.stack([each for each, _ in runs]) for one, runs in found.items()}
+        return Answers(outputs, next(iter(found.values()))[0][1])
 
     def truths(self, answered: Answers) -> Truths:
         """Return what candidates may truly reach, by what they have answered."""

@@ -7,6 +7,8 @@ lengths it is padded (`trainables.batches`), and the gradients of GRUs (`trainab
 import json
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,6 +52,21 @@ def configure(threads: int) -> None:
     # A network that has learned all it can has gradients near zero, and a processor takes ten times
     # as long for numbers below 1e-38, which add nothing to a weight.
     torch.set_flush_denormal(True)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let each operation of this process compute on one thread.
+
+    Of several each waits for the others at every step of a sequence, and computes nothing while it
+    does: where somebody else has a processor, too, that may take ten times as long.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def pick_device(gpus: float) -> torch.device:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from trainables.datasets import Shape
+from trainables.device import one_thread
 
 WARM_UP, ASKED = 10, 50
 """Times that a network is asked before it is timed, and while it is."""
@@ -43,17 +44,12 @@ def footprint(network: nn.Module, shape: Shape) -> Footprint:
     x = torch.zeros(1, shape.steps, shape.inputs)
     lengths = torch.tensor([shape.steps]) if shape.varies else None
     network.eval()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     taken: list[float] = []
-    try:
-        with torch.inference_mode():
-            while len(taken) < LEAST or (len(taken) < WARM_UP + ASKED and sum(taken) < MOST_S):
-                began = time.perf_counter()
-                network(x, lengths)
-                taken.append(time.perf_counter() - began)
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread(), torch.inference_mode():
+        while len(taken) < LEAST or (len(taken) < WARM_UP + ASKED and sum(taken) < MOST_S):
+            began = time.perf_counter()
+            network(x, lengths)
+            taken.append(time.perf_counter() - began)
     return Footprint(
         weights, 4e-6 * weights, 1e3 * statistics.median(taken[min(WARM_UP, len(taken) // 2) :])
     )

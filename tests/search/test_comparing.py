@@ -1,6 +1,8 @@
 """The candidates' own networks decide: who is chosen, and how sure that is."""
 
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from search.evidence import Truths
 from search.result import Result
 from tests.search.conftest import make_spec
 from tests.search.winners import PARAMETERS, candidate, result, write_weights
+from trainables.batches import answers
 from trainables.checkpoint import Checkpoints
 from trainables.datasets import SequenceDataset
 from trainables.folder import DamagedError, LocalFolder
@@ -109,6 +112,26 @@ def test_only_the_chosen_one_and_the_baseline_get_test_results(
     right = np.trace(found.confusion) / len(digits.test)
     assert right == pytest.approx(found.chosen.test[found.chosen.runs.index(found.champion_run)])
     assert all(one.latency_ms for one in found.candidates)
+
+
+def test_networks_answer_beside_each_other_on_one_thread_each(
+    tmp_path: Path, digits: SequenceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(threads := max(2, torch.get_num_threads()))
+    meet = Barrier(2, timeout=60)  # for ever, were they asked in turn
+    asked: list[int] = []
+
+    def met(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append(torch.get_num_threads())
+        meet.wait()
+        return answers(*given)
+
+    monkeypatch.setattr("search.comparing.answers", met)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    found, folder = save(tmp_path, digits)
+    compare(found, SPEC, digits, folder)
+    assert set(asked) == {1}
+    assert torch.get_num_threads() == threads
 
 
 def test_a_damaged_run_of_another_is_left_out(tmp_path: Path, digits: SequenceDataset) -> None:
