@@ -220,7 +220,8 @@ def test_brackets_of_the_data_are_shown(tmp_path: Path) -> None:
     text = " ".join(said.get().split())
     assert "sequence prediction p_[/a] p_[m/s] [b] [m/s] 0.2500 0.7500" in text
     assert "1 sequences: [m/s] 1" in text
-    assert "[out].csv is written" in "".join(said.get().splitlines())
+    # The folder's name decides where the line is broken.
+    assert "[out].csviswritten" in text.replace(" ", "")
 
 
 def test_the_command(tmp_path: Path, installation: Home) -> None:

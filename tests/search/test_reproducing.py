@@ -15,6 +15,7 @@ from search.tables import Job, JournalRow
 from search.trial import Verdict
 from tests.search.conftest import add_job, asked, make_spec, open_study
 from trainables.attempt import Attempt
+from trainables.device import configure
 
 JOB = "tiny-0001"
 
@@ -22,6 +23,7 @@ JOB = "tiny-0001"
 @pytest.fixture
 def trained(home: object) -> Store:
     """A job whose first trial was trained for two epochs, and then ended by its pruner."""
+    configure(threads=1)  # as a worker does; the last digits may depend on it
     installation = Home.from_environment()
     installation.create()
     store = Store.open(installation.database_url)
