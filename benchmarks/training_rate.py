@@ -3,8 +3,9 @@
 The arithmetic of a training step, beside the machine's own matrix product of the same type; and a
 trial's step beside a bare one, that of a loop written by hand around PyTorch's layers. On one
 thread, whose processor time is taken: it is the wall's where nobody else computes, and holds little
-of a neighbour's noise where somebody does. They take turns of a few steps, and one measurement is
-many of these, since a shared processor's rate may be another from one second to the next.
+of a neighbour's noise where somebody does. They take turns of four steps, as a shared processor's
+rate may be another from one second to the next. One measurement is many turns where a network is
+small, and a single one of LSTMs of 256 units and of what has learned, whose ranges are wide for it.
 
 A trial's step is that of the trainer of a worker: each turn is the training of a short epoch,
 without the validation that follows. Its LSTMs are PyTorch's, its GRUs have gradients of their own.
@@ -157,7 +158,7 @@ class Ours:
 
 
 class Products:
-    """The machine's own rate: products of square matrices, in one turn as much work as in steps.
+    """The machine's own rate: products of square matrices, as much work as a turn, or one product.
 
     Args:
         work: operations in a turn.
