@@ -159,18 +159,20 @@ class Asked:
     def answers(self, part: Part, ones: Iterable[int] | None = None) -> Answers:
         """Return what the runs of some, or of all candidates answer on a part.
 
-        As many at once as there are processors, for which threads of one are no substitute: see
+        As many at once as there are processors; why not one on all of them, says
         `trainables.device.one_thread`.
         """
         placed = Placed(CPU, part, self.preparation)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             asked = {
-                one: [pool.submit(answers, run, placed) for run in self.networks[one]]
+                one: pool.map(lambda run: answers(run, placed), self.networks[one])
                 for one in (self.networks if ones is None else ones)
             }
-        found = {one: [run.result() for run in runs] for one, runs in asked.items()}
-        outputs = {one: torch.stack([each for each, _ in runs]) for one, runs in found.items()}
-        return Answers(outputs, next(iter(found.values()))[0][1])
+        outputs = {}
+        for one, runs in asked.items():
+            found, (y, *_) = zip(*runs, strict=True)
+            outputs[one] = torch.stack(found)
+        return Answers(outputs, y)
 
     def truths(self, answered: Answers) -> Truths:
         """Return what candidates may truly reach, by what they have answered."""

@@ -56,7 +56,7 @@ def configure(threads: int) -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let each operation of this process compute on one thread.
+    """Let an operation of PyTorch, here and in threads that start within, compute on one thread.
 
     Of several each waits for the others at every step of a sequence, and computes nothing while it
     does: where somebody else has a processor, too, that may take ten times as long.
