@@ -3,9 +3,10 @@
 The arithmetic of a training step, beside the machine's own matrix product of the same type; and a
 trial's step beside a bare one, that of a loop written by hand around PyTorch's layers. On one
 thread, whose processor time is taken: it is the wall's where nobody else computes, and holds little
-of a neighbour's noise where somebody does. They take turns of four steps, as a shared processor's
-rate may be another from one second to the next. One measurement is many turns where a network is
-small, and a single one of LSTMs of 256 units and of what has learned, whose ranges are wide for it.
+of a neighbour's noise where somebody does. They take turns of four steps, of one where that is much
+work, as a shared processor's rate may be another from one second to the next. One measurement is
+the mean of eight turns, of more where a network is small, and each has networks and data of its
+own: one that has seen the same few sequences very often would compute with other numbers.
 
 A trial's step is that of the trainer of a worker: each turn is the training of a short epoch,
 without the validation that follows. Its LSTMs are PyTorch's, its GRUs have gradients of their own.
@@ -19,6 +20,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Literal, get_args
 
@@ -46,8 +48,14 @@ SIDE = 1024
 PRODUCT = 2 * SIDE**3
 """Operations of their product."""
 
-TURN = 4
-"""Steps in a row."""
+MOST_STEPS = 4
+"""In a row."""
+
+TURN = 5e9
+"""Operations in a row, about, where a step has fewer."""
+
+LEAST_TURNS = 8
+"""In one measurement."""
 
 SURE = 80.0
 """By how much the right class's output is above the others' of a network that has learned."""
@@ -72,14 +80,15 @@ def flops(config: TrialConfig) -> int:
     return 3 * 2 * BATCH * (recurrent + head)
 
 
-def random_data(*sizes: int, labels: int = CLASSES) -> SequenceDataset:
+def random_data(*sizes: int, labels: int = CLASSES, seed: int = 0) -> SequenceDataset:
     """Return random data of MNIST's form.
 
     Args:
         sizes: of its three parts.
         labels: how many of the classes occur.
+        seed: of the draws.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     train, validation, test = (
         Part(
             rng.integers(0, 256, (size, STEPS, FEATURES), dtype=np.uint8),
@@ -178,64 +187,104 @@ class Products:
         return (time.process_time() - began) / self.number
 
 
-def row(  # noqa: PLR0913 - each is an independent part of the measurement
+@dataclass(frozen=True)
+class Measured:
+    """One network, measured several times.
+
+    Attributes:
+        name: the cell, and whether it has learned all that there is.
+        config: the network.
+        product_s: seconds of a product of matrices, one a measurement.
+        bare_s: seconds of a bare step.
+        ours_s: seconds of a trial's step.
+    """
+
+    name: str
+    config: TrialConfig
+    product_s: Sequence[float]
+    bare_s: Sequence[float]
+    ours_s: Sequence[float]
+
+    @property
+    def possible(self) -> list[float]:
+        """GFLOP/s of the product."""
+        return rates(PRODUCT, self.product_s)
+
+    @property
+    def reached(self) -> list[float]:
+        """GFLOP/s of a bare step."""
+        return rates(flops(self.config), self.bare_s)
+
+    @property
+    def shares(self) -> list[float]:
+        """The bare step's part of the product's rate."""
+        return ratios(self.possible, self.reached)
+
+    @property
+    def dearer(self) -> list[float]:
+        """A trial's step, in the time of a bare one."""
+        return ratios(self.bare_s, self.ours_s)
+
+    def row(self) -> tuple[str, ...]:
+        """Return the table's row."""
+        return (
+            self.name,
+            str(self.config.hidden_size),
+            self.config.precision,
+            spread(self.possible, ".0f"),
+            spread(self.reached, ".0f"),
+            spread(self.shares),
+            spread(self.dearer, ".3f"),
+        )
+
+
+def measured(  # noqa: PLR0913 - each is an independent part of the measurement
     cell: Cell, hidden: int, precision: Precision, *, work: float, rounds: int, learned: bool
-) -> list[str]:
-    """Measure one network and return its row.
+) -> Measured:
+    """Measure one network.
 
     Args:
         cell: of the network.
         hidden: its hidden size.
         precision: of its products.
         work: operations in one measurement of a step, so that small networks take more turns.
-        rounds: measurements of each, after one that is not counted.
+        rounds: measurements of each.
         learned: whether it has learned all that there is.
     """
     config = TrialConfig(
         cell=cell, hidden_size=hidden, layers=2, batch_size=BATCH, precision=precision
     )
     step = flops(config)
-    turns = 1 if learned else max(1, round(work / (TURN * step)))
-    config = config.model_copy(update={"epochs": turns * (rounds + 1)})
-    data = random_data(TURN * BATCH, BATCH, BATCH, labels=1 if learned else CLASSES)
-    machine, bare, ours = (
-        Products(TURN * step, DTYPES[precision]),
-        Bare(config, data),
-        Ours(config, data),
-    )
-    if learned:
-        for head in (bare.head, ours.trainer.model.linear):
-            head.bias.data[0] += SURE
-    measured = [
-        in_turn(turns, machine.product_s, bare.step_s, ours.step_s) for _ in range(rounds + 1)
-    ]
-    products, bares, trials = zip(*measured[1:], strict=True)
-    possible, reached = rates(PRODUCT, products), rates(step, bares)
-    return [
-        f"{cell}, learned" if learned else cell,
-        str(hidden),
-        precision,
-        spread(possible, ".0f"),
-        spread(reached, ".0f"),
-        spread(ratios(possible, reached)),
-        spread(ratios(bares, trials), ".3f"),
-    ]
+    steps = 1 if learned else min(MOST_STEPS, max(1, round(TURN / step)))
+    turns = LEAST_TURNS if learned else max(LEAST_TURNS, round(work / (steps * step)))
+    config = config.model_copy(update={"epochs": turns + 1})  # one is not counted
+    machine = Products(steps * step, DTYPES[precision])
+    taken = []
+    for seed in range(rounds):
+        torch.manual_seed(seed)
+        labels = 1 if learned else CLASSES
+        data = random_data(steps * BATCH, BATCH, BATCH, labels=labels, seed=seed)
+        bare, ours = Bare(config, data), Ours(config, data)
+        if learned:
+            for head in (bare.head, ours.trainer.model.linear):
+                head.bias.data[0] += SURE
+        taken.append(in_turn(turns, machine.product_s, bare.step_s, ours.step_s))
+    name = f"{cell}, learned" if learned else cell
+    return Measured(name, config, *zip(*taken, strict=True))
 
 
 def in_turn(turns: int, *measure: Callable[[], float]) -> list[float]:
-    """Return the mean of each measurement, taken in turn with the others."""
-    taken = [[one() for one in measure] for _ in range(turns)]
+    """Return the mean of each measurement, taken in turn with the others.
+
+    After a turn that does not count, in which memory is taken for the first time.
+    """
+    taken = [[one() for one in measure] for _ in range(turns + 1)][1:]
     return [statistics.fmean(one) for one in zip(*taken, strict=True)]
 
 
 def rates(operations: int, seconds: Sequence[float]) -> list[float]:
     """Return GFLOP/s."""
     return [operations / one / 1e9 for one in seconds]
-
-
-def middle(told: str) -> float:
-    """Return the median that a cell of the table tells."""
-    return float(told.split(maxsplit=1)[0])
 
 
 def measure(options: argparse.Namespace) -> Answer:
@@ -253,28 +302,29 @@ def measure(options: argparse.Namespace) -> Answer:
         "share",
         "ours / bare",
     )
-    rows = [
-        tuple(row(*network, work=work, rounds=rounds, learned=learned))
+    found = [
+        measured(*network, work=work, rounds=rounds, learned=learned)
         for learned, network in [
             *((False, network) for network in networks),
             *((True, (cell, 96, "float32")) for cell in get_args(Cell)),
         ]
     ]
+    wide = [one for one in found if one.config.cell == "lstm" and one.config.hidden_size == 256]
     remarks = [
         f"Two layers, batch {BATCH}, {STEPS} steps of {FEATURES} features, one thread.",
         "Matrix product and bare step in GFLOP/s, ours / bare in the time of a step.",
         goal(
             "a trial's step within 5 percent of the bare one",
-            reached=all(middle(one[-1]) <= 1.05 for one in rows),
+            reached=all(statistics.median(one.dearer) <= 1.05 for one in found),
         ),
         goal(
             "the bare step of LSTMs of 256 units within 25 percent of the matrix product",
-            reached=all(middle(one[5]) >= 0.75 for one in rows if one[:2] == ("lstm", "256")),
+            reached=all(statistics.median(one.shares) >= 0.75 for one in wide),
         ),
     ]
     if len(precisions) == 1:
         remarks.append("This processor has no bfloat16 in hardware.")
-    return Answer(columns, rows, remarks)
+    return Answer(columns, [one.row() for one in found], remarks)
 
 
 if __name__ == "__main__":

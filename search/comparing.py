@@ -31,6 +31,9 @@ CPU = torch.device("cpu")
 DAMAGE = (OSError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """What numpy raises of a file that is not as it was written."""
 
+MOST_AT_ONCE = 8
+"""Networks that are asked beside each other: each holds what it computes for a whole batch."""
+
 MOST_CLASSES = 200
 """Of which a confusion matrix is kept: it is a square of them."""
 
@@ -159,11 +162,10 @@ class Asked:
     def answers(self, part: Part, ones: Iterable[int] | None = None) -> Answers:
         """Return what the runs of some, or of all candidates answer on a part.
 
-        As many at once as there are processors; why not one on all of them, says
-        `trainables.device.one_thread`.
+        One on each processor; why not one on all of them, says `trainables.device.one_thread`.
         """
         placed = Placed(CPU, part, self.preparation)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
             asked = {
                 one: pool.map(lambda run: answers(run, placed), self.networks[one])
                 for one in (self.networks if ones is None else ones)
