@@ -2,12 +2,12 @@
 
     python -m benchmarks.portfolio
 
-A configuration is as good as the best epochs of its nearest curves are on average, in all of their
-trainings, since a single one may have been lucky; on several data sets, as its mean place among all
-configurations there. Of those that are good the cheapest are taken, but for those that are near to
-a cheaper one, and come first: which of them is best depends on the data, and the cheaper each and
-the further they are apart, the sooner it is known. `search_quality` tells what such a list is worth
-on data that it was not made of.
+A configuration is as good as the best epochs of it and of configurations like it tell
+(`surrogate`), in all of their trainings, since a single one may have been lucky; on several data
+sets, as its mean place among all configurations there. Of those that are good the cheapest are
+taken, but for those that are near to a cheaper one, and come first: which of them is best depends
+on the data, and the cheaper each and the further they are apart, the sooner it is known.
+`search_quality` tells what such a list is worth on data that it was not made of.
 """
 
 import json
@@ -18,15 +18,13 @@ from numpy.typing import NDArray
 
 from benchmarks.curves import DOCUMENTS, TABLE
 from benchmarks.replay import Table
+from benchmarks.surrogate import Surrogate
 from search.cost import typical_s
 from search.portfolio import FILE, fitted
 from trainables.config import Parameters
 
 SIZE = 6
 """Configurations in the portfolio."""
-
-NEIGHBOURS = 5
-"""Curves that stand for a configuration."""
 
 GOOD = 0.1
 """The part of all configurations that are good."""
@@ -58,11 +56,8 @@ def near(table: Table, drawn: Sequence[Parameters]) -> list[Parameters]:
 
 def places(table: Table, drawn: Sequence[Parameters]) -> NDArray[np.float64]:
     """Return the place of each configuration on a table's data, from 0 for the worst to 1."""
-    values = []
-    for parameters in near(table, drawn):
-        point = table.point(table.spec.config(parameters))
-        nearest = np.square(table.points - point).sum(1).argsort(kind="stable")[:NEIGHBOURS]
-        values.append(table.mean[nearest].mean())
+    points = [table.point(table.spec.config(parameters)) for parameters in near(table, drawn)]
+    values = Surrogate(table.points, table.mean).worth(np.array(points))
     order = np.argsort(np.argsort(values, kind="stable"), kind="stable")
     return order / (len(drawn) - 1)
 

@@ -4,9 +4,10 @@ A configuration that the sampler proposes has the curve of the table's nearest o
 whose coordinates range from 0 to 1 over the document's space: cell, hidden size, layers, dropout,
 and from 0 to 3 the logarithm of the learning rate, which decides most.
 
-The search sees one training of it; the others, from different seeds, tell what it has found. The
-best of many trainings is a lucky one, and with a single training the search that runs into its luck
-would seem the best. When is told in parts of the search's time.
+The search sees one training of it; the others, from different seeds, tell what it has found, with
+those of its neighbours (`surrogate`). The best of many trainings is a lucky one, and with a single
+training the search that runs into its luck would seem the best. When is told in parts of the
+search's time.
 """
 
 import heapq
@@ -14,6 +15,7 @@ import math
 import statistics
 import tempfile
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.curves import DOCUMENTS, Curve, Curves
+from benchmarks.surrogate import Surrogate
 from search.jobs import create
 from search.lease import Lease
 from search.spec import JobSpec, parse_job
@@ -32,7 +35,7 @@ from trainables.config import Parameters, TrialConfig
 WORKERS = 2
 
 Found = list[tuple[float, float]]
-"""When a search had a new best, in parts of its time, and its value in the other trainings."""
+"""When a search had a new best, in parts of its time, and what that is worth."""
 
 
 class Table:
@@ -54,15 +57,20 @@ class Table:
         reached = np.array([[curve.best or 0.0 for curve in curves] for curves in trainings])
         self.times = len(trainings)
         self.curves = trainings[at]
-        self.seen = reached[at].tolist()
+        self.seen = reached[at]
         """What each configuration reached in the training that searches see."""
-        self.worth = np.delete(reached, at, axis=0).mean(0).tolist()
+        self.others = np.delete(reached, at, axis=0).mean(0)
         """What each configuration reached in those that no search sees, on average."""
         self.mean = reached.mean(0)
         """What each configuration reached in all of them, on average."""
         self.spec = parse_job(DOCUMENTS[source])
         configs = [self.spec.config(curve.parameters) for curve in self.curves]
         self.points = np.array([self.point(config) for config in configs])
+
+    @cached_property
+    def worth(self) -> NDArray[np.float64]:
+        """What each configuration is worth by the trainings that no search sees."""
+        return Surrogate(self.points, self.others).worth(self.points)
 
     def point(self, config: TrialConfig) -> NDArray[np.float64]:
         """Return where a configuration lies."""
@@ -103,7 +111,19 @@ class Table:
         """Return how alike one training is to the others: Spearman's correlation."""
         from scipy.stats import spearmanr
 
-        return float(spearmanr(self.seen, self.worth).statistic)
+        return float(spearmanr(self.seen, self.others).statistic)
+
+    def off(self) -> tuple[float, float]:
+        """Return how far off the seen training other trainings are, as standard deviations.
+
+        Of the better half of the configurations: what each is worth, and its own others' mean.
+        """
+        better = self.mean > np.median(self.mean)
+        worth, others = (
+            float(np.sqrt(np.square((one - self.seen)[better]).mean()))
+            for one in (self.worth, self.others)
+        )
+        return worth, others
 
     def early(self) -> list[float]:
         """Return how well each epoch tells the better half apart: Spearman's correlation."""
@@ -184,7 +204,7 @@ class Play:
                 continue
             best = self.study.best
             if best is not None and best[0] == number:
-                found.append((now / budget_s, self.table.worth[self.places[number]]))
+                found.append((now / budget_s, float(self.table.worth[self.places[number]])))
             self.start(now)
         return found
 

@@ -9,7 +9,9 @@ none of `gp`, which computes longest; in full it has the first fifth of the othe
 is held against those of random search.
 
 Every configuration was trained several times. The search sees one training, of which it takes the
-best; that configuration's accuracy in the others is what the search has. "Times sooner" is from
+best; what that configuration is worth by the others is what the search has. Its own are few, so
+that those of configurations like it count, too (`surrogate`); how far off a training held out
+either is, is told. "Times sooner" is from
 when on it has, on average over the repetitions, at least what random search has at the end; a
 search that has less at its own end never does. How much sooner the default is depends on how long
 random search has, so that this is told for several times; the table's decides. Where a search
@@ -248,6 +250,8 @@ def measure(options: argparse.Namespace) -> Answer:
         known, judge = table(options.table, source, 0), Yardstick(within(found, TRIALS))
         judged = [judge.row(source, search) for search in searches]
         rows += judged
+        tables = [table(options.table, source, at) for at in range(known.times)]
+        worth, others = np.mean([each.off() for each in tables], axis=0)
         since = judge.times(RANDOM, np.arange(seeds)[None])[0]
         remarks.append(
             f"{source}: {len(known.curves)} configurations; neighbours correlate by "
@@ -255,7 +259,9 @@ def measure(options: argparse.Namespace) -> Answer:
             f"{known.seconds(TRIALS):.0f} s hold {TRIALS} trials of random search, which on "
             f"average has {100 * judge.ends(RANDOM).mean():.2f} from {since:.0%} of its time on. "
             "Of the better half, the accuracy after each epoch correlates with the best by "
-            f"{', '.join(f'{one:.2f}' for one in known.early())}."
+            f"{', '.join(f'{one:.2f}' for one in known.early())}. What one is worth is off a "
+            f"training held out by {100 * worth:.2f} percent, the mean of its others by "
+            f"{100 * others:.2f}."
         )
         both = {search: found[search] for search in (DEFAULT, RANDOM)}
         told = [f"{Yardstick(within(both, n)).sooner(DEFAULT)} with {n}" for n in LENGTHS]

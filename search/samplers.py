@@ -54,7 +54,7 @@ class Tpe(SamplerOptions):
 
     name: Literal["tpe"] = Field("tpe", description="the sampler")
     n_startup_trials: int = Field(
-        6, ge=0, description="trials before it learns, those of the portfolio among them"
+        12, ge=0, description="trials before it learns, those of the portfolio among them"
     )
     n_ei_candidates: int = Field(24, ge=1, description="candidates weighed for each draw")
     multivariate: bool = Field(default=True, description="model parameters jointly")

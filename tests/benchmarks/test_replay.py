@@ -27,16 +27,16 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("at", "seen", "worth"),
+    ("at", "seen", "others"),
     [(0, (0.5, 0.9), (0.7, 0.6)), (1, (0.6, 0.7), (0.65, 0.7)), (2, (0.8, 0.5), (0.55, 0.8))],
 )
 def test_what_a_search_sees_does_not_judge_it(
-    path: Path, at: int, seen: tuple[float, ...], worth: tuple[float, ...]
+    path: Path, at: int, seen: tuple[float, ...], others: tuple[float, ...]
 ) -> None:
     table = Table(path, "digits", at)
 
     assert table.seen == pytest.approx(seen)
-    assert table.worth == pytest.approx(worth)
+    assert table.others == pytest.approx(others)
     assert table.mean == pytest.approx([1.9 / 3, 0.7])
 
 
