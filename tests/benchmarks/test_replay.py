@@ -40,6 +40,15 @@ def test_what_a_search_sees_does_not_judge_it(
     assert table.mean == pytest.approx([1.9 / 3, 0.7])
 
 
+def test_what_a_configuration_is_worth_does_not_depend_on_what_a_search_sees(path: Path) -> None:
+    before = Table(path, "digits").worth
+    table = Curves.read(path)
+    table.trainings["trial"]["digits"] = [curve(number, 0.2) for number in (0, 1)]
+    table.write(path)
+
+    assert Table(path, "digits").worth == pytest.approx(before)
+
+
 def test_a_table_of_which_a_training_is_not_complete_is_refused(path: Path) -> None:
     table = Curves.read(path)
     del table.trainings["again"]["digits"][1]
