@@ -102,7 +102,8 @@ def test_whatever_is_asked_is_answered_as_the_schema_says(
     )
     @given(case=asks(operation))
     def ask(case: AnyCase) -> None:
-        case.validate_response(case.call(session=service.client), checks=CHECKS)
+        # Longer than the ten seconds of schemathesis: the doctor is a process that must start.
+        case.validate_response(case.call(session=service.client, timeout=120), checks=CHECKS)
 
     ask()
 
