@@ -15,7 +15,7 @@ LEAST = 0.005
 
 
 class Surrogate:
-    """A Gaussian process for the logarithm of the error, which differs as much as the error itself.
+    """A Gaussian process for the logarithm of the error, which is a few percent or nearly all.
 
     Args:
         points: where configurations lie [configurations, coordinates].

@@ -150,10 +150,10 @@ class Ours:
     """A trial's training, with a worker's settings."""
 
     def __init__(
-        self, config: TrialConfig, data: SequenceDataset, device: torch.device = CPU
+        self, config: TrialConfig, data: SequenceDataset, device: torch.device = CPU, seed: int = 0
     ) -> None:
         self.trainer = Trainer(
-            config, data, seed=0, device=device, metric="val_accuracy", direction="maximize"
+            config, data, seed=seed, device=device, metric="val_accuracy", direction="maximize"
         )
         self.epoch = self.trainer.train_epoch
         self.steps = len(data.train.y) // BATCH
@@ -255,16 +255,17 @@ def measured(  # noqa: PLR0913 - each is an independent part of the measurement
         cell=cell, hidden_size=hidden, layers=2, batch_size=BATCH, precision=precision
     )
     step = flops(config)
+    # What has learned may take a hundred times as long where nothing takes tiny numbers for zero.
     steps = 1 if learned else min(MOST_STEPS, max(1, round(TURN / step)))
     turns = LEAST_TURNS if learned else max(LEAST_TURNS, round(work / (steps * step)))
     config = config.model_copy(update={"epochs": turns + 1})  # one is not counted
     machine = Products(steps * step, DTYPES[precision])
+    labels = 1 if learned else CLASSES
     taken = []
     for seed in range(rounds):
-        torch.manual_seed(seed)
-        labels = 1 if learned else CLASSES
+        torch.manual_seed(seed)  # of the bare network
         data = random_data(steps * BATCH, BATCH, BATCH, labels=labels, seed=seed)
-        bare, ours = Bare(config, data), Ours(config, data)
+        bare, ours = Bare(config, data), Ours(config, data, seed=seed)
         if learned:
             for head in (bare.head, ours.trainer.model.linear):
                 head.bias.data[0] += SURE

@@ -1,4 +1,4 @@
-"""What a configuration is worth: neighbours count, and the seen training does not."""
+"""What a configuration is worth: those like it count."""
 
 import numpy as np
 import pytest
