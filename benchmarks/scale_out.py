@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
@@ -84,8 +85,41 @@ def nodes(number: int) -> Iterator[None]:
             made.shutdown()
 
 
-def on_ray(number: int, *, epochs: int, epoch_s: float, rounds: int) -> tuple[str, ...]:
-    """Run a search on so many nodes and return the table's row."""
+@dataclass(frozen=True)
+class OnRay:
+    """A search on a cluster.
+
+    Attributes:
+        nodes: of the cluster.
+        steady: part of the ideal, in the steady state.
+        in_all: part of the ideal, start and end included.
+        rate: results a second, in the steady state.
+    """
+
+    nodes: int
+    steady: float
+    in_all: float
+    rate: float
+
+    @property
+    def slots(self) -> int:
+        """Trials at once."""
+        return self.nodes * CPUS
+
+    def row(self) -> tuple[str, ...]:
+        """Return the table's row."""
+        return (
+            f"Ray, {self.nodes} node{'s' * (self.nodes > 1)}",
+            f"{self.slots}",
+            f"{self.steady:.0%}",
+            f"{self.in_all:.0%}",
+            f"{self.rate:.0f}",
+            "",
+        )
+
+
+def on_ray(number: int, *, epochs: int, epoch_s: float, rounds: int) -> OnRay:
+    """Run a search on so many nodes."""
     slots = number * CPUS
     trials = slots * rounds
     document = DOCUMENT.format(name="scale-out", pruner="none", epochs=epochs, trials=trials)
@@ -99,18 +133,40 @@ def on_ray(number: int, *, epochs: int, epoch_s: float, rounds: int) -> tuple[st
         job.engine(Sleeper, (epochs, epoch_s), clock).run()
         took = time.perf_counter() - began
         assert len(job.study.ended) == trials
-    return (
-        f"Ray, {number} node{'s' * (number > 1)}",
-        f"{slots}",
-        f"{clock.rate() * epoch_s / slots:.0%}",
-        f"{trials * epochs / took * epoch_s / slots:.0%}",
-        f"{clock.rate():.0f}",
-        "",
-    )
+    ideal = slots / epoch_s
+    return OnRay(number, clock.rate() / ideal, trials * epochs / took / ideal, clock.rate())
 
 
-def without_ray(name: str, database: str | None, live: int, results: int) -> tuple[str, ...]:
-    """Take results in this process and return the table's row."""
+@dataclass(frozen=True)
+class WithoutRay:
+    """A driver alone.
+
+    Attributes:
+        database: that it writes to.
+        live: trials at once.
+        rate: results a second.
+        start_s: seconds that it takes to start a trial.
+    """
+
+    database: str
+    live: int
+    rate: float
+    start_s: float
+
+    def row(self) -> tuple[str, ...]:
+        """Return the table's row."""
+        return (
+            f"no Ray, {self.database}",
+            f"{self.live:,}",
+            "",
+            "",
+            f"{self.rate:.0f}",
+            f"{self.start_s * 1000:.0f} ms",
+        )
+
+
+def without_ray(name: str, database: str | None, live: int, results: int) -> WithoutRay:
+    """Take results in this process."""
     document = DOCUMENT.format(
         name="scale-out", pruner=HALVING, epochs=EPOCHS, trials=live + results
     )
@@ -123,18 +179,11 @@ def without_ray(name: str, database: str | None, live: int, results: int) -> tup
         first = executor.started, executor.starting_s
         executor.run(results)
     starting = (executor.starting_s - first[1]) / max(1, executor.started - first[0])
-    return (
-        f"no Ray, {name}",
-        f"{live:,}",
-        "",
-        "",
-        f"{results / executor.reporting_s:.0f}",
-        f"{starting * 1000:.0f} ms",
-    )
+    return WithoutRay(name, live, results / executor.reporting_s, starting)
 
 
-def driver_alone(*, short: bool) -> list[tuple[str, ...]]:
-    """Return the table's rows of a driver without Ray."""
+def driver_alone(*, short: bool) -> list[WithoutRay]:
+    """Measure a driver without Ray on each database."""
     server = Postgres(durable=True)
     server.start()
     try:
@@ -152,20 +201,20 @@ def measure(options: argparse.Namespace) -> Answer:
     short = options.short
     epochs, epoch_s, rounds = (3, 1.0, 5) if short else (5, 2.0, 10)
     clusters = (1, 2) if short else (1, 2, 4, 8)
-    rows = [on_ray(n, epochs=epochs, epoch_s=epoch_s, rounds=rounds) for n in clusters]
+    on_clusters = [on_ray(n, epochs=epochs, epoch_s=epoch_s, rounds=rounds) for n in clusters]
     alone = driver_alone(short=short)
     remarks = [
         f"On Ray: {rounds} trials for each slot, of {epochs} epochs of {epoch_s:.0f} s.",
         "Percentages are of the ideal. Results a second on Ray are what the trials give.",
         goal(
-            f"steady at 90% of the ideal with {rows[-1][1]} trials",
-            reached=float(rows[-1][2].rstrip("%")) >= 90,
+            f"steady at 90% of the ideal with {on_clusters[-1].slots} trials",
+            reached=on_clusters[-1].steady >= 0.9,
         ),
-        goal("500 results a second", reached=all(float(one[4]) >= 500 for one in alone)),
+        goal("500 results a second", reached=all(one.rate >= 500 for one in alone)),
     ]
     return Answer(
         ("", "live trials", "steady", "in all", "results a second", "a start"),
-        [*rows, *alone],
+        [*(one.row() for one in on_clusters), *(one.row() for one in alone)],
         remarks,
     )
 
