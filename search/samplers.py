@@ -53,8 +53,11 @@ class Tpe(SamplerOptions):
     """Tree-structured Parzen estimator (Bergstra et al. 2011), the general choice."""
 
     name: Literal["tpe"] = Field("tpe", description="the sampler")
-    n_startup_trials: int = Field(
-        12, ge=0, description="trials before it learns, those of the portfolio among them"
+    n_startup_trials: int | None = Field(
+        None,
+        ge=0,
+        description="trials that end before it learns, baselines and those of the portfolio among "
+        "them; null: a third of the trials, from 6 to 12",
     )
     n_ei_candidates: int = Field(24, ge=1, description="candidates weighed for each draw")
     multivariate: bool = Field(default=True, description="model parameters jointly")
@@ -66,7 +69,7 @@ class Tpe(SamplerOptions):
     @property
     def history(self) -> int:
         """A thousand or more: Optuna divides the best 25 of them from the rest."""
-        return max(1000, 2 * self.n_startup_trials)
+        return max(1000, 2 * (self.n_startup_trials or 0))
 
     def refusals(self, space: Space, trials: int) -> Iterator[str]:
         """Yield the fault of groups without a joint model."""
@@ -80,7 +83,10 @@ class Tpe(SamplerOptions):
         from search.sequences import WholeSpaceTpe
 
         group = space.is_conditional and self.multivariate if self.group is None else self.group
-        options = self.options() | {"group": group}
+        first = self.n_startup_trials
+        if first is None:
+            first = min(12, max(6, spec.budget.trials // 3))
+        options = self.options() | {"group": group, "n_startup_trials": first}
         if self.multivariate and not group and not space.is_conditional:
             return WholeSpaceTpe(space, seed=seed, **options)
         return TPESampler(seed=seed, **options)

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -11,7 +12,10 @@ from search.samplers import SAMPLERS, make_sampler
 from search.seeding import derive_seed
 from search.space import Space
 from search.spec import JobSpec, SpecError, parse_job
+from search.warming import without_history
 from trainables.config import Parameters
+
+JOBS = Path(__file__).parents[2] / "jobs"
 
 FLAT = "hidden_size: {low: 32, high: 256}, learning_rate: {low: 1.0e-4, high: 0.1, log: true}"
 CONDITIONAL = (
@@ -127,6 +131,24 @@ def test_tpe_models_groups_in_conditional_spaces_only() -> None:
         sampler = make_sampler(job(space, "tpe", n_startup_trials=3), 0)
         assert isinstance(sampler, TPESampler)
         assert (sampler._group, sampler._n_startup_trials) == (group, 3)
+
+
+@pytest.mark.parametrize(("trials", "first"), [(1, 6), (12, 6), (30, 10), (36, 12), (1000, 12)])
+def test_tpe_learns_after_a_third_of_the_trials(trials: int, first: int) -> None:
+    spec = parse_job(f"{{data: {{source: digits}}, budget: {{trials: {trials}}}}}")
+    sampler = make_sampler(spec, 0)
+    assert isinstance(sampler, TPESampler)
+    assert sampler._n_startup_trials == first
+
+
+@pytest.mark.parametrize("path", sorted(JOBS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_of_every_example_tpe_draws_a_third_of_the_trials(path: Path) -> None:
+    spec = parse_job(path.read_text("utf-8"))
+    sampler = make_sampler(spec, 0)
+    if isinstance(sampler, TPESampler):
+        first = len(spec.baseline) + len(without_history(spec).first)
+        first = max(first, sampler._n_startup_trials)
+        assert 3 * (spec.budget.trials - first) >= spec.budget.trials
 
 
 def test_tpe_draws_as_optunas_own_without_reading_every_trial(
