@@ -34,8 +34,8 @@ from trainables.config import Parameters, TrialConfig
 
 WORKERS = 2
 
-Found = list[tuple[float, float]]
-"""When a search had a new best, in parts of its time, and what that is worth."""
+Found = list[tuple[float, int]]
+"""When a search had a new best, in parts of its time, and which of the table's curves that is."""
 
 
 class Table:
@@ -56,6 +56,7 @@ class Table:
             )
         reached = np.array([[curve.best or 0.0 for curve in curves] for curves in trainings])
         self.times = len(trainings)
+        """How often each configuration was trained."""
         self.curves = trainings[at]
         self.seen = reached[at]
         """What each configuration reached in the training that searches see."""
@@ -68,9 +69,14 @@ class Table:
         self.points = np.array([self.point(config) for config in configs])
 
     @cached_property
+    def surrogate(self) -> Surrogate:
+        """What the trainings that no search sees say."""
+        return Surrogate(self.points, self.others)
+
+    @cached_property
     def worth(self) -> NDArray[np.float64]:
         """What each configuration is worth by the trainings that no search sees."""
-        return Surrogate(self.points, self.others).worth(self.points)
+        return self.surrogate.worth(self.points)
 
     def point(self, config: TrialConfig) -> NDArray[np.float64]:
         """Return where a configuration lies."""
@@ -116,9 +122,9 @@ class Table:
     def off(self) -> tuple[float, float]:
         """Return how far off the seen training other trainings are, as standard deviations.
 
-        Of the better half of the configurations: what each is worth, and its own others' mean.
+        Of the best third of the configurations: what each is worth, and its own others' mean.
         """
-        better = self.mean > np.median(self.mean)
+        better = self.others > np.quantile(self.others, 2 / 3)
         worth, others = (
             float(np.sqrt(np.square((one - self.seen)[better]).mean()))
             for one in (self.worth, self.others)
@@ -204,7 +210,7 @@ class Play:
                 continue
             best = self.study.best
             if best is not None and best[0] == number:
-                found.append((now / budget_s, float(self.table.worth[self.places[number]])))
+                found.append((now / budget_s, self.places[number]))
             self.start(now)
         return found
 

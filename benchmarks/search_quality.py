@@ -2,21 +2,23 @@
 
 Every sampler with the default pruner and every pruner with the default sampler searches the table
 of `curves`, as `replay` says, for the time that random search without a pruner needs for its
-trials. The default begins with a portfolio, as jobs do; here with one made of the other data set
-alone (`portfolio`). What the driver costs is left out, which `overhead` tells. Grid search is not
-among them, since it would choose from other learning rates than the rest. In short form there is
-none of `gp`, which computes longest; in full it has the first fifth of the others' repetitions, and
-is held against those of random search.
+trials. Samplers that learn begin with a portfolio, as in jobs; here with one made of the other data
+set alone (`portfolio`); TPE also does without. What the driver costs is left out, which `overhead`
+tells. Grid search is not among them, since it would choose from other learning rates than the rest.
+In short form there is none of `gp`, which computes longest; in full it has the first fifth of the
+others' repetitions, and is held against those of the default and of random search.
 
 Every configuration was trained several times. The search sees one training, of which it takes the
 best; what that configuration is worth by the others is what the search has. Its own are few, so
-that those of configurations like it count, too (`surrogate`); how far off a training held out
-either is, is told. "Times sooner" is from
-when on it has, on average over the repetitions, at least what random search has at the end; a
-search that has less at its own end never does. How much sooner the default is depends on how long
-random search has, so that this is told for several times; the table's decides. Where a search
-differs from the default by more than the chance of the repetitions, it is told in what; that other
-trainings would give another table is not in it.
+that those of configurations like it count, too (`surrogate`). "Times sooner" is from when on it
+has, on average over the repetitions, at least what random search has at the end; a search that has
+less at its own end never does. How much sooner the default is depends on how long random search
+has, so that this is told for several times; the table's decides.
+
+How sure that is tell repetitions that are drawn again, and with them what configurations are worth,
+as the trainings leave it open. Where a search differs from the default by more than that, it is
+told in what. All trainings are judged by the same validation sequences; what others would say is
+not in it.
 """
 
 import argparse
@@ -42,16 +44,22 @@ from benchmarks.replay import Found, Table, document, play
 from search.portfolio import fitted
 from trainables.config import Parameters
 
-DEFAULT = ("portfolio, tpe", "successive-halving")
-RANDOM = ("random", "none")
-SEARCHES = (
+Search = tuple[str, str]
+"""A sampler, "portfolio, " before it where it begins with one, and a pruner."""
+
+DEFAULT: Search = ("portfolio, tpe", "successive-halving")
+RANDOM: Search = ("random", "none")
+SEARCHES: tuple[Search, ...] = (
     DEFAULT,
-    *((DEFAULT[0], pruner) for pruner in ("hyperband", "median", "patient", "none")),
-    *((sampler, DEFAULT[1]) for sampler in ("tpe", "gp", "cma-es", "random", "qmc", "nsga-ii")),
-    ("tpe", "{min_resource: 1}"),
+    *((DEFAULT[0], p) for p in ("{min_resource: 1}", "hyperband", "median", "patient", "none")),
+    *((f"portfolio, {sampler}", DEFAULT[1]) for sampler in ("gp", "cma-es", "nsga-ii")),
+    *((sampler, DEFAULT[1]) for sampler in ("tpe", "random", "qmc")),
     ("tpe", "none"),
     RANDOM,
 )
+
+FIRST_SEED = 1000
+"""Of the repetitions; smaller ones were used to choose the default."""
 
 TRIALS = 60
 """Trials of random search, whose time all others have."""
@@ -60,18 +68,18 @@ LENGTHS = (30, TRIALS, 120)
 """Trials of random search in whose time the default is compared with it, too. Each twice the one
 before, so that no rounding moves an epoch across the end."""
 
-MOMENTS = 2000
+MOMENTS = 1000
 """Into how many moments the time of a search is divided."""
 
 DRAWS = 2000
-"""How often repetitions are drawn again."""
+"""How often repetitions, and what configurations are worth, are drawn again."""
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of one's own is made there
 
 CHANCE = 0.01
-"""A difference counts where repetitions drawn again have none less often than this."""
+"""A difference counts where what is drawn again has none less often than this."""
 
-Repeated = dict[tuple[str, str], list[Found]]
+Repeated = dict[Search, list[Found]]
 """What each search found, one entry a seed."""
 
 table = cache(Table)
@@ -86,16 +94,22 @@ def begin() -> None:
         tempfile.tempdir = str(MEMORY)
 
 
-def one(path: Path, source: str, search: tuple[str, str], seed: int) -> Found:
-    """Play one search; the trainings take turns, with either cell of `cma-es`."""
+def training(repetition: int, trainings: int) -> int:
+    """Return which training a repetition sees: they take turns, with either cell of `cma-es`."""
+    return repetition // 2 % trainings
+
+
+def one(path: Path, source: str, search: Search, repetition: int) -> Found:
+    """Play one search."""
     sampler, pruner = search
-    known = table(path, source, seed // 2 % table(path, source, 0).times)
+    known = table(path, source, training(repetition, table(path, source, 0).times))
+    seed = FIRST_SEED + repetition
     spec = document(source, sampler.split()[-1], pruner, seed=seed, trials=TRIALS)
     first = [fitted(spec, one) for one in elsewhere(path, source)] if "," in sampler else []
     return play(known, spec, known.seconds(played_for(search)), first)
 
 
-def played_for(search: tuple[str, str]) -> int:
+def played_for(search: Search) -> int:
     """Return how many trials of random search take as long as a search is played for."""
     return max(LENGTHS) if search in {DEFAULT, RANDOM} else TRIALS
 
@@ -115,7 +129,7 @@ def elsewhere(path: Path, source: str) -> list[Parameters]:
     return portfolio([table(path, other, 0) for other in DOCUMENTS if other != source])
 
 
-def everything(path: Path, searches: Sequence[tuple[str, str]], seeds: int) -> dict[str, Repeated]:
+def everything(path: Path, searches: Sequence[Search], seeds: int) -> dict[str, Repeated]:
     """Play searches of all data sets, over all processors."""
     with ProcessPoolExecutor(
         os.cpu_count(), mp_context=get_context("spawn"), initializer=begin
@@ -137,98 +151,92 @@ def everything(path: Path, searches: Sequence[tuple[str, str]], seeds: int) -> d
     }
 
 
-def repetitions(search: tuple[str, str], seeds: int) -> int:
+def repetitions(search: Search, seeds: int) -> int:
     """Return how often a search is played: `gp` computes as long as all others together."""
-    return max(1, seeds // 5) if search[0] == "gp" else seeds
+    return max(1, seeds // 5) if "gp" in search[0] else seeds
 
 
 class Yardstick:
     """Random search on one data set, by which all others are judged.
 
     Args:
-        found: what each search found.
+        found: what each search found, all of them as often.
+        tables: of the data set, one for each training that searches may see.
     """
 
-    def __init__(self, found: Repeated) -> None:
+    def __init__(self, found: Repeated, tables: Sequence[Table]) -> None:
+        number = len(found[RANDOM])
+        random = np.random.default_rng(0)
+        chance = random.standard_normal((DRAWS, len(tables[0].curves)))
+        # The same chance for all: what they leave out differs little.
+        drawn = [[one.worth, *one.surrogate.drawn(one.points, chance)] for one in tables]
+        worth = np.pad(np.array(drawn), ((0, 0), (0, 0), (0, 1)))  # 0 for no configuration
+        repeated = [np.arange(number), *random.integers(number, size=(DRAWS, number))]
+        seen = np.array([training(seed, len(tables)) for seed in range(number)])
+        moments = np.linspace(0, 1, MOMENTS)
+        had = {search: np.array([held(one, moments) for one in found[search]]) for search in found}
         self.worth = {
-            search: np.array([held(one, np.linspace(0, 1, MOMENTS)) for one in repeated])
-            for search, repeated in found.items()
+            search: np.array(
+                [
+                    worth[seen[row, None], draw, configurations[row]].mean(axis=0)
+                    for draw, row in enumerate(repeated)
+                ]
+            )
+            for search, configurations in had.items()
         }
-        """What each repetition of a search has at each moment."""
+        """What each search has at each moment, on average over its repetitions: as it was, then as
+        repetitions and what configurations are worth are drawn again [1 + draws, moments]."""
 
-    def times(self, search: tuple[str, str], drawn: NDArray[np.int_]) -> NDArray[np.float64]:
-        """Return from when on a search has, on average, what random search has at the end.
+    def ends(self, search: Search) -> NDArray[np.float64]:
+        """Return what a search has at the end, as it was, then of what is drawn again."""
+        return self.worth[search][:, -1]
+
+    def times(self, search: Search) -> NDArray[np.float64]:
+        """Return from when on a search has what random search has at the end.
 
         In parts of its time; where it has less at its own end, that counts.
-
-        Args:
-            search: whose.
-            drawn: the repetitions that count; one row for each answer.
         """
-        target = self.worth[RANDOM][drawn, -1].sum(axis=1, keepdims=True)
-        worth = self.worth[search]
-        often = np.array([np.bincount(row, minlength=len(worth)) for row in drawn])
-        there = often @ worth >= target - 1e-9  # as equal sums may differ
+        there = self.worth[search] >= self.ends(RANDOM)[:, None] - 1e-9  # as equal sums may differ
         there[:, -1] = True
         since = MOMENTS - np.logical_not(there)[:, ::-1].argmax(axis=1)
         times: NDArray[np.float64] = since / (MOMENTS - 1)
         return times
 
-    def sooner(self, search: tuple[str, str]) -> str:
-        """Return how many times sooner than random search that was.
+    def ratios(self, search: Search, other: Search = RANDOM) -> NDArray[np.float64]:
+        """Return how many times sooner than another a search was."""
+        return self.times(other) / self.times(search)
 
-        With the interval that holds 95 % of such ratios when the repetitions are drawn again.
-        """
-        low, high = np.quantile(self.ratios(RANDOM, search), (0.025, 0.975))
-        never = self.ends(search).mean() < self.ends(RANDOM)[: len(self.worth[search])].mean()
-        told = "never" if never else f"{self.ratio(search):.2f}"
+    def sooner(self, search: Search) -> str:
+        """Return how many times sooner than random search that was, and how sure that is."""
+        ratio, *drawn = self.ratios(search)
+        low, high = np.quantile(drawn, (0.025, 0.975))
+        never = self.ends(search)[0] < self.ends(RANDOM)[0]
+        told = "never" if never else f"{ratio:.2f}"
         return f"{told} ({low:.2f} to {high:.2f})"
 
-    def ratio(self, search: tuple[str, str]) -> float:
-        """Return how many times sooner than random search it was, over all its repetitions."""
-        every = np.arange(len(self.worth[search]))[None]
-        return float((self.times(RANDOM, every) / self.times(search, every))[0])
-
-    def ends(self, search: tuple[str, str]) -> NDArray[np.float64]:
-        """Return what each repetition of a search has at the end."""
-        return self.worth[search][:, -1]
-
-    def ratios(self, one: tuple[str, str], other: tuple[str, str]) -> NDArray[np.float64]:
-        """Return how many times sooner than one search the other is, of repetitions drawn again."""
-        drawn = self.drawn(one, other)
-        return self.times(one, drawn) / self.times(other, drawn)
-
-    def drawn(self, *searches: tuple[str, str]) -> NDArray[np.int_]:
-        """Return repetitions that some searches share, drawn again [draws, repetitions]."""
-        number = min(len(self.worth[search]) for search in searches)
-        return np.random.default_rng(0).integers(number, size=(DRAWS, number))
-
-    def against_default(self, search: tuple[str, str]) -> str:
+    def against_default(self, search: Search) -> list[str]:
         """Return in what a search differs from the default by more than chance."""
-        drawn = self.drawn(search, DEFAULT)
-        ours, theirs = (self.ends(which)[drawn].mean(axis=1) for which in (search, DEFAULT))
         words = [
-            compare(np.log(self.ratios(DEFAULT, search)), "sooner", "later"),
-            compare(ours - theirs, "better", "worse"),
+            compare(np.log(self.ratios(search, DEFAULT)[1:]), "sooner", "later"),
+            compare((self.ends(search) - self.ends(DEFAULT))[1:], "better", "worse"),
         ]
-        return ", ".join(word for word in words if word)
+        return [word for word in words if word]
 
-    def row(self, source: str, search: tuple[str, str]) -> tuple[str, ...]:
+    def row(self, source: str, search: Search) -> tuple[str, ...]:
         """Return the table's row."""
         return (
             source,
             " + ".join(search),
             self.sooner(search),
-            f"{100 * self.ends(search).mean():.2f}",
-            self.against_default(search),
+            f"{100 * self.ends(search)[0]:.2f}",
+            ", ".join(self.against_default(search)),
         )
 
 
-def held(found: Found, moments: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what a search has at each moment; 0 before a trial has ended."""
-    times, values = zip((-1.0, 0.0), *found, strict=True)
-    places = np.searchsorted(times, moments, side="right") - 1
-    return np.array([values[place] for place in places])
+def held(found: Found, moments: NDArray[np.float64]) -> NDArray[np.int_]:
+    """Return which configuration a search has at each moment; -1 before a trial has ended."""
+    times, places = zip((-1.0, -1), *found, strict=True)
+    return np.array(places)[np.searchsorted(times, moments, side="right") - 1]
 
 
 def compare(apart: NDArray[np.float64], more: str, less: str) -> str | None:
@@ -243,37 +251,43 @@ def measure(options: argparse.Namespace) -> Answer:
     """Play, and compare all searches with random search and with the default."""
     warnings.filterwarnings("ignore")
     seeds = options.seeds or (50 if options.short else 100)
-    searches = [one for one in SEARCHES if one[0] != "gp" or not options.short]
+    searches = [one for one in SEARCHES if "gp" not in one[0] or not options.short]
     rows: list[tuple[str, ...]] = []
     remarks: list[str] = []
     for source, found in everything(options.table, searches, seeds).items():
-        known, judge = table(options.table, source, 0), Yardstick(within(found, TRIALS))
-        judged = [judge.row(source, search) for search in searches]
-        rows += judged
-        tables = [table(options.table, source, at) for at in range(known.times)]
-        worth, others = np.mean([each.off() for each in tables], axis=0)
-        since = judge.times(RANDOM, np.arange(seeds)[None])[0]
+        known, whole = table(options.table, source, 0), within(found, TRIALS)
+        every = [table(options.table, source, at) for at in range(known.times)]
+        judge = Yardstick({one: whole[one] for one in searches if len(whole[one]) == seeds}, every)
+        best = True
+        for search in searches:
+            judged_by = judge
+            if search not in judge.worth:  # it was played less often
+                few = len(whole[search])
+                compared = (search, DEFAULT, RANDOM)
+                judged_by = Yardstick({one: whole[one][:few] for one in compared}, every)
+            rows.append(judged_by.row(source, search))
+            best = best and "better" not in judged_by.against_default(search)
+        worth, others = np.mean([each.off() for each in every], axis=0)
         remarks.append(
             f"{source}: {len(known.curves)} configurations; neighbours correlate by "
             f"{known.likeness():.2f}, one training and the others by {known.steadiness():.2f}. "
             f"{known.seconds(TRIALS):.0f} s hold {TRIALS} trials of random search, which on "
-            f"average has {100 * judge.ends(RANDOM).mean():.2f} from {since:.0%} of its time on. "
-            "Of the better half, the accuracy after each epoch correlates with the best by "
-            f"{', '.join(f'{one:.2f}' for one in known.early())}. What one is worth is off a "
-            f"training held out by {100 * worth:.2f} percent, the mean of its others by "
-            f"{100 * others:.2f}."
+            f"average has {100 * judge.ends(RANDOM)[0]:.2f} from {judge.times(RANDOM)[0]:.0%} of "
+            "its time on. Of the better half, the accuracy after each epoch correlates with the "
+            f"best by {', '.join(f'{one:.2f}' for one in known.early())}. Of the best third, a "
+            f"training left out differs by {100 * worth:.2f} points from what its configuration is "
+            f"worth, by {100 * others:.2f} from the mean of its others."
         )
         both = {search: found[search] for search in (DEFAULT, RANDOM)}
-        told = [f"{Yardstick(within(both, n)).sooner(DEFAULT)} with {n}" for n in LENGTHS]
+        told = [f"{Yardstick(within(both, n), every).sooner(DEFAULT)} with {n}" for n in LENGTHS]
         remarks.append(
             f"{source}: how many times sooner the default has what random search ends with, by the "
             f"trials that the latter has time for: {', '.join(told)}."
         )
-        best = all("better" not in row[-1] for row in judged)
         remarks += [
             goal(
                 f"{source}, three times sooner than random search",
-                reached=judge.ratio(DEFAULT) >= 3,
+                reached=bool(judge.ratios(DEFAULT)[0] >= 3),
             ),
             goal(f"{source}, nothing ends better than the default", reached=best),
         ]

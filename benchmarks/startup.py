@@ -1,8 +1,8 @@
 """Tells how fast a start is.
 
-From the command to the first epoch that the study knows, beside what nobody can do without:
-importing torch and starting Ray, in a process of its own. And the commands that only look, which
-import neither. Before each round, the libraries' files are read into memory.
+From the command to the first epoch that the study knows, beside a script that imports torch and
+Ray, starts Ray as it is, and has a worker import torch, one after the other. And the commands that
+only look, which import neither. Before each round, the libraries' files are read into memory.
 """
 
 import argparse

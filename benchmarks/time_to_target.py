@@ -7,7 +7,8 @@ thread each, which share a GPU where there is one. The glue trains as the notebo
 the job's document says, which was written for these data: with a one-cycle learning rate and
 smoothed labels. Else it has its defaults, with bfloat16 where a processor has it, and with a
 portfolio that was made of other data alone (`unseen`). Of both, the luckiest epoch's validation
-accuracy counts from when the driver knows it; the glue's time ends with its process, and what
+accuracy counts from when the driver knows it, as it does for whoever picks a winner by it; who
+trains more networks has the luckier luckiest. The glue's time ends with its process, and what
 Gatetune knows later does not count. Nobody knows the glue's best before its end, so that its whole
 time is told, too. Before each, the libraries' files are read into memory.
 """

@@ -2,9 +2,10 @@
 
 The handwritten digits of scikit-learn are split into two halves, which share no image. One job
 searches the first half. Jobs on the second half then start from nothing (`warm_start: none`), from
-the portfolio, and from the first job: the same space, budget, seed and epochs. The target is the
-validation loss that the searches from nothing have reached, in the median, after half of their
-trials; it is told with which trial each of them reached it.
+a portfolio that was made of other data alone (`unseen`), and from the first job: the same space,
+budget, seed and epochs. The target is the validation loss that the searches from nothing have
+reached, in the median, after half of their trials; it is told with which trial each of them reached
+it.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bench import Answer, answer, parser, spread
+from benchmarks.unseen import write_portfolio
 from trainables.datasets import load_dataset
 
 DOCUMENT = """
@@ -42,6 +44,8 @@ baseline: []
 """
 
 TRIALS = 24
+
+PORTFOLIO = "portfolio.json"
 
 STARTS = {"nothing": "none", "the portfolio": "portfolio", "the first half's job": "[first]"}
 """What the second search starts from: a name, and the document's word for it."""
@@ -67,7 +71,7 @@ class Installation:
     def call(self, *arguments: str) -> Any:
         """Call a command and return the JSON that it prints."""
         done = subprocess.run(
-            [sys.executable, "-m", "search", *arguments],
+            [sys.executable, "-m", "benchmarks.unseen", str(self.folder / PORTFOLIO), *arguments],
             env=os.environ | {"GATETUNE_HOME": str(self.folder / "home")},
             capture_output=True,
             text=True,
@@ -101,6 +105,7 @@ def measure(options: argparse.Namespace) -> Answer:
     for seed in seeds:
         with TemporaryDirectory() as folder:
             halves(Path(folder))
+            write_portfolio(Path(folder) / PORTFOLIO, "mnist-5k")
             here = Installation(Path(folder))
             here.launch("first", seed, "none")
             for name, start in STARTS.items():

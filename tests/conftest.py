@@ -14,6 +14,8 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # Ray's own is 15, with which a trial hardly goes on beside other tests on all processors.
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it
+# Beside other tests, threads that wait for each other busily leave each other no processor.
+os.environ["OMP_WAIT_POLICY"] = "passive"
 
 # The same examples every time, and no test of time on a machine that is shared.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)

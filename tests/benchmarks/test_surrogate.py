@@ -27,8 +27,23 @@ def test_a_configuration_that_was_never_trained_has_a_worth() -> None:
     assert worth == pytest.approx(accuracies[9], abs=0.002)
 
 
+def test_what_may_be_true_is_as_far_apart_as_what_is_known_leaves_open() -> None:
+    random = np.random.default_rng(0)
+    points = np.linspace(0, 1, 100)[:, None]
+    truth = 0.9 - 0.1 * points[:, 0]
+    surrogate = Surrogate(points, truth + 0.01 * random.standard_normal(100))
+
+    drawn = surrogate.drawn(points, random.standard_normal((500, 100)))
+
+    off = surrogate.worth(points) - truth
+    assert drawn.mean(0) == pytest.approx(surrogate.worth(points), abs=0.001)
+    # Far less than the noise, 0.01, of a single one.
+    assert np.sqrt(np.square(off).mean()) == pytest.approx(drawn.std(0).mean(), abs=0.0015)
+    assert drawn.std(0).max() < 0.005
+
+
 @pytest.mark.parametrize("source", DOCUMENTS)
-def test_a_held_out_training_is_as_near_to_the_worth_as_to_the_others(source: str) -> None:
+def test_a_held_out_training_is_nearer_to_the_worth_than_to_the_others(source: str) -> None:
     worth, others = np.mean([Table(TABLE, source, at).off() for at in range(4)], axis=0)
 
-    assert worth < 1.01 * others
+    assert worth < others
