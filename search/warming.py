@@ -13,7 +13,7 @@ from search.champion import by_value
 from search.faults import SpecError
 from search.jobrow import JobRow
 from search.jobs import JobNotFoundError, find
-from search.portfolio import entries, first
+from search.portfolio import entries, first, fitted
 from search.result import Result
 from search.sections import MOST_JOBS
 from search.space import Space
