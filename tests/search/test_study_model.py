@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -257,7 +258,8 @@ class StudyMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-TestStudy = StudyMachine.TestCase
+# Every line of it is covered by other tests, and to take note of each takes half of the time.
+TestStudy = pytest.mark.no_cover(StudyMachine.TestCase)
 TestStudy.settings = settings(
     max_examples=12,
     stateful_step_count=30,

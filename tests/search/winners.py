@@ -1,6 +1,11 @@
 """Jobs that have found their winner, and lack nothing but its registration."""
 
+import atexit
 import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
 
 import optuna
 import torch
@@ -21,7 +26,7 @@ from trainables.cells import RecurrentNetwork
 from trainables.checkpoint import Checkpoints
 from trainables.config import Parameters
 from trainables.datasets import SequenceDataset
-from trainables.folder import Folder
+from trainables.folder import Folder, LocalFolder
 
 JOB = "tiny-0001"
 PARAMETERS: Parameters = {"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}
@@ -57,9 +62,36 @@ GOOD = result(candidate(2, 0.90, 0.91, 0.92), candidate(0, 0.80, 0.81, 0.82, bas
 BETTER = result(candidate(2, 0.98, 0.98, 0.99), candidate(0, 0.80, 0.81, 0.82, baseline=True))
 
 
+@dataclass(frozen=True)
+class Made:
+    """What a job has found, and its folder, which it may be put back from."""
+
+    found: Result
+    folder: Path
+
+
+MADE: dict[tuple[str, str], Made] = {}
+"""By what was to be found and the job: to export a model takes most of the time."""
+
+
+def made(digits: SequenceDataset, found: Result, job_id: str) -> Made:
+    """Return what a job leaves in its folder, made once."""
+    key = found.model_dump_json(), job_id
+    if key not in MADE:
+        spec, folder = make_spec(), LocalFolder(Path(tempfile.mkdtemp()))
+        atexit.register(shutil.rmtree, folder.path)
+        for run in found.chosen.runs:
+            write_weights(spec, digits, folder.child("confirm").child(f"{run:06d}"))
+        asked = Asked(found, spec, digits, folder)
+        told = measured(found, asked, digits, torch.tensor(digits.validation.y))
+        save_champion(told, spec, job_id, digits, folder, answered(told.chosen, digits))
+        MADE[key] = Made(told, folder.path)
+    return MADE[key]
+
+
 def finish_job(
     home: Home, store: Store, digits: SequenceDataset, found: Result, job_id: str = JOB
-) -> Folder:
+) -> LocalFolder:
     """Leave a job as its driver does before it publishes: delivered, measured, saved."""
     spec = make_spec()
     add_job(store, spec, job_id)
@@ -76,15 +108,11 @@ def finish_job(
         for value in (0.8, 0.7, 0.9)
     )
     storage.engine.dispose()
-    folder = home.folder(job_id)
-    for run in found.chosen.runs:
-        write_weights(spec, digits, folder.child("confirm").child(f"{run:06d}"))
-    found = measured(
-        found, Asked(found, spec, digits, folder), digits, torch.tensor(digits.validation.y)
-    )
-    save_champion(found, spec, job_id, digits, folder, answered(found.chosen, digits))
+    kept, folder = made(digits, found, job_id), home.folder(job_id)
+    assert isinstance(folder, LocalFolder)
+    shutil.copytree(kept.folder, folder.path, dirs_exist_ok=True)
     with store.session() as session:
-        session.get_one(Job, job_id).result = found.model_dump_json()
+        session.get_one(Job, job_id).result = kept.found.model_dump_json()
     with Lease(store, job_id) as lease:
         deliver_rest(home, store, job_id, lease.owner)
     return folder
