@@ -23,6 +23,9 @@ from search.cost import typical_s
 from search.portfolio import FILE, fitted
 from trainables.config import Parameters
 
+SIZE = 6
+"""Configurations in the portfolio."""
+
 GOOD = 0.1
 """The part of all configurations that are good."""
 
@@ -43,7 +46,7 @@ def portfolio(tables: Sequence[Table]) -> list[Parameters]:
             np.square(points[at] - points[other]).sum() > APART for other in chosen
         ):
             chosen.append(int(at))
-    return [drawn[at] for at in chosen]
+    return [drawn[at] for at in chosen[:SIZE]]
 
 
 def near(table: Table, drawn: Sequence[Parameters]) -> list[Parameters]:

@@ -41,7 +41,7 @@ from benchmarks.bench import Answer, answer, goal, parser
 from benchmarks.curves import DOCUMENTS, TABLE
 from benchmarks.portfolio import portfolio
 from benchmarks.replay import Found, Table, document, play
-from search.portfolio import first
+from search.portfolio import fitted
 from trainables.config import Parameters
 
 Search = tuple[str, str]
@@ -105,8 +105,8 @@ def one(path: Path, source: str, search: Search, repetition: int) -> Found:
     known = table(path, source, training(repetition, table(path, source, 0).times))
     seed = FIRST_SEED + repetition
     spec = document(source, sampler.split()[-1], pruner, seed=seed, trials=TRIALS)
-    begun = first(spec, elsewhere(path, source)) if "," in sampler else []
-    return play(known, spec, known.seconds(played_for(search)), begun)
+    first = [fitted(spec, one) for one in elsewhere(path, source)] if "," in sampler else []
+    return play(known, spec, known.seconds(played_for(search)), first)
 
 
 def played_for(search: Search) -> int:

@@ -6,7 +6,6 @@
 
 import json
 import math
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -23,15 +22,6 @@ FILE = Path(__file__).with_name("portfolio.json")
 def entries() -> tuple[Parameters, ...]:
     """Return the configurations, the cheapest first."""
     return tuple(json.loads(FILE.read_text(encoding="utf-8"))["entries"])
-
-
-def first(spec: JobSpec, known: Sequence[Parameters]) -> list[Parameters]:
-    """Return what a job's first draws are fixed to: of configurations as many as it has time for.
-
-    That is for a sixth of its trials, for six at least, as near as its space has them.
-    """
-    number = max(6, spec.budget.trials // 6)
-    return [near for one in known if (near := fitted(spec, one))][:number]
 
 
 def fitted(spec: JobSpec, entry: Parameters) -> Parameters:

@@ -57,7 +57,7 @@ class Tpe(SamplerOptions):
         None,
         ge=0,
         description="trials that end before it learns, baselines and those of the portfolio among "
-        "them; null: a third of the trials, from 6 to 16",
+        "them; null: a third of the trials, from 6 to 12",
     )
     n_ei_candidates: int = Field(24, ge=1, description="candidates weighed for each draw")
     multivariate: bool = Field(default=True, description="model parameters jointly")
@@ -85,7 +85,7 @@ class Tpe(SamplerOptions):
         group = space.is_conditional and self.multivariate if self.group is None else self.group
         first = self.n_startup_trials
         if first is None:
-            first = min(16, max(6, spec.budget.trials // 3))
+            first = min(12, max(6, spec.budget.trials // 3))
         options = self.options() | {"group": group, "n_startup_trials": first}
         if self.multivariate and not group and not space.is_conditional:
             return WholeSpaceTpe(space, seed=seed, **options)

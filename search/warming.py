@@ -13,7 +13,7 @@ from search.champion import by_value
 from search.faults import SpecError
 from search.jobrow import JobRow
 from search.jobs import JobNotFoundError, find
-from search.portfolio import entries, first, fitted
+from search.portfolio import entries, fitted
 from search.result import Result
 from search.sections import MOST_JOBS
 from search.space import Space
@@ -106,7 +106,7 @@ def without_history(spec: JobSpec) -> Taken:
     """Return what a job starts from that knows no other: the portfolio, where its draws learn."""
     if spec.warm_start == "none" or not spec.sampler.learns:
         return Taken()
-    return Taken(first=tuple(first(spec, entries())))
+    return Taken(first=tuple(one for entry in entries() if (one := fitted(spec, entry))))
 
 
 def with_earlier_jobs(store: Store, spec: JobSpec) -> JobSpec:

@@ -8,7 +8,7 @@ from search.conditions import Scalar
 from search.cost import typical_s
 from search.mirror import Mirror
 from search.parameters import Choices, FloatRange, IntRange, Parameter
-from search.portfolio import entries, first, fitted, nearest
+from search.portfolio import entries, fitted, nearest
 from search.spec import parse_job
 from search.warming import without_history
 from tests.search.conftest import make_spec
@@ -56,13 +56,6 @@ def test_a_job_gets_as_much_of_an_entry_as_it_searches() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("trials", "number"), [(1, 6), (12, 6), (47, 7), (60, 10)])
-def test_who_has_more_trials_begins_with_more(trials: int, number: int) -> None:
-    known: list[Parameters] = [{"hidden_size": 8 + n, "head": "last"} for n in range(20)]
-    spec = make_spec("space=null", "training={epochs: 4}", f"budget.trials={trials}")
-    assert len(first(spec, [{"head": "last"}, *known])) == number
-
-
 def test_every_entry_is_one_of_the_default_space() -> None:
     spec = make_spec("space=null", "training={epochs: 4}")
     assert [fitted(spec, one) for one in entries()] == [dict(one) for one in entries()]
@@ -84,9 +77,9 @@ def test_it_comes_after_the_baselines_and_the_rest_is_drawn() -> None:
     mirror = Mirror(spec)
     (parameters, overrides), *_ = spec.baselines()
     mirror.add(0, mirror.frozen(parameters), mirror.identity(parameters, overrides))
-    drawn = [mirror.draw(number) for number in range(1, 7)]
+    drawn = [mirror.draw(number) for number in range(1, 1 + len(entries()))]
     assert [trial and trial.params["learning_rate"] for trial in drawn] == [
-        one["learning_rate"] for one in entries()[:6]
+        one["learning_rate"] for one in entries()
     ]
     assert len({trial and trial.params["clip_norm"] for trial in drawn}) == len(drawn)
     again = Mirror(spec)
@@ -124,7 +117,7 @@ def test_a_sampler_that_remembers_the_space_in_its_trials_sees_all_of_it() -> No
 
 def test_trials_that_are_drawn_together_keep_the_portfolios_order() -> None:
     """So that a driver that is started again in between loses none of it."""
-    spec = make_spec("space=null", "training={epochs: 4}", "budget.trials=100")
+    spec = make_spec("space=null", "training={epochs: 4}")
     count = len(entries())
     mirror = Mirror(spec)
     drawn = [mirror.next(n, left=count - n, slots=8) for n in range(count)]

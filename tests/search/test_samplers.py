@@ -133,7 +133,7 @@ def test_tpe_models_groups_in_conditional_spaces_only() -> None:
         assert (sampler._group, sampler._n_startup_trials) == (group, 3)
 
 
-@pytest.mark.parametrize(("trials", "first"), [(1, 6), (12, 6), (30, 10), (1000, 16)])
+@pytest.mark.parametrize(("trials", "first"), [(1, 6), (12, 6), (30, 10), (36, 12), (1000, 12)])
 def test_tpe_learns_after_a_third_of_the_trials(trials: int, first: int) -> None:
     spec = parse_job(f"{{data: {{source: digits}}, budget: {{trials: {trials}}}}}")
     sampler = make_sampler(spec, 0)
