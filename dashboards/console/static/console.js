@@ -68,18 +68,21 @@ document.addEventListener("htmx:responseError", (event) => {
   const { xhr, requestConfig, elt } = event.detail;
   const here = encodeURIComponent(location.pathname + location.search);
   if (xhr.status === 401) location.href = `/login?next=${here}`;
-  else if (requestConfig.verb !== "get") say(faultOf(xhr.responseText, xhr.status), "bad");
+  else if (requestConfig.verb !== "get") return; // `told` says it
   else if (xhr.status >= 500) lost(true);
   else if (xhr.status === 404 && elt.id === "head") location.reload(); // the job was deleted
 });
-document.addEventListener("htmx:afterRequest", (event) => {
-  const { successful, elt, requestConfig } = event.detail;
-  if (!successful || requestConfig.verb === "get") return;
-  const { done, then } = elt.dataset;
+// A button that the page has replaced meanwhile has no events any more; its request has.
+document.addEventListener("htmx:beforeSend", ({ detail: { xhr, elt, requestConfig } }) => {
+  if (requestConfig.verb !== "get") xhr.addEventListener("load", () => told(xhr, elt.dataset));
+});
+
+function told(xhr, { done, then }) {
+  if (xhr.status >= 400) return say(faultOf(xhr.responseText, xhr.status), "bad");
   if (done) say(done);
   if (then) location.href = then;
   else refresh();
-});
+}
 
 async function ask(method, path, body, more = {}) {
   const sent = { ...headers(), "content-type": "application/json", ...more };

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from search import tokens
 from search.api.gate import SESSION
@@ -227,6 +227,20 @@ def test_a_word_in_a_colour_is_as_high_as_others(page: Page, shown: Living) -> N
         for one in page.locator("#list .status").all()
     }
     assert max(heights) < 30
+
+
+def test_a_button_that_is_replaced_meanwhile_says_what_came_of_it(
+    page: Page, living: Living
+) -> None:
+    """As an epoch replaces it that is reported while the request is under way."""
+    page.goto(f"{living.url}/jobs/{RUNNING}")
+    held: list[Route] = []
+    page.route("**/stop", lambda route: held.append(route))  # noqa: PLW0108 - no built-in
+    with page.expect_request("**/stop"):
+        page.get_by_role("button", name="Stop").click()
+    page.evaluate("const it = document.getElementById('stop'); it.replaceWith(it.cloneNode(true))")
+    held[0].continue_()
+    expect(page.locator("#toasts")).to_contain_text("nothing that ran is lost")
 
 
 def test_stop_and_resume(page: Page, living: Living) -> None:
