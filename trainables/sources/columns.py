@@ -167,9 +167,9 @@ def named(file: str, names: list[str], given: Columns) -> set[str]:
     Raises:
         DatasetError: one is not there, or is to be two things.
     """
-    said = given.named()
+    said, known = given.named(), set(names)
     for key, name in said.items():
-        if name not in names:
+        if name not in known:
             raise DatasetError(
                 f"data.{key}: must be a column of {file}, but got {name!r}; it has {brief(names)}"
             )
