@@ -8,14 +8,14 @@ from tests.search.test_driver import run
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
-SERIES = ["budget.trials=2", "training.epochs=2", "pruner=none", "confirm.top=0"]
+SERIES = ["budget.trials=3", "training.epochs=2", "pruner=none", "confirm.top=0"]
 
 SHORT = {
     "basic-motions": SERIES,
     "italy-power-demand": SERIES,
     "japanese-vowels": SERIES,
     "digits": ["budget.trials=3", "training.epochs=2", "confirm.seeds=1"],
-    "mnist-5k": ["budget.trials=2", "training.epochs=1", "pruner=none", "confirm.top=0"],
+    "mnist-5k": ["budget.trials=3", "training.epochs=1", "pruner=none", "confirm.top=0"],
     "notebook": ["data.source=digits"],
 }
 
