@@ -78,9 +78,31 @@ def test_a_layout_in_words(names: list[str], words: str) -> None:
     assert cells(*names).describe() == words
 
 
+class Compared(str):
+    """A name that counts how often one is compared."""
+
+    __slots__ = ()
+    number = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.number += 1
+        return super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
 def test_many_columns_are_named_quickly() -> None:
     names = [f"column {number}" for number in range(50_000)]
 
     found = find("t.csv", [*names, "id", "label"], Columns(features=tuple(names)))
 
     assert found.features == tuple(names)
+
+
+def test_no_column_is_looked_for_among_all() -> None:
+    names, given = ([Compared(f"column {n}") for n in range(500)] for _ in range(2))
+    Compared.number = 0
+
+    find("t.csv", [*names, Compared("label")], Columns(features=tuple(given)))
+
+    assert Compared.number < 20 * len(names)
