@@ -58,7 +58,7 @@ def table(path: Path, count: int, *, labels: str = "", start: int = 0) -> Path:
     return path
 
 
-def model(home: Home, file: Path, label: str | None = "kind") -> Path:
+def model(home: Home, file: Path, label: str | None) -> Path:
     """Return the folder of an untrained model of a file."""
     task = "regression" if label == "length_m" else "classification"
     columns = f", label: {label}, sequence: walk" if label else ""
@@ -80,6 +80,25 @@ def model(home: Home, file: Path, label: str | None = "kind") -> Path:
     return file.parent / "job" / "champion"
 
 
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that tells fast walks from slow ones; it takes most of the time."""
+    return of_walks(tmp_path_factory.mktemp("kinds"), "kind")
+
+
+@pytest.fixture(scope="module")
+def lengths(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that tells how long walks are."""
+    return of_walks(tmp_path_factory.mktemp("lengths"), "length_m")
+
+
+def of_walks(folder: Path, label: str) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATETUNE_HOME", str(folder))
+        walks = table(folder / "walks.csv", 40, labels=label)
+        return model(Home.from_environment(), walks, label)
+
+
 def padded(file: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return a table's sequences [sequences, steps, features], and their lengths."""
     frame = pd.read_csv(file).sort_values("t", kind="stable")
@@ -92,11 +111,9 @@ def padded(file: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 
 def test_a_file_without_labels_is_answered_in_its_own_names(
-    tmp_path: Path, installation: Home
+    tmp_path: Path, installation: Home, kinds: Path
 ) -> None:
-    learned = table(tmp_path / "walks.csv", 40, labels="kind")
-    saved = model(installation, learned)
-    found = predict(installation, str(saved), table(tmp_path / "new.csv", 9, start=1), Columns())
+    found = predict(installation, str(kinds), table(tmp_path / "new.csv", 9, start=1), Columns())
     assert found.sequences == [f"w{n}" for n in reversed(range(9))]
     assert found.outputs == ("fast", "slow")
     assert found.values.sum(1) == pytest.approx(np.ones(9))
@@ -104,12 +121,13 @@ def test_a_file_without_labels_is_answered_in_its_own_names(
     assert found.scores is None
 
 
-def test_answers_are_those_of_the_exported_program(tmp_path: Path, installation: Home) -> None:
+def test_answers_are_those_of_the_exported_program(
+    tmp_path: Path, installation: Home, kinds: Path
+) -> None:
     learned = table(tmp_path / "walks.csv", 40, labels="kind")
-    saved = model(installation, learned)
-    found = predict(installation, str(saved), learned, Columns())
+    found = predict(installation, str(kinds), learned, Columns())
     x, lengths = (torch.from_numpy(one) for one in padded(learned))
-    program = torch.export.load(saved / "model.pt2").module()
+    program = torch.export.load(kinds / "model.pt2").module()
     wanted = program(x, lengths).softmax(1).detach().numpy()
     assert found.values == pytest.approx(wanted, abs=1e-5)
     assert found.scores is not None
@@ -117,10 +135,11 @@ def test_answers_are_those_of_the_exported_program(tmp_path: Path, installation:
     assert found.scores["accuracy"] == pytest.approx(right)
 
 
-def test_numbers_are_answered_in_their_own_units(tmp_path: Path, installation: Home) -> None:
+def test_numbers_are_answered_in_their_own_units(
+    tmp_path: Path, installation: Home, lengths: Path
+) -> None:
     learned = table(tmp_path / "walks.csv", 40, labels="length_m")
-    saved = model(installation, learned, "length_m")
-    found = predict(installation, str(saved), learned, Columns())
+    found = predict(installation, str(lengths), learned, Columns())
     assert found.outputs == ("length_m",)
     wanted = np.array([n / 7 for n in reversed(range(40))])
     assert found.scores is not None
@@ -130,10 +149,9 @@ def test_numbers_are_answered_in_their_own_units(tmp_path: Path, installation: H
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
 def test_predictions_are_written_in_every_form(
-    suffix: str, tmp_path: Path, installation: Home
+    suffix: str, tmp_path: Path, installation: Home, kinds: Path
 ) -> None:
-    saved = model(installation, table(tmp_path / "walks.csv", 40, labels="kind"))
-    found = predict(installation, str(saved), table(tmp_path / "new.csv", 9), Columns())
+    found = predict(installation, str(kinds), table(tmp_path / "new.csv", 9), Columns())
     found.write(tmp_path / f"out{suffix}")
     read = {".csv": pd.read_csv, ".parquet": pd.read_parquet, ".json": pd.read_json}[suffix]
     again = read(tmp_path / f"out{suffix}")
@@ -142,17 +160,19 @@ def test_predictions_are_written_in_every_form(
     assert again["p_slow"].to_numpy() == pytest.approx(found.values[:, 1])
 
 
-def test_what_has_columns_may_be_asked_as_arrays(tmp_path: Path, installation: Home) -> None:
-    saved = model(installation, table(tmp_path / "walks.csv", 40, labels="kind"))
+def test_what_has_columns_may_be_asked_as_arrays(
+    tmp_path: Path, installation: Home, kinds: Path
+) -> None:
     np.savez(tmp_path / "new.npz", x=np.zeros((3, 10, 2)))
-    found = predict(installation, str(saved), tmp_path / "new.npz", Columns())
+    found = predict(installation, str(kinds), tmp_path / "new.npz", Columns())
     assert found.sequences == [1, 2, 3]
 
 
-def test_more_numbers_than_the_model_predicts(tmp_path: Path, installation: Home) -> None:
-    saved = model(installation, table(tmp_path / "walks.csv", 40, labels="length_m"), "length_m")
+def test_more_numbers_than_the_model_predicts(
+    tmp_path: Path, installation: Home, lengths: Path
+) -> None:
     np.savez(tmp_path / "new.npz", x=np.zeros((3, 10, 2)), y=np.ones((3, 2)))
-    assert faulty(installation, saved, tmp_path / "new.npz") == (
+    assert faulty(installation, lengths, tmp_path / "new.npz") == (
         "label: must be the 1 numbers that the model predicts, length_m, or none, but the file has "
         "y0, y1"
     )
@@ -171,29 +191,30 @@ def faulty(installation: Home, saved: Path, file: Path) -> str:
     return str(fault.value)
 
 
-def test_files_that_are_not_what_was_learned(tmp_path: Path, installation: Home) -> None:
-    saved = model(installation, table(tmp_path / "walks.csv", 40, labels="kind"))
+def test_files_that_are_not_what_was_learned(
+    tmp_path: Path, installation: Home, kinds: Path
+) -> None:
     new = table(tmp_path / "new.csv", 9)
     frame = pd.read_csv(new)
     frame.drop(columns="turn").to_csv(new, index=False)
     message = "data.features.1: must be a column of new.csv, but got 'turn'"
-    assert message in faulty(installation, saved, new)
+    assert message in faulty(installation, kinds, new)
     frame.assign(speed=frame["speed"].where(frame.index != 4)).to_csv(new, index=False)
-    assert faulty(installation, saved, new) == (
+    assert faulty(installation, kinds, new) == (
         "new.csv, sequence 2, step 2, feature speed: must have a value, since the model was made "
         "of data without gaps"
     )
     frame.assign(kind="crawl").to_csv(new, index=False)
-    assert faulty(installation, saved, new) == (
+    assert faulty(installation, kinds, new) == (
         "label kind: must be one of the model's classes, fast, slow, but the file has crawl"
     )
     np.savez(tmp_path / "new.npz", x=np.zeros((2, 10, 2)), y=np.eye(2))
     assert "must be one value a sequence, but is a column for each class" in faulty(
-        installation, saved, tmp_path / "new.npz"
+        installation, kinds, tmp_path / "new.npz"
     )
     np.savez(tmp_path / "new.npz", x=np.zeros((3, 10, 5)))
     assert "new.npz: must have the 2 features that the model has learned, but has 5" in faulty(
-        installation, saved, tmp_path / "new.npz"
+        installation, kinds, tmp_path / "new.npz"
     )
 
 
@@ -224,15 +245,14 @@ def test_brackets_of_the_data_are_shown(tmp_path: Path) -> None:
     assert "[out].csv is written" in text
 
 
-def test_the_command(tmp_path: Path, installation: Home) -> None:
+def test_the_command(tmp_path: Path, installation: Home, kinds: Path) -> None:
     learned = table(tmp_path / "walks.csv", 40, labels="kind")
-    saved = model(installation, learned)
-    shown = call(saved, learned, "--to", tmp_path / "out.csv")
+    shown = call(kinds, learned, "--to", tmp_path / "out.csv")
     assert shown.exit_code == 0
     assert "and 20 more" in shown.output
     assert "by the labels of the file: loss" in shown.output
     assert (tmp_path / "out.csv").exists()
-    told = json.loads(call(saved, learned, "--json").output)
+    told = json.loads(call(kinds, learned, "--json").output)
     assert (len(told["predictions"]), set(told["predictions"][0])) == (
         40, {"sequence", "prediction", "p_fast", "p_slow"}
     )  # fmt: skip
@@ -253,14 +273,18 @@ def test_the_command(tmp_path: Path, installation: Home) -> None:
     ],
 )
 def test_one_message_for_what_cannot_be_asked(
-    model_at: str, options: tuple[str, ...], message: str, tmp_path: Path, installation: Home
+    model_at: str,
+    options: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    installation: Home,
+    kinds: Path,
 ) -> None:
     learned = table(tmp_path / "walks.csv", 40, labels="kind")
-    good = model(installation, learned)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "empty").mkdir()
-    (tmp_path / "damaged" / "config.json").write_bytes((good / "config.json").read_bytes()[:100])
-    asked = {"good": good}.get(model_at, tmp_path / model_at)
+    (tmp_path / "damaged" / "config.json").write_bytes((kinds / "config.json").read_bytes()[:100])
+    asked = {"good": kinds}.get(model_at, tmp_path / model_at)
     found = call(asked, learned, *options)
     assert found.exit_code == 2
     assert message in found.output
