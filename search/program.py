@@ -12,6 +12,7 @@ from mlflow.types import ColSpec, Schema, TensorSpec
 
 from search.models import load_saved
 from trainables.folder import LocalFolder
+from trainables.tracing import known_shapes
 
 
 class ProcessorProgram:
@@ -23,8 +24,9 @@ class ProcessorProgram:
 
     @staticmethod
     def save_model(pytorch_model: Any, path: str, mlflow_model: Model, **given: Any) -> None:
-        """Save as `mlflow.pytorch.save_model` does."""
-        mlflow.pytorch.save_model(pytorch_model, path, mlflow_model=mlflow_model, **given)
+        """Save as `mlflow.pytorch.save_model` does, which traces the model once more."""
+        with known_shapes():
+            mlflow.pytorch.save_model(pytorch_model, path, mlflow_model=mlflow_model, **given)
         mlflow_model.flavors["python_function"]["config"]["device"] = "cpu"
         mlflow_model.save(str(Path(path, MLMODEL_FILE_NAME)))
 

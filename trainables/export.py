@@ -17,6 +17,7 @@ from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import Part, Shape, Targets
 from trainables.preparation import Preparation
+from trainables.tracing import known_shapes
 
 Example = tuple[Tensor, ...]
 """Sequences x [batch, steps, features]; where lengths vary, also lengths [batch]."""
@@ -136,7 +137,7 @@ def export_program(model: ExportedNetwork, example: Example) -> ExportedProgram:
     """
     if len(example[0]) < 2:
         raise ValueError(f"the example needs at least 2 sequences, but has {len(example[0])}")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), known_shapes():
         # Recurrent layers keep a second list of their weights, which tracing exchanges and puts
         # back; the weights themselves are registered and exported.
         warnings.filterwarnings("ignore", r"The tensor attributes .*_flat_weights", UserWarning)
