@@ -40,6 +40,7 @@ QUESTIONS = {
     "time_left": "How well is the time left known?",
     "scale_out": "How does it scale out?",
     "startup": "How fast is a start?",
+    "export": "How fast is a winner exported?",
     "memory": "How much memory does a worker take?",
     "padding": "What do sequences of unequal lengths cost?",
     "loading": "How fast is a person's own file loaded?",

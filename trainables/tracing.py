@@ -17,8 +17,8 @@ def known_shapes() -> Iterator[None]:
     """Tell what recurrent layers return at once, while the block runs and in all threads.
 
     `torch.export` keeps a layer as one operation, but to learn the shapes of what it returns goes
-    through a decomposition of it, cell by cell for each step: 4 to 6 seconds for two layers and 28
-    steps, of which 0.3 are left.
+    through a decomposition of it, cell by cell for each step, which takes seconds where sequences
+    are short and minutes where they are long (`benchmarks/export.py`).
     """
     before = [(one, dict(one.py_kernels)) for one in OPERATIONS]
     try:
