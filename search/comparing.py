@@ -165,15 +165,18 @@ class Asked:
         One on each processor; why not one on all of them, says `trainables.device.one_thread`.
         """
         placed = Placed(CPU, part, self.preparation)
-        with ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
+        pool = ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1))
+        try:
             asked = {
                 one: pool.map(lambda run: answers(run, placed), self.networks[one])
                 for one in (self.networks if ones is None else ones)
             }
-        outputs = {}
-        for one, runs in asked.items():
-            found, (y, *_) = zip(*runs, strict=True)
-            outputs[one] = torch.stack(found)
+            outputs = {}
+            for one, runs in asked.items():
+                found, (y, *_) = zip(*runs, strict=True)
+                outputs[one] = torch.stack(found)
+        finally:  # who fails, or is interrupted, does not wait for all others
+            pool.shutdown(cancel_futures=True)
         return Answers(outputs, y)
 
     def truths(self, answered: Answers) -> Truths:

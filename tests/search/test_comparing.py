@@ -1,7 +1,8 @@
 """The candidates' own networks decide: who is chosen, and how sure that is."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import numpy as np
@@ -196,3 +197,31 @@ def test_a_lead_over_an_earlier_job_needs_the_same_labels() -> None:
     for theirs in (other, b"", answered(90)[:50]):
         assert lead(answered(90, 91), theirs, Classes(), FOUND) is None
     assert lead(answered(90), answered(70, 71), Classes(), FOUND) is None
+
+
+def test_a_network_that_fails_is_not_followed_by_others(
+    tmp_path: Path, digits: SequenceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = Event()
+    asked: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, *_: Any, **how: Any) -> None:
+            super().shutdown(wait=False, cancel_futures=how.get("cancel_futures", False))
+            ended.set()
+            super().shutdown()
+
+    def failing(*given: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append(len(asked))
+        if len(asked) == 1:
+            raise MemoryError
+        ended.wait(60)  # the second, which had begun
+        return answers(*given)
+
+    monkeypatch.setattr("search.comparing.answers", failing)
+    monkeypatch.setattr("search.comparing.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    found, folder = save(tmp_path, digits)
+    with pytest.raises(MemoryError):
+        compare(found, SPEC, digits, folder)
+    assert len(asked) <= 2 < sum(len(one.runs) for one in found.candidates)
