@@ -9,7 +9,7 @@ from trainables.tracing import OPERATIONS, known_shapes
 @pytest.mark.parametrize("layer", [nn.LSTM, nn.GRU])
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_no_step_is_gone_through(
-    layer: type[nn.RNNBase], bidirectional: bool, monkeypatch: pytest.MonkeyPatch
+    layer: type[nn.LSTM | nn.GRU], bidirectional: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = layer(3, 4, num_layers=2, batch_first=True, bidirectional=bidirectional)
     x = torch.randn(2, 7, 3)
