@@ -9,7 +9,8 @@ from torch import Tensor
 from torch._C import DispatchKey
 
 OPERATIONS = (torch.ops.aten.lstm.input, torch.ops.aten.gru.input)
-KEYS = (DispatchKey.CompositeImplicitAutograd, DispatchKey.Autograd)
+DECOMPOSED = DispatchKey.CompositeImplicitAutograd
+"""Under which an operation keeps its decomposition."""
 
 
 @contextmanager
@@ -20,19 +21,19 @@ def known_shapes() -> Iterator[None]:
     through a decomposition of it, cell by cell for each step, which takes seconds where sequences
     are short and minutes where they are long (`benchmarks/export.py`).
     """
-    before = [(one, dict(one.py_kernels)) for one in OPERATIONS]
+    before = [(one, one.py_kernels[DECOMPOSED]) for one in OPERATIONS]
     try:
         for operation in OPERATIONS:
-            tell(operation, dict.fromkeys(KEYS, returned))
+            decompose(operation, returned)
         yield
     finally:
-        for operation, kernels in before:
-            tell(operation, kernels)
+        for operation, decomposition in before:
+            decompose(operation, decomposition)
 
 
-def tell(operation: Any, kernels: dict[DispatchKey, Any]) -> None:
+def decompose(operation: Any, how: Any) -> None:
     """Set what stands for an operation while it is traced."""
-    operation.py_kernels.update(kernels)
+    operation.py_kernels[DECOMPOSED] = how
     operation._dispatch_cache.clear()  # as its own `py_impl` does
 
 
