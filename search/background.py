@@ -1,7 +1,8 @@
-"""Work in a thread, beside what waits for something else."""
+"""Work in threads, beside what waits for something else."""
 
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Thread
 from typing import TypeVar
 
@@ -20,3 +21,13 @@ def in_background(work: Callable[[], T]) -> "Future[T]":
 
     Thread(target=run, daemon=True).start()
     return future
+
+
+@contextmanager
+def threads(number: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield so many threads; who fails, or is interrupted, does not wait for what has not begun."""
+    pool = ThreadPoolExecutor(number)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -5,7 +5,6 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from search.background import threads
 from search.evidence import Truths, truths
 from search.models import best_weights, network
 from search.result import Gain, Result, Simple, sign_of
@@ -165,8 +165,7 @@ class Asked:
         One on each processor; why not one on all of them, says `trainables.device.one_thread`.
         """
         placed = Placed(CPU, part, self.preparation)
-        pool = ThreadPoolExecutor(min(MOST_AT_ONCE, os.cpu_count() or 1))
-        try:
+        with threads(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
             asked = {
                 one: pool.map(lambda run: answers(run, placed), self.networks[one])
                 for one in (self.networks if ones is None else ones)
@@ -175,8 +174,6 @@ class Asked:
             for one, runs in asked.items():
                 found, (y, *_) = zip(*runs, strict=True)
                 outputs[one] = torch.stack(found)
-        finally:  # who fails, or is interrupted, does not wait for all others
-            pool.shutdown(cancel_futures=True)
         return Answers(outputs, y)
 
     def truths(self, answered: Answers) -> Truths:

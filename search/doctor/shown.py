@@ -1,7 +1,6 @@
 """What MLflow shows of one job, read without writing anything there."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from mlflow.entities import Metric
@@ -9,6 +8,7 @@ from mlflow.entities import Run as MlflowRun
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from search.background import threads
 from search.doctor.record import Record
 from search.doctor.steps import Key
 from search.home import Home
@@ -162,15 +162,12 @@ def read_histories(view: View, shown: Shown, watch: Watch) -> None:
         return list(view.client.get_metric_history(*one))
 
     watch(0, len(wanted))
-    pool = ThreadPoolExecutor(THREADS)
-    try:
+    with threads(THREADS) as pool:
         for done, ((run_id, name), history) in enumerate(
             zip(wanted, pool.map(read, wanted), strict=True), start=1
         ):
             shown.histories.setdefault(run_id, {})[name] = history
             watch(done, len(wanted))
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def read_versions(view: View, name: str, shown: Shown) -> None:

@@ -219,7 +219,7 @@ def test_a_network_that_fails_is_not_followed_by_others(
         return answers(*given)
 
     monkeypatch.setattr("search.comparing.answers", failing)
-    monkeypatch.setattr("search.comparing.ThreadPoolExecutor", Pool)
+    monkeypatch.setattr("search.background.ThreadPoolExecutor", Pool)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     found, folder = save(tmp_path, digits)
     with pytest.raises(MemoryError):
