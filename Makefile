@@ -11,7 +11,7 @@ $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	# In a quarter of pip's time; what packages have for newer Pythons cannot be compiled.
-	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true
+	$(BIN)/python -m compileall -qq -j 0 -x '/tests/' .venv/lib search trainables dashboards || true
 	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $(READY)
 

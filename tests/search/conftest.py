@@ -5,7 +5,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-from sqlalchemy import text
 
 from search.home import Home
 from search.lease import Lease, identity
@@ -16,7 +15,7 @@ from search.store import Store
 from search.study import JobStudy
 from search.tables import Job
 from search.trial import LiveTrial, Proposal
-from tests.search.installations import installed
+from tests.search.installations import Databases, installed, write_tables
 from trainables.datasets import SequenceDataset, load_dataset
 
 DOCUMENT = """
@@ -139,37 +138,49 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'gatetune.db'}"
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: str) -> Iterator[Databases]:
+    found = Databases(postgres)
+    yield found
+    found.server.close()
+
+
 @pytest.fixture
-def postgres_url(postgres: str) -> str:
+def postgres_url(databases: Databases) -> str:
     """An empty database on the tests' server."""
-    store = Store(postgres)
-    with store.engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA public CASCADE"))
-        connection.execute(text("CREATE SCHEMA public"))
-    store.close()
-    return postgres
+    return databases.make("tested")
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def url(request: pytest.FixtureRequest) -> str:
-    """An empty database, on each kind of server that it may live in."""
+    """An empty database, on each kind of server that it may live on."""
     found: str = request.getfixturevalue(f"{request.param}_url")
     return found
 
 
 @pytest.fixture
-def opened(url: str) -> Iterator[Store]:
-    """Gatetune's tables in it."""
-    store = Store.open(url)
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def store(sqlite_url: str) -> Iterator[Store]:
+    """Gatetune's tables, without rows."""
+    write_tables(sqlite_url)
     opened = Store.open(sqlite_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def postgres_store(databases: Databases) -> Iterator[Store]:
+    """The same on the tests' server."""
+    opened = Store.open(databases.make("tested", "prepared"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def opened(request: pytest.FixtureRequest) -> Store:
+    """The same, on each kind of server that they may live on."""
+    name = {"sqlite": "store", "postgres": "postgres_store"}[request.param]
+    found: Store = request.getfixturevalue(name)
+    return found
 
 
 @pytest.fixture

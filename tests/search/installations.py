@@ -1,10 +1,15 @@
-"""Installations whose MLflow is real, and empty: its tables take seconds to create, so once."""
+"""Databases that have their tables, but nothing in them: to make those takes long, so once."""
 
 import tempfile
 from functools import cache
 from pathlib import Path
 
+import psycopg
+from psycopg.sql import SQL, Identifier
+
 from search.home import Home
+from search.storage import open_storage
+from search.store import Store
 from search.tracking import Tracking
 
 
@@ -13,7 +18,50 @@ def installed() -> Home:
     home = Home.from_environment()
     home.create()
     home.tracking_path.write_bytes(empty_mlflow())
+    if home.database_url.startswith("sqlite"):
+        write_tables(home.database_url)
     return home
+
+
+def write_tables(url: str) -> None:
+    """Make the SQLite file at a URL with our tables and Optuna's."""
+    Path(url.removeprefix("sqlite:///")).write_bytes(empty_tables())
+
+
+@cache
+def empty_tables() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gatetune.db"
+        make_tables(f"sqlite:///{path}")
+        return path.read_bytes()
+
+
+def make_tables(url: str) -> None:
+    store = Store.open(url)
+    open_storage(store).engine.dispose()
+    store.close()
+
+
+class Databases:
+    """One database on a PostgreSQL server, which is made anew for each test.
+
+    Args:
+        server: URL of another one.
+    """
+
+    def __init__(self, server: str) -> None:
+        self.place = server.rpartition("/")[0]
+        self.server = psycopg.connect(server.replace("+psycopg", ""), autocommit=True)
+        self.make("prepared")
+        make_tables(f"{self.place}/prepared")
+
+    def make(self, name: str, model: str = "template1") -> str:
+        """Make it like another one, whoever still uses it, and return its URL."""
+        drop = SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(name))
+        self.server.execute(drop)
+        create = SQL("CREATE DATABASE {} TEMPLATE {}")
+        self.server.execute(create.format(Identifier(name), Identifier(model)))
+        return f"{self.place}/{name}"
 
 
 @cache

@@ -1,6 +1,7 @@
 """Our tables, on every database that they may live in."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +26,14 @@ def test_head_is_the_newest_script() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(search.migrations.__file__).parent))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Store]:
+    """Tables that `Store.open` has made here, Optuna's not among them."""
+    store = Store.open(url)
+    yield store
+    store.close()
 
 
 class TestOnEveryDatabase:

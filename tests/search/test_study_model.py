@@ -4,8 +4,6 @@ import math
 import sqlite3
 import tempfile
 from collections import Counter
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,12 +20,13 @@ from sqlalchemy import Connection, select
 
 from search.lease import Lease
 from search.outbox import read_epoch
-from search.storage import DATABASE_AWAY, open_storage
+from search.storage import DATABASE_AWAY
 from search.store import Store
 from search.study import JobStudy
 from search.tables import PARENT, JournalRow, Run
 from search.trial import MLFLOW_STATUS, LiveTrial, Verdict
 from tests.search.conftest import add_job, make_spec, open_study
+from tests.search.installations import write_tables
 
 TRIALS = 4
 EPOCHS = 3
@@ -64,17 +63,6 @@ class FragileLease(Lease):
                 raise CrashError
 
 
-@cache
-def empty_database() -> bytes:
-    """Return a database with all tables, which take most of the time to make."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "gatetune.db"
-        store = Store.open(f"sqlite:///{path}")
-        open_storage(store).engine.dispose()
-        store.close()
-        return path.read_bytes()
-
-
 class FragileWire:
     """Loses the answer to a commit that went through, as a connection that breaks does."""
 
@@ -107,9 +95,9 @@ class StudyMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        path = Path(self.folder.name) / "gatetune.db"
-        path.write_bytes(empty_database())
-        self.store = Store(f"sqlite:///{path}")
+        url = f"sqlite:///{self.folder.name}/gatetune.db"
+        write_tables(url)
+        self.store = Store(url)
         self.lease = FragileLease(self.store, add_job(self.store, SPEC))
         self.lease.acquire()
         self.reported: dict[tuple[int, int], float] = {}

@@ -25,6 +25,7 @@ from search.api.settings import Settings
 from search.home import Home
 from search.store import Store
 from search.tables import Job
+from tests.search.installations import write_tables
 from tests.servers import free_port
 
 TIMEOUT_S = 120.0
@@ -124,6 +125,8 @@ def serving(
     It is bound to loopback whatever the settings say, so that tests are reached from nowhere else.
     """
     home.create()
+    if not Store.exists(home.database_url):
+        write_tables(home.database_url)
     store = store or Store.open(home.database_url)
     port = port or free_port()
     service = Service(home, store, settings or Settings(port=port))
