@@ -15,6 +15,7 @@ from search.jobs import create
 from search.lease import Lease
 from search.packing import Packing
 from search.spec import parse_job
+from search.stage import Stage
 from search.store import Store
 from search.study import JobStudy
 
@@ -47,11 +48,10 @@ class Leased:
         """Return the engine that a driver would run over the study."""
         job_id = self.lease.job_id
         return Engine(
-            self.study,
+            iter([Stage(self.study, self.home.folder(job_id).child("search"))]),
             trainable=trainable,
             data=data,
             packing=Packing(self.study.spec, TYPICAL),
-            checkpoints=self.home.folder(job_id).child("search"),
             scratch=self.home.path / "scratch" / job_id,
             observer=observer,
             should_stop=lambda: False,

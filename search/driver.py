@@ -4,11 +4,13 @@ import errno
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from optuna.trial import FrozenTrial
 from ray.exceptions import RayError
 
 from search.background import in_background
@@ -30,6 +32,7 @@ from search.retention import delete, unreferenced_of_job
 from search.shares import whole
 from search.signals import Stop
 from search.spec import JobSpec
+from search.stage import Stage
 from search.storage import DATABASE_AWAY, trials_of
 from search.store import Store, first_line, undelivered
 from search.study import JobStudy
@@ -88,6 +91,8 @@ class Driver:
         self.share = share
         self.stop = Stop()
         self.courier: Courier | None = None
+        self.importing: Future[None] | None = None
+        """Imports what the end of the job takes."""
         self.row = JobRow(lease)
         self.folder = home.folder(self.job_id)
         """Of the job's checkpoints and champion."""
@@ -160,17 +165,15 @@ class Driver:
         data = shared.data
         for note in data.notes:
             self.progress.line(f"about the data: {note}")
-        searched = self.run_study("searching", self.job_id, self.baselines(), shared)
-        again = replicates(searched, self.spec) if self.spec.confirm.top else []
-        importing = in_background(import_rest)
-        confirmed = (
-            self.run_study("confirming", f"{self.job_id}/confirm", again, shared) if again else []
-        )
+        self.patiently(lambda: self.run_studies(shared))
+        searched, confirmed = trials_of(self.store, self.job_id)
         result = choose(self.spec, self.job_id, searched, confirmed)
         if result is None:
             return "failed", nothing_completed(searched, self.spec)
         self.progress.stage("measuring and exporting the winner")
-        importing.result()  # two threads that import what imports each other may see it half done
+        if self.importing is not None:
+            # Two threads that import what imports each other may see it half done.
+            self.importing.result()
         self.halt_if_asked()
         self.patiently(lambda: self.save(result, data))
         self.halt_if_asked()
@@ -218,54 +221,54 @@ class Driver:
             for parameters, overrides in self.spec.baselines()
         ]
 
-    def run_study(
-        self, stage: str, name: str, fixed: list[Proposal], data: Shared
-    ) -> list[FrozenTrial]:
-        """Run a study to its end and return its trials.
-
-        Where database or store went away, the study is read again and goes on from there.
-        """
-        return self.patiently(lambda: self.go_on_with(stage, name, fixed, data))
-
-    def go_on_with(
-        self, stage: str, name: str, fixed: list[Proposal], data: Shared
-    ) -> list[FrozenTrial]:
-        """Run a study from where the database says that it stands."""
-        searching = name == self.job_id
-        taken = taken_over(self.row, self.spec, describe_data(data.data)) if searching else None
-        if taken is not None:
-            self.progress.line(str(taken))
-        study = JobStudy(
-            self.store,
-            self.lease,
-            self.spec,
-            name=name,
-            fixed=fixed,
-            trials=self.spec.budget.trials if searching else len(fixed),
-            searching=searching,
-            taken=taken,
-        )
-        try:
-            sizes = Sizes.of(data.data)
-            self.cost = self.cost or Cost(sizes)
-            self.packing = self.packing or Packing(self.spec, sizes)
-            self.progress.stage(stage, Forecast(study, self.cost, self.row.elapsed_s))
+    def run_studies(self, data: Shared) -> None:
+        """Search and confirm, from where the database says that the job stands."""
+        sizes = Sizes.of(data.data)
+        self.cost = self.cost or Cost(sizes)
+        self.packing = self.packing or Packing(self.spec, sizes)
+        with closing(self.stages(describe_data(data.data), self.cost)) as stages:
             Engine(
-                study,
+                stages,
                 trainable=RecurrentTrial,
                 data=data,
                 packing=self.packing,
-                checkpoints=self.folder.child("search" if searching else "confirm"),
                 scratch=self.scratch,
                 observer=self.progress,
                 should_stop=self.should_stop,
                 elapsed_s=self.row.elapsed_s,
                 share=self.share,
             ).run()
+
+    def stages(self, described: dict[str, Any], cost: Cost) -> Generator[Stage]:
+        """Yield the search and, when it is done, the confirmation of its finalists."""
+        taken = taken_over(self.row, self.spec, described)
+        if taken is not None:
+            self.progress.line(str(taken))
+        fixed, trials = self.baselines(), self.spec.budget.trials
+        with self.study(self.job_id, fixed, trials=trials, searching=True, taken=taken) as study:
+            self.progress.stage("searching", Forecast(study, cost, self.row.elapsed_s))
+            # Where others share the Ray, a worker without a trial would take their place.
+            keeps = self.spec.confirm.top > 0 and self.share is whole
+            yield Stage(study, self.folder.child("search"), keeps_workers=keeps)
             if study.closed is not None:
                 self.progress.line(CLOSED[study.closed])
                 self.row.set(closed=study.closed)
-            return study.storage.optuna.get_all_trials(study.study_id)
+            searched = study.storage.optuna.get_all_trials(study.study_id)
+        self.importing = self.importing or in_background(import_rest)
+        again = replicates(searched, self.spec) if self.spec.confirm.top else []
+        if not again:
+            return
+        name = f"{self.job_id}/confirm"
+        with self.study(name, again, trials=len(again), searching=False) as study:
+            self.progress.stage("confirming", Forecast(study, cost, self.row.elapsed_s))
+            yield Stage(study, self.folder.child("confirm"))
+
+    @contextmanager
+    def study(self, name: str, fixed: list[Proposal], **settings: Any) -> Iterator[JobStudy]:
+        """Yield a study of the job, and close it in the end."""
+        study = JobStudy(self.store, self.lease, self.spec, name=name, fixed=fixed, **settings)
+        try:
+            yield study
         finally:
             study.shut()
 

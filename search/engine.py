@@ -1,9 +1,9 @@
-"""Ray Tune over a study: Tune places trials on workers, the study decides everything else."""
+"""Ray Tune over studies: Tune places trials on workers, the study decides everything else."""
 
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,15 +16,14 @@ from ray.tune.search import Searcher
 from search.cluster import node_resources, slots, uncounted
 from search.lease import LeaseLostError
 from search.packing import Packing
-from search.retention import complete, delete, top, unreferenced
 from search.shares import whole
 from search.spec import JobSpec
+from search.stage import Stage
 from search.storage import DATABASE_AWAY
 from search.study import JobStudy
 from search.trial import LiveTrial, Loss, Verdict, last_line, loss_of
 from search.tuning import Silence, StudyScheduler, StudySearcher, StudyStopper
-from trainables.checkpoint import Checkpoints
-from trainables.folder import Folder, FolderError
+from trainables.folder import FolderError
 
 TRIALS_A_FIT = 1000
 """Trials after which Tune is started afresh on the same study: what it keeps is gone then."""
@@ -76,14 +75,13 @@ class UnworkableError(RuntimeError):
 
 
 class Engine:
-    """Runs every trial of one study.
+    """Runs every trial of one study after another, on the same workers.
 
     Args:
-        study: which trials, and what follows from their epochs.
+        stages: at least one; each is asked for when the one before it is done.
         trainable: the Tune class that trains; its contract is that of `RecurrentTrial`.
         data: handed to the trainable's `setup`, through Ray's object store once a fit.
         packing: what each trial gets of its node.
-        checkpoints: folder for the study's trials.
         scratch: folder for what Tune writes and nobody reads; removed in the end.
         observer: told about every event.
         should_stop: asked a few times a second; may raise to end the job.
@@ -93,26 +91,25 @@ class Engine:
 
     def __init__(  # noqa: PLR0913 - each is an independent part of the run
         self,
-        study: JobStudy,
+        stages: Iterator[Stage],
         *,
         trainable: type[tune.Trainable],
         data: Any,
         packing: Packing,
-        checkpoints: Folder,
         scratch: Path,
         observer: Observer,
         should_stop: Callable[[], bool],
         elapsed_s: Callable[[], float],
         share: Callable[[int, int, int], int] = whole,
     ) -> None:
-        self.study = study
-        self.spec: JobSpec = study.spec
+        self.stages = stages
+        self.stage = next(stages)
+        self.spec: JobSpec = self.study.spec
         self.trainable = trainable
         self.data = data
         self.packing = packing
         self.each = packing.given
         """What each trial of the fit at hand gets."""
-        self.checkpoints = checkpoints
         self.scratch = scratch
         self.observer = observer
         self.should_stop = should_stop
@@ -139,8 +136,13 @@ class Engine:
         """Pickle as nothing: Tune snapshots what it is given, and the snapshot is never read."""
         return {}
 
+    @property
+    def study(self) -> JobStudy:
+        """The study at hand."""
+        return self.stage.study
+
     def run(self) -> None:
-        """Run until the study is done.
+        """Run until every study is done.
 
         Raises:
             Interrupted: `should_stop` said so; what ran waits in the study.
@@ -148,9 +150,9 @@ class Engine:
             FolderError: the checkpoints' store cannot be used; what ran waits in the study.
             LeaseLostError: another driver owns the job.
         """
-        self.sweep()
+        self.stage.sweep()
         self.poll()
-        while not self.study.done:
+        while not self.study.done or self.advance():
             self.await_room()
             self.halt_if_needed()
             try:
@@ -167,12 +169,19 @@ class Engine:
             time.sleep(POLL_S)
             self.poll()
 
-    def sweep(self) -> None:
-        """Delete what earlier drivers of the study left and nobody needs."""
-        self.study.leaders.outranked()
-        trials = self.study.storage.optuna.get_all_trials(self.study.study_id, deepcopy=False)
-        kept = top(trials, self.spec) if self.study.searching else complete(trials)
-        delete(unreferenced(self.checkpoints, trials, kept))
+    def advance(self) -> bool:
+        """Go on with the next study, of which nothing runs yet; return whether there is one."""
+        stage = next(self.stages, None)
+        if stage is None:
+            return False
+        self.stage = stage
+        self.stage.sweep()
+        self.numbers.clear()
+        self.placed.clear()
+        self.told_room = None
+        self.next_poll = 0.0
+        self.poll()
+        return True
 
     def halt_if_needed(self) -> None:
         """End the run if a callback failed or a stop was asked for."""
@@ -236,7 +245,8 @@ class Engine:
         # While nothing runs and there is no room Tune asks again and again, and does nothing else:
         # only here it would be noticed that there is room, or a stop.
         self.poll()
-        if self.halted or self.study.done:
+        over = not self.halted and self.study.done and not self.advance()
+        if over or self.halted:
             return Searcher.FINISHED
         if self.asked >= self.most:
             return None if self.study.live else Searcher.FINISHED
@@ -244,7 +254,7 @@ class Engine:
             return None
         live = self.study.ask()
         if live is None:
-            return Searcher.FINISHED if self.study.done else None
+            return self.suggest(ray_id) if self.study.done else None
         self.asked += 1
         self.numbers[ray_id] = live.number
         self.heard[live.number] = self.started[live.number] = time.monotonic()
@@ -268,7 +278,7 @@ class Engine:
             "parameters": live.settings(),
             "seed": live.seed,
             "acknowledged": live.acknowledged,
-            "checkpoints": self.folder(live.number).place,
+            "checkpoints": self.stage.folder(live.number).place,
             "metric": self.spec.objective.metric,
             "direction": self.spec.objective.direction,
             "target": self.spec.budget.target if self.study.searching else None,
@@ -303,22 +313,8 @@ class Engine:
         if verdict is Verdict.CONTINUE:
             return str(TrialScheduler.CONTINUE)
         self.placed.pop(number, None)
-        self.tidy(number, verdict)
+        self.stage.tidy(number, verdict)
         return str(TrialScheduler.STOP)
-
-    def tidy(self, number: int, verdict: Verdict | None) -> None:
-        """Keep of an ended trial's files the best weights of a top one, and nothing else."""
-        checkpoints = Checkpoints(self.folder(number))
-        if verdict is not Verdict.COMPLETE:
-            checkpoints.folder.clear()
-        elif checkpoints.has_best():
-            checkpoints.clear_epochs()
-        for outranked in self.study.leaders.outranked():
-            self.folder(outranked).clear()
-
-    def folder(self, number: int) -> Folder:
-        """Return the folder of a trial's checkpoints."""
-        return self.checkpoints.child(f"{number:06d}")
 
     def lose(self, ray_id: str, reason: str) -> None:
         """Count a failed attempt of a trial, unless that was done already."""
@@ -330,12 +326,13 @@ class Engine:
         self.workers.clear()  # one of them is gone; those that live will report
         again = self.study.fail(number, reason)
         if not again:
-            self.tidy(number, None)
+            self.stage.tidy(number, None)
         self.observer.lost(live, reason, again=again)
         loss = loss_of(reason)
         if loss is Loss.DISK:
             raise UnworkableError(
-                f"the disk of {self.checkpoints} is full; no trial is lost: make room, and resume"
+                f"the disk of {self.stage.checkpoints} is full; no trial is lost: make room, and "
+                "resume"
             )
         if loss is Loss.STORE:
             raise FolderError(last_line(reason).rpartition("FolderError: ")[2])

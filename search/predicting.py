@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from search.home import Home
 from search.jobs import JobNotFoundError, NotPossibleError, find, open_existing
 from search.models import Saved, load_saved
 from search.survey import data_of
+from search.tables import Job
 from trainables.faults import DatasetError, brief
 from trainables.folder import Folder, FolderError, LocalFolder
 from trainables.goals import Classes, Numbers
@@ -169,18 +170,24 @@ def saved_model(home: Home, model: str) -> Iterator[Saved]:
     if Path(model, "config.json").is_file():
         yield read_saved(LocalFolder(Path(model)), model)
         return
+    job = job_called(home, model)
+    with answering(job):
+        yield read_saved(champion_files(home, job), job.id)
+
+
+def job_called(home: Home, model: str) -> Job:
+    """Return the job that a person who names no folder must mean.
+
+    Raises:
+        JobNotFoundError: there is none.
+    """
     try:
-        store = open_existing(home)
+        with closing(open_existing(home)) as store:
+            return find(store, model)
     except JobNotFoundError as error:
         raise JobNotFoundError(
-            f"MODEL must be a folder that `gatetune fetch` wrote, or a job, but {model} is neither"
+            f"MODEL must be a folder that `gatetune fetch` wrote, or a job, but {error}"
         ) from error
-    try:
-        job = find(store, model)
-        with answering(job):
-            yield read_saved(champion_files(home, job), job.id)
-    finally:
-        store.close()
 
 
 def read_saved(folder: Folder, called: str) -> Saved:

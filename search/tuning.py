@@ -13,6 +13,9 @@ from ray.tune.stopper import Stopper
 if TYPE_CHECKING:
     from search.engine import Engine
 
+ANY_NUMBER = 1_000_000
+"""More workers than there are."""
+
 
 class StudySearcher(Searcher):
     """Tune's searcher: asks the study. Never raises."""
@@ -55,6 +58,8 @@ class StudyScheduler(FIFOScheduler):
     def __init__(self, engine: "Engine") -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.engine = engine
+        self.kept = 0
+        """How many workers Tune may keep for trials that are not known yet."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:  # noqa: ARG002
         """Return a trial that waits for a worker; Tune's own walks over all that ever ran."""
@@ -62,9 +67,13 @@ class StudyScheduler(FIFOScheduler):
             (trial for trial in self.engine.placed.values() if trial.status == Trial.PENDING), None
         )
 
-    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Remember Tune's trial, to notice an ERROR that nobody announces."""
         self.engine.placed[self.engine.numbers[trial.trial_id]] = trial
+        # By itself Tune would end all workers but one when no trial is left for them.
+        keep = ANY_NUMBER if self.engine.stage.keeps_workers else 0
+        tune_controller._actor_cache.increase_max(trial.placement_group_factory, keep - self.kept)
+        self.kept = keep
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Commit an epoch."""

@@ -5,7 +5,9 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,9 +24,10 @@ from search.engine import Engine, Interrupted, UnworkableError
 from search.lease import Lease
 from search.packing import Packing
 from search.spec import JobSpec
+from search.stage import Stage
 from search.store import Store
 from search.study import JobStudy
-from search.trial import LiveTrial, Verdict
+from search.trial import LiveTrial, Proposal, Verdict
 from tests.search.conftest import make_spec
 from trainables.folder import FolderError, LocalFolder
 
@@ -59,6 +62,8 @@ class Scripted(tune.Trainable):
             raise FolderError("s3://bucket/x cannot be used: no answer")
         if self.script.get("raise") in {str(number), "all"}:
             raise ValueError(f"trial {number} cannot be trained")
+        if self.script.get("meet"):
+            self.meet(number, number ^ 1)
         gpus = [str(gpu) for gpu in ray.get_gpu_ids()]
         (Path(self.script["folder"]) / f"gpu-{number}").write_text(",".join(gpus))
         own = ray.get_runtime_context().get_runtime_env_string()
@@ -75,6 +80,14 @@ class Scripted(tune.Trainable):
             "precision": "float32",
             "damaged": ("epoch-000001.pt is damaged",) if self.script.get("damage") else (),
         }
+
+    def meet(self, number: int, other: int) -> None:
+        """Wait for the trial with which this one must run at once."""
+        place = Path(self.settings["checkpoints"]).parent
+        place.mkdir(exist_ok=True)
+        (place / f"met-{number}").touch()
+        while not (place / f"met-{other}").exists():
+            time.sleep(0.01)
 
 
 ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -142,11 +155,10 @@ def make(
         studies.append(study)
         recorder = Recorder()
         engine = Engine(
-            study,
+            iter([Stage(study, LocalFolder(tmp_path / "checkpoints"))]),
             trainable=Scripted,
             data={"folder": str(tmp_path)} | script,
             packing=Packing(spec, TYPICAL),
-            checkpoints=LocalFolder(tmp_path / "checkpoints"),
             scratch=tmp_path / "scratch",
             observer=recorder,
             should_stop=should_stop,
@@ -196,6 +208,32 @@ def test_runs_the_whole_budget_however_often_tune_is_started_afresh(
     assert recorder.epochs == 12
     assert recorder.rooms == [2]
     assert study.best == (5, 0.552)
+
+
+def test_the_next_study_runs_on_the_workers_that_are_there(
+    make: Make, store: Store, tmp_path: Path
+) -> None:
+    engine, study, recorder = make("budget.trials=2", meet="each other")
+    proposal = Proposal({"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}, {}, seed=1)
+    again = JobStudy(
+        store,
+        study.storage.lease,
+        study.spec,
+        name="again",
+        fixed=[proposal] * 4,
+        trials=4,
+        searching=False,
+    )
+    engine.stage = replace(engine.stage, keeps_workers=True)
+    engine.stages = iter([Stage(again, LocalFolder(tmp_path / "again"))])
+    with patch.object(engine, "fit", wraps=engine.fit) as fit:
+        engine.run()
+    assert fit.call_count == 1
+    assert states(study) == [TrialState.COMPLETE] * 2
+    assert states(again) == [TrialState.COMPLETE] * 4
+    assert len(engine.workers) == 2
+    assert recorder.rooms == [2, 2]
+    again.shut()
 
 
 def test_tune_keeps_no_trial_that_has_ended(make: Make) -> None:

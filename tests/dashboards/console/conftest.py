@@ -73,7 +73,7 @@ def opened(
         reduced_motion="reduce",
         **more,  # type: ignore[arg-type]
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(120_000)
     return context
 
 

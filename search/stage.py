@@ -1,0 +1,45 @@
+"""A stage of a job as the engine runs it: a study, and the files of its trials."""
+
+from dataclasses import dataclass
+
+from search.retention import complete, delete, top, unreferenced
+from search.study import JobStudy
+from search.trial import Verdict
+from trainables.checkpoint import Checkpoints
+from trainables.folder import Folder
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A study, and where its trials keep what they have learned.
+
+    Attributes:
+        study: which trials, and what follows from their epochs.
+        checkpoints: folder for the study's trials.
+        keeps_workers: whether those without a trial wait for the stage that follows.
+    """
+
+    study: JobStudy
+    checkpoints: Folder
+    keeps_workers: bool = False
+
+    def sweep(self) -> None:
+        """Delete what earlier drivers of the study left and nobody needs."""
+        self.study.leaders.outranked()
+        trials = self.study.storage.optuna.get_all_trials(self.study.study_id, deepcopy=False)
+        kept = top(trials, self.study.spec) if self.study.searching else complete(trials)
+        delete(unreferenced(self.checkpoints, trials, kept))
+
+    def tidy(self, number: int, verdict: Verdict | None) -> None:
+        """Keep of an ended trial's files the best weights of a top one, and nothing else."""
+        checkpoints = Checkpoints(self.folder(number))
+        if verdict is not Verdict.COMPLETE:
+            checkpoints.folder.clear()
+        elif checkpoints.has_best():
+            checkpoints.clear_epochs()
+        for outranked in self.study.leaders.outranked():
+            self.folder(outranked).clear()
+
+    def folder(self, number: int) -> Folder:
+        """Return the folder of a trial's checkpoints."""
+        return self.checkpoints.child(f"{number:06d}")
