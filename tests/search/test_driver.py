@@ -202,6 +202,45 @@ def test_what_a_finished_job_still_has_to_deliver_needs_no_ray(
     assert again["model"] == finished["model"]
 
 
+def test_a_fetched_model_needs_torch_alone(finished: dict[str, Any], tmp_path: Path) -> None:
+    assert finished["confirmed"] is None
+    assert finished["model"]["name"] == "tiny"
+    folder = tmp_path / "best"
+    fetched = ask("fetch", finished["id"], "--to", str(folder))
+    assert sorted(fetched["files"]) == sorted(p.name for p in folder.iterdir())
+    loaded = subprocess.run(
+        [sys.executable, "-I", "-c", FETCHED, str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert loaded.stdout.strip() == "(7, 10)"
+
+
+def told(job_id: str) -> list[Any]:
+    kept = ("trial", "state", "value", "best_epoch_value", "epochs", "params")
+    return [[row[key] for key in kept] for row in ask("trials", job_id)]
+
+
+def test_the_same_document_gives_the_same_trials_from_python(
+    finished: dict[str, Any], document: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched = told(finished["id"])
+    monkeypatch.setenv("GATETUNE_HOME", str(home))
+    code = (
+        "import sys, search\n"
+        f"shown = search.launch(sys.argv[1], {FEW})\n"
+        "print(shown['id'], shown['status'], shown['trials']['complete'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(document)], capture_output=True, text=True, check=True
+    )
+    job_id, status, complete = done.stdout.split()
+    assert (status, len(searched)) == ("finished", 5)
+    assert int(complete) == [state for _, state, *_ in searched].count("complete")
+    assert told(job_id) == searched
+
+
 def test_stop_ends_a_job_from_another_process(document: Path, home: Path) -> None:
     running = start("launch", str(document), "--set", "budget.trials=1000")
     line = read_until(running, r"^job ")
@@ -218,21 +257,6 @@ assert not any(name.startswith(("search", "trainables")) for name in sys.modules
 model = torch.export.load(sys.argv[1] + "/model.pt2").module()
 print(tuple(model(torch.rand(7, 8, 8)).shape))
 """
-
-
-def test_a_fetched_model_needs_torch_alone(finished: dict[str, Any], tmp_path: Path) -> None:
-    assert finished["confirmed"] is None
-    assert finished["model"]["name"] == "tiny"
-    folder = tmp_path / "best"
-    fetched = ask("fetch", finished["id"], "--to", str(folder))
-    assert sorted(fetched["files"]) == sorted(p.name for p in folder.iterdir())
-    loaded = subprocess.run(
-        [sys.executable, "-I", "-c", FETCHED, str(folder)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert loaded.stdout.strip() == "(7, 10)"
 
 
 @pytest.fixture
@@ -347,30 +371,6 @@ def test_a_job_of_the_queue_goes_back_to_it_unless_a_stop_was_asked_for(
         ended, message = make_driver(store, lease).interrupted()
     assert ended == status
     assert ("resume" in str(message)) is (status == "stopped")
-
-
-def told(job_id: str) -> list[Any]:
-    kept = ("trial", "state", "value", "best_epoch_value", "epochs", "params")
-    return [[row[key] for key in kept] for row in ask("trials", job_id)]
-
-
-def test_the_same_document_gives_the_same_trials_from_python(
-    finished: dict[str, Any], document: Path, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    searched = told(finished["id"])
-    monkeypatch.setenv("GATETUNE_HOME", str(home))
-    code = (
-        "import sys, search\n"
-        f"shown = search.launch(sys.argv[1], {FEW})\n"
-        "print(shown['id'], shown['status'], shown['trials']['complete'])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(document)], capture_output=True, text=True, check=True
-    )
-    job_id, status, complete = done.stdout.split()
-    assert (status, len(searched)) == ("finished", 5)
-    assert int(complete) == [state for _, state, *_ in searched].count("complete")
-    assert told(job_id) == searched
 
 
 def test_a_target_is_reached_by_weights_that_are_kept(document: Path, home: Path) -> None:
