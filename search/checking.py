@@ -20,7 +20,9 @@ ENGINES = {"model.pt2": "torch", "model.onnx": "onnxruntime"}
 """What answers for each file."""
 
 ASKING = """
-import atexit, gc, runpy, {needs}
+import atexit, gc, runpy
+gc.set_threshold(100_000)
+import {needs}
 atexit.register(gc.freeze)
 input()
 runpy.run_path("predict.py", None, "__main__")

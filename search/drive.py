@@ -65,7 +65,8 @@ def main() -> None:
     """Drive the job that the command line names; exit code 0 however the job itself ended."""
     job_id, claim = sys.argv[1:]
     write_json(job=job_id)
-    atexit.register(gc.freeze)  # as in search/cli.py: its slots are waited for
+    gc.set_threshold(100_000)  # both as in search/cli.py: its slots are waited for
+    atexit.register(gc.freeze)
     # Where a driver seems to hang, `kill -USR1` lets its log say where it is.
     faulthandler.register(signal.SIGUSR1, file=2)
     home = Home.from_environment()
