@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from search.cli import app
+from search.cost import TYPICAL, Cost
 from search.courier import Courier
 from search.driver import Driver
 from search.engine import Interrupted
 from search.home import Home
 from search.lease import Lease
 from search.progress import Progress
+from search.shares import whole
 from search.store import Store
 from search.tables import PARENT, Job, Run
 from search.trial import SHOWN_OF_JOB
@@ -334,6 +337,17 @@ def test_a_job_of_the_queue_outlives_its_ray(
 def job(store: Store) -> Iterator[Driver]:
     with Lease(store, add_job(store, make_spec())) as lease:
         yield make_driver(store, lease)
+
+
+def test_workers_wait_for_the_confirmation_where_nobody_else_wants_their_places(
+    job: Driver,
+) -> None:
+    kept = []
+    for share in (whole, lambda *_: 1):
+        job.share = share
+        with closing(job.stages({}, Cost(TYPICAL))) as stages:
+            kept.append(next(stages).keeps_workers)
+    assert kept == [True, False]
 
 
 def test_a_store_that_stays_away_fails_the_job_and_no_trial(
