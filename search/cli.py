@@ -1,7 +1,5 @@
 """The commands about jobs, and those that run the service."""
 
-import atexit
-import gc
 import json
 import logging
 import shlex
@@ -25,6 +23,7 @@ from search.ends import (
     one_message_of_a_run,
     print_json,
 )
+from search.garbage import collect_seldom
 from search.home import Home
 from search.model_commands import predict, report, reproduce
 from search.opening import Server, desk
@@ -380,8 +379,5 @@ def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
 
 def main() -> None:
     """Run the command line."""
-    # Imports make much and no garbage: looking for it costs a short command a twentieth, and at the
-    # end of one that has imported PyTorch and MLflow two seconds.
-    gc.set_threshold(100_000)
-    atexit.register(gc.freeze)
+    collect_seldom()
     app()

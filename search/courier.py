@@ -3,12 +3,11 @@
 Started as ``python -m search.courier JOB OWNER``, it is that process.
 """
 
-import atexit
-import gc
 import os
 import subprocess
 import sys
 
+from search.garbage import collect_seldom
 from search.home import Home
 
 TRIES = 3
@@ -89,9 +88,7 @@ class Courier:
 def main() -> int:
     """Deliver; return 0 when everything was, 1 when something waits."""
     os.nice(15)  # as a local Ray's workers are, who share these processors: metrics can wait
-    # As in search/cli.py: MLflow's modules are many, and the driver waits for the end.
-    gc.set_threshold(100_000)
-    atexit.register(gc.freeze)
+    collect_seldom()
     from search.delivery import deliver
 
     return deliver(*sys.argv[1:])

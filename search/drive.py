@@ -4,9 +4,7 @@ A supervisor has claimed the job and starts this, on its own machine or on a Ray
 driver has to say it logs.
 """
 
-import atexit
 import faulthandler
-import gc
 import logging
 import signal
 import sys
@@ -16,6 +14,7 @@ from rich.console import Console
 from search import jobs
 from search.cluster import ResourcesError
 from search.faults import SpecError
+from search.garbage import collect_seldom
 from search.home import Home
 from search.jobrow import JobRow
 from search.lease import Lease, LeaseHeldError, LeaseLostError
@@ -65,8 +64,7 @@ def main() -> None:
     """Drive the job that the command line names; exit code 0 however the job itself ended."""
     job_id, claim = sys.argv[1:]
     write_json(job=job_id)
-    gc.set_threshold(100_000)  # both as in search/cli.py: its slots are waited for
-    atexit.register(gc.freeze)
+    collect_seldom()
     # Where a driver seems to hang, `kill -USR1` lets its log say where it is.
     faulthandler.register(signal.SIGUSR1, file=2)
     home = Home.from_environment()

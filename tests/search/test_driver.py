@@ -205,6 +205,14 @@ def test_what_a_finished_job_still_has_to_deliver_needs_no_ray(
     assert again["model"] == finished["model"]
 
 
+FETCHED = """
+import sys, torch
+assert not any(name.startswith(("search", "trainables")) for name in sys.modules)
+model = torch.export.load(sys.argv[1] + "/model.pt2").module()
+print(tuple(model(torch.rand(7, 8, 8)).shape))
+"""
+
+
 def test_a_fetched_model_needs_torch_alone(finished: dict[str, Any], tmp_path: Path) -> None:
     assert finished["confirmed"] is None
     assert finished["model"]["name"] == "tiny"
@@ -254,18 +262,8 @@ def test_stop_ends_a_job_from_another_process(document: Path, home: Path) -> Non
     assert stopped["trials"]["running"] == 0
 
 
-FETCHED = """
-import sys, torch
-assert not any(name.startswith(("search", "trainables")) for name in sys.modules)
-model = torch.export.load(sys.argv[1] + "/model.pt2").module()
-print(tuple(model(torch.rand(7, 8, 8)).shape))
-"""
-
-
 @pytest.fixture
-def store(home: Path) -> Iterator[Store]:
-    installation = Home.from_environment()
-    installation.create()
+def store(installation: Home) -> Iterator[Store]:
     opened = Store.open(installation.database_url)
     yield opened
     opened.close()
