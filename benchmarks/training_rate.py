@@ -10,6 +10,7 @@ own: one that has seen the same few sequences very often would compute with othe
 
 A trial's step is that of the trainer of a worker: each turn is the training of a short epoch,
 without the validation that follows. Its LSTMs are PyTorch's, its GRUs have gradients of their own.
+Neither clips gradients, which a trial does unless its job says otherwise.
 
 "Learned" is a network that gives the right class all but certainty, as some do after many epochs on
 few sequences. A processor takes much longer for gradients so near zero, unless it is told to take
@@ -107,7 +108,6 @@ class Bare:
     def __init__(
         self, config: TrialConfig, data: SequenceDataset, device: torch.device = CPU
     ) -> None:
-        self.clip_norm = config.clip_norm
         self.device = device
         self.dtype = DTYPES[pick_precision(config, device)]
         self.layers = getattr(nn, config.cell.upper())(
@@ -141,8 +141,6 @@ class Bare:
         loss = nn.functional.cross_entropy(logits.float(), y)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
         self.optimizer.step()
 
 
@@ -252,7 +250,12 @@ def measured(  # noqa: PLR0913 - each is an independent part of the measurement
         learned: whether it has learned all that there is.
     """
     config = TrialConfig(
-        cell=cell, hidden_size=hidden, layers=2, batch_size=BATCH, precision=precision
+        cell=cell,
+        hidden_size=hidden,
+        layers=2,
+        batch_size=BATCH,
+        precision=precision,
+        clip_norm=None,
     )
     step = flops(config)
     # What has learned may take a hundred times as long where nothing takes tiny numbers for zero.
