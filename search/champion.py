@@ -138,9 +138,14 @@ def choose(
     )
 
 
-def nothing_completed(trials: Sequence[FrozenTrial], spec: JobSpec) -> str:
-    """Return why a search has found nothing, in a sentence."""
+def nothing_completed(
+    searched: Sequence[FrozenTrial], confirmed: Sequence[FrozenTrial], spec: JobSpec
+) -> str:
+    """Return why a job has found nothing, in a sentence."""
     ends = "`gatetune trials` shows how each one ended"
+    trials, what = (
+        (confirmed, "replicate of the confirmation") if confirmed else (searched, "trial")
+    )
     known = [trial.user_attrs["costs"] for trial in trials if "costs" in trial.user_attrs]
     for name, most in spec.objective.limits.items():
         if known and min(costs[name] for costs in known) > most:
@@ -148,4 +153,4 @@ def nothing_completed(trials: Sequence[FrozenTrial], spec: JobSpec) -> str:
             return f"no trial has {name} within {most:g}, the least had {least:.3g}; {ends}"
     reasons = [t.user_attrs["reason"] for t in trials if "reason" in t.user_attrs]
     why = f"; the last one failed with: {last_line(reasons[-1])}" if reasons else ""
-    return f"no trial completed{why}; {ends}"
+    return f"no {what} completed{why}; {ends}"

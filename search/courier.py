@@ -65,8 +65,8 @@ class Courier:
         """Let the process deliver what is left and end; return whether everything arrived."""
         for _ in range(TRIES):
             self.keep()
-            self.finish("drain\n", DRAIN_S)
-            if self.process.returncode >= 0:  # it was not killed while it drained
+            took_too_long = not self.finish("drain\n", DRAIN_S)
+            if took_too_long or self.process.returncode >= 0:
                 break
         if self.log.exists() and not self.log.stat().st_size:
             self.log.unlink()
@@ -76,13 +76,15 @@ class Courier:
         """Let the process end at once; the journal keeps what it had not delivered."""
         self.finish(None, END_S)
 
-    def finish(self, order: str | None, patience_s: float) -> None:
-        """Give a last order and wait for the end; a process that is frozen is killed."""
+    def finish(self, order: str | None, patience_s: float) -> bool:
+        """Give a last order and wait for the end; return whether it had not to be killed here."""
         try:
             self.process.communicate(order, timeout=patience_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
+            return False
+        return True
 
 
 def main() -> int:

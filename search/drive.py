@@ -56,7 +56,9 @@ def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
             share = Share(lease, Limits.from_environment())
             go_on(home, store, lease, job, LoggedProgress(job_id, str(home.path)), share.of)
         except UNWORKABLE as error:
-            JobRow(lease).end("failed", str(error))
+            row = JobRow(lease)
+            row.tell_parent("failed")
+            row.end("failed", str(error))
             raise
 
 
@@ -65,8 +67,8 @@ def main() -> None:
     job_id, claim = sys.argv[1:]
     write_json(job=job_id)
     collect_seldom()
-    # Where a driver seems to hang, `kill -USR1` lets its log say where it is.
-    faulthandler.register(signal.SIGUSR1, file=2)
+    # Where a driver seems to hang, `kill -USR2` lets its log say where it is; USR1 ends Tune's fit.
+    faulthandler.register(signal.SIGUSR2, file=2)
     home = Home.from_environment()
     store = Store.open(home.database_url)
     try:

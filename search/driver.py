@@ -166,10 +166,10 @@ class Driver:
         for note in data.notes:
             self.progress.line(f"about the data: {note}")
         self.patiently(lambda: self.run_studies(shared))
-        searched, confirmed = trials_of(self.store, self.job_id)
+        searched, confirmed = self.patiently(lambda: trials_of(self.store, self.job_id))
         result = choose(self.spec, self.job_id, searched, confirmed)
         if result is None:
-            return "failed", nothing_completed(searched, self.spec)
+            return "failed", nothing_completed(searched, confirmed, self.spec)
         self.progress.stage("measuring and exporting the winner")
         if self.importing is not None:
             # Two threads that import what imports each other may see it half done.
@@ -248,7 +248,8 @@ class Driver:
         with self.study(self.job_id, fixed, trials=trials, searching=True, taken=taken) as study:
             self.progress.stage("searching", Forecast(study, cost, self.row.elapsed_s))
             # Where others share the Ray, a worker without a trial would take their place.
-            keeps = self.spec.confirm.top > 0 and self.share is whole
+            own = self.share is whole and self.home.ray_address is None
+            keeps = self.spec.confirm.top > 0 and own
             yield Stage(study, self.folder.child("search"), keeps_workers=keeps)
             if study.closed is not None:
                 self.progress.line(CLOSED[study.closed])

@@ -75,7 +75,7 @@ class UnworkableError(RuntimeError):
 
 
 class Engine:
-    """Runs every trial of one study after another, on the same workers.
+    """Runs every trial of one study after another, on workers that are used again.
 
     Args:
         stages: at least one; each is asked for when the one before it is done.
@@ -245,8 +245,8 @@ class Engine:
         # While nothing runs and there is no room Tune asks again and again, and does nothing else:
         # only here it would be noticed that there is room, or a stop.
         self.poll()
-        over = not self.halted and self.study.done and not self.advance()
-        if over or self.halted:
+        keeps = self.stage.keeps_workers  # without them the next study has a fit of its own
+        if self.halted or (self.study.done and not (keeps and self.advance())):
             return Searcher.FINISHED
         if self.asked >= self.most:
             return None if self.study.live else Searcher.FINISHED

@@ -26,7 +26,8 @@ class JobRow:
         self.lease = lease
         self.job_id = lease.job_id
         self.began = time.time()
-        self.elapsed_before = 0.0
+        with lease.store.session() as session:
+            self.elapsed_before = session.get_one(Job, self.job_id).elapsed_s
 
     def set(self, **values: Any) -> None:
         """Change the job's row."""
@@ -45,7 +46,6 @@ class JobRow:
         """Mark the job as running, and its parent run too."""
         with self.lease.session() as session:
             job = session.get_one(Job, self.job_id)
-            self.elapsed_before = job.elapsed_s
             job.status, job.message = "running", None
             job.started_at = job.started_at or self.began
             job.ended_at, job.changed = None, job.revision

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import mlflow
@@ -279,6 +280,10 @@ def finals(result: Result, *, time_ms: int) -> list[Metric]:
     ]
 
 
+FLUENT = Lock()
+"""Held by the thread for which MLflow's functions mean a server."""
+
+
 @contextmanager
 def fluent(uri: str) -> Iterator[None]:
     """Let MLflow's functions that take no client mean this server while the block runs.
@@ -287,17 +292,18 @@ def fluent(uri: str) -> Iterator[None]:
     it as a person's setting.
     """
     names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-    before = {name: value for name in names if (value := os.environ.get(name))}
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before.get(names[0]))  # type: ignore[arg-type]
-        mlflow.set_registry_uri(before.get(names[1], ""))
-        for name in names:
-            os.environ.pop(name, None)
-        os.environ.update(before)
+    with FLUENT:
+        before = {name: value for name in names if (value := os.environ.get(name))}
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(before.get(names[0]))  # type: ignore[arg-type]
+            mlflow.set_registry_uri(before.get(names[1], ""))
+            for name in names:
+                os.environ.pop(name, None)
+            os.environ.update(before)
 
 
 @contextmanager

@@ -151,7 +151,8 @@ def start_of(job: Job, began_ms: int | None) -> float:
 def left_of(job: Job, searched: Done, confirmed: Done) -> float | None:
     """Return the seconds that are left of a job; None before its first epoch.
 
-    Search and confirmation start workers once each, which takes as long as several epochs.
+    A job that shares its Ray starts workers anew for the confirmation, which takes as long as
+    several epochs.
     """
     if job.result is not None:
         return 0.0
@@ -170,7 +171,8 @@ def left_of(job: Job, searched: Done, confirmed: Done) -> float | None:
     if hours is not None:
         search_s = min(search_s, max(0.0, hours * 3600 - job.elapsed_s))
     again = confirm_epochs(document, searched, confirmed, possible)
-    return search_s + epoch_s * again + (start_s if again and not confirmed.epochs else 0.0)
+    starts = job.supervised and again and not confirmed.epochs
+    return search_s + epoch_s * again + (start_s if starts else 0.0)
 
 
 def search_epochs(document: Mapping[str, Any], searched: Done) -> float:

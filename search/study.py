@@ -163,6 +163,11 @@ class JobStudy:
         """Whether no further trial will start."""
         return self.closed is not None
 
+    @property
+    def has_alone(self) -> bool:
+        """Whether a trial runs, or waits to run, that must have the machine for itself."""
+        return any(live.alone for live in (*self.live.values(), *self.waiting))
+
     def ask(self) -> LiveTrial | None:
         """Return the next trial to train, or None while there is none.
 

@@ -70,10 +70,7 @@ class StudyScheduler(FIFOScheduler):
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Remember Tune's trial, to notice an ERROR that nobody announces."""
         self.engine.placed[self.engine.numbers[trial.trial_id]] = trial
-        # By itself Tune would end all workers but one when no trial is left for them.
-        keep = ANY_NUMBER if self.engine.stage.keeps_workers else 0
-        tune_controller._actor_cache.increase_max(trial.placement_group_factory, keep - self.kept)
-        self.kept = keep
+        self.keep(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:  # noqa: ARG002
         """Commit an epoch."""
@@ -87,12 +84,23 @@ class StudyScheduler(FIFOScheduler):
         """Let Tune forget the trials that have ended before."""
         forget_ended(tune_controller)
 
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:  # noqa: ARG002
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Count a failed attempt, with the worker's traceback."""
         try:
             self.engine.lose(trial.trial_id, reason_of(trial))
         except Exception as error:
             self.engine.guard(error)
+        self.keep(tune_controller, trial)
+
+    def keep(self, tune_controller: Any, trial: Trial) -> None:
+        """Keep workers without a trial, or let Tune end all but one of them as it would.
+
+        They hold memory, so that none is kept beside a trial that must have it all.
+        """
+        keeps = self.engine.stage.keeps_workers and not self.engine.study.has_alone
+        keep = ANY_NUMBER if keeps else 0
+        tune_controller._actor_cache.increase_max(trial.placement_group_factory, keep - self.kept)
+        self.kept = keep
 
 
 class Silence(TrialProgressCallback):

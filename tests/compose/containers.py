@@ -12,7 +12,7 @@ from tests.servers import free_port
 DRIVERS = """
 for process in /proc/[0-9]*; do
     tr '\\0' ' ' < $process/cmdline | grep -q '^python -m search.drive' &&
-        kill -USR1 ${process#/proc/}
+        kill -USR2 ${process#/proc/}
 done
 sleep 1
 tail -n 100 /tmp/ray/session_latest/logs/job-driver-*.log

@@ -11,13 +11,14 @@ import pytest
 from search import drive
 from search.cluster import ClusterError, ResourcesError
 from search.home import Home
+from search.jobrow import JobRow
 from search.jobs import NotPossibleError
 from search.lease import Lease, identity
 from search.limits import Limits
 from search.queue import claim
 from search.shares import Share
 from search.store import Store
-from search.tables import Job
+from search.tables import PARENT, Job, Run
 from tests.search.conftest import add_job, make_spec
 from trainables.datasets import DatasetError
 
@@ -86,14 +87,21 @@ def test_the_job_runs_under_a_lease_and_with_its_share(
 def test_a_job_that_can_never_run_is_failed_and_says_why(
     store: Store, run: Callable[..., None], error: Exception
 ) -> None:
-    def work(*_: object) -> None:
+    def work(*arguments: object) -> None:
+        lease = next(one for one in arguments if isinstance(one, Lease))
+        JobRow(lease).begin()  # as an earlier driver did, which was killed
         raise error
 
+    with store.session() as session:
+        session.get_one(Job, "tiny-0001").elapsed_s = 3000.0
     with pytest.raises(SystemExit, match="1"):
         run(work)
     job = read(store)
     assert (job.status, job.message, job.supervised) == ("failed", str(error), False)
     assert job.lease_owner is None
+    assert job.elapsed_s >= 3000.0
+    with store.session() as session:
+        assert session.get_one(Run, ("tiny-0001", PARENT)).status == "FAILED"
 
 
 def test_a_job_that_cannot_run_now_is_left_to_the_next_driver(
@@ -125,7 +133,7 @@ def test_a_driver_that_seems_to_hang_says_where_it_is(
     store: Store, run: Callable[..., None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     def hang(*_: object) -> None:
-        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR2)
 
     run(hang)
     assert "in hang" in capfd.readouterr().err

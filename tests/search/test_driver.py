@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -341,11 +342,11 @@ def test_workers_wait_for_the_confirmation_where_nobody_else_wants_their_places(
     job: Driver,
 ) -> None:
     kept = []
-    for share in (whole, lambda *_: 1):
-        job.share = share
+    for share, address in ((whole, None), (lambda *_: 1, None), (whole, "ray://far:10001")):
+        job.share, job.home = share, replace(job.home, ray_address=address)
         with closing(job.stages({}, Cost(TYPICAL))) as stages:
             kept.append(next(stages).keeps_workers)
-    assert kept == [True, False]
+    assert kept == [True, False, False]
 
 
 def test_a_store_that_stays_away_fails_the_job_and_no_trial(

@@ -68,14 +68,21 @@ def test_what_is_left_goes_on_at_the_pace_so_far(opened: Store, study_of: StudyO
     assert left(opened, 18.0) == (3 + 3 * 4) * 2.0
 
 
-@pytest.mark.parametrize(("top", "expected"), [(0, 5 * 2.0), (1, 5 * 2.0 + 10.0 + 5 * 2.0)])
-def test_workers_start_once_for_the_search_and_once_for_its_confirmation(
-    opened: Store, study_of: StudyOf, top: int, expected: float
+@pytest.mark.parametrize(
+    ("supervised", "top", "expected"),
+    [
+        (True, 0, 5 * 2.0),
+        (True, 1, 5 * 2.0 + 10.0 + 5 * 2.0),
+        (False, 1, 5 * 2.0 + 5 * 2.0),
+    ],
+)
+def test_workers_start_again_for_the_confirmation_of_a_job_that_shares_its_ray(
+    opened: Store, study_of: StudyOf, supervised: bool, top: int, expected: float
 ) -> None:
     train(study_of(f"confirm={{top: {top}, seeds: 5}}"), *EPOCHS)
     with opened.session() as session:
         session.execute(update(JournalRow).values(time_ms=1_000_000))
-    set_job(opened, started_at=990.0)
+    set_job(opened, started_at=990.0, supervised=supervised)
     assert left(opened, 12.0) == expected
 
 

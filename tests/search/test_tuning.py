@@ -1,0 +1,82 @@
+"""What Tune is told of workers, without a Ray."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import pytest
+from ray import tune
+from ray.tune.experiment import Trial
+from ray.tune.search import Searcher
+from ray.tune.utils.object_cache import _ObjectCache
+
+from benchmarks.driven import Watcher
+from search.cost import TYPICAL
+from search.engine import Engine
+from search.lease import Lease
+from search.packing import Packing
+from search.spec import JobSpec
+from search.stage import Stage
+from search.store import Store
+from search.study import JobStudy
+from search.tuning import ANY_NUMBER, StudyScheduler
+from tests.search.conftest import make_spec
+from trainables.folder import LocalFolder
+
+
+class Losing(Watcher):
+    """Minds no loss."""
+
+    def lost(self, *_: object, **__: object) -> None:
+        pass
+
+
+@pytest.fixture
+def engine(
+    store: Store, owned: Callable[[Store, JobSpec], Lease], tmp_path: Path
+) -> Iterator[Engine]:
+    spec = make_spec("budget.trials=3", "training.epochs=1", "pruner=none")
+    lease = owned(store, spec)
+    study = JobStudy(store, lease, spec, name=lease.job_id, fixed=[], trials=3, searching=True)
+    with patch("search.engine.node_resources", lambda: [{"CPU": 2.0}]):
+        yield Engine(
+            iter([Stage(study, LocalFolder(tmp_path), keeps_workers=True)]),
+            trainable=tune.Trainable,
+            data=None,
+            packing=Packing(spec, TYPICAL),
+            scratch=tmp_path / "scratch",
+            observer=Losing(),
+            should_stop=lambda: False,
+            elapsed_s=lambda: 0.0,
+        )
+    study.shut()
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"), [("MemoryError", 0), ("ValueError: not now", ANY_NUMBER)]
+)
+def test_no_worker_waits_beside_a_trial_that_needs_all_memory(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, reason: str, kept: int
+) -> None:
+    monkeypatch.setattr("search.tuning.reason_of", lambda _: reason)  # no worker wrote one
+    scheduler, cache = StudyScheduler(engine), _ObjectCache()
+    controller = SimpleNamespace(_actor_cache=cache)
+    lost, another = (Trial("scripted", stub=True) for _ in range(2))
+    for trial in (lost, another):
+        assert isinstance(engine.suggest(trial.trial_id), dict)
+        scheduler.on_trial_add(controller, trial)
+        assert cache.total_max_objects == (kept if trial is another else ANY_NUMBER)
+        if trial is lost:
+            scheduler.on_trial_error(controller, trial)
+            assert cache.total_max_objects == kept
+
+
+def test_without_its_workers_the_next_study_waits_for_a_fit_of_its_own(engine: Engine) -> None:
+    another = engine.stage
+    engine.stages = iter([another])
+    engine.stage = replace(engine.stage, keeps_workers=False)
+    engine.study.close("hours")
+    assert engine.suggest("any") == Searcher.FINISHED
+    assert next(engine.stages) is another
