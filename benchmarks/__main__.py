@@ -3,7 +3,8 @@
     python -m benchmarks --full growth scale_out
 
 Those that are named alone are run, or all; the page keeps what it says of the others, of those that
-failed, and of a GPU where there is none. Each part names the command and the machine that made it.
+failed, and of a GPU where there is none. Each part names the command and the machine that made it,
+and ends with what `notes` has about it, which people wrote: what was found elsewhere or before.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from rich.console import Console
 from benchmarks.bench import Answer
 
 FOLDER = Path(__file__).parent
+NOTES = FOLDER / "notes"
 PAGE = FOLDER.parent / "docs" / "performance.md"
 
 QUESTIONS = {
@@ -83,7 +85,9 @@ def section(name: str, found: Answer, options: Sequence[str]) -> str:
     """Return a benchmark's part of the page."""
     command = " ".join(["python -m", f"benchmarks.{name}", *options])
     parts = [f"## {QUESTIONS[name]}", f"`{command}` on {found.machine}", about(name), table(found)]
-    return "\n\n".join([*parts, *found.remarks])
+    notes = NOTES / f"{name}.md"
+    told = [notes.read_text(encoding="utf-8").strip()] if notes.exists() else []
+    return "\n\n".join([*parts, *found.remarks, *told])
 
 
 def kept() -> dict[str, str]:

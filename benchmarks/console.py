@@ -12,7 +12,6 @@ import multiprocessing
 import random
 import re
 import shutil
-import socket
 import tempfile
 import time
 from pathlib import Path
@@ -28,6 +27,7 @@ from search.api.context import Service
 from search.api.settings import Settings
 from search.home import Home
 from search.store import Store
+from tests.servers import free_port
 
 EPOCHS = 8
 
@@ -116,8 +116,7 @@ def measure(options: argparse.Namespace) -> Answer:
         document, Path(folder), database=None
     ) as job, sync_playwright() as playwright:  # fmt: skip
         fill(job, trials)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
+        port = free_port()
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=serve, args=(job.home, port), daemon=True)
         process.start()

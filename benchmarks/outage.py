@@ -8,7 +8,6 @@ compares every metric of every epoch.
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from search.home import Home
 from search.serving import HOST, await_answer, end, start
 from search.store import Store
 from search.tables import PARENT, JournalRow, Run
+from tests.servers import free_port
 
 DOCUMENT = """
 name: outage
@@ -62,9 +62,7 @@ def trial_seconds(store: Store) -> list[tuple[float, float, float]]:
 
 def run(folder: Path, *, before_s: float, away_s: float) -> dict[str, Any]:
     """Run the job with an outage of ``away_s`` and return what was seen."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     document = folder / "outage.yaml"
     hours = (2 * before_s + away_s) / 3600  # so that the job is still there when MLflow is back
     document.write_text(DOCUMENT.replace("HOURS", str(hours)), encoding="utf-8")

@@ -6,13 +6,13 @@ show it, OptunaSearch with SQLite storage, ASHAScheduler and MLflowLoggerCallbac
 defaults. The start of Ray and the driver's imports are not counted, its workers' are.
 
 Then trials that train: from the command on, beside the seconds of their epochs divided by two
-workers; once to the last epoch, and once to the end of the command, which also measures, exports,
-checks and registers the winner.
+workers; to the last epoch, and to the end of the command, which also measures, exports, checks and
+registers the winner. An epoch's seconds are those that its worker took while driver and delivery
+computed on the same processors: what these take from it counts as training.
 """
 
 import argparse
 import contextlib
-import gc
 import io
 import json
 import os
@@ -23,6 +23,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from benchmarks.startup import command
 from benchmarks.time_to_target import run
 from benchmarks.trivial import objective
 from search.cluster import QUIET, cluster
+from search.garbage import collect_seldom
 
 TRAINING = """
 name: training
@@ -62,7 +64,7 @@ def gatetune(trials: int, folder: Path) -> Took:
     import optuna.samplers  # noqa: F401 - which the glue has imported when its time begins, too
 
     warnings.filterwarnings("ignore")
-    gc.set_threshold(100_000)  # as `launch` does
+    collect_seldom()  # as `launch` does
     with cluster(None):
         return search(trials, folder, Watcher())
 
@@ -117,12 +119,23 @@ def glue(trials: int, folder: Path) -> Took:
         return Took(time.perf_counter() - began, 0.0)
 
 
-def training(trials: int, epochs: int) -> tuple[list[tuple[str, str, str]], float]:
-    """Run a search that trains.
+@dataclass(frozen=True)
+class Trained:
+    """Seconds of a search that trains.
 
-    Returns:
-        The table's rows, and by what part of the training the search is longer.
+    Attributes:
+        training: of all epochs, divided by two workers.
+        searched: from the command to the last epoch.
+        took: to the command's end.
     """
+
+    training: float
+    searched: float
+    took: float
+
+
+def training(trials: int, epochs: int) -> Trained:
+    """Run a search that trains."""
     with tempfile.TemporaryDirectory() as folder:
         document, home = Path(folder) / "job.yaml", Path(folder) / "home"
         document.write_text(TRAINING.format(epochs=epochs, trials=trials), encoding="utf-8")
@@ -134,15 +147,7 @@ def training(trials: int, epochs: int) -> tuple[list[tuple[str, str, str]], floa
     assert len(found) == trials * epochs
     trained = sum(json.loads(metrics)["epoch_s"] for _, metrics in found)
     searched = max(time_ms for time_ms, _ in found) / 1000 - began
-    rows = [
-        (
-            f"{trials} trials that train for {trained / trials:.0f} s, {until}",
-            f"{(seconds - trained / 2) / trials:.3f}",
-            f"{seconds / (trained / 2) - 1:.1%} above training",
-        )
-        for until, seconds in (("to the last epoch", searched), ("to the end", took))
-    ]
-    return rows, searched / (trained / 2) - 1
+    return Trained(trained / 2, searched, took)
 
 
 def measure(options: argparse.Namespace) -> Answer:
@@ -164,8 +169,23 @@ def measure(options: argparse.Namespace) -> Answer:
         long = alone(gatetune, 2000)
         cost = (long.searching + long.draining) / 2000
         rows.insert(1, ("Gatetune, 2,000 trials", f"{cost:.3f}", ""))
-    trained, above = training(6, 5) if options.short else training(30, 22)
-    rows += trained
+    trials, epochs, rounds = (6, 5, 1) if options.short else (30, 22, 2)
+    trained = [training(trials, epochs) for _ in range(rounds)]
+    each_s = 2 * statistics.fmean(one.training for one in trained) / trials
+    above = {}
+    for until, seconds in (
+        ("to the last epoch", [one.searched for one in trained]),
+        ("to the end", [one.took for one in trained]),
+    ):
+        beyond = [took - one.training for took, one in zip(seconds, trained, strict=True)]
+        above[until] = [100 * b / one.training for b, one in zip(beyond, trained, strict=True)]
+        rows.append(
+            (
+                f"{trials} trials that train for {each_s:.0f} s, {until}",
+                spread([one / trials for one in beyond], ".3f"),
+                f"{spread(above[until], '.1f')}% above training",
+            )
+        )
     return Answer(
         ("", "seconds a trial", "ratio"),
         rows,
@@ -173,7 +193,10 @@ def measure(options: argparse.Namespace) -> Answer:
             "Trials that train are told beyond their epochs, the start of the command included.",
             goal("0.06 s a trial", reached=statistics.median(ours) <= 0.06),
             goal("40 times less", reached=statistics.median(ratios(ours, theirs)) >= 40),
-            goal("trials of 20 s, to the last epoch, 5% above training", reached=above <= 0.05),
+            *(
+                goal(f"trials of 20 s, {until}, 5% above training", reached=max(one) <= 5)
+                for until, one in above.items()
+            ),
         ],
     )
 

@@ -1,12 +1,12 @@
 """Tells how a search scales out, and where its driver's own limit is.
 
 On Ray: trials that sleep, on clusters of nodes with 8 logical processors each, all on this machine.
-The ideal time is trials x seconds / slots. "Steady" is from when a third of the trials have started
-until the last one does; "in all" also holds the start of the workers and the end, when slots run
-dry.
+The ideal time is trials x seconds / slots. "Steady" is from when about a third of the trials have
+started, as many as have all slots begin anew, until the last one does; "in all" also holds the
+start of the workers and the end, when slots run dry.
 
-Without Ray: how many results a second the driver decides on, its commits to the study included,
-when so many trials are live.
+Without Ray: how many results a second the driver decides on when so many trials are live, its
+commits to the study included, and the starts of the trials that take the place of those that end.
 """
 
 import argparse
@@ -41,10 +41,15 @@ HALVING = f"{{name: successive-halving, min_resource: {EPOCHS // 2}}}"
 
 
 class Clock(Watcher):
-    """Counts epochs in the steady state."""
+    """Counts epochs in the steady state.
 
-    def __init__(self, trials: int) -> None:
-        self.first, self.last = trials // 3, trials
+    Args:
+        trials: of the search.
+        slots: that they fill, all of which start about at once.
+    """
+
+    def __init__(self, trials: int, slots: int) -> None:
+        self.first, self.last = trials // 3 // slots * slots, trials
         self.asks = self.epochs = 0
         self.times: list[float] = []
 
@@ -123,7 +128,7 @@ def on_ray(number: int, *, epochs: int, epoch_s: float, rounds: int) -> OnRay:
     slots = number * CPUS
     trials = slots * rounds
     document = DOCUMENT.format(name="scale-out", pruner="none", epochs=epochs, trials=trials)
-    clock = Clock(trials)
+    clock = Clock(trials, slots)
     with (
         nodes(number),
         tempfile.TemporaryDirectory() as folder,
@@ -144,7 +149,7 @@ class WithoutRay:
     Attributes:
         database: that it writes to.
         live: trials at once.
-        rate: results a second.
+        rate: results a second, starts included.
         start_s: seconds that it takes to start a trial.
     """
 
@@ -176,10 +181,11 @@ def without_ray(name: str, database: str | None, live: int, results: int) -> Wit
     ):
         executor = Executor(job.engine(Sleeper, None, Watcher()), live, EPOCHS)
         executor.fill()
-        first = executor.started, executor.starting_s
+        filled, filling_s = executor.started, executor.starting_s
         executor.run(results)
-    starting = (executor.starting_s - first[1]) / max(1, executor.started - first[0])
-    return WithoutRay(name, live, results / executor.reporting_s, starting)
+    starting_s = executor.starting_s - filling_s
+    rate = results / (executor.reporting_s + starting_s)
+    return WithoutRay(name, live, rate, starting_s / max(1, executor.started - filled))
 
 
 def driver_alone(*, short: bool) -> list[WithoutRay]:

@@ -1,8 +1,9 @@
 """Tells how fast a start is.
 
 From the command to the first epoch that the study knows, beside a script that imports torch and
-Ray, starts Ray as it is, and has a worker import torch, one after the other. And the commands that
-only look, which import neither. Before each round, the libraries' files are read into memory.
+starts Ray as it is, and does nothing with them; and beside one that then has a worker import torch,
+which any epoch needs. And the commands that only look, which import neither. Before each round, the
+libraries' files are read into memory.
 """
 
 import argparse
@@ -30,9 +31,12 @@ confirm: {top: 0}
 BARE = """
 import torch, ray
 ray.init(include_dashboard=False, logging_level=50, log_to_driver=False)
+"""
+
+WORKER = """
 ray.get(ray.remote(lambda: __import__("torch").get_num_threads()).remote())
 """
-"""A Ray of which one worker has imported torch."""
+"""A worker that has imported torch."""
 
 
 def command(*arguments: str) -> list[str]:
@@ -80,16 +84,18 @@ def has_epoch(database: Path) -> bool:
 
 def measure(options: argparse.Namespace) -> Answer:
     """Alternate the measurements, so that a noisy neighbour hits all of them."""
-    launch, bare, helped, shown = [], [], [], []
+    launch, bare, worker, helped, shown = [], [], [], [], []
     for _ in range(3 if options.short else 7):
         warm()
         bare.append(seconds([sys.executable, "-c", BARE]))
+        worker.append(seconds([sys.executable, "-c", BARE + WORKER]))
         with tempfile.TemporaryDirectory() as folder:
             launch.append(first_epoch(Path(folder)))
             helped.append(seconds(command("--help")))
             shown.append(seconds(command("show", "startup")))
     rows = [
-        ("torch imported here and in a worker of a new Ray", spread(bare), "1"),
+        ("torch imported, and Ray started", spread(bare), "1"),
+        ("the same, and torch in a worker", spread(worker), spread(ratios(bare, worker))),
         ("`launch` to the first epoch", spread(launch), spread(ratios(bare, launch))),
         ("`--help`", spread(helped), ""),
         ("`show`", spread(shown), ""),
