@@ -6,7 +6,8 @@ started, as many as have all slots begin anew, until the last one does; "in all"
 start of the workers and the end, when slots run dry.
 
 Without Ray: how many results a second the driver decides on when so many trials are live, its
-commits to the study included, and the starts of the trials that take the place of those that end.
+commits to the study included; what the start of a trial takes; and how many results a second it
+handles where each trial that ends is followed by another.
 """
 
 import argparse
@@ -120,6 +121,7 @@ class OnRay:
             f"{self.in_all:.0%}",
             f"{self.rate:.0f}",
             "",
+            "",
         )
 
 
@@ -149,14 +151,16 @@ class WithoutRay:
     Attributes:
         database: that it writes to.
         live: trials at once.
-        rate: results a second, starts included.
+        rate: results a second, without what starts take.
         start_s: seconds that it takes to start a trial.
+        in_all: results a second, with the starts that follow.
     """
 
     database: str
     live: int
     rate: float
     start_s: float
+    in_all: float
 
     def row(self) -> tuple[str, ...]:
         """Return the table's row."""
@@ -167,6 +171,7 @@ class WithoutRay:
             "",
             f"{self.rate:.0f}",
             f"{self.start_s * 1000:.0f} ms",
+            f"{self.in_all:.0f}",
         )
 
 
@@ -184,8 +189,13 @@ def without_ray(name: str, database: str | None, live: int, results: int) -> Wit
         filled, filling_s = executor.started, executor.starting_s
         executor.run(results)
     starting_s = executor.starting_s - filling_s
-    rate = results / (executor.reporting_s + starting_s)
-    return WithoutRay(name, live, rate, starting_s / max(1, executor.started - filled))
+    return WithoutRay(
+        name,
+        live,
+        rate=results / executor.reporting_s,
+        start_s=starting_s / max(1, executor.started - filled),
+        in_all=results / (executor.reporting_s + starting_s),
+    )
 
 
 def driver_alone(*, short: bool) -> list[WithoutRay]:
@@ -216,10 +226,10 @@ def measure(options: argparse.Namespace) -> Answer:
             f"steady at 90% of the ideal with {on_clusters[-1].slots} trials",
             reached=on_clusters[-1].steady >= 0.9,
         ),
-        goal("500 results a second", reached=all(one.rate >= 500 for one in alone)),
+        goal("500 results a second", reached=all(one.in_all >= 500 for one in alone)),
     ]
     return Answer(
-        ("", "live trials", "steady", "in all", "results a second", "a start"),
+        ("", "live trials", "steady", "in all", "results a second", "a start", "with starts"),
         [*(one.row() for one in on_clusters), *(one.row() for one in alone)],
         remarks,
     )

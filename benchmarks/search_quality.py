@@ -4,8 +4,11 @@ Every sampler with the default pruner and every pruner with the default sampler 
 of `curves`, as `replay` says, for the time that random search without a pruner needs for its
 trials. Samplers that learn begin with a portfolio, as in jobs; here with one made of the other data
 set alone (`portfolio`); TPE also does without. What the driver costs is left out, which `overhead`
-tells. Grid search is not among them, since it would choose from other learning rates than the rest.
-In short form there is none of `gp`, which computes longest; in full it has the first fifth of the
+tells. Grid search is not among them, since it would choose from other learning rates than the rest,
+and of Optuna's pruners neither the percentile's, which is the median's with another share, nor
+those that ask for more than one value a trial. What the default is (its first rung, its trials
+before TPE, the portfolio's size) was chosen on these two tables, too, in other repetitions. In
+short form there is none of `gp`, which computes longest; in full it has the first fifth of the
 others' repetitions, and is held against those of the default and of random search.
 
 Every configuration was trained several times. The search sees one training, of which it takes the
