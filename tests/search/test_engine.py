@@ -207,6 +207,7 @@ def test_runs_the_whole_budget_however_often_tune_is_started_afresh(
     assert states(study) == [TrialState.COMPLETE] * 6
     assert recorder.epochs == 12
     assert recorder.rooms == [2]
+    assert os.environ["TUNE_MAX_PENDING_TRIALS_PG"] == "16"  # a large cluster is filled at once
     assert study.best == (5, 0.552)
 
 
