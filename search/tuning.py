@@ -98,9 +98,10 @@ class StudyScheduler(FIFOScheduler):
         They hold memory, so that none is kept beside a trial that must have it all.
         """
         keeps = self.engine.stage.keeps_workers and not self.engine.study.has_alone
-        keep = ANY_NUMBER if keeps else 0
-        tune_controller._actor_cache.increase_max(trial.placement_group_factory, keep - self.kept)
-        self.kept = keep
+        more = (ANY_NUMBER if keeps else 0) - self.kept
+        if more:
+            tune_controller._actor_cache.increase_max(trial.placement_group_factory, more)
+            self.kept += more
 
 
 class Silence(TrialProgressCallback):
