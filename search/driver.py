@@ -250,12 +250,17 @@ class Driver:
             # Where others share the Ray, a worker without a trial would take their place.
             own = self.share is whole and self.home.ray_address is None
             keeps = self.spec.confirm.top > 0 and own
-            yield Stage(study, self.folder.child("search"), keeps_workers=keeps)
+            yield Stage(
+                study,
+                self.folder.child("search"),
+                keeps_workers=keeps,
+                when_idle=self.import_ahead,
+            )
             if study.closed is not None:
                 self.progress.line(CLOSED[study.closed])
                 self.row.set(closed=study.closed)
             searched = study.storage.optuna.get_all_trials(study.study_id)
-        self.importing = self.importing or in_background(import_rest)
+        self.import_ahead()
         again = replicates(searched, self.spec) if self.spec.confirm.top else []
         if not again:
             return
@@ -263,6 +268,10 @@ class Driver:
         with self.study(name, again, trials=len(again), searching=False) as study:
             self.progress.stage("confirming", Forecast(study, cost, self.row.elapsed_s))
             yield Stage(study, self.folder.child("confirm"))
+
+    def import_ahead(self) -> None:
+        """Begin to import what the end of the job takes, while others train."""
+        self.importing = self.importing or in_background(import_rest)
 
     @contextmanager
     def study(self, name: str, fixed: list[Proposal], **settings: Any) -> Iterator[JobStudy]:
@@ -359,6 +368,6 @@ class Driver:
 
 
 def import_rest() -> None:
-    """Import what measuring and registering the winner takes: seconds in which others can train."""
+    """Import what measuring and registering the winner takes."""
     for name in ("search.comparing", "torch._dynamo", "mlflow"):  # the second is for exports
         import_module(name)

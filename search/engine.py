@@ -360,8 +360,10 @@ class Engine:
         fit = slots(nodes, each)
         left = max(1, self.study.trials - len(self.study.ended))
         asked = self.spec.workers.concurrent
-        wanted = max(1, min(fit if asked == "auto" else asked, left))
-        self.slots = self.share(fit, wanted, len(self.study.live))
+        most = fit if asked == "auto" else asked
+        self.slots = self.share(fit, max(1, min(most, left)), len(self.study.live))
+        if self.workers and left < most:
+            self.stage.when_idle()
         self.study.slots = self.slots
         self.tell_room(left, each.sure_gpus)
         self.stopping = self.stopping or self.should_stop()

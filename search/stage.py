@@ -1,5 +1,6 @@
 """A stage of a job as the engine runs it: a study, and the files of its trials."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from search.retention import complete, delete, top, unreferenced
@@ -17,11 +18,13 @@ class Stage:
         study: which trials, and what follows from their epochs.
         checkpoints: folder for the study's trials.
         keeps_workers: whether those without a trial wait for the stage that follows.
+        when_idle: called again and again once workers have nothing to do until the study is done.
     """
 
     study: JobStudy
     checkpoints: Folder
     keeps_workers: bool = False
+    when_idle: Callable[[], None] = lambda: None
 
     def sweep(self) -> None:
         """Delete what earlier drivers of the study left and nobody needs."""

@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import mlflow
 import numpy as np
@@ -347,6 +348,21 @@ def test_workers_wait_for_the_confirmation_where_nobody_else_wants_their_places(
         with closing(job.stages({}, Cost(TYPICAL))) as stages:
             kept.append(next(stages).keeps_workers)
     assert kept == [True, False, False]
+
+
+def test_what_the_end_takes_is_imported_once_a_worker_has_nothing_to_do(
+    job: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported = Mock()
+    monkeypatch.setattr("search.driver.import_rest", imported)
+    with closing(job.stages({}, Cost(TYPICAL))) as stages:
+        search = next(stages)
+        assert job.importing is None
+        for _ in range(2):
+            search.when_idle()
+        assert job.importing is not None
+        job.importing.result()
+    imported.assert_called_once_with()
 
 
 def test_a_store_that_stays_away_fails_the_job_and_no_trial(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 from ray import tune
@@ -80,3 +80,13 @@ def test_without_its_workers_the_next_study_waits_for_a_fit_of_its_own(engine: E
     engine.study.close("hours")
     assert engine.suggest("any") == Searcher.FINISHED
     assert next(engine.stages) is another
+
+
+def test_it_is_told_when_workers_have_nothing_to_do_until_the_end(engine: Engine) -> None:
+    idle = Mock()
+    engine.stage = replace(engine.stage, when_idle=idle)
+    engine.workers.update({("here", 1), ("here", 2)})
+    for trials, told in ((2, False), (1, True)):
+        engine.study.trials, engine.next_poll = trials, 0.0
+        engine.poll()
+        assert idle.called is told
