@@ -86,7 +86,7 @@ def choice(result: Result) -> str | None:
     others = ", ".join(names(result)[of] for of in result.level if of != result.chosen.of)
     return (
         f"It cannot be told from {others}: they lie within a standard error of the best of them. "
-        f"Of all these it has the smallest network, and was chosen for that."
+        f"It is the best of those with the smallest network, and was chosen for that."
     )
 
 

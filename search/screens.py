@@ -201,7 +201,8 @@ def certainty(console: Console, confirmed: dict[str, Any], tried: int) -> None:
     )
     if len(confirmed["level"]) > 1:
         console.print(
-            f"  {len(confirmed['level'])} of them cannot be told apart; the winner is the smallest"
+            f"  {len(confirmed['level'])} of them cannot be told apart; the winner is the best of "
+            "the smallest"
         )
     if confirmed["beats_baseline"] is not None:
         word = "beats" if confirmed["beats_baseline"] else "does not surely beat"
