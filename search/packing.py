@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from search.cost import GATES, Sizes, weights, width_of
+from search.cost import GATES, MEASURED_AT_ONCE, Sizes, weights, width_of
 from search.faults import is_number
 from search.parameters import Choices, Parameter
 from search.sections import Workers
 from search.space import Space
 from search.spec import JobSpec
-from trainables.config import MEASURED_AT_ONCE, SHAPES, TrialConfig
+from trainables.config import SHAPES, TrialConfig
 
 CONTEXT_MB = 800.0
 """What a process has on a GPU beside torch's memory: CUDA's context and the libraries' kernels, 650

@@ -25,9 +25,6 @@ WORTH_IT_ON_GPU = 192
 for float32 are as fast, and nothing has to be turned into bfloat16."""
 
 
-MEASURED_AT_ONCE = 256
-"""Sequences of the validation part that are measured at a time, at the most."""
-
 SHAPES = 8
 """To how many lengths at the most batches of unequal lengths are padded on a GPU, each a graph."""
 

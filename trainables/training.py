@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from trainables.batches import Placed, measure
 from trainables.cells import RecurrentNetwork
-from trainables.config import MEASURED_AT_ONCE, TrialConfig
+from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset
 from trainables.device import peak_mb, pick_precision, watch_memory
 from trainables.goals import Classes, goal_of
@@ -22,22 +22,6 @@ from trainables.optimizers import OPTIMIZERS
 
 CHECK_STEPS = 8
 """Steps between two looks at whether training diverged: each look waits for the device."""
-
-LEAST_AT_ONCE = 64
-"""Sequences that are measured at a time at the least: as many as a batch has, usually."""
-
-OUTPUTS = 2**19
-"""Numbers that a layer returns for them on a processor, where the least has not more. For 256
-sequences of 28 steps and 256 units the library for LSTMs took 150 MB more, in the same time; small
-networks, and GPUs, are faster with many."""
-
-
-def at_once(config: TrialConfig, steps: int, device: torch.device) -> int:
-    """Return how many sequences of so many steps a network is measured on at a time."""
-    if device.type != "cpu":
-        return MEASURED_AT_ONCE
-    width = config.hidden_size * (2 if config.bidirectional else 1)
-    return min(MEASURED_AT_ONCE, max(LEAST_AT_ONCE, OUTPUTS // (steps * width)))
 
 
 class Diverged(Exception):  # noqa: N818 - a normal outcome, not an error
@@ -98,7 +82,6 @@ class Trainer:
         self.goal = goal_of(data, config, device)
         self.train = Placed(device, data.train, data.preparation)
         self.validation = Placed(device, data.validation, data.preparation)
-        self.at_once = at_once(config, self.validation.steps, device)
         self.seed_torch(0)
         # Made on the CPU first: the same seed gives the same first weights on every device.
         self.model = RecurrentNetwork(config, data.shape).to(device)
@@ -152,7 +135,7 @@ class Trainer:
         metrics["samples_per_s"] = len(self.train) / (time.perf_counter() - began)
         self.learner.pull()
         network, dtype = self.learner.network, self.learner.autocast
-        measured = measure(network, self.validation, self.goal, dtype, batch_size=self.at_once)
+        measured = measure(network, self.validation, self.goal, dtype)
         metrics |= {f"val_{name}": value for name, value in measured.items()}
         metrics["epoch_s"] = time.perf_counter() - began
         if (memory_mb := peak_mb(self.device)) is not None:

@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from tests.trainables.conftest import MakeTrainer, without_times
 from trainables.batches import Placed, measure
-from trainables.config import TrialConfig
 from trainables.datasets import Part, SequenceDataset
-from trainables.training import CHECK_STEPS, Diverged, Trainer, at_once, fit
+from trainables.training import CHECK_STEPS, Diverged, Trainer, fit
 
 
 def on_disk(state: dict[str, Any]) -> dict[str, Any]:
@@ -222,27 +220,6 @@ def test_read_only_arrays_train_without_warning_or_change(
     if trainer.device.type == "cpu":
         assert trainer.train.x.data_ptr() == x.ctypes.data, "the data were copied"
     assert np.array_equal(x, digits.train.x)
-
-
-def test_wide_networks_are_measured_on_fewer_sequences_at_a_time(
-    make_trainer: MakeTrainer, device: torch.device
-) -> None:
-    measured: list[int] = []
-
-    def note(model: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if not model.training:
-            measured.append(len(inputs[0]))
-
-    trainer = make_trainer(hidden_size=400, layers=1, epochs=1)
-    trainer.learner.network.register_forward_pre_hook(note)
-    trainer.run_epoch()
-
-    whole = 256 if device.type == "cuda" else 2**19 // (8 * 400)
-    assert measured[0] == min(whole, len(trainer.validation))
-    assert sum(measured) == len(trainer.validation)
-    cpu = torch.device("cpu")
-    for hidden, steps, expected in ((8, 28, 256), (256, 28, 73), (256, 1000, 64)):
-        assert at_once(TrialConfig(hidden_size=hidden), steps, cpu) == expected
 
 
 def test_what_is_measured_does_not_depend_on_the_batch_size(
