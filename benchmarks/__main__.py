@@ -4,7 +4,8 @@
 
 Those that are named alone are run, or all; the page keeps what it says of the others, of those that
 failed, and of a GPU where there is none. Each part names the command and the machine that made it,
-and ends with what `notes` has about it, which people wrote: what was found elsewhere or before.
+and ends with what `notes` has about it, which people wrote: what was found elsewhere or before. A
+sentence about the run itself is written on the page, and goes with it.
 """
 
 import argparse

@@ -153,14 +153,14 @@ class WithoutRay:
         live: trials at once.
         rate: results a second, without what starts take.
         start_s: seconds that it takes to start a trial.
-        in_all: results a second, with the starts that follow.
+        with_starts: results a second, with the starts that follow.
     """
 
     database: str
     live: int
     rate: float
     start_s: float
-    in_all: float
+    with_starts: float
 
     def row(self) -> tuple[str, ...]:
         """Return the table's row."""
@@ -171,7 +171,7 @@ class WithoutRay:
             "",
             f"{self.rate:.0f}",
             f"{self.start_s * 1000:.0f} ms",
-            f"{self.in_all:.0f}",
+            f"{self.with_starts:.0f}",
         )
 
 
@@ -194,7 +194,7 @@ def without_ray(name: str, database: str | None, live: int, results: int) -> Wit
         live,
         rate=results / executor.reporting_s,
         start_s=starting_s / max(1, executor.started - filled),
-        in_all=results / (executor.reporting_s + starting_s),
+        with_starts=results / (executor.reporting_s + starting_s),
     )
 
 
@@ -226,7 +226,7 @@ def measure(options: argparse.Namespace) -> Answer:
             f"steady at 90% of the ideal with {on_clusters[-1].slots} trials",
             reached=on_clusters[-1].steady >= 0.9,
         ),
-        goal("500 results a second", reached=all(one.in_all >= 500 for one in alone)),
+        goal("500 results a second", reached=all(one.with_starts >= 500 for one in alone)),
     ]
     return Answer(
         ("", "live trials", "steady", "in all", "results a second", "a start", "with starts"),

@@ -65,8 +65,8 @@ class Courier:
         """Let the process deliver what is left and end; return whether everything arrived."""
         for _ in range(TRIES):
             self.keep()
-            took_too_long = not self.finish("drain\n", DRAIN_S)
-            if took_too_long or self.process.returncode >= 0:
+            ended = self.finish("drain\n", DRAIN_S)
+            if not ended or self.process.returncode >= 0:  # else it was killed from outside
                 break
         if self.log.exists() and not self.log.stat().st_size:
             self.log.unlink()
@@ -77,7 +77,7 @@ class Courier:
         self.finish(None, END_S)
 
     def finish(self, order: str | None, patience_s: float) -> bool:
-        """Give a last order and wait for the end; return whether it had not to be killed here."""
+        """Give a last order and wait for the end; return whether it came, else it is killed."""
         try:
             self.process.communicate(order, timeout=patience_s)
         except subprocess.TimeoutExpired:

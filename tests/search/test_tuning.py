@@ -12,7 +12,6 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 from ray.tune.utils.object_cache import _ObjectCache
 
-from benchmarks.driven import Watcher
 from search.cost import TYPICAL
 from search.engine import Engine
 from search.lease import Lease
@@ -24,13 +23,6 @@ from search.study import JobStudy
 from search.tuning import ANY_NUMBER, StudyScheduler
 from tests.search.conftest import make_spec
 from trainables.folder import LocalFolder
-
-
-class Losing(Watcher):
-    """Minds no loss."""
-
-    def lost(self, *_: object, **__: object) -> None:
-        pass
 
 
 @pytest.fixture
@@ -47,7 +39,7 @@ def engine(
             data=None,
             packing=Packing(spec, TYPICAL),
             scratch=tmp_path / "scratch",
-            observer=Losing(),
+            observer=Mock(),
             should_stop=lambda: False,
             elapsed_s=lambda: 0.0,
         )
