@@ -152,7 +152,7 @@ def training(trials: int, epochs: int) -> Trained:
     return Trained(trained / 2, {"to the last epoch": searched, "to the end": took})
 
 
-def trained_rows(trials: int, runs: Sequence[Trained]) -> list[tuple[str, ...]]:
+def trained_rows(trials: int, runs: Sequence[Trained]) -> list[tuple[str, str, str]]:
     """Return the table's rows of a search that trains, which ran several times."""
     each_s = 2 * statistics.fmean(one.training for one in runs) / trials
     return [
