@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.search.test_driver import run
+from tests.search.test_main import run
 
 JOBS = Path(__file__).parents[2] / "jobs"
 
