@@ -6,11 +6,14 @@ for as long as the glue took. Both have the same data, space and epochs, and two
 thread each, which share a GPU where there is one. The glue trains as the notebook does, Gatetune as
 the job's document says, which was written for these data: with a one-cycle learning rate and
 smoothed labels. Else it has its defaults, with bfloat16 where a processor has it, and with a
-portfolio that was made of other data alone (`unseen`). Of both, the luckiest epoch's validation
-accuracy counts from when the driver knows it, as it does for whoever picks a winner by it; who
-trains more networks has the luckier luckiest. The glue's time ends with its process, and what
-Gatetune knows later does not count. Nobody knows the glue's best before its end, so that its whole
-time is told, too. Before each, the libraries' files are read into memory.
+portfolio that was made of other data alone (`unseen`). What of the gain is this training's, and
+what the search's, tells a third search: Gatetune's, which trains as the glue does.
+
+Of all, the luckiest epoch's validation accuracy counts from when the driver knows it, as it does
+for whoever picks a winner by it; who trains more networks has the luckier luckiest. The glue's time
+ends with its process, and what Gatetune knows later does not count. Nobody knows the glue's best
+before its end, so that its whole time is told, too. Before each, the libraries' files are read into
+memory.
 """
 
 import argparse
@@ -23,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate
@@ -36,6 +39,13 @@ from benchmarks.unseen import write_portfolio
 
 JOB = Path(__file__).parent.parent / "jobs" / "mnist-5k.yaml"
 EPOCHS = 5
+
+AS_THE_GLUE = {
+    "training.schedule": "constant",
+    "training.label_smoothing": 0.0,
+    "training.precision": "float32",
+}
+"""Settings with which Gatetune trains as the glue does."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +90,8 @@ def curve(epochs: Iterable[tuple[float, float]], began: float) -> list[tuple[flo
     return [(at - began, value) for (at, _), value in zip(ordered, best, strict=True)]
 
 
-def gatetune(seed: int, for_s: float) -> Run:
-    """Search with Gatetune for as long as the glue took."""
+def gatetune(seed: int, for_s: float, training: Mapping[str, object]) -> Run:
+    """Search with Gatetune for as long as the glue took, with some settings of the training."""
     with tempfile.TemporaryDirectory() as folder:
         portfolio = Path(folder) / "portfolio.json"
         write_portfolio(portfolio, "digits")
@@ -94,6 +104,7 @@ def gatetune(seed: int, for_s: float) -> Run:
             "confirm.top": 0,
             "workers.concurrent": 2,
             "workers.gpus": 0.5 if torch.cuda.is_available() else 0,
+            **training,
         }
         given = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
         call = [sys.executable, "-m", "benchmarks.unseen", str(portfolio), "launch", str(JOB)]
@@ -123,60 +134,66 @@ def glue(seed: int, trials: int) -> Run:
         return Run(curve([tuple(json.loads(line)) for line in lines], began), trials, took)
 
 
+def shares(theirs: Sequence[float], ours: Sequence[float], form: str) -> tuple[str, str]:
+    """Return the cells of a search beside the glue's: what it has, and what part of theirs."""
+    return spread(ours, form), spread(ratios(theirs, ours))
+
+
 def measure(options: argparse.Namespace) -> Answer:
-    """Alternate the two, so that a noisy neighbour hits both."""
+    """Alternate them, so that a noisy neighbour hits all."""
     seeds, trials = (1, 4) if options.short else (options.seeds, options.trials)
-    ours, theirs = [], []
+    theirs, ours, alike = [], [], []
     for seed in range(seeds):
         theirs.append(glue(seed, trials))
-        ours.append(gatetune(seed, theirs[-1].took))
+        ours.append(gatetune(seed, theirs[-1].took, {}))
+        alike.append(gatetune(seed, theirs[-1].took, AS_THE_GLUE))
     targets = [run.best() for run in theirs]
-    whole = [run.took for run in theirs]
-    reached = [run.reached(best) for run, best in zip(theirs, targets, strict=True)]
-    sooner = [run.reached(best) for run, best in zip(ours, targets, strict=True)]
-    errors = [1 - best for best in targets]
-    fewer = [1 - run.best() for run in ours]
+
+    def sooner(runs: Sequence[Run]) -> list[float]:
+        return [run.reached(best) for run, best in zip(runs, targets, strict=True)]
+
+    def errors(runs: Sequence[Run]) -> list[float]:
+        return [100 * (1 - run.best()) for run in runs]
+
+    def row(
+        what: str, glues: Sequence[float], of: Callable[[Sequence[Run]], Sequence[float]], form: str
+    ) -> tuple[str, ...]:
+        cells = (cell for runs in (ours, alike) for cell in shares(glues, of(runs), form))
+        return what, spread(glues, form), *cells
+
     return Answer(
         (
             f"the glue with {trials} trials, {seeds} seeds",
             "the glue",
             "Gatetune",
-            "its share of the glue's",
+            "its share",
+            "trained as the glue trains",
+            "its share",
         ),
         [
-            (
-                "seconds to the glue's best",
-                spread(reached, ".0f"),
-                spread(sooner, ".0f"),
-                spread(ratios(reached, sooner)),
-            ),
-            (
+            row("seconds to the glue's best", sooner(theirs), sooner, ".0f"),
+            row(
                 "the same beside the glue's whole time",
-                spread(whole, ".0f"),
-                spread(sooner, ".0f"),
-                spread(ratios(whole, sooner)),
+                [run.took for run in theirs],
+                sooner,
+                ".0f",
             ),
-            (
-                "error in the glue's time, percent",
-                spread([100 * error for error in errors]),
-                spread([100 * error for error in fewer]),
-                spread(ratios(errors, fewer)),
-            ),
-            (
+            row("error in the glue's time, percent", errors(theirs), errors, ".2f"),
+            row(
                 "trials with an epoch by then",
-                spread([run.trials for run in theirs], ".0f"),
-                spread([run.trials for run in ours], ".0f"),
-                spread(ratios([run.trials for run in theirs], [run.trials for run in ours])),
+                [run.trials for run in theirs],
+                lambda runs: [run.trials for run in runs],
+                ".0f",
             ),
         ],
         [
             goal(
                 "a fifth of the glue's time or less",
-                reached=statistics.median(ratios(reached, sooner)) <= 1 / 5,
+                reached=statistics.median(ratios(sooner(theirs), sooner(ours))) <= 1 / 5,
             ),
             goal(
                 "two thirds of its error or less",
-                reached=statistics.median(ratios(errors, fewer)) <= 2 / 3,
+                reached=statistics.median(ratios(errors(theirs), errors(ours))) <= 2 / 3,
             ),
             *([f"On {torch.cuda.get_device_name(0)}."] if torch.cuda.is_available() else []),
         ],
