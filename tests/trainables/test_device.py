@@ -8,7 +8,7 @@ from trainables.config import Precision, TrialConfig
 from trainables.device import (
     PrecisionError,
     configure,
-    has_bfloat16,
+    has_fast_bfloat16,
     pick_device,
     pick_precision,
     release,
@@ -58,13 +58,28 @@ def test_auto_is_bfloat16_where_the_processor_has_it_and_the_network_gains(
 ) -> None:
     config = TrialConfig.model_validate({"cell": cell, "hidden_size": hidden_size})
 
-    assert has_bfloat16(CPU) == any(
-        torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16")
-    )
-    with patch("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True}):
+    with patch("trainables.device.has_fast_bfloat16", lambda _: True):
         assert pick_precision(config, CPU) == wanted
-    with patch("torch.cpu.get_capabilities", dict):
+    with patch("trainables.device.has_fast_bfloat16", lambda _: False):
         assert pick_precision(config, CPU) == "float32"
+
+
+@pytest.mark.parametrize(
+    ("instructions", "fast"),
+    [
+        ("avx512_f", False),
+        ("avx512_bf16", True),
+        ("avx512_bf16 avx512_fp16 amx_bf16", True),
+        ("avx512_bf16 avx512_fp16", False),
+    ],
+)
+def test_a_processor_is_fast_in_bfloat16_by_its_instructions(instructions: str, fast: bool) -> None:
+    named = torch.cpu.get_capabilities()
+    has = dict.fromkeys(instructions.split(), True)
+
+    assert has.keys() <= named.keys()
+    with patch("torch.cpu.get_capabilities", lambda: has):
+        assert has_fast_bfloat16(CPU) == fast
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -74,14 +89,14 @@ def test_on_a_gpu_auto_is_bfloat16_where_the_network_gains(cell: str, has: bool)
         TrialConfig.model_validate({"cell": cell, "hidden_size": size}) for size in (191, 192)
     )
 
-    with patch("trainables.device.has_bfloat16", lambda _: has):
+    with patch("trainables.device.has_fast_bfloat16", lambda _: has):
         assert pick_precision(narrow, GPU) == "float32"
         assert pick_precision(wide, GPU) == ("bfloat16" if has else "float32")
 
 
 def test_a_gpu_without_bfloat16_refuses_it() -> None:
     with (
-        patch("trainables.device.has_bfloat16", lambda _: False),
+        patch("trainables.device.has_fast_bfloat16", lambda _: False),
         pytest.raises(PrecisionError, match="needs a GPU that has it, which this one is not"),
     ):
         pick_precision(TrialConfig(precision="bfloat16"), GPU)
