@@ -95,7 +95,8 @@ def stop(key: Key, server: Server = None, as_json: AsJson = False) -> None:  # n
     if as_json:
         print_json(shown)
     else:
-        typer.echo(f"job {shown['id']} is stopped; `gatetune resume {shown['id']}` goes on")
+        on = f"; `gatetune resume {shown['id']}` goes on" if shown["status"] == "stopped" else ""
+        typer.echo(f"job {shown['id']} is {shown['status']}{on}")
 
 
 @app.command(epilog="Example: `gatetune delete mnist-5k-7f3a`")

@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 SETTING = "GATETUNE_VERSIONS"
 """Carries a supervisor's versions to the driver that it starts elsewhere."""
@@ -18,7 +18,15 @@ class VersionsError(RuntimeError):
 def versions() -> dict[str, str]:
     """Return the versions of Python, without its last number, and of what a job depends on."""
     python = ".".join(platform.python_version_tuple()[:2])
-    return {"python": python} | {name: version(name).partition("+")[0] for name in COMPARED}
+    return {"python": python} | {name: installed(name) for name in COMPARED}
+
+
+def installed(name: str) -> str:
+    """Return the version of a package that is installed, else "none"."""
+    try:
+        return version(name).partition("+")[0]
+    except PackageNotFoundError:
+        return "none"
 
 
 def check_versions() -> None:
