@@ -24,11 +24,12 @@ from benchmarks.bench import Answer, answer, goal, parser, ratios, spread
 from benchmarks.leased import Leased, leased
 from benchmarks.sleeper import metrics_at
 from search.courier import Courier
-from search.handover import deliver_rest
+from search.handover import Delivery
 from search.home import Home
 from search.serving import TrackingServer
 from search.store import undelivered
 from search.study import JobStudy
+from search.tracking import Tracking
 from search.trial import Verdict
 from tests.servers import Postgres, free_port
 
@@ -71,7 +72,8 @@ def in_turn(job: Leased) -> tuple[float, float]:
     """Return the seconds of committing all results, and then of delivering them all."""
     committing = report_all(job.study)
     began = time.perf_counter()
-    deliver_rest(job.home, job.store, job.lease.job_id, job.lease.owner)
+    tracking = Tracking(job.home, job.lease.job_id, "delivery")
+    Delivery(job.store, job.lease.job_id, job.lease.owner, tracking).finish()
     return committing, time.perf_counter() - began
 
 

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
+from itertools import filterfalse
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -25,17 +26,34 @@ def finalists(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[FrozenTrial]
     Where these would be of one kind of cell, the last of several makes room for the best of the
     other kind: LSTM or GRU is what people ask, and single runs do not tell.
     """
-    ranked = by_value(trials, spec.objective.direction)
-    found = [t for t in ranked if "baseline" not in t.user_attrs]
-    if spec.objective.beside:
-        best = front(found, spec)
-        found = best + [t for t in found if t not in best]
-    first, rest = found[: spec.confirm.top], found[spec.confirm.top :]
+    others = found(trials, spec)
+    first, rest = others[: spec.confirm.top], others[spec.confirm.top :]
     cells = {trial.params.get("cell") for trial in first}
     other = next((trial for trial in rest if trial.params.get("cell") not in cells), None)
     if other is not None and len(first) > 1:
         first[-1] = other
-    return first + [t for t in ranked if "baseline" in t.user_attrs][:1]
+    return first + baselines(trials, spec)[:1]
+
+
+def is_baseline(trial: FrozenTrial) -> bool:
+    """Whether a trial is one that others are compared with."""
+    return "baseline" in trial.user_attrs
+
+
+def baselines(trials: Iterable[FrozenTrial], spec: JobSpec) -> list[FrozenTrial]:
+    """Return the baselines that completed, best first."""
+    return by_value(filter(is_baseline, trials), spec.objective.direction)
+
+
+def found(trials: Iterable[FrozenTrial], spec: JobSpec) -> list[FrozenTrial]:
+    """Return the complete trials that are no baselines, in the order in which they are confirmed.
+
+    The best come first, of several objectives those than which none is better in all.
+    """
+    ranked = by_value(filterfalse(is_baseline, trials), spec.objective.direction)
+    best = front(ranked, spec) if spec.objective.beside else []
+    numbers = {trial.number for trial in best}
+    return best + [trial for trial in ranked if trial.number not in numbers]
 
 
 def front(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[FrozenTrial]:
@@ -104,15 +122,19 @@ def choose(
     """Return the result of a job from validation values alone, or None if no trial completed.
 
     A configuration that lost a replicate (diverged, failed) is chosen only if all did, and a
-    baseline that costs more than it may only if nothing else completed.
+    baseline that costs more than it may only if nothing else completed. Of equal ones the earlier
+    is chosen; of those that were not confirmed the one whose weights are kept, which `found` has
+    first.
     """
     sign = sign_of(spec.objective.direction)
-
     costs = {trial.number: trial.user_attrs.get("costs", {}) for trial in searched}
+    unconfirmed = [] if confirmed else found(searched, spec)
+    places = {trial.number: place for place, trial in enumerate(unconfirmed)}
 
-    def rank(one: Candidate) -> tuple[bool, int, float, int]:
+    def rank(one: Candidate) -> tuple[bool, int, float, int, int]:
         over = spec.objective.is_over(costs[one.of])
-        return (over, one.missing, -sign * statistics.fmean(one.validation), one.of)
+        mean = statistics.fmean(one.validation)
+        return (over, one.missing, -sign * mean, places.get(one.of, -1), one.of)
 
     if confirmed:
         finals = [
@@ -121,8 +143,8 @@ def choose(
         ]
         candidates = sorted((one for one in finals if one.validation), key=rank)
     else:
-        found = by_value(searched, spec.objective.direction)
-        candidates = sorted((candidate(t, [t]) for t in found), key=rank)
+        every = by_value(searched, spec.objective.direction)
+        candidates = sorted((candidate(t, [t]) for t in every), key=rank)
     if not candidates:
         return None
     chosen, *rest = candidates

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -68,6 +69,9 @@ TURN_S = 0.0005
 """How long a thread may compute while another waits, as Ray starts: a tenth of what Python lets."""
 
 
+JOIN_S = 60.0
+"""How long a cluster without any worker is waited for: its head may have come before them."""
+
 ROUNDING = 1e-9
 """By how much the quotient of two fractions may be below the whole number that it is."""
 
@@ -123,7 +127,8 @@ def cluster(
                 logging_level=logging.CRITICAL,
             )
     except (OSError, RuntimeError, ValueError) as error:
-        raise ClusterError(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
+        what = f"no Ray answers at RAY_ADDRESS={address}" if address else "Ray cannot be started"
+        raise ClusterError(f"{what}: {error}") from error
     finally:
         for name in own:  # what this process starts otherwise is not Ray's
             os.environ.pop(name, None)
@@ -233,10 +238,15 @@ def kill(pid: int) -> None:
 def check_resources(spec: JobSpec) -> None:
     """Refuse a job whose trials the cluster can never place.
 
+    A cluster that has no worker at all is just starting: it is waited for.
+
     Raises:
         ResourcesError: says what a trial asks for and what the cluster has.
     """
-    nodes = node_resources()
+    nodes, until = node_resources(), time.monotonic() + JOIN_S
+    while not any(node.get("CPU") for node in nodes) and time.monotonic() < until:
+        time.sleep(1)
+        nodes = node_resources()
     wanted = {"CPU": spec.workers.cpus, "GPU": spec.workers.sure_gpus}
     for kind, amount in wanted.items():
         found = [resources.get(kind, 0.0) for resources in nodes]

@@ -129,6 +129,8 @@ class Engine:
         self.heard: dict[int, float] = {}
         """When each live trial was started or last reported."""
         self.next_poll = 0.0
+        self.stuck = False
+        """Whether trials of the fit at hand wait for what no node has any more, and none runs."""
         self.stopping = False
         self.fault: BaseException | None = None
 
@@ -207,6 +209,7 @@ class Engine:
         self.placed.clear()
         self.workers.clear()
         self.each = self.packing.workers(node_resources())
+        self.stuck = False
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(self.slots, 16))
         trainable = tune.with_resources(
             tune.with_parameters(self.trainable, data=self.data),
@@ -312,7 +315,7 @@ class Engine:
         self.observer.reported(live, metrics, verdict)
         if verdict is Verdict.CONTINUE:
             return str(TrialScheduler.CONTINUE)
-        self.placed.pop(number, None)
+        self.forget(number)
         self.stage.tidy(number, verdict)
         return str(TrialScheduler.STOP)
 
@@ -322,7 +325,7 @@ class Engine:
         if number is None or number not in self.study.live:
             return
         live = self.study.live[number]
-        self.placed.pop(number, None)
+        self.forget(number)
         self.workers.clear()  # one of them is gone; those that live will report
         again = self.study.fail(number, reason)
         if not again:
@@ -342,10 +345,15 @@ class Engine:
                 f"last one (trial {number}) with: {last_line(reason)}"
             )
 
+    def forget(self, number: int) -> None:
+        """Forget an attempt at a trial that has ended."""
+        for known in (self.placed, self.started, self.heard):
+            known.pop(number, None)
+
     @property
     def halted(self) -> bool:
         """Whether Tune should end although the study is not done."""
-        return self.stopping or self.fault is not None
+        return self.stopping or self.stuck or self.fault is not None
 
     def poll(self) -> None:
         """Look at the cluster, the clock and the person, a few times a second."""
@@ -357,8 +365,9 @@ class Engine:
         each = self.packing.workers(nodes)
         if each != self.each:
             self.most = self.asked  # the next fit gives each trial what it is to have now
+            self.stuck = bool(self.placed) and not any(map(actor_of, self.placed.values()))
         fit = slots(nodes, each)
-        left = max(1, self.study.trials - len(self.study.ended))
+        left = max(1, self.study.left)
         asked = self.spec.workers.concurrent
         most = fit if asked == "auto" else asked
         self.slots = self.share(fit, max(1, min(most, left)), len(self.study.live))
@@ -368,7 +377,7 @@ class Engine:
         self.tell_room(left, each.sure_gpus)
         self.stopping = self.stopping or self.should_stop()
         hours = self.spec.budget.hours if self.study.searching else None
-        if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_closed:
+        if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_spent:
             self.study.close("hours")
         self.end_frozen(now)
         # Tune sets a trial to ERROR without telling anyone when a worker cannot be reset.
@@ -387,7 +396,7 @@ class Engine:
         """Kill workers that have been silent for too long; Tune then tells of their loss."""
         limit = self.spec.workers.epoch_limit_s + GRACE_S
         for number, trial in self.placed.items():
-            actor = trial.temporary_state.ray_actor
+            actor = actor_of(trial)
             if actor is None:
                 self.heard[number] = now  # it waits for its place, which may take long
             elif now - self.heard.get(number, now) > limit:
@@ -397,3 +406,8 @@ class Engine:
     def guard(self, error: BaseException) -> None:
         """Keep a callback's error for the end of the run: Tune would log and forget it."""
         self.fault = self.fault or error
+
+
+def actor_of(trial: Trial) -> Any:
+    """Return the worker that has a trial; None while it waits for one."""
+    return trial.temporary_state.ray_actor

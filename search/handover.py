@@ -24,7 +24,7 @@ from search.home import Home
 from search.lease import LeaseLostError
 from search.outbox import read_epoch
 from search.store import Store, StoreError
-from search.tables import PARENT, Job, JournalRow, Run
+from search.tables import PARENT, UNTOLD, Job, JournalRow, Run
 from search.tracking import NewRun, RunKey, Status, Tracking
 
 logger = logging.getLogger("gatetune.delivery")
@@ -197,7 +197,7 @@ class Delivery:
     def tell(self, key: RunKey, parcel: Parcel) -> None:
         """Tell MLflow of one run what it is made of, its metrics, and at last its status."""
         run_id, new, ended = self.known[key], parcel.new, parcel.ended
-        if ended is not None and ended.delivered is not None:
+        if ended is not None and ended.delivered not in {None, UNTOLD}:
             self.tracking.clear_outcome(run_id)
         self.tracking.log(
             run_id,
@@ -234,6 +234,12 @@ class Delivery:
                 self.tell(key, Parcel(ended=row))
                 mended += 1
         return mended
+
+    def recall(self) -> None:
+        """Take from the database which runs MLflow has, who has just been asked by another."""
+        with self.store.session() as session:
+            rows = session.scalars(select(Run).where(Run.job_id == self.job_id)).all()
+        self.known = {key_of(row): row.run_id for row in rows if row.run_id is not None}
 
     def finish(self) -> None:
         """Deliver all there is, and look at what MLflow shows then."""
@@ -337,7 +343,10 @@ def packages() -> str:
 
 
 def deliver_rest(home: Home, store: Store, job_id: str, owner: str) -> None:
-    """Deliver in this process what a job still has to say."""
+    """Deliver in this process what a job still has to say after its delivery has drained."""
     with store.session() as session:
         name = session.get_one(Job, job_id).name
-    Delivery(store, job_id, owner, Tracking(home, job_id, name)).finish()
+    delivery = Delivery(store, job_id, owner, Tracking(home, job_id, name))
+    delivery.recall()
+    while delivery.deliver():
+        pass

@@ -26,6 +26,7 @@ class JobRow:
         self.lease = lease
         self.job_id = lease.job_id
         self.began = time.time()
+        self.started = time.monotonic()  # hours are counted by it: the other clock may be set
         with lease.store.session() as session:
             self.elapsed_before = session.get_one(Job, self.job_id).elapsed_s
 
@@ -100,4 +101,4 @@ class JobRow:
 
     def elapsed_s(self) -> float:
         """Return the seconds that all drivers of this job have run."""
-        return self.elapsed_before + time.time() - self.began
+        return self.elapsed_before + time.monotonic() - self.started

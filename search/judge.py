@@ -7,6 +7,9 @@ from search.rungs import Rungs
 from search.spec import JobSpec
 from search.trial import LiveTrial, Verdict
 
+SPENT = frozenset({"hours", "target"})
+"""Why a search is closed whose running trials end, too."""
+
 
 class Judge:
     """The rules by which a trial ends, of which the pruner is one.
@@ -46,7 +49,7 @@ class Judge:
         prune = self.searching and self.rungs.judge(live.number, epoch, value)
         if outcome == "complete" or (self.reaches_target(value) and not over):
             return Verdict.COMPLETE
-        if closed in {"hours", "target"}:
+        if closed in SPENT:
             return Verdict.BUDGET
         return Verdict.PRUNED if prune and not live.baseline else Verdict.CONTINUE
 

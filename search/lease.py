@@ -102,7 +102,6 @@ class Lease:
             .where(Job.id == job_id, Job.lease_owner == self.owner)
             .values(lease_until=bindparam("until"), revision=Job.revision + 1)
         )
-        self.lost = threading.Event()
         self.released = threading.Event()
         self.thread = threading.Thread(target=self.keep, name="lease", daemon=True)
 
@@ -151,7 +150,6 @@ class Lease:
         """
         renewed = connection.execute(self.renewal, {"until": self.clock() + DURATION_S})
         if renewed.rowcount != 1:
-            self.lost.set()
             raise LeaseLostError(f"job {self.job_id} was taken over by another driver")
 
     @contextmanager

@@ -49,7 +49,7 @@ def weights_of(folder: Folder, number: int) -> dict[str, torch.Tensor]:
     if checkpoints.has_best():
         return checkpoints.read_best()
     state = checkpoints.read(checkpoints.latest())
-    if state is None:
+    if state is None or state["trainer"] is None:
         raise DamagedError(f"the weights of trial {number} are missing from {checkpoints.folder}")
     weights: dict[str, torch.Tensor] = state["trainer"]["best_weights"]
     return weights

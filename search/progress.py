@@ -1,5 +1,6 @@
 """What a person sees while a job runs: a live table in a terminal, plain lines elsewhere."""
 
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -53,6 +54,11 @@ class Progress:
         self.stage_name = ""
         self.began = time.monotonic()
         self.rows: dict[int, Row] = {}
+        """Trials that run."""
+        self.ended: list[Row] = []
+        """The best of those that have ended, best first; a search may have thousands."""
+        self.epochs = 0
+        """Of all that have ended."""
         self.display = Live(
             console=console, get_renderable=self.render, refresh_per_second=4, transient=True
         )
@@ -84,7 +90,7 @@ class Progress:
         study = forecast.study if forecast else None
         with self.lock:
             self.stage_name, self.study, self.forecast = name, study, forecast
-            self.rows = {}
+            self.rows, self.ended, self.epochs = {}, [], 0
             self.began = time.monotonic()
         if study is not None and study.ended:
             name = f"{name}: going on after {len(study.ended)} of {study.trials} trials"
@@ -125,6 +131,8 @@ class Progress:
             row.value = metrics.get(study.spec.objective.metric)
             row.seconds = time.monotonic() - row.started
             row.ending = ENDINGS.get(verdict)
+            if row.ending is not None:
+                self.keep(row)
         if study.searching and study.trials <= len(study.fixed):
             # Nothing is searched: a person wants to watch these trials learn, as in a notebook.
             self.line(epoch_line(row, metrics), live.number)
@@ -137,14 +145,26 @@ class Progress:
         if again and live.alone:
             what += " alone"
         with self.lock:
-            row = self.rows[live.number]
-            row.ending = None if again else "failed"
             if again:
                 del self.rows[live.number]
+            else:
+                self.rows[live.number].ending = "failed"
+                self.keep(self.rows[live.number])
             if self.forecast is not None:
                 self.forecast.lost(live, again=again)
         text = f"{self.label(live.number)}  {what}: {last_line(reason)[:200]}"
         self.line(text, live.number)
+
+    def keep(self, row: Row) -> None:
+        """Keep of a trial that has ended what is shown."""
+        self.epochs += row.epoch
+        self.ended = sorted((*self.ended, self.rows.pop(row.live.number)), key=self.place)
+        del self.ended[BEST_SHOWN:]
+
+    def place(self, row: Row) -> tuple[float, int]:
+        """Return by what trials are ordered: the best first, of equals the earlier."""
+        sign = 1 if self.study is None else self.study.sign
+        return math.inf if row.best is None else -sign * row.best, row.live.number
 
     def damaged(self, live: LiveTrial, what: str) -> None:
         """A checkpoint of a trial could not be used."""
@@ -175,7 +195,8 @@ class Progress:
 
     def best(self, study: JobStudy) -> str:
         """Return the best value so far and its trial, running trials included."""
-        seen = [(row.best, row.live.number) for row in self.rows.values() if row.best is not None]
+        rows = (*self.rows.values(), *self.ended)
+        seen = [(row.best, row.live.number) for row in rows if row.best is not None]
         if study.best is not None:
             seen.append((study.best[1], study.best[0]))
         if not seen:
@@ -191,22 +212,19 @@ class Progress:
     def render(self) -> RenderableType:
         """Return the live table as of now."""
         with self.lock:
-            study, rows = self.study, list(self.rows.values())
-            if study is None:
+            if self.study is None:
                 return Text(f"{self.stage_name} …", style="cyan")
-            running = [row for row in rows if row.ending is None]
-            ended = [row for row in rows if row.ending is not None]
-            ended.sort(key=lambda row: float("inf") if row.best is None else -study.sign * row.best)
+            metric = self.study.spec.objective.metric
             return Group(
-                self.head(study),
-                trial_table("running", running, study.spec.objective.metric),
-                trial_table("best of this run", ended[:BEST_SHOWN], study.spec.objective.metric),
+                self.head(self.study),
+                trial_table("running", list(self.rows.values()), metric),
+                trial_table("best of this run", self.ended, metric),
             )
 
     def head(self, study: JobStudy) -> RenderableType:
         """Return stage, bar, counts and time left on one line, the best value on the next."""
         grid = Table.grid(padding=(0, 2))
-        epochs = sum(row.epoch for row in self.rows.values())
+        epochs = self.epochs + sum(row.epoch for row in self.rows.values())
         grid.add_row(
             Text(self.stage_name, style="bold cyan"),
             ProgressBar(total=study.trials, completed=len(study.ended), width=24),

@@ -32,7 +32,7 @@ class RayJob:
         """Whether it has ended, or the cluster has forgotten it; not while nobody answers."""
         try:
             status: JobStatus = self.client.get_job_status(self.submission_id)
-        except ConnectionError:
+        except (ConnectionError, requests.RequestException):
             return False  # its lease says whether it lives
         except RuntimeError as error:
             return "does not exist" in str(error)

@@ -4,7 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.champion import by_value, front
+from search.champion import baselines, found
 from search.spec import JobSpec
 from trainables.checkpoint import Checkpoints, epoch_file
 from trainables.folder import Folder, Item
@@ -12,11 +12,8 @@ from trainables.folder import Folder, Item
 
 def top(trials: Sequence[FrozenTrial], spec: JobSpec) -> set[int]:
     """Return the complete trials of a search whose weights are kept: the best, and baselines."""
-    ranked = by_value(trials, spec.objective.direction)
-    found = [t for t in ranked if "baseline" not in t.user_attrs]
-    best = front(found, spec) if spec.objective.beside else []
-    kept = (best + [t for t in found if t not in best])[: max(1, spec.confirm.top)]
-    return {t.number for t in ranked} - {t.number for t in found if t not in kept}
+    best = found(trials, spec)[: max(1, spec.confirm.top)]
+    return {trial.number for trial in (*best, *baselines(trials, spec))}
 
 
 def complete(trials: Sequence[FrozenTrial]) -> set[int]:

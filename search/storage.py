@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,8 +41,15 @@ DATABASE_AWAY = (DatabaseAwayError, StorageInternalError, OperationalError, Inte
 def open_storage(store: Store) -> RDBStorage:
     """Return Optuna's storage on the database of ``store``; Optuna makes and owns its tables."""
     sqlite_store = store.engine.dialect.name == "sqlite"
-    with store.tables_locked():
-        storage = RDBStorage(store.url, engine_kwargs=settings_of(store.url))
+    known = store.has_studies
+    with nullcontext() if known else store.tables_locked():
+        storage = RDBStorage(
+            store.url,
+            engine_kwargs=settings_of(store.url),
+            skip_compatibility_check=known,
+            skip_table_creation=known,
+        )
+    store.has_studies = True
     if sqlite_store:
         storage.engine.dispose()  # the connections so far lack our settings
         tune_sqlite(storage.engine)

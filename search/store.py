@@ -97,6 +97,8 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = url
         self.engine = connect(url)
+        self.has_studies = False
+        """Whether Optuna's tables are known to be there, and of its version."""
 
     @classmethod
     def open(cls, url: str, *, upgrade: bool = False) -> "Store":

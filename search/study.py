@@ -6,7 +6,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.judge import Judge
+from search.judge import SPENT, Judge
 from search.labels import run_name
 from search.leaders import Leaders
 from search.lease import Lease
@@ -95,6 +95,8 @@ class JobStudy:
         """Attempts that were lost since then."""
         self.closed: str | None = None
         """Why no further trial will start although the budget of trials is not spent."""
+        self.reached = False
+        """Whether a trial has the target that may be chosen."""
         self.load(store)
 
     # -- reading back --------------------------------------------------------------------------
@@ -120,7 +122,7 @@ class JobStudy:
             else:
                 self.waiting.append(self.live.pop(number))
         self.waiting.sort(key=lambda live: live.number)
-        if self.best is not None and self.judge.reaches_target(self.best[1]):
+        if self.reached:
             self.close("target")
 
     def load_trial(self, trial: FrozenTrial, epochs: Sequence[JournalRow]) -> Verdict:
@@ -162,6 +164,17 @@ class JobStudy:
     def is_closed(self) -> bool:
         """Whether no further trial will start."""
         return self.closed is not None
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the trials that run end with their next epoch, too."""
+        return self.closed in SPENT
+
+    @property
+    def left(self) -> int:
+        """How many trials have not ended, or are still to start."""
+        fresh = 0 if self.is_closed else max(0, self.trials - self.count)
+        return len(self.live) + len(self.waiting) + fresh
 
     @property
     def has_alone(self) -> bool:
@@ -305,7 +318,7 @@ class JobStudy:
         state, value = result_of(verdict, live.best)
         self.finished(live, state, value)
         self.count_end(live, verdict.value)
-        if value is not None and self.judge.reaches_target(value) and not self.judge.is_over(live):
+        if self.reached:
             self.close("target")
 
     def fail(self, number: int, reason: str) -> bool:
@@ -325,7 +338,7 @@ class JobStudy:
         remember(live.trial_id, "lost_after", live.lost_after)
         if again:
             self.requeue(number)
-            return True
+            return number not in self.ended
         run = self.outbox.status(live, "FAILED", "failed", reason)
         self.storage.commit(*self.finishing(live, TrialState.FAIL, None, run))
         self.finished(live, TrialState.FAIL, None)
@@ -343,22 +356,30 @@ class JobStudy:
         return self.failures >= FAILURES
 
     def requeue(self, number: int) -> None:
-        """Put a running trial back: it is taken first, with the same number and parameters."""
+        """Put a running trial back: it is taken first, with the same number and parameters.
+
+        Where the budget is spent it ends instead.
+        """
         live = self.live[number]
         run = self.outbox.status(live, "KILLED", "interrupted")
         self.storage.commit(self.storage.state(live.trial_id, TrialState.WAITING), run)
         del self.live[number]
         self.waiting.append(live)
         self.waiting.sort(key=lambda waiting: waiting.number)
+        self.end_waiting()
 
     def close(self, why: str) -> None:
         """Start no further trial; where a budget is spent, end those that wait."""
-        self.closed = self.closed or why
-        if why in {"hours", "target"}:
-            while self.waiting:
-                live = self.waiting.pop(0)
-                self.live[live.number] = live
-                self.end(live, Verdict.BUDGET)
+        if not self.is_closed or (why in SPENT and not self.is_spent):
+            self.closed = why
+        self.end_waiting()
+
+    def end_waiting(self) -> None:
+        """End the trials that wait, if the budget is spent."""
+        while self.is_spent and self.waiting:
+            live = self.waiting.pop(0)
+            self.live[live.number] = live
+            self.end(live, Verdict.BUDGET)
 
     def finishing(
         self, live: LiveTrial, state: TrialState, value: float | None, run: Statement
@@ -386,6 +407,8 @@ class JobStudy:
             return
         if self.best is None or self.judge.better(live.best, self.best[1]):
             self.best = (live.number, live.best)
+        if self.judge.reaches_target(live.best) and not self.judge.is_over(live):
+            self.reached = True
         if self.searching and not live.baseline:
             self.leaders.add(live.number, self.sign * live.best)
 

@@ -119,6 +119,10 @@ class JournalRow(Base):
     """The job's, when the row was written."""
 
 
+UNTOLD = "RUNNING//0/"
+"""`Run.told` of a run of which nothing is to be said but that it runs."""
+
+
 class Run(Base):
     """What the MLflow run of a trial (or of the job, `PARENT`) should be, and what it is."""
 

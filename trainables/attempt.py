@@ -107,10 +107,7 @@ class Attempt:
         state = self.read(epoch)
         if state is None:
             return None
-        report = Report(epoch, state["metrics"], state["outcome"], state["precision"])
-        if report.outcome == "complete":
-            self.finish(state["trainer"])
-        return report
+        return Report(epoch, state["metrics"], state["outcome"], state["precision"])
 
     def read(self, epoch: int) -> dict[str, Any] | None:
         """Return the state after an epoch; a damaged one is as good as none, and is reported."""
@@ -133,14 +130,12 @@ class Attempt:
             if trainer.epoch == 1 and self.config["costs"]:
                 network = copy.deepcopy(trainer.model).cpu()
                 metrics |= asdict(footprint(network, self.data.shape))
-            complete = trainer.is_done
-            outcome: Outcome = "complete" if complete else "running"
+            outcome: Outcome = "complete" if trainer.is_done else "running"
             report = Report(trainer.epoch, metrics, outcome, trainer.precision)
-            if complete or self.is_due(metrics[self.config["metric"]]):
-                state = trainer.state()
-                self.write(report, state)
-                if complete:
-                    self.finish(state)
+            if trainer.is_done:
+                self.finish(trainer, report)
+            elif self.is_due(metrics[self.config["metric"]]):
+                self.write(report, trainer.state())
             return report
 
     def is_due(self, value: float) -> bool:
@@ -162,12 +157,16 @@ class Attempt:
         )
         self.written = time.monotonic()
 
-    def finish(self, state: dict[str, Any]) -> None:
-        """Write the best weights; of the epochs, a crash before the report needs only the last."""
+    def finish(self, trainer: Trainer, report: Report) -> None:
+        """Write the best weights, then what a crash before the report needs of the last epoch.
+
+        Nobody goes on from it, so that it has no state.
+        """
         self.checkpoints.write_best(
-            state["best_weights"], epoch=state["best_epoch"], value=state["best_value"]
+            trainer.best_weights, epoch=trainer.best_epoch, value=trainer.best_value
         )
-        self.checkpoints.clear_epochs(keep=state["epoch"])
+        self.write(report, None)
+        self.checkpoints.clear_epochs(keep=report.epoch)
 
     def resumed(self) -> Trainer:
         """Return a trainer in the newest state up to the last epoch reported, a fresh one if none.

@@ -105,12 +105,15 @@ class Trainer:
         self.best_value = math.nan
         self.best_weights: dict[str, Tensor] = {}
 
-    def one_cycle(self) -> OneCycleLR:
-        """Return the schedule of Smith and Topin (2017), https://arxiv.org/abs/1708.07120."""
-        steps = math.ceil(len(self.train) / self.config.batch_size)
-        return OneCycleLR(
-            self.optimizer, self.config.learning_rate, total_steps=self.config.epochs * steps
-        )
+    def one_cycle(self) -> OneCycleLR | None:
+        """Return the schedule of Smith and Topin (2017), https://arxiv.org/abs/1708.07120.
+
+        None for a single step, which would have the rate of the cycle's end.
+        """
+        steps = self.config.epochs * math.ceil(len(self.train) / self.config.batch_size)
+        if steps == 1:
+            return None
+        return OneCycleLR(self.optimizer, self.config.learning_rate, total_steps=steps)
 
     def run_epoch(self) -> dict[str, float]:
         """Train one epoch, measure it, and remember its weights if it is the best.

@@ -121,6 +121,20 @@ def test_what_two_nodes_have_between_them_is_no_room(monkeypatch: pytest.MonkeyP
         check_resources(make_spec("workers={cpus: 2, gpus: 1}"))
 
 
+def test_a_cluster_whose_workers_come_after_its_head_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = iter(([{"memory": 1.0}], [{"memory": 1.0}], [{"memory": 1.0}, TWO]))
+    monkeypatch.setattr("search.cluster.node_resources", lambda: next(seen))
+    monkeypatch.setattr("search.cluster.time.sleep", lambda _: None)
+    check_resources(make_spec())
+    assert next(seen, None) is None
+    monkeypatch.setattr("search.cluster.node_resources", lambda: [{"memory": 1.0}])
+    monkeypatch.setattr("search.cluster.JOIN_S", 0.0)
+    with pytest.raises(ClusterError, match=r"the cluster has 0 CPU in all"):
+        check_resources(make_spec())
+
+
 def test_more_gpus_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.cluster.node_resources", lambda: [TWO])
     with pytest.raises(ClusterError, match=r"workers.gpus: a trial asks for 2 GPU, .* has 1 GPU"):

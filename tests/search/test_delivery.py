@@ -121,6 +121,17 @@ def history(home: Home, trial: int) -> list[tuple[int, float, int]]:
     return sorted((metric.step, metric.value, metric.timestamp) for metric in found)
 
 
+def test_before_a_run_ends_nothing_is_taken_back_that_was_never_said(
+    store: Store, delivery: Delivery
+) -> None:
+    add_run(store, 0, 0.5)
+    everything(delivery)
+    change(store, 0, status="FINISHED", ended_ms=3000)
+    with patch.object(delivery.tracking, "clear_outcome") as taken_back:
+        everything(delivery)
+    taken_back.assert_not_called()
+
+
 def test_an_epoch_arrives_with_its_own_step_and_time(
     installation: Home, store: Store, delivery: Delivery
 ) -> None:

@@ -17,8 +17,9 @@ from search.home import Home
 from search.lease import Lease
 from search.progress import Progress
 from search.shares import whole
-from search.store import Store
+from search.store import Store, undelivered
 from search.tables import PARENT, Job, Run
+from search.tracking import Tracking
 from search.trial import SHOWN_OF_JOB
 from tests.search.conftest import add_job, make_spec
 from tests.search.test_patience import AWAY, Flaky
@@ -135,6 +136,17 @@ def test_a_store_that_stays_away_fails_the_job_and_no_trial(
     assert job.work() == (
         "failed", f"{AWAY}; no trial is lost; `gatetune resume {job.job_id}` goes on"
     )  # fmt: skip
+
+
+def test_the_parents_end_is_told_without_a_look_at_all_runs(
+    job: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.row.begin()
+    monkeypatch.setattr(Tracking, "runs", Mock(side_effect=AssertionError))
+    job.deliver_rest()
+    job.row.tell_parent("finished")
+    job.deliver_rest()
+    assert undelivered(job.store, job.job_id) == 0
 
 
 def test_a_stop_is_heard_while_a_store_is_away(

@@ -17,6 +17,7 @@ from search.cost import TYPICAL
 from search.engine import Engine, Interrupted, UnworkableError
 from search.lease import Lease
 from search.packing import Packing
+from search.sections import Workers
 from search.spec import JobSpec
 from search.stage import Stage
 from search.store import Store
@@ -333,6 +334,25 @@ def test_trials_share_a_gpu_by_the_memory_that_one_has_told(
     # Of 8,000 MB, 7,200 are given away: three times 2,000 with what CUDA takes would not fit.
     assert recorder.gpus == [0.25, 0.5]
     assert recorder.rooms == [2, 2]
+    assert fit.call_count == 2
+    assert states(study) == [TrialState.COMPLETE] * 6
+
+
+def test_trials_that_wait_for_gpus_that_are_gone_run_on_processors(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.engine.POLL_S", 0.0)
+    monkeypatch.setattr("search.engine.slots", lambda *_: 2)
+    engine, study, _ = make("workers.gpus=auto")
+    two, none = (engine.spec.workers.model_copy(update={"gpus": gpus}) for gpus in (2, 0))
+
+    def workers(_: object) -> Workers:
+        """As where a second GPU goes when a trial was asked for: this Ray has one."""
+        return none if engine.asked or fit.call_count > 1 else two
+
+    monkeypatch.setattr(engine.packing, "workers", workers)
+    with patch.object(engine, "fit", wraps=engine.fit) as fit:
+        engine.run()
     assert fit.call_count == 2
     assert states(study) == [TrialState.COMPLETE] * 6
 

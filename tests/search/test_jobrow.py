@@ -1,5 +1,7 @@
 """What a driver writes about its job as a whole."""
 
+import time
+
 import pytest
 
 from search.jobrow import JobRow
@@ -44,6 +46,14 @@ def test_only_a_job_of_the_queue_stays_in_it(
         session.get_one(Job, "tiny-0001").supervised = True
     row.end(status, None)
     assert job_of(store).supervised is stays
+
+
+def test_hours_do_not_follow_a_clock_that_is_set(
+    row: JobRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = time.time() + 86_400
+    monkeypatch.setattr("search.jobrow.time.time", lambda: later)
+    assert row.elapsed_s() < 3600
 
 
 def test_what_people_see_bears_the_revision_of_its_change(store: Store, row: JobRow) -> None:

@@ -178,6 +178,18 @@ def test_the_live_table_has_running_and_best_trials(study: JobStudy) -> None:
     assert best.index("001 ") < best.index("000 GRU 8x1 lr 0.01 (baseline)")
 
 
+def test_of_many_trials_that_have_ended_the_best_are_kept(study: JobStudy) -> None:
+    progress = make_progress(terminal=True)
+    begin(progress, study)
+    for value in (0.3, 0.9, 0.1, 0.6, 0.7, 0.2):
+        report(progress, study, start(progress, study), value, "complete")
+    assert [row.best for row in progress.ended] == [0.9, 0.7, 0.6, 0.3, 0.2]
+    assert progress.rows == {}
+    shown = rendered(progress)
+    assert "6/6 trials, 6 epochs" in shown
+    assert "best val_accuracy 0.9000 (trial 001)" in shown
+
+
 def test_the_live_table_before_a_study(study: JobStudy) -> None:
     progress = make_progress(terminal=True)
     progress.stage("measuring")

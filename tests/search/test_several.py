@@ -112,6 +112,14 @@ def test_who_is_on_the_front_is_kept() -> None:
     assert top(trials, make_spec("confirm={top: 2, seeds: 2}")) == {0, 1, 2}
 
 
+def test_of_equal_ones_the_one_is_chosen_whose_weights_are_kept() -> None:
+    spec = make_spec(BESIDE, "confirm.top=0", "pruner=none")
+    trials = [complete(0, 0.95, 90), complete(1, 0.95, 20), complete(2, 0.60, 1)]
+    result = choose(spec, JOB, trials, [])
+    assert result is not None
+    assert {result.chosen.of} == top(trials, spec) == {1}
+
+
 def test_a_baseline_that_costs_too_much_wins_only_where_nothing_else_is_there() -> None:
     spec = make_spec(LIMITS, "confirm.top=0", "baseline=[{hidden_size: 16, learning_rate: 0.01}]")
     dear, cheap = complete(0, 0.95, 200, baseline=True), complete(1, 0.7, 50)

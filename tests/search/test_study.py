@@ -16,7 +16,7 @@ from search.store import Store, StoreError
 from search.study import JobStudy
 from search.tables import PARENT, Job, JournalRow, Run
 from search.trial import Proposal, Verdict
-from tests.search.conftest import make_spec
+from tests.search.conftest import asked, make_spec
 
 BASELINE = Proposal({"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}, {"batch_size": 32},
                     attrs={"baseline": True})  # fmt: skip
@@ -339,6 +339,29 @@ class TestOnEveryDatabase:
         assert again.done
         again.shut()
 
+    def test_a_baseline_that_costs_too_much_reaches_no_target(
+        self, opened: Store, lease: Lease
+    ) -> None:
+        rules = ("budget.target=0.8", "objective.limits={weights: 100}")
+        study = self.reopen(opened, lease, *rules, fixed=(BASELINE,))
+        live = asked(study)
+        study.report(live.number, 1, metrics(0.9) | {"weights": 200.0}, "complete")
+        assert not study.is_closed
+        study.shut()
+        again = self.reopen(opened, lease, *rules, fixed=(BASELINE,))
+        assert not again.is_closed
+        again.shut()
+
+    def test_what_is_lost_once_the_budget_is_spent_is_not_tried_again(
+        self, study: JobStudy
+    ) -> None:
+        live = asked(study)
+        study.close("hours")
+        assert study.left == 1
+        assert not study.fail(live.number, "the worker was lost")
+        assert study.ended == {0: "budget"}
+        assert study.left == 0
+
     def test_spent_hours_end_what_waits(self, study: JobStudy) -> None:
         live = study.ask()
         assert live is not None
@@ -355,7 +378,11 @@ class TestOnEveryDatabase:
         for _ in range(4):
             self.run_trial(study, 0.5)
         assert study.ask() is None
-        assert study.closed == "exhausted"
+        assert (study.closed, study.left) == ("exhausted", 0)
+        study.close("hours")
+        assert study.is_spent
+        study.close("exhausted")
+        assert study.closed == "hours"
         trials = study.storage.optuna.get_all_trials(study.study_id)
         assert len({tuple(sorted(t.params.items())) for t in trials}) == len(trials) == 4
         study.shut()

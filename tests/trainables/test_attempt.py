@@ -183,16 +183,17 @@ def test_lost_epochs_are_trained_again_in_silence(
     assert all(f"epoch-{epoch:06d}.pt" in what for epoch, what in named)
 
 
-def test_a_crash_between_the_last_epoch_and_the_best_weights(
+def test_a_crash_between_the_best_weights_and_the_last_epoch(
     trial_config: Config, folder: Checkpoints, digits: SequenceDataset
 ) -> None:
     last = run(trial_config, digits, 3)[-1]
-    folder.folder.delete(BEST)
+    folder.folder.delete(epoch_file(3))
 
     again = attempt(trial_config, digits, acknowledged=2).next_report()
 
-    assert again == last
+    assert numbers(again) == numbers(last)
     assert folder.has_best()
+    assert folder.epochs() == [3]
 
 
 def test_a_trial_whose_every_epoch_is_known_reports_its_last_again(

@@ -72,6 +72,14 @@ def test_the_last_part_of_a_batch_is_learned_and_one_cycle_spans_all_steps(
     assert epochs[-1]["learning_rate"] < trainer.config.learning_rate / 1000
 
 
+def test_a_single_step_has_the_rate_that_was_asked_for(make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(batch_size=2000, epochs=1)
+
+    (epoch,) = fit(trainer)
+
+    assert epoch["learning_rate"] == trainer.config.learning_rate
+
+
 @pytest.mark.parametrize(
     "settings",
     [
