@@ -8,7 +8,7 @@ import torch
 
 from tests.trainables.conftest import without_times
 from trainables.attempt import Attempt, Report
-from trainables.checkpoint import BEST, Checkpoints, epoch_file
+from trainables.checkpoint import Checkpoints, epoch_file
 from trainables.datasets import Part, SequenceDataset
 from trainables.device import runs_bfloat16
 from trainables.folder import folder_at
