@@ -5,6 +5,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -16,7 +17,7 @@ from search.background import threads
 from search.evidence import Truths, truths
 from search.models import best_weights, network
 from search.result import Gain, Result, Simple, sign_of
-from search.simple import Fitted, simple_models
+from search.simple import Fitted, fitting
 from search.spec import JobSpec
 from trainables.batches import Placed, answers
 from trainables.cells import RecurrentNetwork
@@ -57,12 +58,12 @@ def compare(
         The result, and the chosen one's answers on the validation part as `Answers` keeps them.
     """
     asked = Asked(result, spec, data, folder)
-    with one_thread():
+    with one_thread(), fitting(data) as simple:
         on_validation = asked.answers(data.validation)
         result = asked.result
         if result.confirmed:
             result = weighed(result, asked.truths(on_validation), asked.footprints)
-        result = measured(result, asked, data, on_validation.y)
+        result = measured(result, asked, data, on_validation.y, simple)
     return result, on_validation.of(result.chosen.of).kept()
 
 
@@ -234,7 +235,13 @@ def weighed(result: Result, found: Truths, costs: Mapping[int, Footprint]) -> Re
     )
 
 
-def measured(result: Result, asked: Asked, data: SequenceDataset, on_validation: Tensor) -> Result:
+def measured(
+    result: Result,
+    asked: Asked,
+    data: SequenceDataset,
+    on_validation: Tensor,
+    fitted: "Future[tuple[Fitted, ...]]",
+) -> Result:
     """Return the result with training and test metrics of the candidates that may be known.
 
     Args:
@@ -242,10 +249,11 @@ def measured(result: Result, asked: Asked, data: SequenceDataset, on_validation:
         asked: its networks.
         data: the job's.
         on_validation: the labels of the validation part, in the order of the answers.
+        fitted: models that need no recurrent network.
     """
     ones = [one.of for one in result.measured]
     on_train, on_test = asked.answers(data.train, ones), asked.answers(data.test, ones)
-    simple = simple_models(data)
+    simple = fitted.result()
     # Fitted again they would be the same: as if by two seeds that do not differ.
     beside = {-1 - at: one.test.expand(2, -1, -1) for at, one in enumerate(simple)}
     found = asked.truths(Answers({**on_test.outputs, **beside}, on_test.y))

@@ -254,7 +254,7 @@ class Driver:
                 study,
                 self.folder.child("search"),
                 keeps_workers=keeps,
-                when_idle=self.import_ahead,
+                when_last=self.import_ahead,
             )
             if study.closed is not None:
                 self.progress.line(CLOSED[study.closed])
@@ -369,5 +369,5 @@ class Driver:
 
 def import_rest() -> None:
     """Import what measuring and registering the winner takes."""
-    for name in ("search.comparing", "torch._dynamo", "mlflow"):  # the second is for exports
+    for name in ("search.comparing", "torch._dynamo", "search.registry"):  # the second exports
         import_module(name)

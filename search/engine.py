@@ -371,8 +371,8 @@ class Engine:
         asked = self.spec.workers.concurrent
         most = fit if asked == "auto" else asked
         self.slots = self.share(fit, max(1, min(most, left)), len(self.study.live))
-        if self.workers and left < min(fit, most):
-            self.stage.when_idle()
+        if self.workers and left <= min(fit, most):
+            self.stage.when_last()
         self.study.slots = self.slots
         self.tell_room(left, each.sure_gpus)
         self.stopping = self.stopping or self.should_stop()

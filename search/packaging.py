@@ -12,6 +12,7 @@ from search.store import first_line
 from trainables import standalone
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset
+from trainables.device import one_thread
 from trainables.export import (
     ExportedNetwork,
     ExportError,
@@ -102,7 +103,8 @@ def exported(
         "model.onnx": lambda: onnx(model, example, data.outputs),
     }
     made, wrong = {}, {}
-    with strangers(example_of(data.validation, data.shape, EXAMPLES + 1)) as asked:
+    # The strangers have the other processors.
+    with one_thread(), strangers(example_of(data.validation, data.shape, EXAMPLES + 1)) as asked:
         for name, making in make.items():
             try:
                 made[name] = making()

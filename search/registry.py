@@ -44,6 +44,7 @@ from search.result import SURE, Gain, Result
 from search.store import Store
 from search.tables import PARENT, Job, Run
 from search.tracking import JOB_TAG, Tracking
+from trainables.device import one_thread
 from trainables.folder import Folder
 from trainables.goals import plain_goal
 
@@ -248,7 +249,7 @@ def log_model(run_id: str, folder: Folder) -> str:
 
 def log_copy(run_id: str, folder: str) -> str:
     """Log the champion in a folder of this machine."""
-    with quiet(), mlflow.start_run(run_id=run_id):
+    with quiet(), one_thread(), mlflow.start_run(run_id=run_id):
         logged = log_program(folder)
         mlflow.log_artifacts(folder, "champion")
     return str(logged.model_id)

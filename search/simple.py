@@ -1,13 +1,19 @@
 """Models without a recurrent network, which a search has to beat to have been worth it."""
 
 import warnings
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
+from search.background import in_background
 from trainables.batches import Batch, Placed
 from trainables.datasets import Part, SequenceDataset
 
@@ -36,6 +42,14 @@ class Fitted:
     sees: str
     validation: Tensor
     test: Tensor
+
+
+@contextmanager
+def fitting(data: SequenceDataset) -> Iterator["Future[tuple[Fitted, ...]]"]:
+    """Yield what needs no recurrent network, which is fitted beside what the block does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # as good as it gets in this time
+        yield in_background(lambda: simple_models(data))
 
 
 def simple_models(data: SequenceDataset) -> tuple[Fitted, ...]:
@@ -117,16 +131,11 @@ def constant(seen: int, data: SequenceDataset) -> Answers:
 
 def linear(x: Tensor, y: Tensor, data: SequenceDataset) -> Answers:
     """Return logistic regression of classes, or ridge regression of standardised targets."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression, Ridge
-
     if data.targets is not None:
         wanted = (y - torch.tensor(data.targets.offset)) / torch.tensor(data.targets.scale)
         ridge = Ridge().fit(x.numpy(), wanted.numpy())
         return Answers.of(np.atleast_2d(ridge.coef_).T, np.atleast_1d(ridge.intercept_))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # as good as it gets in this time
-        fitted = LogisticRegression(max_iter=200).fit(x.numpy(), y.numpy())
+    fitted = LogisticRegression(max_iter=200).fit(x.numpy(), y.numpy())
     slopes, bias = fitted.coef_, fitted.intercept_
     if len(fitted.classes_) == 2:  # of which scikit-learn keeps the logit of the second alone
         slopes, bias = np.concatenate((0 * slopes, slopes)), np.concatenate(([0.0], bias))

@@ -18,13 +18,13 @@ class Stage:
         study: which trials, and what follows from their epochs.
         checkpoints: folder for the study's trials.
         keeps_workers: whether those without a trial wait for the stage that follows.
-        when_idle: called again and again once workers have nothing to do until the study is done.
+        when_last: called again and again once no trial is left to start.
     """
 
     study: JobStudy
     checkpoints: Folder
     keeps_workers: bool = False
-    when_idle: Callable[[], None] = lambda: None
+    when_last: Callable[[], None] = lambda: None
 
     def sweep(self) -> None:
         """Delete what earlier drivers of the study left and nobody needs."""

@@ -111,7 +111,7 @@ def test_workers_wait_for_the_confirmation_where_nobody_else_wants_their_places(
     assert kept == [True, False, False]
 
 
-def test_what_the_end_takes_is_imported_once_a_worker_has_nothing_to_do(
+def test_what_the_end_takes_is_imported_once_no_trial_is_left_to_start(
     job: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imported = Mock()
@@ -120,7 +120,7 @@ def test_what_the_end_takes_is_imported_once_a_worker_has_nothing_to_do(
         search = next(stages)
         assert job.importing is None
         for _ in range(2):
-            search.when_idle()
+            search.when_last()
         assert job.importing is not None
         job.importing.result()
     imported.assert_called_once_with()

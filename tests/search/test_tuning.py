@@ -74,11 +74,11 @@ def test_without_its_workers_the_next_study_waits_for_a_fit_of_its_own(engine: E
     assert next(engine.stages) is another
 
 
-def test_it_is_told_when_workers_have_nothing_to_do_until_the_end(engine: Engine) -> None:
-    idle = Mock()
-    engine.stage = replace(engine.stage, when_idle=idle)
+def test_it_is_told_when_no_trial_is_left_to_start(engine: Engine) -> None:
+    last = Mock()
+    engine.stage = replace(engine.stage, when_last=last)
     engine.workers.update({("here", 1), ("here", 2)})
-    for trials, told in ((2, False), (1, True)):
+    for trials, told in ((3, False), (2, True)):
         engine.study.trials, engine.next_poll = trials, 0.0
         engine.poll()
-        assert idle.called is told
+        assert last.called is told

@@ -17,6 +17,7 @@ from search.lease import Lease
 from search.loading import describe_data
 from search.models import save_champion
 from search.result import Candidate, Gain, Result
+from search.simple import fitting
 from search.spec import JobSpec
 from search.storage import open_storage
 from search.store import Store
@@ -83,7 +84,8 @@ def made(digits: SequenceDataset, found: Result, job_id: str) -> Made:
         for run in found.chosen.runs:
             write_weights(spec, digits, folder.child("confirm").child(f"{run:06d}"))
         asked = Asked(found, spec, digits, folder)
-        told = measured(found, asked, digits, torch.tensor(digits.validation.y))
+        with fitting(digits) as simple:
+            told = measured(found, asked, digits, torch.tensor(digits.validation.y), simple)
         save_champion(told, spec, job_id, digits, folder, answered(told.chosen, digits))
         MADE[key] = Made(told, folder.path)
     return MADE[key]
