@@ -20,7 +20,7 @@ from optuna.storages._rdb.models import (
     TrialValueModel,
 )
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Executable, bindparam, event, update
+from sqlalchemy import Connection, Executable, bindparam, event, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -33,6 +33,9 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Statement = tuple[Executable, dict[str, Any]]
 """A statement that is made once, since making it costs as much as running it, and its values."""
+
+PARTS = (TrialParamModel, TrialUserAttributeModel, TrialSystemAttributeModel)
+"""Optuna's tables with what a trial is given, beside that of trials."""
 
 DATABASE_AWAY = (DatabaseAwayError, StorageInternalError, OperationalError, InterfaceError)
 """What we, Optuna and SQLAlchemy raise while the database does not answer."""
@@ -81,6 +84,8 @@ class FencedStorage:
             TrialModel.trial_id == bindparam("of_trial")
         )
         self.add_attribute = self.insert_once(TrialUserAttributeModel)
+        self.add_trial = insert(TrialModel.__table__).returning(TrialModel.trial_id)
+        self.add_parts = [insert(model.__table__) for model in PARTS]
         event.listen(self.optuna.scoped_session.session_factory, "before_commit", self.join)
 
     def join(self, session: Session) -> None:
@@ -117,14 +122,21 @@ class FencedStorage:
 
         Raises as `transaction` does.
         """
-        record = record_of(study_id, trial)
+        started, parts = trial.datetime_start, parts_of(trial)
+        record = {
+            "study_id": study_id,
+            "number": trial.number,
+            "state": trial.state,
+            "datetime_start": started and started.astimezone(UTC).replace(tzinfo=None),
+        }
         with self.transaction() as connection:
-            session = Session(connection)
-            session.add(record)
-            session.flush()
+            trial_id = int(connection.execute(self.add_trial, record).scalar_one())
+            for add, rows in zip(self.add_parts, parts, strict=True):
+                if rows:
+                    connection.execute(add, [{"trial_id": trial_id} | row for row in rows])
             for statement, values in statements:
                 connection.execute(statement, values)
-            return int(record.trial_id)
+            return trial_id
 
     def state(self, trial_id: int, state: TrialState) -> Statement:
         """Return the statement that sets a trial's state, and since when it has it."""
@@ -191,34 +203,25 @@ class FencedStorage:
         self.optuna.engine.dispose()
 
 
-def record_of(study_id: int, trial: FrozenTrial) -> TrialModel:
-    """Return a trial that has no epoch yet as Optuna's tables have it, with all that it is given.
+def parts_of(trial: FrozenTrial) -> tuple[list[dict[str, Any]], ...]:
+    """Return the rows of `PARTS` that a trial without epochs has.
 
     Raises:
         ValueError: a parameter is not of its distribution.
     """
-    return TrialModel(
-        study_id=study_id,
-        number=trial.number,
-        state=trial.state,
-        datetime_start=trial.datetime_start,
-        params=[
-            TrialParamModel(
-                param_name=name,
-                param_value=distribution.to_internal_repr(trial.params[name]),
-                distribution_json=distribution_to_json(distribution),
-            )
-            for name, distribution in trial.distributions.items()
-        ],
-        user_attributes=[
-            TrialUserAttributeModel(key=key, value_json=json.dumps(value))
-            for key, value in trial.user_attrs.items()
-        ],
-        system_attributes=[
-            TrialSystemAttributeModel(key=key, value_json=json.dumps(value))
-            for key, value in trial.system_attrs.items()
-        ],
+    parameters = [
+        {
+            "param_name": name,
+            "param_value": distribution.to_internal_repr(trial.params[name]),
+            "distribution_json": distribution_to_json(distribution),
+        }
+        for name, distribution in trial.distributions.items()
+    ]
+    attributes = (
+        [{"key": key, "value_json": json.dumps(value)} for key, value in attrs.items()]
+        for attrs in (trial.user_attrs, trial.system_attrs)
     )
+    return parameters, *attributes
 
 
 def study_id(storage: RDBStorage, name: str, direction: str) -> int:
