@@ -231,12 +231,13 @@ class Delivery:
                 (r for r in existing.get(key, []) if r.info.run_id == self.known.get(key)), None
             )
             if shown is not None and not status_of(row).fits(shown):
+                self.tracking.clear_outcome(shown.info.run_id)
                 self.tell(key, Parcel(ended=row))
                 mended += 1
         return mended
 
     def recall(self) -> None:
-        """Take from the database which runs MLflow has, who has just been asked by another."""
+        """Take from the database which runs MLflow has, once a drain has made sure of it."""
         with self.store.session() as session:
             rows = session.scalars(select(Run).where(Run.job_id == self.job_id)).all()
         self.known = {key_of(row): row.run_id for row in rows if row.run_id is not None}

@@ -273,6 +273,18 @@ def test_a_status_that_a_late_request_changed_is_told_again(
     assert (run.info.status, run.info.end_time) == ("FINISHED", 9000)
 
 
+def test_a_tag_whose_status_never_arrived_is_taken_back(
+    installation: Home, store: Store, delivery: Delivery
+) -> None:
+    """As when MLflow went away in the middle of a stop, and the job goes on."""
+    everything(delivery)
+    run_id = in_mlflow(installation)[PARENT].info.run_id
+    delivery.tracking.client.set_tag(run_id, "interrupted", "true")
+    assert delivery.verify() == 1
+    assert delivery.verify() == 0
+    assert "interrupted" not in in_mlflow(installation)[PARENT].data.tags
+
+
 def test_a_run_that_somebody_deleted_is_delivered_again_whole(
     installation: Home, store: Store, delivery: Delivery
 ) -> None:
