@@ -178,8 +178,7 @@ class Engine:
             return False
         self.stage = stage
         self.stage.sweep()
-        self.numbers.clear()
-        self.placed.clear()
+        self.forget_all()
         self.told_room = None
         self.next_poll = 0.0
         self.poll()
@@ -197,19 +196,23 @@ class Engine:
             raise Interrupted
 
     def requeue_all(self) -> None:
-        """Put every running trial back into the study."""
+        """Put every running trial back into the study; what Tune made of them is gone."""
         for number in list(self.study.live):
             self.study.requeue(number)
+        self.forget_all()
+
+    def forget_all(self) -> None:
+        """Forget the trials of a fit, or of a study, that has ended."""
+        self.numbers.clear()
+        self.placed.clear()
+        self.stuck = False
 
     def fit(self) -> None:
         """Let Tune run a thousand trials or more."""
         self.asked = 0
         self.most = min(MOST_A_FIT, max(TRIALS_A_FIT, ROUNDS_A_FIT * self.slots))
-        self.numbers.clear()
-        self.placed.clear()
         self.workers.clear()
         self.each = self.packing.workers(node_resources())
-        self.stuck = False
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(self.slots, 16))
         trainable = tune.with_resources(
             tune.with_parameters(self.trainable, data=self.data),
@@ -371,7 +374,7 @@ class Engine:
         asked = self.spec.workers.concurrent
         most = fit if asked == "auto" else asked
         self.slots = self.share(fit, max(1, min(most, left)), len(self.study.live))
-        if self.workers and left <= min(fit, most):
+        if self.workers and left <= self.slots:
             self.stage.when_last()
         self.study.slots = self.slots
         self.tell_room(left, each.sure_gpus)
