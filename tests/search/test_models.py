@@ -101,3 +101,6 @@ def test_weights_of_a_trial_that_ended_early_come_from_its_last_checkpoint(
 def test_missing_weights_name_their_trial(folder: LocalFolder) -> None:
     with pytest.raises(DamagedError, match=r"weights of trial 9 are missing from .*000009"):
         best_weights(RESULT, folder, 9)
+    Checkpoints(folder.child("confirm").child("000009")).write(3, {"trainer": None})
+    with pytest.raises(DamagedError, match=r"weights of trial 9 are missing from .*000009"):
+        best_weights(RESULT, folder, 9)

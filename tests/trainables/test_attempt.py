@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -194,6 +195,19 @@ def test_a_crash_between_the_best_weights_and_the_last_epoch(
     assert numbers(again) == numbers(last)
     assert folder.has_best()
     assert folder.epochs() == [3]
+
+
+def test_the_best_weights_are_there_before_the_epoch_that_says_so(
+    trial_config: Config, folder: Checkpoints, digits: SequenceDataset
+) -> None:
+    def write(attempt: Attempt, report: Report, state: object) -> None:
+        assert report.outcome == "running" or folder.has_best()
+        written.append(report.outcome)
+
+    written: list[str] = []
+    with patch.object(Attempt, "write", write):
+        run(trial_config, digits, 3)
+    assert written[-1] == "complete"
 
 
 def test_a_trial_whose_every_epoch_is_known_reports_its_last_again(
