@@ -5,7 +5,7 @@ with a number of trials, and the search of `jobs/mnist-5k.yaml`, without baselin
 for as long as the glue took. Both have the same data, space and epochs, and two workers of one
 thread each, which share a GPU where there is one. The glue trains as the notebook does, Gatetune as
 the job's document says, which was written for these data: with a one-cycle learning rate and
-smoothed labels. Else it has its defaults, with bfloat16 where a processor has it, and with a
+smoothed labels. Else it has its defaults, with bfloat16 where that is faster, and with a
 portfolio that was made of other data alone (`unseen`). What of the gain is this training's, and
 what the search's, tells a third search: Gatetune's, which trains as the glue does.
 
@@ -134,11 +134,6 @@ def glue(seed: int, trials: int) -> Run:
         return Run(curve([tuple(json.loads(line)) for line in lines], began), trials, took)
 
 
-def shares(theirs: Sequence[float], ours: Sequence[float], form: str) -> tuple[str, str]:
-    """Return the cells of a search beside the glue's: what it has, and what part of theirs."""
-    return spread(ours, form), spread(ratios(theirs, ours))
-
-
 def measure(options: argparse.Namespace) -> Answer:
     """Alternate them, so that a noisy neighbour hits all."""
     seeds, trials = (1, 4) if options.short else (options.seeds, options.trials)
@@ -158,8 +153,10 @@ def measure(options: argparse.Namespace) -> Answer:
     def row(
         what: str, glues: Sequence[float], of: Callable[[Sequence[Run]], Sequence[float]], form: str
     ) -> tuple[str, ...]:
-        cells = (cell for runs in (ours, alike) for cell in shares(glues, of(runs), form))
-        return what, spread(glues, form), *cells
+        cells = [what, spread(glues, form)]
+        for found in map(of, (ours, alike)):
+            cells += [spread(found, form), spread(ratios(glues, found))]
+        return tuple(cells)
 
     return Answer(
         (

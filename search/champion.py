@@ -96,7 +96,7 @@ def replicates(trials: Sequence[FrozenTrial], spec: JobSpec) -> list[Proposal]:
             overrides=trial.user_attrs.get("overrides", {}),
             seed=derive_seed(spec.seed, "confirm", replicate),
             attrs={"replicate": replicate, "of": trial.number}
-            | ({"baseline": True} if "baseline" in trial.user_attrs else {}),
+            | ({"baseline": True} if is_baseline(trial) else {}),
         )
         for trial in longest
         for replicate in range(spec.confirm.seeds)
@@ -109,7 +109,7 @@ def candidate(trial: FrozenTrial, runs: Sequence[FrozenTrial]) -> Candidate:
     return Candidate(
         of=trial.number,
         parameters=parameters_of(trial),
-        baseline="baseline" in trial.user_attrs,
+        baseline=is_baseline(trial),
         runs=tuple(run.number for run in complete),
         validation=tuple(run.value for run in complete if run.value is not None),
         missing=len(runs) - len(complete),

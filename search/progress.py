@@ -158,13 +158,14 @@ class Progress:
     def keep(self, row: Row) -> None:
         """Keep of a trial that has ended what is shown."""
         self.epochs += row.epoch
-        self.ended = sorted((*self.ended, self.rows.pop(row.live.number)), key=self.place)
+        rows = (*self.ended, self.rows.pop(row.live.number))
+        self.ended = sorted(rows, key=lambda one: self.place(one.best, one.live.number))
         del self.ended[BEST_SHOWN:]
 
-    def place(self, row: Row) -> tuple[float, int]:
+    def place(self, value: float | None, number: int) -> tuple[float, int]:
         """Return by what trials are ordered: the best first, of equals the earlier."""
         sign = 1 if self.study is None else self.study.sign
-        return math.inf if row.best is None else -sign * row.best, row.live.number
+        return math.inf if value is None else -sign * value, number
 
     def damaged(self, live: LiveTrial, what: str) -> None:
         """A checkpoint of a trial could not be used."""
@@ -201,8 +202,7 @@ class Progress:
             seen.append((study.best[1], study.best[0]))
         if not seen:
             return "–"
-        # Ties keep the earlier.
-        value, number = min(seen, key=lambda one: (-study.sign * one[0], one[1]))
+        value, number = min(seen, key=lambda one: self.place(*one))
         return f"{format_value(value)} ({self.label(number)})"
 
     def left(self) -> float | None:

@@ -121,8 +121,7 @@ class Report:
         aim, names = self.spec.objective, findings.names(self.result)
         if not aim.beside:
             return
-        complete = champion.by_value(self.trials, aim.direction)
-        found = [trial for trial in complete if "baseline" not in trial.user_attrs]
+        found = champion.found(self.trials, self.spec)
         best = champion.front(found, self.spec)
         picked = [
             f"{what[0].upper()}{what[1:]}: {names[one.of]}, trial {one.of} of the search, "

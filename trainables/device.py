@@ -107,7 +107,7 @@ def has_fast_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     found = torch.cpu.get_capabilities()
     # Intel's processors with AVX512-FP16 multiply bfloat16 in AMX. Where a virtual machine hides
-    # that, what is left takes twice as long as float32 (`benchmarks.training_rate`).
+    # that, what is left takes twice as long as float32 (`benchmarks/notes/training_rate.md`).
     in_vectors = found.get("avx512_bf16") and not found.get("avx512_fp16")
     return bool(found.get("amx_bf16") or in_vectors)
 
