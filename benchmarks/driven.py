@@ -8,7 +8,7 @@ from benchmarks.leased import DOCUMENT, leased
 from benchmarks.trivial import TrivialTrial
 from search.cluster import same_environment
 from search.courier import Courier
-from search.engine import Observer
+from search.observer import Observer
 from search.store import undelivered
 from search.trial import LiveTrial, Verdict
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from ray import tune
 
 from search.cost import TYPICAL
-from search.engine import Engine, Observer
+from search.engine import Engine
 from search.home import Home
 from search.jobrow import JobRow
 from search.jobs import create
 from search.lease import Lease
+from search.observer import Observer
 from search.packing import Packing
 from search.spec import parse_job
 from search.stage import Stage

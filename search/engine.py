@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray import tune
@@ -15,6 +15,7 @@ from ray.tune.search import Searcher
 
 from search.cluster import node_resources, slots, uncounted
 from search.lease import LeaseLostError
+from search.observer import Observer
 from search.packing import Packing
 from search.shares import whole
 from search.spec import JobSpec
@@ -45,25 +46,6 @@ POLL_S = 0.25
 GRACE_S = 60.0
 """How long a worker may be silent beyond the limit of an epoch, in which it starts and reports.
 A worker that hangs ends itself at the limit; one that is frozen or cut off cannot."""
-
-
-class Observer(Protocol):
-    """Who wants to know what happens, in the driver's thread; must be quick and not raise."""
-
-    def room(self, slots: int, gpus: float) -> None:
-        """So many trials run at once now, with so many GPUs each; 0 while others have all."""
-
-    def asked(self, live: LiveTrial) -> None:
-        """A trial starts, or starts again."""
-
-    def reported(self, live: LiveTrial, metrics: dict[str, float], verdict: Verdict) -> None:
-        """An epoch was committed."""
-
-    def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
-        """A trial lost its worker or raised; it will be tried `again`, or is failed."""
-
-    def damaged(self, live: LiveTrial, what: str) -> None:
-        """A checkpoint of a trial could not be used."""
 
 
 class Interrupted(Exception):  # noqa: N818 - a normal outcome, not an error
