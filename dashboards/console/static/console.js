@@ -287,13 +287,19 @@ document.addEventListener("submit", (event) => {
 
 tellTime();
 watch();
-// A table that is sent anew stays where its reader has moved it, and a log at its end.
+// A table that is sent anew stays where its reader has moved it, and a log at its end; what was
+// opened stays open.
 const places = new Map();
+const opened = new Map();
 document.addEventListener("htmx:beforeSwap", () => {
   for (const one of document.querySelectorAll("[data-keep]")) {
     const atEnd = one.scrollTop + one.clientHeight >= one.scrollHeight - 4;
     places.set(one.id, [one.scrollLeft, atEnd && one.dataset.keep === "end" ? Infinity : one.scrollTop]);
   }
+  for (const one of document.querySelectorAll("details[id]")) opened.set(one.id, one.open);
+});
+document.addEventListener("htmx:afterSwap", () => {
+  for (const one of document.querySelectorAll("details[id]")) one.open = opened.get(one.id) ?? one.open;
 });
 document.addEventListener("htmx:afterSettle", (event) => {
   for (const one of document.querySelectorAll("[data-keep]")) {

@@ -303,6 +303,8 @@ def test_the_table_of_trials_is_sorted_filtered_and_narrowed(page: Page, shown: 
     expect(page.locator("#trials thead")).not_to_contain_text("learning rate")
     page.get_by_role("checkbox", name="learning rate").uncheck()
     expect(page.locator("#trials thead")).to_contain_text("learning rate")
+    # The list stays open for its reader, though nothing is hidden any more.
+    expect(page.get_by_role("checkbox", name="learning rate")).to_be_visible()
 
 
 def test_the_log_in_and_out_and_a_token_that_is_revoked(browser: Browser, guarded: Served) -> None:
