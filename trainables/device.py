@@ -4,9 +4,11 @@ What depends on the device beside this: how a batch is learned (`trainables.lear
 lengths it is padded (`trainables.batches`), and the gradients of GRUs (`trainables.gru`).
 """
 
+import ctypes
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -24,6 +26,12 @@ ARITHMETIC = "GRUs with gradients of Gatetune's own, nothing below 1e-38"
 
 ARITHMETIC_ON_GPU = "graphs, bfloat16 by a copy"
 """The same of a GPU."""
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""What `keep_memory` sets, as glibc's malloc.h numbers it."""
+
+KEPT_BYTES = 1 << 30
+"""What is kept free, and the smallest block that the kernel is asked for by itself."""
 
 
 class PrecisionError(ValueError):
@@ -52,6 +60,20 @@ def configure(threads: int) -> None:
     # A network that has learned all it can has gradients near zero, and a processor takes ten times
     # as long for numbers below 1e-38, which add nothing to a weight.
     torch.set_flush_denormal(True)
+    keep_memory()
+
+
+def keep_memory() -> None:
+    """Have the memory that operations free stay with this process until `release`.
+
+    Else glibc hands much of it back after each step, and the kernel has to clear it anew for the
+    next: up to a fifth of a wide network's step (`benchmarks.training_rate`).
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        # The parameters' numbers, and that zero would be failure, are of glibc's malloc.h.
+        for parameter in M_TRIM_THRESHOLD, M_MMAP_THRESHOLD:
+            if not libc.mallopt(parameter, KEPT_BYTES):
+                raise OSError(f"glibc refused {KEPT_BYTES} for mallopt({parameter})")
 
 
 @contextmanager
@@ -156,6 +178,8 @@ def machine(device: torch.device) -> str:
 
 
 def release(device: torch.device) -> None:
-    """Give cached memory back, so that the next trial or another worker can have it."""
+    """Give memory that is kept back, so that the next trial or another worker can have it."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
