@@ -1,4 +1,5 @@
 import os
+import resource
 from unittest.mock import patch
 
 import pytest
@@ -112,5 +113,18 @@ def test_what_is_asked_for_is_given_or_refused_with_the_reason() -> None:
             pick_precision(asked, CPU)
 
 
-def test_releasing_the_processor_is_nothing() -> None:
+def asked_for() -> int:
+    """Return how many pages the kernel clears for an operation on 64 MiB: 32, if they are huge."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(16, 1 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_memory_is_kept_for_the_next_operation_until_it_is_released() -> None:
+    configure(threads=1)
+    asked_for()
+
+    assert asked_for() < 20
+
     release(CPU)
+    assert asked_for() > 20
