@@ -31,7 +31,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """What `keep_memory` sets, as glibc's malloc.h numbers it."""
 
 KEPT_BYTES = 1 << 30
-"""What is kept free, and the smallest block that the kernel is asked for by itself."""
+"""How much free memory is kept."""
+
+LARGEST_BYTES = 32 << 20
+"""The largest block that is: what glibc itself comes to at the most. With larger ones sequences of
+unequal lengths took up to three times the memory, since no block fits where another was."""
 
 
 class PrecisionError(ValueError):
@@ -66,14 +70,12 @@ def configure(threads: int) -> None:
 def keep_memory() -> None:
     """Have the memory that operations free stay with this process until `release`.
 
-    Else glibc hands much of it back after each step, and the kernel has to clear it anew for the
-    next: up to a fifth of a wide network's step (`benchmarks.training_rate`).
+    Else glibc hands most of it back after each step, and the kernel has to clear it anew for the
+    next: a quarter of a wide LSTM's step (`benchmarks.training_rate`).
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        # The parameters' numbers, and that zero would be failure, are of glibc's malloc.h.
-        for parameter in M_TRIM_THRESHOLD, M_MMAP_THRESHOLD:
-            if not libc.mallopt(parameter, KEPT_BYTES):
-                raise OSError(f"glibc refused {KEPT_BYTES} for mallopt({parameter})")
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_BYTES)
 
 
 @contextmanager
