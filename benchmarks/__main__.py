@@ -45,6 +45,7 @@ QUESTIONS = {
     "startup": "How fast is a start?",
     "export": "How fast is a winner exported?",
     "memory": "How much memory does a worker take?",
+    "kept_memory": "How much memory should it keep for its next step?",
     "padding": "What do sequences of unequal lengths cost?",
     "loading": "How fast is a person's own file loaded?",
     "outage": "What does an MLflow cost that is away?",
