@@ -362,7 +362,8 @@ class Engine:
         self.tell_room(left, each.sure_gpus)
         self.stopping = self.stopping or self.should_stop()
         hours = self.spec.budget.hours if self.study.searching else None
-        if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.is_spent:
+        # What has run to its end was not ended by the hours that its end took.
+        if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.done:
             self.study.close("hours")
         self.end_frozen(now)
         # Tune sets a trial to ERROR without telling anyone when a worker cannot be reset.

@@ -318,6 +318,17 @@ def test_spent_hours_end_the_search(make: Make, monkeypatch: pytest.MonkeyPatch)
     assert set(study.ended.values()) <= {"complete", "budget"}
 
 
+def test_hours_that_pass_at_the_end_have_not_ended_the_search(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.engine.POLL_S", 0.0)
+    engine, study, _ = make("budget.hours=1.0")
+    engine.run()
+    engine.elapsed_s = lambda: 3601.0
+    engine.poll()
+    assert study.closed is None
+
+
 def test_half_a_gpu_a_trial_shares_one(make: Make, tmp_path: Path) -> None:
     engine, _, _ = make("budget.trials=2", "workers.gpus=0.5")
     engine.run()
