@@ -185,7 +185,7 @@ def measure(options: argparse.Namespace) -> Answer:
         long = alone(gatetune, 2000)
         cost = (long.searching + long.draining) / 2000
         rows.insert(1, ("Gatetune, 2,000 trials", f"{cost:.3f}", ""))
-    few, epochs, rounds = (6, 5, 1) if options.short else (30, 22, 2)
+    few, epochs, rounds = (6, 5, 1) if options.short else (30, 28, 2)
     trained = [training(few, epochs) for _ in range(rounds)]
     rows += trained_rows(few, trained)
     return Answer(
