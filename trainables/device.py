@@ -71,7 +71,7 @@ def keep_memory() -> None:
     """Have the memory that operations free stay with this process until `release`.
 
     Else glibc hands most of it back after each step, and the kernel has to clear it anew for the
-    next: a quarter of a wide LSTM's step (`benchmarks.training_rate`).
+    next: up to a quarter of an LSTM's step (`benchmarks.training_rate`).
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
