@@ -35,7 +35,7 @@ KEPT_BYTES = 1 << 30
 
 LARGEST_BYTES = 32 << 20
 """The largest block that is: what glibc itself comes to at the most. With larger ones sequences of
-unequal lengths took up to three times the memory, since no block fits where another was."""
+unequal lengths took more than twice the memory, since no block fits where another was."""
 
 
 class PrecisionError(ValueError):
