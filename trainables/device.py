@@ -73,9 +73,15 @@ def keep_memory() -> None:
     Else glibc hands most of it back after each step, and the kernel has to clear it anew for the
     next: up to a quarter of an LSTM's step (`benchmarks.training_rate`).
     """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+    if libc := glibc():
         libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
         libc.mallopt(M_MMAP_THRESHOLD, LARGEST_BYTES)
+
+
+def glibc() -> ctypes.CDLL | None:
+    """Return this process's C library, if it is GNU's, which alone can be told what to keep."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return libc if hasattr(libc, "mallopt") else None
 
 
 @contextmanager
@@ -183,5 +189,5 @@ def release(device: torch.device) -> None:
     """Give memory that is kept back, so that the next trial or another worker can have it."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+    if libc := glibc():
         libc.malloc_trim(0)
