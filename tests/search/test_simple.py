@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info
 
 from search.simple import MOST_VALUES, Fitted, features, simple_models, some, summary
 from trainables.batches import Batch
@@ -62,6 +63,19 @@ def test_two_classes() -> None:
     _, linear = simple_models(data)
     assert score(data, linear, "auroc") > 0.99
     assert score(data, linear, "loss") < 0.1
+
+
+def test_the_fit_leaves_other_processors_to_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, threads = LogisticRegression.fit, set()
+
+    def watched(self: LogisticRegression, x: Any, y: Any) -> Any:
+        found = threadpool_info()
+        threads.update(one["num_threads"] for one in found if one["user_api"] == "blas")
+        return fit(self, x, y)
+
+    monkeypatch.setattr(LogisticRegression, "fit", watched)
+    simple_models(dataset(np.arange(90) % 2, RNG.normal(0, 1, (90, 3, 1))))
+    assert threads == {1}
 
 
 def test_numbers() -> None:
