@@ -64,11 +64,15 @@ def simple_models(data: SequenceDataset) -> tuple[Fitted, ...]:
     learned = features(some(data.train), data, flat=flat)
     usual = "the mean" if data.targets else "the most frequent class"
     sees = "every value" if flat else "mean, deviation, range, first and last value of each input"
+    # Threads of a BLAS wait for each other by computing nothing: on two, the fit of 4,000 digits took
+    # three times as long as on one, and networks that answer beside it had no processor left.
+    with threadpool_limits(1, "blas"):
+        fitted = linear(*learned, data)
     return tuple(
         Fitted(name, saw, outputs(validation), outputs(test))
         for name, saw, outputs in (
             (usual, "nothing", constant(learned[0].shape[1], data)),
-            ("a linear model", sees, linear(*learned, data)),
+            ("a linear model", sees, fitted),
         )
     )
 
@@ -130,9 +134,6 @@ def constant(seen: int, data: SequenceDataset) -> Answers:
     return Answers(torch.zeros(seen, data.shape.outputs), usual)
 
 
-# Threads of a BLAS wait for each other by computing nothing: on two, the fit of 4,000 digits took
-# three times as long as on one, and networks that answer beside it had no processor left.
-@threadpool_limits.wrap(1, "blas")
 def linear(x: Tensor, y: Tensor, data: SequenceDataset) -> Answers:
     """Return logistic regression of classes, or ridge regression of standardised targets."""
     if data.targets is not None:

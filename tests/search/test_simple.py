@@ -66,7 +66,8 @@ def test_two_classes() -> None:
 
 
 def test_the_fit_leaves_other_processors_to_the_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    fit, threads = LogisticRegression.fit, set()
+    fit = LogisticRegression.fit
+    threads: set[int] = set()
 
     def watched(self: LogisticRegression, x: Any, y: Any) -> Any:
         found = threadpool_info()
