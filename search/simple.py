@@ -64,8 +64,8 @@ def simple_models(data: SequenceDataset) -> tuple[Fitted, ...]:
     learned = features(some(data.train), data, flat=flat)
     usual = "the mean" if data.targets else "the most frequent class"
     sees = "every value" if flat else "mean, deviation, range, first and last value of each input"
-    # Threads of a BLAS wait for each other by computing nothing: on two, the fit of 4,000 digits took
-    # three times as long as on one, and networks that answer beside it had no processor left.
+    # Threads of a BLAS wait for each other by computing nothing: on two, the fit of 4,000 digits
+    # took three times as long as on one, and networks that answer beside it had no processor left.
     with threadpool_limits(1, "blas"):
         fitted = linear(*learned, data)
     return tuple(
