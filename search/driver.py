@@ -286,9 +286,11 @@ class Driver:
         """Choose, measure on the test part, and write the champion's files."""
         from search.comparing import compare
         from search.models import save_champion
+        from search.packaging import strangers_to
 
-        result, answers = compare(result, self.spec, data, self.folder)
-        save_champion(result, self.spec, self.job_id, data, self.folder, answers)
+        with strangers_to(data) as asked:
+            result, answers = compare(result, self.spec, data, self.folder)
+            save_champion(result, self.spec, self.job_id, data, self.folder, answers, asked)
         self.row.set(result=result.model_dump_json())
 
     def publish(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load
 
+from search.checking import Strangers
 from search.fetching import ANSWERS, replace_champion
 from search.packaging import EXAMPLES, About, packaged
 from search.result import Result
@@ -62,6 +63,7 @@ def save_champion(  # noqa: PLR0913 - what a champion is made of
     data: SequenceDataset,
     folder: Folder,
     answers: bytes,
+    asked: Strangers,
 ) -> None:
     """Write the champion's files into the job's folder, in place of an earlier one's."""
     config = spec.config(result.chosen.parameters)
@@ -80,7 +82,7 @@ def save_champion(  # noqa: PLR0913 - what a champion is made of
         ),
         metrics=told,
     )
-    contents = packaged(model, data, about) | {ANSWERS: answers}
+    contents = packaged(model, data, about, asked) | {ANSWERS: answers}
     replace_champion(folder.child("champion"), contents)
 
 

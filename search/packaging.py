@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from search.checking import strangers
+from search.checking import Strangers, strangers
 from search.labels import describe
 from search.store import first_line
 from trainables import standalone
@@ -48,13 +49,25 @@ class About:
     metrics: Mapping[str, Any]
 
 
-def packaged(model: ExportedNetwork, data: SequenceDataset, about: About) -> dict[str, bytes]:
+def strangers_to(data: SequenceDataset) -> AbstractContextManager[Strangers]:
+    """Begin the processes that ask the exports of a network, well ahead of these.
+
+    Args:
+        data: what the network learns.
+    """
+    return strangers(example_of(data.validation, data.shape, EXAMPLES + 1))
+
+
+def packaged(
+    model: ExportedNetwork, data: SequenceDataset, about: About, asked: Strangers
+) -> dict[str, bytes]:
     """Return the files of a model by name, the exports among them that answer as it does.
 
     Args:
         model: the trained network.
         data: what it has learned.
         about: what is said of it.
+        asked: who asks its exports.
 
     Raises:
         ExportError: there is no export that MLflow could serve.
@@ -74,7 +87,7 @@ def packaged(model: ExportedNetwork, data: SequenceDataset, about: About) -> dic
         "config.json": as_json(described),
         "predict.py": Path(standalone.__file__).read_bytes(),
     }
-    exports, checks = exported(model, data, asking)
+    exports, checks = exported(model, data, asking, asked)
     return {
         **exports,
         **asking,
@@ -85,7 +98,10 @@ def packaged(model: ExportedNetwork, data: SequenceDataset, about: About) -> dic
 
 
 def exported(
-    model: ExportedNetwork, data: SequenceDataset, asking: Mapping[str, bytes]
+    model: ExportedNetwork,
+    data: SequenceDataset,
+    asking: Mapping[str, bytes],
+    asked: Strangers,
 ) -> tuple[dict[str, bytes], str]:
     """Return the exports that answer as the model does, and what their check has shown.
 
@@ -93,6 +109,7 @@ def exported(
         model: what is exported.
         data: has examples.
         asking: the files with which strangers ask an export.
+        asked: the strangers.
 
     Raises:
         ExportError: there is none that MLflow could serve.
@@ -103,8 +120,7 @@ def exported(
         "model.onnx": lambda: onnx(model, example, data.outputs),
     }
     made, wrong = {}, {}
-    # The strangers have the other processors.
-    with one_thread(), strangers(example_of(data.validation, data.shape, EXAMPLES + 1)) as asked:
+    with one_thread():  # the strangers have the other processors
         for name, making in make.items():
             try:
                 made[name] = making()

@@ -8,7 +8,7 @@ from search.jobs import NotPossibleError, find
 from search.labels import format_value
 from search.loading import check_same_data, describe_data, load_data, of_job
 from search.models import network, weights_of
-from search.packaging import About, packaged
+from search.packaging import About, packaged, strangers_to
 from search.retention import top
 from search.spec import JobSpec
 from search.storage import trials_of
@@ -57,7 +57,8 @@ def trial_files(home: Home, store: Store, key: str, number: int) -> dict[str, by
         metrics={"model": {name: trial.value}, "trial": number},
     )
     try:
-        return packaged(network(config, data, weights), data, about)
+        with strangers_to(data) as asked:
+            return packaged(network(config, data, weights), data, about, asked)
     except ExportError as error:
         raise NotPossibleError(f"trial {number} of job {job.id}: {error}") from error
 

@@ -14,6 +14,7 @@ from search.checking import longer, strangers, write
 from search.comparing import compare
 from search.fetching import is_whole, offered
 from search.models import load_saved, save_champion
+from search.packaging import strangers_to
 from search.result import Candidate, Result
 from search.spec import JobSpec, parse_job
 from trainables.cells import RecurrentNetwork
@@ -42,7 +43,8 @@ def champion(folder: Path, source: str) -> tuple[LocalFolder, SequenceDataset]:
         baselines=(),
     )  # fmt: skip
     found, answers = compare(found, spec, data, place)
-    save_champion(found, spec, "tiny-0001", data, place, answers)
+    with strangers_to(data) as asked:
+        save_champion(found, spec, "tiny-0001", data, place, answers, asked)
     return place.child("champion"), data
 
 

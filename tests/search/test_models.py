@@ -10,6 +10,7 @@ import torch
 from search.comparing import compare
 from search.fetching import FILES, is_whole
 from search.models import best_weights, load_saved, save_champion
+from search.packaging import strangers_to
 from search.result import Candidate, Result
 from tests.search.conftest import make_spec
 from trainables.cells import RecurrentNetwork
@@ -45,7 +46,8 @@ def test_the_folder_holds_one_model_in_three_forms(
 ) -> None:
     found, answers = compare(RESULT, SPEC, digits, folder)
     for _ in range(2):
-        save_champion(found, SPEC, "tiny-0001", digits, folder, answers)
+        with strangers_to(digits) as asked:
+            save_champion(found, SPEC, "tiny-0001", digits, folder, answers, asked)
     champion = folder.child("champion")
     assert champion.names() == sorted(FILES)
     x = torch.from_numpy(digits.test.x[:7].astype(np.float32))
@@ -72,7 +74,8 @@ def test_a_champion_that_was_being_written_is_none_until_it_is_written_again(
 ) -> None:
     found, answers = compare(RESULT, SPEC, digits, folder)
     champion = folder.child("champion")
-    save_champion(found, SPEC, "tiny-0001", digits, folder, answers)
+    with strangers_to(digits) as asked:
+        save_champion(found, SPEC, "tiny-0001", digits, folder, answers, asked)
     write = LocalFolder.write
 
     def killed(self: LocalFolder, name: str, content: bytes) -> None:
@@ -82,11 +85,12 @@ def test_a_champion_that_was_being_written_is_none_until_it_is_written_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(LocalFolder, "write", killed)
-        with pytest.raises(KeyboardInterrupt):
-            save_champion(found, SPEC, "tiny-0001", digits, folder, answers)
+        with pytest.raises(KeyboardInterrupt), strangers_to(digits) as asked:
+            save_champion(found, SPEC, "tiny-0001", digits, folder, answers, asked)
     assert champion.names() == sorted(FILES[: FILES.index("metrics.json")])
     assert not is_whole(champion)
-    save_champion(found, SPEC, "tiny-0001", digits, folder, answers)
+    with strangers_to(digits) as asked:
+        save_champion(found, SPEC, "tiny-0001", digits, folder, answers, asked)
     assert is_whole(champion)
 
 

@@ -16,6 +16,7 @@ from search.comparing import compare
 from search.home import Home
 from search.loading import load_data
 from search.models import save_champion
+from search.packaging import strangers_to
 from search.predicting import Predictions, known_columns, predict
 from search.prediction_screen import prediction_page
 from search.result import Candidate
@@ -76,7 +77,8 @@ def model(home: Home, file: Path, label: str | None) -> Path:
         ),
     )  # fmt: skip
     found, answers = compare(found, spec, data, place)
-    save_champion(found, spec, "tiny-0001", data, place, answers)
+    with strangers_to(data) as asked:
+        save_champion(found, spec, "tiny-0001", data, place, answers, asked)
     return file.parent / "job" / "champion"
 
 

@@ -16,6 +16,7 @@ from search.home import Home
 from search.lease import Lease
 from search.loading import describe_data
 from search.models import save_champion
+from search.packaging import strangers_to
 from search.result import Candidate, Gain, Result
 from search.simple import fitting
 from search.spec import JobSpec
@@ -86,7 +87,8 @@ def made(digits: SequenceDataset, found: Result, job_id: str) -> Made:
         asked = Asked(found, spec, digits, folder)
         with fitting(digits) as simple:
             told = measured(found, asked, digits, torch.tensor(digits.validation.y), simple)
-        save_champion(told, spec, job_id, digits, folder, answered(told.chosen, digits))
+        with strangers_to(digits) as by:
+            save_champion(told, spec, job_id, digits, folder, answered(told.chosen, digits), by)
         MADE[key] = Made(told, folder.path)
     return MADE[key]
 
