@@ -152,6 +152,13 @@ def training(trials: int, epochs: int) -> Trained:
     return Trained(trained / 2, {"to the last epoch": searched, "to the end": took})
 
 
+def lasting(seconds: float) -> int:
+    """Return how many epochs a trial of two at once trains in so long, after a short search."""
+    trials, epochs = 4, 6
+    epoch_s = 2 * training(trials, epochs).training / (trials * epochs)
+    return round(seconds / epoch_s)
+
+
 def trained_rows(trials: int, runs: Sequence[Trained]) -> list[tuple[str, str, str]]:
     """Return the table's rows of a search that trains, which ran several times."""
     each_s = 2 * statistics.fmean(one.training for one in runs) / trials
@@ -185,7 +192,7 @@ def measure(options: argparse.Namespace) -> Answer:
         long = alone(gatetune, 2000)
         cost = (long.searching + long.draining) / 2000
         rows.insert(1, ("Gatetune, 2,000 trials", f"{cost:.3f}", ""))
-    few, epochs, rounds = (6, 5, 1) if options.short else (30, 28, 2)
+    few, epochs, rounds = (6, 5, 1) if options.short else (30, lasting(20.0), 2)
     trained = [training(few, epochs) for _ in range(rounds)]
     rows += trained_rows(few, trained)
     return Answer(
