@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, update
+from sqlalchemy import Connection, CursorResult, bindparam, or_, update
 from sqlalchemy.orm import Session
 
 from search.store import Store, StoreError
@@ -148,8 +148,17 @@ class Lease:
         Raises:
             LeaseLostError: another driver took it.
         """
-        renewed = connection.execute(self.renewal, {"until": self.clock() + DURATION_S})
-        if renewed.rowcount != 1:
+        self.confirm(self.renew(connection))
+
+    def renew(self, connection: Connection) -> CursorResult[Any]:
+        """Begin a `check`: return what `confirm` must be asked of before the commit."""
+        return connection.execute(self.renewal, {"until": self.clock() + DURATION_S})
+
+    def confirm(self, renewed: CursorResult[Any]) -> None:
+        """End a `check`, once the database has answered; raises as it does."""
+        # Where statements were sent together, the result was made before there was an answer.
+        rows = renewed.rowcount if renewed.rowcount >= 0 else renewed.context.cursor.rowcount
+        if rows != 1:
             raise LeaseLostError(f"job {self.job_id} was taken over by another driver")
 
     @contextmanager

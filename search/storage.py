@@ -1,6 +1,7 @@
 """Optuna's storage on our database, every commit of it fenced by the driver's lease."""
 
 import json
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -22,7 +23,7 @@ from optuna.storages._rdb.models import (
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Executable, bindparam, event, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from search.lease import Lease
@@ -30,9 +31,12 @@ from search.sections import Direction
 from search.store import DatabaseAwayError, Store, first_line, settings_of, tune_sqlite
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+# It warns of a connection that was lost, which its error tells as well.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
-Statement = tuple[Executable, dict[str, Any]]
-"""A statement that is made once, since making it costs as much as running it, and its values."""
+Statement = tuple[Executable, dict[str, Any] | list[dict[str, Any]]]
+"""A statement that is made once, since making it costs as much as running it, and its values, of
+one row or of several."""
 
 PARTS = (TrialParamModel, TrialUserAttributeModel, TrialSystemAttributeModel)
 """Optuna's tables with what a trial is given, beside that of trials."""
@@ -85,7 +89,8 @@ class FencedStorage:
         )
         self.add_attribute = self.insert_once(TrialUserAttributeModel)
         self.add_trial = insert(TrialModel.__table__).returning(TrialModel.trial_id)
-        self.add_parts = [insert(model.__table__) for model in PARTS]
+        # Inline: PostgreSQL is not asked for the key of the new row.
+        self.add_parts = [insert(model.__table__).inline() for model in PARTS]
         event.listen(self.optuna.scoped_session.session_factory, "before_commit", self.join)
 
     def join(self, session: Session) -> None:
@@ -94,10 +99,9 @@ class FencedStorage:
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """Yield a connection in a transaction that only the lease's owner can commit.
+        """Yield a connection in a transaction, of which `fenced` is to be a part.
 
         Raises:
-            LeaseLostError: another driver took the job; nothing was written.
             DatabaseAwayError: the database went away; whether it was committed is not known.
         """
         try:
@@ -105,22 +109,32 @@ class FencedStorage:
                 self.connection.close()
                 self.connection = self.optuna.engine.connect()  # the pool makes sure of it
             with self.connection.begin():
-                self.lease.check(self.connection)
                 yield self.connection
             self.used = time.monotonic()
         except (OperationalError, InterfaceError) as error:
             raise DatabaseAwayError(f"database {self.address}: {first_line(error)}") from error
 
-    def commit(self, *statements: Statement) -> None:
-        """Run statements in one transaction; raises as `transaction` does."""
-        with self.transaction() as connection:
+    def fenced(self, connection: Connection, *statements: Statement) -> None:
+        """Run statements that return nothing, in a transaction that a lost lease undoes.
+
+        Raises:
+            LeaseLostError: another driver took the job.
+        """
+        with together(connection):
+            renewed = self.lease.renew(connection)
             for statement, values in statements:
                 connection.execute(statement, values)
+        self.lease.confirm(renewed)
+
+    def commit(self, *statements: Statement) -> None:
+        """Run statements in one transaction; raises as `transaction` and `fenced` do."""
+        with self.transaction() as connection:
+            self.fenced(connection, *statements)
 
     def create(self, study_id: int, trial: FrozenTrial, *statements: Statement) -> int:
         """Write a new trial whole, and run statements with it; return the trial's id.
 
-        Raises as `transaction` does.
+        Raises as `transaction` and `fenced` do.
         """
         started, parts = trial.datetime_start, parts_of(trial)
         record = {
@@ -131,11 +145,12 @@ class FencedStorage:
         }
         with self.transaction() as connection:
             trial_id = int(connection.execute(self.add_trial, record).scalar_one())
-            for add, rows in zip(self.add_parts, parts, strict=True):
-                if rows:
-                    connection.execute(add, [{"trial_id": trial_id} | row for row in rows])
-            for statement, values in statements:
-                connection.execute(statement, values)
+            whole = [
+                (add, [{"trial_id": trial_id} | row for row in rows])
+                for add, rows in zip(self.add_parts, parts, strict=True)
+                if rows
+            ]
+            self.fenced(connection, *whole, *statements)
             return trial_id
 
     def state(self, trial_id: int, state: TrialState) -> Statement:
@@ -201,6 +216,30 @@ class FencedStorage:
         """Close the connections."""
         self.connection.close()
         self.optuna.engine.dispose()
+
+
+@contextmanager
+def together(connection: Connection) -> Iterator[None]:
+    """Send PostgreSQL what the block runs without waiting for each answer, as SQLite needs not.
+
+    No statement may return rows. How many rows they met is known after the block.
+    """
+    if connection.dialect.name == "sqlite":
+        yield
+        return
+    driven: Any = connection.connection.driver_connection
+    driver: Any = connection.dialect.loaded_dbapi
+    try:
+        with driven.pipeline():
+            yield
+    except driver.Error as error:
+        # Outside of a statement SQLAlchemy sees neither the error nor that the connection is gone.
+        lost = driven.closed or driven.broken
+        if lost:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            None, None, error, driver.Error, connection_invalidated=lost, dialect=connection.dialect
+        ) from error
 
 
 def parts_of(trial: FrozenTrial) -> tuple[list[dict[str, Any]], ...]:
