@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import io
 import json
+import math
 import os
 import sqlite3
 import statistics
@@ -126,10 +127,12 @@ class Trained:
     Attributes:
         training: of all epochs, divided by two workers.
         until: from the command to its last epoch, and to its end.
+        epoch: in the median.
     """
 
     training: float
     until: dict[str, float]
+    epoch: float
 
     def beyond(self, what: str) -> float:
         """Return how many more than those of training it took until then."""
@@ -147,16 +150,15 @@ def training(trials: int, epochs: int) -> Trained:
                 "SELECT time_ms, metrics FROM journal WHERE trial >= 0"
             ).fetchall()
     assert len(found) == trials * epochs
-    trained = sum(json.loads(metrics)["epoch_s"] for _, metrics in found)
+    seconds = [json.loads(metrics)["epoch_s"] for _, metrics in found]
     searched = max(time_ms for time_ms, _ in found) / 1000 - began
-    return Trained(trained / 2, {"to the last epoch": searched, "to the end": took})
+    until = {"to the last epoch": searched, "to the end": took}
+    return Trained(sum(seconds) / 2, until, statistics.median(seconds))
 
 
 def lasting(seconds: float) -> int:
     """Return how many epochs a trial of two at once trains in so long, after a short search."""
-    trials, epochs = 4, 6
-    epoch_s = 2 * training(trials, epochs).training / (trials * epochs)
-    return round(seconds / epoch_s)
+    return math.ceil(seconds / training(4, 8).epoch)
 
 
 def trained_rows(trials: int, runs: Sequence[Trained]) -> list[tuple[str, str, str]]:
