@@ -54,7 +54,7 @@ def test_the_machinery(
         ours = what is overhead.gatetune
         return Took(ours_s * trials / 2, ours_s * trials / 2) if ours else Took(2.4 * trials, 0.0)
 
-    trained = Trained(300.0, {"to the last epoch": last_s, "to the end": end_s})
+    trained = Trained(300.0, {"to the last epoch": last_s, "to the end": end_s}, 0.7)
     monkeypatch.setattr(overhead, "warm", lambda: None)
     monkeypatch.setattr(overhead, "alone", alone)
     monkeypatch.setattr(overhead, "training", lambda *_: trained)
