@@ -5,6 +5,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from sqlalchemy import Engine, text
 
 from search.home import Home
 from search.lease import Lease, identity
@@ -173,6 +174,17 @@ def postgres_store(databases: Databases) -> Iterator[Store]:
     opened = Store.open(databases.make("tested", "prepared"))
     yield opened
     opened.close()
+
+
+def end_others(engine: Engine) -> None:
+    """End all connections to a database on PostgreSQL but one of this engine."""
+    with engine.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+        )
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

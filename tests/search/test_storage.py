@@ -11,12 +11,8 @@ from search.spec import JobSpec
 from search.storage import FencedStorage, Statement, together
 from search.store import DatabaseAwayError, Store
 from search.tables import Job
-from tests.search.conftest import make_spec
+from tests.search.conftest import end_others, make_spec
 
-END_ALL = text(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE pid <> pg_backend_pid() AND datname = current_database()"
-)
 MESSAGE: Statement = update(Job).values(message="written"), {}
 TWICE: Statement = text("INSERT INTO jobs SELECT * FROM jobs"), {}
 
@@ -49,8 +45,7 @@ def test_a_connection_that_breaks_is_told_once_and_made_anew(
     storage: FencedStorage, postgres_store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     storage.commit()
-    with postgres_store.engine.connect() as other:
-        other.execute(END_ALL)
+    end_others(postgres_store.engine)
     with pytest.raises(DatabaseAwayError, match=r"terminating|server closed"):
         storage.commit(MESSAGE)
     assert caplog.messages == []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from search.lease import Lease, LeaseLostError
 from search.recorded import trials_of
@@ -16,7 +16,7 @@ from search.store import Store, StoreError
 from search.study import JobStudy
 from search.tables import PARENT, Job, JournalRow, Run
 from search.trial import Proposal, Verdict
-from tests.search.conftest import asked, make_spec
+from tests.search.conftest import asked, end_others, make_spec
 
 BASELINE = Proposal({"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}, {"batch_size": 32},
                     attrs={"baseline": True})  # fmt: skip
@@ -141,13 +141,7 @@ class TestOnEveryDatabase:
         live = study.ask()
         assert live is not None
         if study.storage.dialect == "postgresql":
-            with study.storage.optuna.engine.connect() as other:
-                other.execute(
-                    text(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
-                    )
-                )
+            end_others(study.storage.optuna.engine)
         monkeypatch.setattr("search.storage.IDLE_S", 0.0)
         assert study.report(live.number, 1, metrics(0.5), "running") is Verdict.CONTINUE
 
