@@ -3,10 +3,11 @@
 The arithmetic of a training step, beside the machine's own matrix product of the same type; and a
 trial's step beside a bare one, that of a loop written by hand around PyTorch's layers. On one
 thread, whose processor time is taken: it is the wall's where nobody else computes, and holds little
-of a neighbour's noise where somebody does. They take turns of four steps, of one where that is much
-work, as a shared processor's rate may be another from one second to the next. One measurement is
-the mean of eight turns, of more where a network is small, and each has networks and data of its
-own: one that has seen the same few sequences very often would compute with other numbers.
+of a neighbour's noise where somebody does. They take turns of four steps, as a shared processor's rate
+may be another from one second to the next, and the first step of a turn finds caches that another
+process has filled, which a trial's steps do not. One measurement is the mean of eight turns, of more
+where a network is small, and each has networks and data of its own: one that has seen the same few
+sequences very often would compute with other numbers.
 
 A trial's step is that of the trainer of a worker: each turn is the training of a short epoch,
 without the validation that follows. Its LSTMs are PyTorch's, its GRUs have gradients of their own,
@@ -53,11 +54,8 @@ SIDE = 1024
 PRODUCT = 2 * SIDE**3
 """Operations of their product."""
 
-MOST_STEPS = 4
+TURN_STEPS = 4
 """In a row."""
-
-TURN = 5e9
-"""Operations in a row, about, where a step has fewer."""
 
 LEAST_TURNS = 8
 """In one measurement."""
@@ -317,7 +315,7 @@ def measured(  # noqa: PLR0913 - each is an independent part of the measurement
     )
     step = flops(config)
     # What has learned may take a hundred times as long where nothing takes tiny numbers for zero.
-    steps = 1 if learned else min(MOST_STEPS, max(1, round(TURN / step)))
+    steps = 1 if learned else TURN_STEPS
     turns = LEAST_TURNS if learned else max(LEAST_TURNS, round(work / (steps * step)))
     config = config.model_copy(update={"epochs": turns + 1})  # one is not counted
     machine = Products(steps * step, DTYPES[precision])
