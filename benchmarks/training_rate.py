@@ -3,11 +3,11 @@
 The arithmetic of a training step, beside the machine's own matrix product of the same type; and a
 trial's step beside a bare one, that of a loop written by hand around PyTorch's layers. On one
 thread, whose processor time is taken: it is the wall's where nobody else computes, and holds little
-of a neighbour's noise where somebody does. They take turns of four steps, as a shared processor's rate
-may be another from one second to the next, and the first step of a turn finds caches that another
-process has filled, which a trial's steps do not. One measurement is the mean of eight turns, of more
-where a network is small, and each has networks and data of its own: one that has seen the same few
-sequences very often would compute with other numbers.
+of a neighbour's noise where somebody does. They take turns of four steps: a shared processor's
+rate may be another from one second to the next, and the first step of a turn finds caches that
+another process has filled, which a trial's steps do not. One measurement is the mean of eight
+turns, of more where a network is small, and each has networks and data of its own: one that has
+seen the same few sequences very often would compute with other numbers.
 
 A trial's step is that of the trainer of a worker: each turn is the training of a short epoch,
 without the validation that follows. Its LSTMs are PyTorch's, its GRUs have gradients of their own,
