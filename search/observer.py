@@ -18,7 +18,7 @@ class Observer(Protocol):
         """An epoch was committed."""
 
     def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
-        """A trial lost its worker or raised; it will be tried `again`, or is failed."""
+        """A trial lost its worker or raised; it will be tried `again`, or has ended."""
 
     def damaged(self, live: LiveTrial, what: str) -> None:
         """A checkpoint of a trial could not be used."""

@@ -141,14 +141,16 @@ class Progress:
 
     def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
         """A trial lost its worker or raised."""
-        what = "lost its worker, it is tried again" if again else "failed"
+        spent = self.study is not None and self.study.ended.get(live.number) == Verdict.BUDGET
+        ending = ENDINGS[Verdict.BUDGET] if spent else "failed"
+        what = "lost its worker, it is tried again" if again else ending
         if again and live.alone:
             what += " alone"
         with self.lock:
             if again:
                 del self.rows[live.number]
             else:
-                self.rows[live.number].ending = "failed"
+                self.rows[live.number].ending = ending
                 self.keep(self.rows[live.number])
             if self.forecast is not None:
                 self.forecast.lost(live, again=again)

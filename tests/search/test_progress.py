@@ -152,6 +152,15 @@ def test_a_lost_trial_names_the_last_line_of_its_reason(study: JobStudy) -> None
     assert printed(progress).endswith("no reason is known\n")
 
 
+def test_a_trial_lost_when_the_budget_is_spent_is_not_called_failed(study: JobStudy) -> None:
+    progress = make_progress(terminal=False)
+    begin(progress, study)
+    live = start(progress, study)
+    study.close("hours")
+    progress.lost(live, "the worker died", again=study.fail(live.number, "the worker died"))
+    assert "trial 000 stopped (budget): the worker died" in words(printed(progress))
+
+
 def test_a_damaged_checkpoint_is_told(study: JobStudy) -> None:
     progress = make_progress(terminal=False)
     begin(progress, study)
