@@ -5,7 +5,6 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from trainables.augment import Augment
 from trainables.batches import Placed, Rows
@@ -100,6 +99,8 @@ class Learner:
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         lowered = precision == "bfloat16" and self.device.type == "cuda"
         self.network = Lowered(model) if lowered else model
+        self.learning = list(self.network.parameters())
+        """What gradients are computed of: the weights, or those of their copy."""
         self.autocast = torch.float32 if lowered else DTYPES[precision]
         self.graphs: dict[tuple[int, int], Captured] = {}
         """By how many sequences they learn from, and how long these are."""
@@ -127,7 +128,8 @@ class Learner:
         """Do what `learn` does, operation by operation."""
         batch = self.augment(self.train.rows(rows))
         self.pull()
-        self.network.zero_grad()
+        for weight in self.learning:
+            weight.grad = None
         dtype = self.autocast
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
             outputs = self.network(batch.x, batch.lengths).float()
@@ -135,11 +137,20 @@ class Learner:
         self.goal.learned(outputs, batch.y, loss).backward()  # type: ignore[no-untyped-call]
         if isinstance(self.network, Lowered):
             self.network.push(self.weights)
-        norm = get_total_norm([p.grad for p in self.weights if p.grad is not None])
-        if self.clip_norm is not None:
-            clip_grads_with_norm_(self.weights, self.clip_norm, norm)
+        norm = self.clip([p.grad for p in self.weights if p.grad is not None])
         counted = self.goal.counted(outputs, batch.y)
         self.sums += torch.stack((loss.detach() * len(batch.y), counted, norm))
+
+    def clip(self, gradients: list[Tensor]) -> Tensor:
+        """Return the total norm of gradients, which are scaled down to the limit that there is.
+
+        As `torch.nn.utils` does, which first sorts them by device and type: here all are alike,
+        and a step of a narrow network would take two percent longer.
+        """
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        if self.clip_norm is not None:
+            torch._foreach_mul_(gradients, (self.clip_norm / (norm + 1e-6)).clamp(max=1.0))
+        return norm
 
     def captured(self, rows: Rows) -> Captured:
         """Return `compute` of a batch of this shape as a graph.

@@ -170,6 +170,21 @@ def test_gradients_are_clipped_only_when_asked(make_trainer: MakeTrainer) -> Non
     assert norms[None] > 0.02
 
 
+@pytest.mark.parametrize("clip", [0.1, 100.0])
+def test_clipping_is_pytorchs(clip: float, make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(clip_norm=None)
+    trainer.run_epoch()
+    weights = list(trainer.model.parameters())
+    ours = [p.grad.clone() for p in weights if p.grad is not None]
+    trainer.learner.clip_norm = clip
+
+    norm = trainer.learner.clip(ours)
+
+    assert norm == torch.nn.utils.clip_grad_norm_(weights, clip)
+    assert all(map(torch.equal, ours, (p.grad for p in weights if p.grad is not None)))
+    assert bool(norm > clip) == (clip == 0.1)
+
+
 def test_a_loss_that_is_not_finite_ends_training_within_a_few_steps(
     make_trainer: MakeTrainer, digits: SequenceDataset
 ) -> None:
