@@ -99,7 +99,7 @@ class Learner:
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.device)
         lowered = precision == "bfloat16" and self.device.type == "cuda"
         self.network = Lowered(model) if lowered else model
-        self.learning = list(self.network.parameters())
+        self.leaves = list(self.network.parameters())
         """What gradients are computed of: the weights, or those of their copy."""
         self.autocast = torch.float32 if lowered else DTYPES[precision]
         self.graphs: dict[tuple[int, int], Captured] = {}
@@ -128,7 +128,7 @@ class Learner:
         """Do what `learn` does, operation by operation."""
         batch = self.augment(self.train.rows(rows))
         self.pull()
-        for weight in self.learning:
+        for weight in self.leaves:
             weight.grad = None
         dtype = self.autocast
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
