@@ -1,10 +1,12 @@
 """Tells how much memory a worker should keep for its next step.
 
 LSTMs of two layers learn from random sequences on one thread, in batches of 64, each setting in a
-process of its own and in turn: with glibc as it is; with what a worker does, which keeps all blocks
-up to 32 MiB (`keep_memory`); with larger ones kept, too; and with jemalloc, as Ray brings it, which
-is told to keep everything. The pages are those that the kernel clears during a step, 4 KiB each
-where they are not huge. The memory is the most that the process ever had, libraries included.
+process of its own and in turn: with glibc as it is; with blocks kept up to 32 MiB, which is what
+glibc itself comes to at the most, and up to 128 MiB, as a worker does where lengths are unequal;
+with all of them kept, as it does where all have one length (`keep_memory`); and with jemalloc, as
+Ray brings it, which is told to keep everything. The pages are those that the kernel clears during a
+step, 4 KiB each where they are not huge. The memory is the most that the process ever had,
+libraries included.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from unittest.mock import patch
@@ -34,6 +37,8 @@ Case = tuple[str, int, tuple[int, int]]
 CASES: Sequence[Case] = (
     ("28 steps", 96, (28, 28)),
     ("28 steps", 256, (28, 28)),
+    ("150 steps", 128, (150, 150)),
+    ("500 steps", 128, (500, 500)),
     ("20 to 100 steps", 128, (20, 100)),
     ("200 to 1,000 steps", 128, (200, 1000)),
 )
@@ -49,16 +54,17 @@ def nothing() -> None:
     """Leave the C library as it is."""
 
 
-def keep_larger() -> None:
-    """Keep blocks of any size."""
-    with patch.object(device, "LARGEST_BYTES", device.KEPT_BYTES):
-        device.keep_memory()
+def keep(mib: int) -> None:
+    """Keep blocks up to a size."""
+    with patch.object(device, "LARGEST_BYTES", mib << 20):
+        device.keep_memory(varies=True)
 
 
 SETTINGS: dict[str, tuple[Callable[[], None], dict[str, str]]] = {
     "glibc": (nothing, {}),
-    "a worker's": (device.keep_memory, {}),
-    "larger ones, too": (keep_larger, {}),
+    "up to 32 MiB": (partial(keep, 32), {}),
+    "up to 128 MiB": (partial(device.keep_memory, varies=True), {}),
+    "all": (partial(device.keep_memory, varies=False), {}),
     "jemalloc": (nothing, JEMALLOC),
 }
 """How memory is kept: names, and what a process does first, with which variables."""

@@ -30,12 +30,15 @@ ARITHMETIC_ON_GPU = "graphs, bfloat16 by a copy"
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """What `keep_memory` sets, as glibc's malloc.h numbers it."""
 
-KEPT_BYTES = 1 << 30
-"""How much free memory is kept."""
+ANY_BYTES = (1 << 31) - 1
+"""The largest block that is kept where all sequences have one length: the most that can be said."""
 
-LARGEST_BYTES = 32 << 20
-"""The largest block that is: what glibc itself comes to at the most. With larger ones sequences of
-unequal lengths took more than twice the memory, since no block fits where another was."""
+LARGEST_BYTES = 128 << 20
+"""The same where they have not, and no block fits where another was: of all blocks training took
+more than twice the memory then."""
+
+OLD_LARGEST_BYTES = 32 << 20
+"""The largest that can be said before glibc 2.35."""
 
 
 class PrecisionError(ValueError):
@@ -64,18 +67,22 @@ def configure(threads: int) -> None:
     # A network that has learned all it can has gradients near zero, and a processor takes ten times
     # as long for numbers below 1e-38, which add nothing to a weight.
     torch.set_flush_denormal(True)
-    keep_memory()
 
 
-def keep_memory() -> None:
+def keep_memory(*, varies: bool) -> None:
     """Have the memory that operations free stay with this process until `release`.
 
     Else glibc hands most of it back after each step, and the kernel has to clear it anew for the
-    next: up to a quarter of an LSTM's step (`benchmarks.training_rate`).
+    next: half of an LSTM's step where sequences are long (`benchmarks.kept_memory`).
+
+    Args:
+        varies: whether sequences are of unequal lengths.
     """
     if libc := glibc():
-        libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
-        libc.mallopt(M_MMAP_THRESHOLD, LARGEST_BYTES)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)
+        largest = LARGEST_BYTES if varies else ANY_BYTES
+        if not libc.mallopt(M_MMAP_THRESHOLD, largest):
+            libc.mallopt(M_MMAP_THRESHOLD, OLD_LARGEST_BYTES)
 
 
 def glibc() -> ctypes.CDLL | None:

@@ -15,7 +15,7 @@ from trainables.batches import Placed, measure
 from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset
-from trainables.device import peak_mb, pick_precision, watch_memory
+from trainables.device import keep_memory, peak_mb, pick_precision, watch_memory
 from trainables.goals import Classes, goal_of
 from trainables.learning import Learner
 from trainables.optimizers import OPTIMIZERS
@@ -79,6 +79,7 @@ class Trainer:
         self.sign = 1.0 if direction == "maximize" else -1.0
         self.precision = pick_precision(config, device)
         watch_memory(device)
+        keep_memory(varies=data.shape.varies)
         self.goal = goal_of(data, config, device)
         self.train = Placed(device, data.train, data.preparation)
         self.validation = Placed(device, data.validation, data.preparation)

@@ -1,3 +1,4 @@
+import ctypes
 import os
 import resource
 from unittest.mock import patch
@@ -10,6 +11,7 @@ from trainables.device import (
     PrecisionError,
     configure,
     has_fast_bfloat16,
+    keep_memory,
     pick_device,
     pick_precision,
     release,
@@ -121,9 +123,35 @@ def asked_for() -> int:
 
 
 def test_memory_is_kept_for_the_next_operation_until_it_is_released() -> None:
-    configure(threads=1)
+    keep_memory(varies=False)
     asked = [asked_for() for _ in range(40)]
     assert max(asked[-5:]) < 16  # once the blocks have found their places
 
     release(CPU)
     assert asked_for() >= 16
+
+
+class Mallinfo(ctypes.Structure):
+    """What glibc's `mallinfo2` returns."""
+
+    names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in names.split()]
+
+
+def apart() -> int:
+    """Return how many blocks the kernel has given one by one, and gets back when they are freed."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = Mallinfo
+    return int(mallinfo2().hblks)
+
+
+@pytest.mark.parametrize(
+    ("varies", "mib", "is_apart"), [(True, 64, False), (True, 256, True), (False, 256, False)]
+)
+def test_larger_blocks_are_kept_where_all_have_one_length(
+    varies: bool, mib: int, is_apart: bool
+) -> None:
+    keep_memory(varies=varies)
+    before = apart()
+    block = torch.empty(mib << 20, dtype=torch.uint8)
+    assert (apart() - before, block.nbytes) == (is_apart, mib << 20)
