@@ -73,7 +73,7 @@ def keep_memory(*, varies: bool) -> None:
     """Have the memory that operations free stay with this process until `release`.
 
     Else glibc hands most of it back after each step, and the kernel has to clear it anew for the
-    next: half of an LSTM's step where sequences are long (`benchmarks.kept_memory`).
+    next: two fifths of an LSTM's step over 500 steps (`benchmarks.kept_memory`).
 
     Args:
         varies: whether sequences are of unequal lengths.
