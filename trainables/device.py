@@ -27,18 +27,18 @@ ARITHMETIC = "GRUs with gradients of Gatetune's own, nothing below 1e-38"
 ARITHMETIC_ON_GPU = "graphs, bfloat16 by a copy"
 """The same of a GPU."""
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 """What `keep_memory` sets, as glibc's malloc.h numbers it."""
 
-ANY_BYTES = (1 << 31) - 1
-"""The largest block that is kept where all sequences have one length: the most that can be said."""
-
 LARGEST_BYTES = 128 << 20
-"""The same where they have not, and no block fits where another was: of all blocks training took
-more than twice the memory then."""
+"""The largest block that is kept where sequences are of unequal lengths, and no block fits where
+another was: of all blocks training took more than twice the memory there."""
 
-OLD_LARGEST_BYTES = 32 << 20
-"""The largest that can be said before glibc 2.35."""
+DOCUMENTED_BYTES = 32 << 20
+"""The largest that glibc's manual allows, and that its older versions take."""
+
+GLIBC_APART = 65536
+"""How many larger blocks glibc itself would take from the kernel, each apart."""
 
 
 class PrecisionError(ValueError):
@@ -80,9 +80,9 @@ def keep_memory(*, varies: bool) -> None:
     """
     if libc := glibc():
         libc.mallopt(M_TRIM_THRESHOLD, -1)
-        largest = LARGEST_BYTES if varies else ANY_BYTES
-        if not libc.mallopt(M_MMAP_THRESHOLD, largest):
-            libc.mallopt(M_MMAP_THRESHOLD, OLD_LARGEST_BYTES)
+        libc.mallopt(M_MMAP_MAX, GLIBC_APART if varies else 0)
+        if not libc.mallopt(M_MMAP_THRESHOLD, LARGEST_BYTES):
+            libc.mallopt(M_MMAP_THRESHOLD, DOCUMENTED_BYTES)
 
 
 def glibc() -> ctypes.CDLL | None:
