@@ -19,7 +19,7 @@ from trainables.batches import Batch, Placed, Rows
 from trainables.cells import RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import Part, Shape
-from trainables.device import configure
+from trainables.device import configure, keep_memory
 from trainables.preparation import Preparation
 
 COUNT, FEATURES, CLASSES, BATCH = 2000, 6, 4, 32
@@ -87,6 +87,7 @@ def seconds(model: nn.Module, batches: list[Batch]) -> float:
 def measure(options: argparse.Namespace) -> Answer:
     """Count padding, then let the two train in turn."""
     configure(threads=1)
+    keep_memory(varies=True)
     torch.manual_seed(0)
     plain = Preparation.divide(FEATURES, 1.0)
     rows = []
