@@ -32,6 +32,7 @@ QUESTIONS = {
     "growth": "How does the cost grow?",
     "training_rate": "How near is training to the machine?",
     "precision": "What does bfloat16 gain?",
+    "schedule": "What do one-cycle learning rates gain?",
     "smoothing": "What does label smoothing gain?",
     "threads": "One trial on all processors, or one on each?",
     "gpu_rate": "How fast does a GPU train?",
