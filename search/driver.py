@@ -18,7 +18,7 @@ from search.champion import choose, nothing_completed, replicates
 from search.cluster import sweep
 from search.cost import Cost, Sizes
 from search.courier import Courier
-from search.engine import Engine, Interrupted, UnworkableError
+from search.engine import Engine, UnworkableError
 from search.forecast import Forecast
 from search.home import Home
 from search.jobrow import CLOSED, JobRow
@@ -30,7 +30,7 @@ from search.progress import Progress
 from search.result import Result
 from search.retention import delete, unreferenced_of_job
 from search.shares import whole
-from search.signals import Stop
+from search.signals import Interrupted, Stop
 from search.spec import JobSpec
 from search.stage import Stage
 from search.storage import DATABASE_AWAY, trials_of

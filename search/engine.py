@@ -13,13 +13,15 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from search.background import Errands
 from search.cluster import node_resources, slots, uncounted
 from search.lease import LeaseLostError
 from search.observer import Observer
 from search.packing import Packing
 from search.shares import whole
+from search.signals import Interrupted
 from search.spec import JobSpec
-from search.stage import Stage
+from search.stage import TIDYING, Stage
 from search.storage import DATABASE_AWAY
 from search.study import JobStudy
 from search.trial import LiveTrial, Loss, Verdict, last_line, loss_of
@@ -46,10 +48,6 @@ POLL_S = 0.25
 GRACE_S = 60.0
 """How long a worker may be silent beyond the limit of an epoch, in which it starts and reports.
 A worker that hangs ends itself at the limit; one that is frozen or cut off cannot."""
-
-
-class Interrupted(Exception):  # noqa: N818 - a normal outcome, not an error
-    """The job was asked to stop; its running trials wait in the study."""
 
 
 class UnworkableError(RuntimeError):
@@ -115,6 +113,7 @@ class Engine:
         """Whether trials of the fit at hand wait for what no node has any more, and none runs."""
         self.stopping = False
         self.fault: BaseException | None = None
+        self.errands = Errands(TIDYING)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle as nothing: Tune snapshots what it is given, and the snapshot is never read."""
@@ -134,18 +133,19 @@ class Engine:
             FolderError: the checkpoints' store cannot be used; what ran waits in the study.
             LeaseLostError: another driver owns the job.
         """
-        self.stage.sweep()
-        self.poll()
-        while not self.study.done or self.advance():
-            self.await_room()
-            self.halt_if_needed()
-            try:
-                with uncounted():
-                    self.fit()
-            except Exception as error:
-                self.guard(error)
-            self.halt_if_needed()
-            self.requeue_all()
+        with self.errands:
+            self.stage.sweep()
+            self.poll()
+            while not self.study.done or self.advance():
+                self.await_room()
+                self.halt_if_needed()
+                try:
+                    with uncounted():
+                        self.fit()
+                except Exception as error:
+                    self.guard(error)
+                self.halt_if_needed()
+                self.requeue_all()
 
     def await_room(self) -> None:
         """Wait until other jobs leave room for a trial: until then Tune need not be started."""
@@ -301,7 +301,7 @@ class Engine:
         if verdict is Verdict.CONTINUE:
             return str(TrialScheduler.CONTINUE)
         self.forget(number)
-        self.stage.tidy(number, verdict)
+        self.errands.run(self.stage.tidying(number, verdict))
         return str(TrialScheduler.STOP)
 
     def lose(self, ray_id: str, reason: str) -> None:
@@ -314,7 +314,7 @@ class Engine:
         self.workers.clear()  # one of them is gone; those that live will report
         again = self.study.fail(number, reason)
         if not again:
-            self.stage.tidy(number, None)
+            self.errands.run(self.stage.tidying(number, None))
         self.observer.lost(live, reason, again=again)
         loss = loss_of(reason)
         if loss is Loss.DISK:
@@ -346,6 +346,7 @@ class Engine:
         if now < self.next_poll:
             return
         self.next_poll = now + POLL_S
+        self.errands.check()
         nodes = node_resources()
         each = self.packing.workers(nodes)
         if each != self.each:

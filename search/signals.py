@@ -1,10 +1,14 @@
-"""The signals that end a job."""
+"""The signals that end a job, and what follows from them."""
 
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+
+class Interrupted(Exception):  # noqa: N818 - a normal outcome, not an error
+    """The job was asked to stop; its running trials wait in the study."""
 
 
 def that_end() -> tuple[signal.Signals, ...]:

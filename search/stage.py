@@ -9,6 +9,10 @@ from search.trial import Verdict
 from trainables.checkpoint import Checkpoints
 from trainables.folder import Folder
 
+TIDYING = 8
+"""Ended trials whose files are deleted at once: in an object store each asks several times, one
+after the other."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -33,15 +37,23 @@ class Stage:
         kept = top(trials, self.study.spec) if self.study.searching else complete(trials)
         delete(unreferenced(self.checkpoints, trials, kept))
 
-    def tidy(self, number: int, verdict: Verdict | None) -> None:
-        """Keep of an ended trial's files the best weights of a top one, and nothing else."""
+    def tidying(self, number: int, verdict: Verdict | None) -> Callable[[], None]:
+        """Return what leaves of an ended trial's files the best weights of a top one alone.
+
+        It may be called in another thread.
+        """
         checkpoints = Checkpoints(self.folder(number))
-        if verdict is not Verdict.COMPLETE:
-            checkpoints.folder.clear()
-        elif checkpoints.has_best():
-            checkpoints.clear_epochs()
-        for outranked in self.study.leaders.outranked():
-            self.folder(outranked).clear()
+        outranked = [self.folder(one) for one in self.study.leaders.outranked()]
+
+        def tidy() -> None:
+            if verdict is not Verdict.COMPLETE:
+                checkpoints.folder.clear()
+            elif checkpoints.has_best():
+                checkpoints.clear_epochs()
+            for folder in outranked:
+                folder.clear()
+
+        return tidy
 
     def folder(self, number: int) -> Folder:
         """Return the folder of a trial's checkpoints."""

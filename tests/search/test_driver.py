@@ -12,11 +12,11 @@ from rich.console import Console
 from search.cost import TYPICAL, Cost
 from search.courier import Courier
 from search.driver import Driver
-from search.engine import Interrupted
 from search.home import Home
 from search.lease import Lease
 from search.progress import Progress
 from search.shares import whole
+from search.signals import Interrupted
 from search.store import Store, undelivered
 from search.tables import PARENT, Job, Run
 from search.tracking import Tracking

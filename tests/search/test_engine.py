@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from unittest.mock import patch
 
 import pytest
@@ -14,10 +15,11 @@ from ray.tune.experiment import Trial
 
 from search.cluster import cluster, same_environment
 from search.cost import TYPICAL
-from search.engine import Engine, Interrupted, UnworkableError
+from search.engine import Engine, UnworkableError
 from search.lease import Lease
 from search.packing import Packing
 from search.sections import Workers
+from search.signals import Interrupted
 from search.spec import JobSpec
 from search.stage import Stage
 from search.store import Store
@@ -162,6 +164,38 @@ def test_tune_keeps_no_trial_that_has_ended(make: Make) -> None:
         gc.unfreeze()
     assert states(study) == [TrialState.COMPLETE] * 12
     assert max(kept) <= 5  # two that run, two that wait, and one that ends
+
+
+def test_files_are_deleted_while_other_trials_go_on(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, study, recorder = make("budget.trials=4", "confirm.top=1")
+    begun, gone_on, clear = Event(), Event(), LocalFolder.clear
+
+    def clear_late(folder: LocalFolder) -> None:
+        begun.set()
+        assert gone_on.wait(20)
+        clear(folder)
+
+    def reported(*_: object) -> None:
+        if begun.is_set():
+            gone_on.set()
+
+    monkeypatch.setattr(LocalFolder, "clear", clear_late)
+    monkeypatch.setattr(recorder, "reported", reported)
+    for number in range(4):
+        LocalFolder(tmp_path / f"checkpoints/{number:06d}").write("best.pt", b"weights")
+    engine.run()
+    assert states(study) == [TrialState.COMPLETE] * 4
+    assert LocalFolder(tmp_path / "checkpoints").names() == ["000003"]
+
+
+def test_a_store_that_refuses_to_delete_ends_the_run(make: Make) -> None:
+    engine, study, _ = make("budget.trials=4", "confirm.top=1")
+    refuse = patch.object(LocalFolder, "clear", side_effect=FolderError("access denied"))
+    with refuse, pytest.raises(FolderError, match="access denied"):
+        engine.run()
+    assert TrialState.RUNNING not in states(study)
 
 
 def test_a_dead_worker_costs_an_attempt_and_no_trial(make: Make) -> None:
