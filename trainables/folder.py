@@ -161,8 +161,10 @@ class LocalFolder(Folder):
         shutil.rmtree(self.path, ignore_errors=True)
 
     def interrupted(self) -> list[Item]:
-        """Return scratch files, at any depth."""
-        found = sorted(self.path.rglob(".*.tmp"))
+        """Return scratch files, at any depth; none where it is cleared meanwhile."""
+        found: list[Path] = []
+        with suppress(FileNotFoundError):
+            found = sorted(self.path.rglob(".*.tmp"))
         return [Item(LocalFolder(path.parent), path.name) for path in found]
 
     def check(self) -> None:

@@ -97,6 +97,21 @@ def test_a_write_that_was_killed_is_found_at_any_depth(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["search"]  # noqa: PTH208
 
 
+def test_nothing_is_left_of_writes_where_the_folder_is_cleared_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, scan = LocalFolder(tmp_path / "trial"), os.scandir
+    folder.write("file", b"")
+
+    def scan_late(path: Path) -> "os._ScandirIterator[str]":
+        monkeypatch.undo()
+        folder.clear()
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_late)
+    assert folder.interrupted() == []
+
+
 def test_a_write_that_fails_leaves_the_old_file_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
