@@ -1,7 +1,7 @@
 """Work in threads, beside what waits for something else."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import Thread
 from typing import TypeVar
@@ -24,9 +24,7 @@ def in_background(work: Callable[[], T]) -> "Future[T]":
 
 
 class Errands:
-    """Work in threads that nobody waits for, until all of it is to be done.
-
-    Leaving its context without an error waits for all; with one, only for what has begun.
+    """Work in threads that nobody waits for before the end.
 
     Args:
         number: of the threads.
@@ -34,26 +32,22 @@ class Errands:
 
     def __init__(self, number: int) -> None:
         self.pool = ThreadPoolExecutor(number)
-        self.under_way: list[Future[None]] = []
+        self.under_way: set[Future[None]] = set()
 
     def run(self, work: Callable[[], None]) -> None:
         """Have something done."""
-        self.under_way.append(self.pool.submit(work))
+        self.under_way.add(self.pool.submit(work))
 
-    def check(self) -> None:
-        """Forget what is done; raise the error of what went wrong."""
-        done = [one for one in self.under_way if one.done()]
-        self.under_way = [one for one in self.under_way if one not in done]
+    def settle(self, timeout_s: float) -> bool:
+        """Wait so long at the most; return whether all is done, or raise what went wrong."""
+        done, self.under_way = wait(self.under_way, timeout_s)
         for one in done:
             one.result()
+        return not self.under_way
 
-    def __enter__(self) -> "Errands":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self.pool.shutdown(cancel_futures=kind is not None)
-        if kind is None:
-            self.check()
+    def close(self) -> None:
+        """Give up what has not begun, and wait for what has."""
+        self.pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from search.stage import TIDYING, Stage
 from search.storage import DATABASE_AWAY
 from search.study import JobStudy
 from search.trial import LiveTrial, Loss, Verdict, last_line, loss_of
-from search.tuning import Silence, StudyScheduler, StudySearcher, StudyStopper
+from search.tuning import Silence, StudyScheduler, StudySearcher, StudyStopper, actor_of
 from trainables.folder import FolderError
 
 TRIALS_A_FIT = 1000
@@ -133,7 +134,7 @@ class Engine:
             FolderError: the checkpoints' store cannot be used; what ran waits in the study.
             LeaseLostError: another driver owns the job.
         """
-        with self.errands:
+        with closing(self.errands):
             self.stage.sweep()
             self.poll()
             while not self.study.done or self.advance():
@@ -146,6 +147,9 @@ class Engine:
                     self.guard(error)
                 self.halt_if_needed()
                 self.requeue_all()
+            while not self.errands.settle(POLL_S):
+                self.poll()
+                self.halt_if_needed()
 
     def await_room(self) -> None:
         """Wait until other jobs leave room for a trial: until then Tune need not be started."""
@@ -346,7 +350,7 @@ class Engine:
         if now < self.next_poll:
             return
         self.next_poll = now + POLL_S
-        self.errands.check()
+        self.errands.settle(0)
         nodes = node_resources()
         each = self.packing.workers(nodes)
         if each != self.each:
@@ -393,8 +397,3 @@ class Engine:
     def guard(self, error: BaseException) -> None:
         """Keep a callback's error for the end of the run: Tune would log and forget it."""
         self.fault = self.fault or error
-
-
-def actor_of(trial: Trial) -> Any:
-    """Return the worker that has a trial; None while it waits for one."""
-    return trial.temporary_state.ray_actor

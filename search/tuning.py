@@ -155,3 +155,8 @@ def reason_of(trial: Trial) -> str:
     if path is None or not Path(path).exists():
         return "the worker was lost"
     return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+
+
+def actor_of(trial: Trial) -> Any:
+    """Return the worker that has a trial; None while it waits for one."""
+    return trial.temporary_state.ray_actor

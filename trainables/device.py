@@ -133,7 +133,7 @@ def pick_precision(config: TrialConfig, device: torch.device) -> Precision:
         needed = "processor with AVX-512 or AMX" if device.type == "cpu" else "GPU that has it"
         raise PrecisionError(
             f"precision bfloat16 needs a {needed}, which this one is not; auto picks what the "
-            "hardware has where a trial begins, which goes on in the same"
+            "hardware has where a trial begins, and the trial keeps it"
         )
     return config.precision
 

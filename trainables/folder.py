@@ -161,7 +161,7 @@ class LocalFolder(Folder):
         shutil.rmtree(self.path, ignore_errors=True)
 
     def interrupted(self) -> list[Item]:
-        """Return scratch files, at any depth; none where it is cleared meanwhile."""
+        """Return scratch files, at any depth; none where some of it is deleted meanwhile."""
         found: list[Path] = []
         with suppress(FileNotFoundError):
             found = sorted(self.path.rglob(".*.tmp"))

@@ -191,11 +191,12 @@ def test_files_are_deleted_while_other_trials_go_on(
 
 
 def test_a_store_that_refuses_to_delete_ends_the_run(make: Make) -> None:
-    engine, study, _ = make("budget.trials=4", "confirm.top=1")
+    engine, study, _ = make("budget.trials=200", "training.epochs=1", "confirm.top=1")
     refuse = patch.object(LocalFolder, "clear", side_effect=FolderError("access denied"))
     with refuse, pytest.raises(FolderError, match="access denied"):
         engine.run()
     assert TrialState.RUNNING not in states(study)
+    assert len(states(study)) < 200
 
 
 def test_a_dead_worker_costs_an_attempt_and_no_trial(make: Make) -> None:

@@ -110,6 +110,7 @@ def test_nothing_is_left_of_writes_where_the_folder_is_cleared_meanwhile(
 
     monkeypatch.setattr(os, "scandir", scan_late)
     assert folder.interrupted() == []
+    assert not folder.path.exists()
 
 
 def test_a_write_that_fails_leaves_the_old_file_alone(
