@@ -52,7 +52,7 @@ class Executor:
         self.starting_s = 0.0
         """Seconds that the engine took to start trials."""
         self.reporting_s = 0.0
-        """Seconds that the engine took for results, and for the ends that follow from them."""
+        """Seconds that the engine took for results and the ends that follow, without deletions."""
 
     def fill(self) -> None:
         """Start the first trials."""
