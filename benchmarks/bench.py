@@ -1,4 +1,4 @@
-"""What the benchmarks share: their options, the spread of repeated times, and the table."""
+"""What the benchmarks share: options, work over all processors, spreads, and the table."""
 
 import argparse
 import json
@@ -7,14 +7,21 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 from rich import box
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
+
+K = TypeVar("K", bound=Hashable)
+R = TypeVar("R")
 
 
 def machine() -> str:
@@ -77,6 +84,25 @@ def gain(before: Sequence[float], after: Sequence[float]) -> str:
 def goal(words: str, *, reached: bool) -> str:
     """Return the remark that says of a goal whether it is reached."""
     return f"Goal: {words}: {'reached' if reached else 'missed'}."
+
+
+def over_processors(
+    doing: str, work: Mapping[K, Callable[[], R]], begin: Callable[[], None]
+) -> Iterator[tuple[K, R]]:
+    """Yield what each piece of work returns, as they end; each processor has a process.
+
+    Args:
+        doing: the word for it, beside its progress.
+        work: what can be pickled.
+        begin: prepares each process.
+    """
+    with ProcessPoolExecutor(
+        os.cpu_count(), mp_context=get_context("spawn"), initializer=begin
+    ) as pool:
+        waiting = {pool.submit(one): key for key, one in work.items()}
+        console = Console(stderr=True)
+        for done in track(as_completed(waiting), doing, len(waiting), console=console):
+            yield waiting[done], done.result()
 
 
 def warm() -> None:

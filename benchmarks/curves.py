@@ -12,22 +12,16 @@ for one of another space or training, which is refused.
 import argparse
 import gzip
 import json
-import os
 import platform
 import time
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import track
-
-from benchmarks.bench import processor
+from benchmarks.bench import over_processors, processor
 from search.home import Home
 from search.seeding import derive_seed
 from search.spec import JobSpec, parse_job
@@ -221,18 +215,13 @@ def complete(path: Path, each: int, times: int) -> Curves:
         table.trainings.setdefault(name, {source: [] for source in DOCUMENTS})
     if table.made["documents"] != how["documents"]:
         raise SystemExit(f"{path} was made with another space or training: move it away first")
-    with ProcessPoolExecutor(
-        os.cpu_count(), mp_context=get_context("spawn"), initializer=begin
-    ) as pool:
-        waiting = {
-            pool.submit(train, training, source, number, parameters): (training, source)
-            for training, source, number, parameters in missing(table, each)
-        }
-        console = Console(stderr=True)
-        for done in track(as_completed(waiting), "training", len(waiting), console=console):
-            training, source = waiting[done]
-            table.trainings[training][source].append(done.result())
-            table.write(path)
+    work = {
+        (training, source, number): partial(train, training, source, number, parameters)
+        for training, source, number, parameters in missing(table, each)
+    }
+    for (training, source, _), curve in over_processors("training", work, begin):
+        table.trainings[training][source].append(curve)
+        table.write(path)
     return table
 
 

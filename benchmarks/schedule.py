@@ -8,18 +8,13 @@ the other.
 """
 
 import argparse
-import os
 import statistics
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from itertools import product
-from multiprocessing import get_context
 from typing import get_args
 
-from rich.console import Console
-from rich.progress import track
-
-from benchmarks.bench import Answer, answer, gain, parser
+from benchmarks.bench import Answer, answer, gain, over_processors, parser
 from benchmarks.curves import DOCUMENTS, FIRST, begin, train
 from benchmarks.training_rate import Cell
 from trainables.config import Parameters
@@ -49,19 +44,12 @@ def accuracy(trained: Trained, seed: int) -> float:
 def everything(seeds: int) -> dict[Trained, Accuracies]:
     """Train all networks, over all processors."""
     every: list[Trained] = [*product(DOCUMENTS, get_args(Cell), SCHEDULES, RATES)]
-    with ProcessPoolExecutor(
-        os.cpu_count(), mp_context=get_context("spawn"), initializer=begin
-    ) as pool:
-        training = {
-            (trained, seed): pool.submit(accuracy, trained, seed)
-            for trained, seed in product(every, range(seeds))
-        }
-        ended, console = as_completed(training.values()), Console(stderr=True)
-        for _ in track(ended, "training", len(training), console=console):
-            pass
-    return {
-        trained: [training[trained, seed].result() for seed in range(seeds)] for trained in every
+    work = {
+        (trained, seed): partial(accuracy, trained, seed)
+        for trained, seed in product(every, range(seeds))
     }
+    reached = dict(over_processors("training", work, begin))
+    return {trained: [reached[trained, seed] for seed in range(seeds)] for trained in every}
 
 
 def row(source: str, cell: Cell, constant: Rated, one_cycle: Rated) -> tuple[str, ...]:

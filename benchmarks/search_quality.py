@@ -29,18 +29,14 @@ import os
 import tempfile
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
+from functools import cache, partial
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
 
-from benchmarks.bench import Answer, answer, goal, parser
+from benchmarks.bench import Answer, answer, goal, over_processors, parser
 from benchmarks.curves import DOCUMENTS, TABLE
 from benchmarks.portfolio import portfolio
 from benchmarks.replay import Found, Table, document, play
@@ -134,20 +130,15 @@ def elsewhere(path: Path, source: str) -> list[Parameters]:
 
 def everything(path: Path, searches: Sequence[Search], seeds: int) -> dict[str, Repeated]:
     """Play searches of all data sets, over all processors."""
-    with ProcessPoolExecutor(
-        os.cpu_count(), mp_context=get_context("spawn"), initializer=begin
-    ) as pool:
-        playing = {
-            (source, search, seed): pool.submit(one, path, source, search, seed)
-            for source, search in product(DOCUMENTS, searches)
-            for seed in range(repetitions(search, seeds))
-        }
-        ended, console = as_completed(playing.values()), Console(stderr=True)
-        for _ in track(ended, "playing", len(playing), console=console):
-            pass
+    work = {
+        (source, search, seed): partial(one, path, source, search, seed)
+        for source, search in product(DOCUMENTS, searches)
+        for seed in range(repetitions(search, seeds))
+    }
+    found = dict(over_processors("playing", work, begin))
     return {
         source: {
-            search: [playing[source, search, n].result() for n in range(repetitions(search, seeds))]
+            search: [found[source, search, n] for n in range(repetitions(search, seeds))]
             for search in searches
         }
         for source in DOCUMENTS
