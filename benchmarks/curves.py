@@ -2,11 +2,11 @@
 
     python -m benchmarks.curves --each 300
 
-Draws configurations at random from this project's own space, on two data sets, and trains each to
-its last epoch as a trial does, one thread each, over all processors. Each is trained several times,
-from different seeds on the same sequences: what a search finds in one training is judged by the
-others, so that luck with a seed does not count. A table that is there already is gone on with, but
-for one of another space or training, which is refused.
+Draws configurations at random from this project's own space, on two data sets of pictures and two of
+series, and trains each to its last epoch as a trial does, one thread each, over all processors. Each
+is trained several times, from different seeds on the same sequences: what a search finds in one
+training is judged by the others, so that luck with a seed does not count. A table that is there
+already is gone on with, but for one of another space or training, which is refused.
 """
 
 import argparse
@@ -19,14 +19,16 @@ from dataclasses import asdict, dataclass
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.bench import over_processors, processor
 from search.home import Home
 from search.seeding import derive_seed
 from search.spec import JobSpec, parse_job
 from trainables.config import Parameters, Precision, TrialConfig
-from trainables.datasets import SequenceDataset, load_dataset
+from trainables.datasets import FileOptions, SequenceDataset, load_dataset
+from trainables.sources import ARCHIVED
+from trainables.sources.named import archived
 
 if TYPE_CHECKING:
     from trainables.training import Trainer
@@ -38,21 +40,27 @@ FIRST = "trial"
 
 DOCUMENT = """
 name: quality
-data: {{source: {source}, validation: 0.2}}
+data: {{source: {source}, validation: {validation}}}
 space:
   cell: [lstm, gru]
   hidden_size: {{low: 32, high: {widest}, step: 32}}
   layers: {{low: 1, high: 3}}
   learning_rate: {{low: 1.0e-4, high: 3.0e-2, log: true}}
   dropout: {{low: 0.0, high: 0.5, when: {{layers: {{at_least: 2}}}}}}
-training: {{epochs: 6}}
+training: {{{training}}}
 confirm: {{top: 0}}
 """
 
 DOCUMENTS = {
-    source: DOCUMENT.format(source=source, widest=widest)
+    source: DOCUMENT.format(source=source, widest=widest, validation=validation, training=training)
     # Where sequences are longer and more, narrower networks keep the table cheap to make.
-    for source, widest in (("digits", 256), ("mnist-5k", 128))
+    for source, widest, validation, training in (
+        ("digits", 256, 0.2, "epochs: 6"),
+        ("mnist-5k", 128, 0.2, "epochs: 6"),
+        # Few sequences: more of them to compare by, smaller batches, more epochs.
+        ("japanese-vowels", 128, 0.4, "epochs: 12, batch_size: 16, head: last"),
+        ("italy-power-demand", 128, 0.4, "epochs: 12, batch_size: 32"),
+    )
 }
 """The search of each data set, without sampler and pruner."""
 
@@ -89,12 +97,12 @@ class Curves:
     """The table: how it was made, and the curves of each data set.
 
     Attributes:
-        made: what the curves depend on.
+        made: of each data set, what its curves depend on.
         trainings: by what the seeds of each are derived from, the curves of each data set, in the
             order of their numbers.
     """
 
-    made: dict[str, Any]
+    made: dict[str, dict[str, str]]
     trainings: dict[str, dict[str, list[Curve]]]
 
     @classmethod
@@ -133,13 +141,21 @@ def configurations(spec: JobSpec, number: int) -> list[Parameters]:
 
 @cache
 def dataset(source: str) -> SequenceDataset:
-    """Return a data set, split as its document says, once a process."""
+    """Return a data set, split as its document says, once a process.
+
+    Of the archive's series those of its test part are learned, which are more than the others.
+    """
     spec = parse_job(DOCUMENTS[source])
+    given, options = source, FileOptions()
+    if source in ARCHIVED:
+        fewer, more = archived(source)
+        given, options = str(more), FileOptions(test=fewer)
     return load_dataset(
-        source,
+        given,
         validation=spec.data.validation,
         seed=spec.seed,
         data_dir=Home.from_environment().data,
+        options=options,
     )
 
 
@@ -188,16 +204,15 @@ def train(training: str, source: str, number: int, parameters: Parameters) -> Cu
     return curve
 
 
-def made() -> dict[str, Any]:
-    """Return what the curves depend on."""
+def made(source: str) -> dict[str, str]:
+    """Return what the curves of a data set depend on."""
     import torch
 
     return {
-        "by": "python -m benchmarks.curves",
+        "document": DOCUMENTS[source],
         "torch": torch.__version__,
         "python": platform.python_version(),
         "processor": processor(),
-        "documents": DOCUMENTS,
     }
 
 
@@ -209,12 +224,15 @@ def complete(path: Path, each: int, times: int) -> Curves:
         each: configurations of a data set.
         times: trainings of a configuration, two or more: one is searched, the others judge.
     """
-    how = made()
-    table = Curves.read(path) if path.exists() else Curves(how, {})
+    table = Curves.read(path) if path.exists() else Curves({}, {})
+    for source in DOCUMENTS:
+        if table.made.setdefault(source, made(source))["document"] != DOCUMENTS[source]:
+            raise SystemExit(
+                f"{path}: {source} was made with another space or training: move it away first"
+            )
     for name in names(times):
-        table.trainings.setdefault(name, {source: [] for source in DOCUMENTS})
-    if table.made["documents"] != how["documents"]:
-        raise SystemExit(f"{path} was made with another space or training: move it away first")
+        for source in DOCUMENTS:
+            table.trainings.setdefault(name, {}).setdefault(source, [])
     work = {
         (training, source, number): partial(train, training, source, number, parameters)
         for training, source, number, parameters in missing(table, each)
