@@ -2,10 +2,10 @@
 
     python -m benchmarks.curves --each 300
 
-Draws configurations at random from this project's own space, on two data sets of pictures and two of
-series, and trains each to its last epoch as a trial does, one thread each, over all processors. Each
-is trained several times, from different seeds on the same sequences: what a search finds in one
-training is judged by the others, so that luck with a seed does not count. A table that is there
+Draws configurations at random from this project's own space, on two data sets of pictures and two
+of series, and trains each to its last epoch as a trial does, one thread each, over all processors.
+Each is trained several times, from different seeds on the same sequences: what a search finds in
+one training is judged by the others, so that luck with a seed does not count. A table that is there
 already is gone on with, but for one of another space or training, which is refused.
 """
 
@@ -164,8 +164,8 @@ def begin() -> None:
     from trainables.device import configure
 
     configure(threads=1)
-    for source in DOCUMENTS:
-        trainer(source, TrialConfig(hidden_size=32), 0).run_epoch()
+    for source, document in DOCUMENTS.items():
+        trainer(source, parse_job(document).config({"hidden_size": 32}), 0).run_epoch()
 
 
 def trainer(source: str, config: TrialConfig, seed: int, device: str = "cpu") -> "Trainer":
@@ -225,8 +225,8 @@ def complete(path: Path, each: int, times: int) -> Curves:
         times: trainings of a configuration, two or more: one is searched, the others judge.
     """
     table = Curves.read(path) if path.exists() else Curves({}, {})
-    for source in DOCUMENTS:
-        if table.made.setdefault(source, made(source))["document"] != DOCUMENTS[source]:
+    for source, document in DOCUMENTS.items():
+        if table.made.setdefault(source, made(source))["document"] != document:
             raise SystemExit(
                 f"{path}: {source} was made with another space or training: move it away first"
             )
