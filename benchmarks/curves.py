@@ -2,7 +2,7 @@
 
     python -m benchmarks.curves --each 300
 
-Draws configurations at random from this project's own space, on two data sets of pictures and two
+Draws configurations at random from this project's own space, on two data sets of pictures and one
 of series, and trains each to its last epoch as a trial does, one thread each, over all processors.
 Each is trained several times, from different seeds on the same sequences: what a search finds in
 one training is judged by the others, so that luck with a seed does not count. A table that is there
@@ -59,10 +59,12 @@ DOCUMENTS = {
         ("mnist-5k", 128, 0.2, "epochs: 6"),
         # Few sequences: more of them to compare by, smaller batches, more epochs.
         ("japanese-vowels", 128, 0.4, "epochs: 12, batch_size: 16, head: last"),
-        ("italy-power-demand", 128, 0.4, "epochs: 12, batch_size: 32"),
     )
 }
 """The search of each data set, without sampler and pruner."""
+
+WRITTEN_EVERY_S = 30
+"""As a large table takes half a second."""
 
 
 @dataclass(frozen=True)
@@ -237,9 +239,13 @@ def complete(path: Path, each: int, times: int) -> Curves:
         (training, source, number): partial(train, training, source, number, parameters)
         for training, source, number, parameters in missing(table, each)
     }
+    written = time.monotonic()
     for (training, source, _), curve in over_processors("training", work, begin):
         table.trainings[training][source].append(curve)
-        table.write(path)
+        if time.monotonic() - written > WRITTEN_EVERY_S:
+            table.write(path)
+            written = time.monotonic()
+    table.write(path)
     return table
 
 

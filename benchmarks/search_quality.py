@@ -2,14 +2,15 @@
 
 Every sampler with the default pruner and every pruner with the default sampler searches the table
 of `curves`, as `replay` says, for the time that random search without a pruner needs for its
-trials. Samplers that learn begin with a portfolio, as in jobs; here with one made of the other data
-set alone (`portfolio`); TPE also does without. What the driver costs is left out, which `overhead`
+trials. Samplers that learn begin with a portfolio, as in jobs; here with one made of other pictures
+alone (`portfolio`); TPE also does without. What the driver costs is left out, which `overhead`
 tells. Grid search is not among them, since it would choose from other learning rates than the rest,
 and of Optuna's pruners neither the percentile's, which is the median's with another share, nor
 those that ask for more than one value a trial. What the default is (its first rung, its trials
-before TPE, the portfolio's size) was chosen on these two tables, too, in other repetitions. In
-short form there is none of `gp`, which computes longest; in full it has the first fifth of the
-others' repetitions, and is held against those of the default and of random search.
+before TPE, the portfolio's size) was chosen on the two data sets of pictures, too, in other
+repetitions; nothing was on the series, which have the portfolio of both. In short form there is
+none of `gp`, which computes longest; in full it has the first fifth of the others' repetitions, and
+is held against those of the default and of random search.
 
 Every configuration was trained several times. The search sees one training, of which it takes the
 best; what that configuration is worth by the others is what the search has. Its own are few, so
@@ -38,10 +39,9 @@ from numpy.typing import NDArray
 
 from benchmarks.bench import Answer, answer, goal, over_processors, parser
 from benchmarks.curves import DOCUMENTS, TABLE
-from benchmarks.portfolio import portfolio
+from benchmarks.portfolio import elsewhere
 from benchmarks.replay import Found, Table, document, play
 from search.portfolio import fitted
-from trainables.config import Parameters
 
 Search = tuple[str, str]
 """A sampler, "portfolio, " before it where it begins with one, and a pruner."""
@@ -84,6 +84,9 @@ Repeated = dict[Search, list[Found]]
 table = cache(Table)
 """The table of a file's data set, kept for the next search."""
 
+unseen = cache(elsewhere)
+"""The portfolio without a data set, kept likewise."""
+
 
 def begin() -> None:
     """Prepare a process that plays beside others."""
@@ -104,7 +107,7 @@ def one(path: Path, source: str, search: Search, repetition: int) -> Found:
     known = table(path, source, training(repetition, table(path, source, 0).times))
     seed = FIRST_SEED + repetition
     spec = document(source, sampler.split()[-1], pruner, seed=seed, trials=TRIALS)
-    first = [fitted(spec, one) for one in elsewhere(path, source)] if "," in sampler else []
+    first = [fitted(spec, one) for one in unseen(source, path)] if "," in sampler else []
     return play(known, spec, known.seconds(played_for(search)), first)
 
 
@@ -120,12 +123,6 @@ def within(found: Repeated, trials: int) -> Repeated:
         search: [[(at / part, value) for at, value in one if at <= part] for one in found[search]]
         for search, part in parts.items()
     }
-
-
-@cache
-def elsewhere(path: Path, source: str) -> list[Parameters]:
-    """Return the portfolio of all data sets but one."""
-    return portfolio([table(path, other, 0) for other in DOCUMENTS if other != source])
 
 
 def everything(path: Path, searches: Sequence[Search], seeds: int) -> dict[str, Repeated]:

@@ -94,7 +94,7 @@ def gatetune(seed: int, for_s: float, training: Mapping[str, object]) -> Run:
     """Search with Gatetune for as long as the glue took, with some settings of the training."""
     with tempfile.TemporaryDirectory() as folder:
         portfolio = Path(folder) / "portfolio.json"
-        write_portfolio(portfolio, "digits")
+        write_portfolio(portfolio, "mnist-5k")
         settings = {
             "budget.trials": 1000,
             "budget.hours": for_s / 3600,

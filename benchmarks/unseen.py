@@ -11,12 +11,10 @@ from search import portfolio as shipped
 
 
 def write_portfolio(path: Path, source: str) -> None:
-    """Write the portfolio that a single data set of `curves` gives."""
-    from benchmarks.curves import TABLE
-    from benchmarks.portfolio import portfolio
-    from benchmarks.replay import Table
+    """Write the portfolio as it is without a job's own data."""
+    from benchmarks.portfolio import elsewhere
 
-    path.write_text(json.dumps({"entries": portfolio([Table(TABLE, source)])}), encoding="utf-8")
+    path.write_text(json.dumps({"entries": elsewhere(source)}), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def measure(options: argparse.Namespace) -> Answer:
     for seed in seeds:
         with TemporaryDirectory() as folder:
             halves(Path(folder))
-            write_portfolio(Path(folder) / PORTFOLIO, "mnist-5k")
+            write_portfolio(Path(folder) / PORTFOLIO, "digits")
             here = Installation(Path(folder))
             here.launch("first", seed, "none")
             for name, start in STARTS.items():

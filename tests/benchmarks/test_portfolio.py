@@ -5,8 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
-from benchmarks.curves import DOCUMENTS, TABLE
-from benchmarks.portfolio import APART, GOOD, SIZE, places, portfolio, rounded
+from benchmarks.curves import TABLE
+from benchmarks.portfolio import APART, GOOD, SIZE, SOURCES, places, portfolio, rounded
 from benchmarks.replay import Table
 from search.cost import typical_s
 from search.portfolio import FILE
@@ -29,6 +29,6 @@ def test_of_the_good_ones_the_cheapest_are_taken_that_are_far_apart() -> None:
 
 
 def test_the_file_has_what_the_table_says() -> None:
-    found = portfolio([Table(TABLE, source) for source in DOCUMENTS])
+    found = portfolio([Table(TABLE, source) for source in SOURCES])
 
     assert json.loads(FILE.read_text("utf-8"))["entries"] == [rounded(one) for one in found]

@@ -16,7 +16,10 @@ from trainables.datasets import Shape
 
 SIZES = {
     "digits": Sizes(train=1149, validation=288, steps=8, inputs=8, outputs=10),
-    "mnist-5k": Sizes(train=4000, validation=1000, steps=28, inputs=28, outputs=10),
+    "mnist-5k": Sizes(train=3200, validation=800, steps=28, inputs=28, outputs=10),
+    "japanese-vowels": Sizes(
+        train=222, validation=148, steps=29, inputs=12, outputs=9, varies=True
+    ),
 }
 
 
