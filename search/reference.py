@@ -32,8 +32,8 @@ space:
   learning_rate: {low: 1.0e-4, high: 3.0e-2, log: true}
   dropout: {low: 0.0, high: 0.5, when: {layers: {at_least: 2}}}
 baseline:                         # tried first, and what the winner has to beat
-  - {cell: lstm, hidden_size: 256, layers: 2, learning_rate: 0.001}
-  - {cell: gru, hidden_size: 256, layers: 2, learning_rate: 0.001}
+  - {cell: lstm, hidden_size: 256, layers: 2, learning_rate: 0.001, schedule: constant}
+  - {cell: gru, hidden_size: 256, layers: 2, learning_rate: 0.001, schedule: constant}
 objective: {metric: val_accuracy, direction: maximize}
 sampler: tpe                      # or {name: tpe, n_startup_trials: 20}
 pruner: successive-halving

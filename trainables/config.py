@@ -44,7 +44,7 @@ class TrialConfig(BaseModel):
         description="what the linear layer sees: all steps' outputs, the last one, or their mean",
     )
     learning_rate: float = Field(
-        1e-3, gt=0.0, le=100.0, description="Adam's rate; the peak rate of a one-cycle schedule"
+        1e-2, gt=0.0, le=100.0, description="Adam's rate; the peak rate of a one-cycle schedule"
     )
     epochs: int = Field(6, ge=1, le=100_000, description="passes over the training part")
     batch_size: int = Field(64, ge=1, le=1_000_000, description="sequences a step")
