@@ -20,6 +20,8 @@ logger = logging.getLogger("gatetune.ray")
 FIRST_PORT = 26379
 NICENESS = "5"
 START_S = 120.0
+STARTS = 3
+"""How often Ray is started until it runs: somebody else may take its ports before it does."""
 
 
 class SharedRay:
@@ -65,6 +67,14 @@ class SharedRay:
 
     def start(self) -> None:
         """Start Ray and wait until it answers."""
+        for _ in range(STARTS):
+            if self.answers(self.begin()):
+                return
+            self.end()
+        raise ClusterError(f"Ray does not start; see {self.log}")
+
+    def begin(self) -> "subprocess.Popen[bytes]":
+        """Begin to start Ray, at ports that are free."""
         # The drivers of a Ray that died must not find the next one at its address.
         self.port = free_port(max(FIRST_PORT, self.port + 1))
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -80,29 +90,26 @@ class SharedRay:
         if self.cpus is not None:
             command.append(f"--num-cpus={self.cpus}")
         with self.log.open("w") as stream:
-            self.process = subprocess.Popen(  # noqa: S603 - our own command line
+            process = self.process = subprocess.Popen(  # noqa: S603 - our own command line
                 command,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env=os.environ | self.environment | {MARK: self.owner},
                 start_new_session=True,
             )
-        self.await_start(self.process)
+        return process
 
-    def await_start(self, process: "subprocess.Popen[bytes]") -> None:
-        """Wait until Ray says that it runs."""
+    def answers(self, process: "subprocess.Popen[bytes]") -> bool:
+        """Wait until Ray says that it runs; return whether it does."""
         deadline = time.monotonic() + START_S
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
+        while process.poll() is None and time.monotonic() < deadline:
             said = self.log.read_text(errors="replace")
             if "will now block forever" in said:
                 found = re.search(rf"{SESSIONS}/session_[^/\s]+", said)
                 self.session = Path(found[0]) if found else None
-                return
+                return True
             time.sleep(0.1)
-        self.end()
-        raise ClusterError(f"Ray does not start; see {self.log}")
+        return False
 
     def end(self) -> None:
         """Kill Ray and all of its processes: the drivers have ended, and it keeps nothing."""

@@ -68,6 +68,25 @@ def test_one_that_does_not_start_names_its_log_and_may_start_later(
     assert ray.process is not None
 
 
+def test_one_whose_port_another_takes_is_started_at_the_next(
+    ray: SharedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, ports = SharedRay.begin, list[int]()
+
+    def taken_once(self: SharedRay) -> object:
+        broken = tmp_path / "broken"
+        broken.unlink(missing_ok=True) if ports else broken.touch()
+        process = begin(self)
+        ports.append(self.port)
+        return process
+
+    monkeypatch.setattr(SharedRay, "begin", taken_once)
+    ray.ensure()
+    assert ray.process is not None
+    assert ray.process.poll() is None
+    assert len(set(ports)) == 2
+
+
 def test_its_end_ends_all_of_its_processes(ray: SharedRay) -> None:
     ray.ensure()
     process = ray.process
