@@ -68,9 +68,14 @@ class SharedRay:
     def start(self) -> None:
         """Start Ray and wait until it answers."""
         for _ in range(STARTS):
-            if self.answers(self.begin()):
+            process = self.process = self.begin()
+            if self.answers(process):
                 return
+            code = process.poll()
             self.end()
+            if code is None:
+                break
+            logger.warning("Ray ended with code %s before it answered at port %s", code, self.port)
         raise ClusterError(f"Ray does not start; see {self.log}")
 
     def begin(self) -> "subprocess.Popen[bytes]":
@@ -90,14 +95,13 @@ class SharedRay:
         if self.cpus is not None:
             command.append(f"--num-cpus={self.cpus}")
         with self.log.open("w") as stream:
-            process = self.process = subprocess.Popen(  # noqa: S603 - our own command line
+            return subprocess.Popen(  # noqa: S603 - our own command line
                 command,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env=os.environ | self.environment | {MARK: self.owner},
                 start_new_session=True,
             )
-        return process
 
     def answers(self, process: "subprocess.Popen[bytes]") -> bool:
         """Wait until Ray says that it runs; return whether it does."""

@@ -1,17 +1,16 @@
 """The job document: what it holds, and how it is read."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from search.baselines import split
-from search.conditions import Settings
 from search.document import Document, load_document, override, read_text
 from search.faults import SpecError, unknown
-from search.parameters import Choices, FloatRange, IntRange, Parameter
+from search.parameters import Choices, FloatRange, IntRange
 from search.places import anchored
 from search.pruners import AnyPruner, SuccessiveHalving
 from search.rules import check_sections, default_space, most_epochs, read_sections
@@ -142,17 +141,7 @@ def check_document(document: Document, faults: list[str]) -> JobSpec:
     check_sections(found, faults)
     if faults:
         raise SpecError(faults)
-    return JobSpec(**found | {"training": whole(found["space"], found["training"])})
-
-
-def whole(space: Mapping[str, Parameter], training: Parameters) -> Parameters:
-    """Return all settings that a space leaves open.
-
-    So that a job keeps the defaults that it began with, whatever a later version has.
-    """
-    searched = {name for name, parameter in space.items() if not parameter.when}
-    defaults = Settings().model_dump(exclude=searched)
-    return defaults | training
+    return JobSpec(**found)
 
 
 KEYS = (

@@ -78,7 +78,7 @@ class TrialConfig(BaseModel):
         ge=0.0,
         lt=1.0,
         description="how much of each label is shared out among all classes while training "
-        "(Szegedy et al. 2016): often more right answers, and less sure ones; the losses that "
+        "(Szegedy et al. 2016): on digits more right answers, and less sure ones; the losses that "
         "are told are of the labels as they are",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(

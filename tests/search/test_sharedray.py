@@ -68,7 +68,7 @@ def test_one_that_does_not_start_names_its_log_and_may_start_later(
     assert ray.process is not None
 
 
-def test_one_whose_port_another_takes_is_started_at_the_next(
+def test_one_that_ends_before_it_answers_is_started_at_the_next_port(
     ray: SharedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin, ports = SharedRay.begin, list[int]()

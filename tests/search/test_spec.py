@@ -360,12 +360,6 @@ def test_json_round_trip() -> None:
     assert JobSpec.from_json(spec.to_json()).to_json() == spec.to_json()
 
 
-def test_a_job_holds_the_defaults_of_all_settings_that_its_space_leaves_open() -> None:
-    searched = "space: {layers: [1, 2], dropout: {low: 0.1, high: 0.5, when: {layers: 2}}}"
-    held = parse_job(job(searched, "training: {epochs: 3}")).training
-    assert held == TrialConfig(epochs=3).model_dump(exclude={"layers"})
-
-
 def test_baselines_divide_into_parameters_and_overrides() -> None:
     assert parse_job(FULL).baselines() == [
         ({"layers": 2, "dropout": 0.3, "clip_norm": 1.0}, {"epochs": 9}),

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -14,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import text, update
 
 import search.migrations
+from search.spec import JobSpec, parse_job
 from search.storage import open_storage
 from search.store import HEAD, VERSION_TABLE, Store, StoreError
 from search.store import undelivered as count_undelivered
@@ -92,6 +94,33 @@ class TestOnEveryDatabase:
             Store.open(url)
         Store.open(url, upgrade=True).close()
         Store.open(url).close()
+
+    @pytest.mark.parametrize(
+        ("document", "kept"),
+        [
+            ("space: {layers: [1, 2]}", {"training": {"learning_rate": 0.001}}),
+            ("space: {layers: [1]}\ntraining: {learning_rate: 0.1}", {}),
+            (
+                "space: {learning_rate: [0.001, 0.01]}\nbaseline: [{layers: 1}, {layers: 3}]",
+                {"baseline": [{"layers": n, "learning_rate": 0.001} for n in (1, 3)]},
+            ),
+            (
+                "space: {layers: [1, 2], learning_rate: {choices: [0.1], when: {layers: 2}}}",
+                {"training": {"learning_rate": 0.001}},
+            ),
+        ],
+    )
+    def test_older_jobs_keep_the_learning_rate_that_was_the_default(
+        self, opened: Store, document: str, kept: dict[str, Any]
+    ) -> None:
+        spec = parse_job(f"data: {{source: digits}}\n{document}")
+        add_job(opened, spec)
+        with opened.engine.begin() as connection:
+            connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0005'"))  # noqa: S608
+        Store.open(opened.url, upgrade=True).close()
+        with opened.session() as session:
+            found = JobSpec.from_json(session.get_one(Job, "tiny-0001").document)
+        assert found == spec.model_copy(update=kept)
 
     def test_a_newer_database_is_refused(self, opened: Store) -> None:
         with opened.engine.begin() as connection:
