@@ -4,7 +4,7 @@ Networks of two layers are trained as a trial trains them, with the same seeds a
 and over one cycle that rises to it, at each of several rates. The accuracy is that of the best of
 their epochs, which are as many for both; a training that diverges counts as 0. In the end each has
 the rate that does best for it, on average over the seeds: what is good for the one need not be for
-the other.
+the other. Data, epochs and batches are those of `curves`.
 """
 
 import argparse

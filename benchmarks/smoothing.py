@@ -4,7 +4,7 @@ Networks of two layers are trained as a trial trains them, with the same seeds w
 as much as `jobs/mnist-5k.yaml` has. The accuracy is that of the best epoch, the loss the plain
 cross entropy of the validation part after the last one: a network that was taught to be less sure
 of itself has more of it, even where it is right more often. That is why a job has it only where its
-document says so.
+document says so. Data, epochs and batches are those of `curves`.
 """
 
 import argparse
