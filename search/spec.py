@@ -78,7 +78,11 @@ class JobSpec(Identity):
         return (confirm.top + bool(self.baseline)) * confirm.seeds if confirm.top else 0
 
     def to_json(self) -> str:
-        """Return the document with every default written out; equal jobs give equal text."""
+        """Return the document with its sections' defaults; equal jobs give equal text.
+
+        Of `training` it has what the document says: who changes a setting's default has to write
+        the one of before into the jobs that are there.
+        """
         return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
 
     @classmethod

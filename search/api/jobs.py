@@ -79,7 +79,7 @@ def launch(
 
 @router.post("/check", tags=["documents"])
 def check(body: DocumentRequest, service: In) -> dict[str, Any]:
-    """Check a document without running it; returns it with every default written out."""
+    """Check a document without running it; returns it with its sections' defaults."""
     spec, _ = submission.read(body.document, body.set)
     allowed(spec, service.home)
     shown: dict[str, Any] = json.loads(spec.to_json())
