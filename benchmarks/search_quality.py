@@ -9,9 +9,9 @@ and of Optuna's pruners neither the percentile's, which is the median's with ano
 those that ask for more than one value a trial. What the default is (its first rung, its trials
 before TPE, the portfolio's size) was chosen on the two data sets of pictures, too, in other
 repetitions; nothing was on the series, which have the portfolio of both and are those of the
-archive's test part, the larger one. In short form there is
-none of `gp`, which computes longest; in full it has the first fifth of the others' repetitions, and
-is held against those of the default and of random search.
+archive's test part, the larger one. In short form there is none of `gp`, which computes longest; in
+full it has the first fifth of the others' repetitions, and is held against those of the default and
+of random search.
 
 Every configuration was trained several times. The search sees one training, of which it takes the
 best; what that configuration is worth by the others is what the search has. Its own are few, so

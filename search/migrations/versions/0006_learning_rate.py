@@ -22,10 +22,10 @@ def upgrade() -> None:
 
 
 def keeping(text: str) -> str:
-    """Return a document in which training says the rate; baselines, where all else is searched."""
+    """Return a document whose training says the rate; or its baselines, if all else is searched."""
     document: dict[str, Any] = json.loads(text)
     searched = document["space"].get("learning_rate")
-    if searched is None or searched["when"]:
+    if searched is None or searched.get("when"):
         document["training"] = BEFORE | document["training"]
     else:
         document["baseline"] = [BEFORE | entry for entry in document["baseline"]]
