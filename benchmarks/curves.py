@@ -145,7 +145,7 @@ def configurations(spec: JobSpec, number: int) -> list[Parameters]:
 def dataset(source: str) -> SequenceDataset:
     """Return a data set, split as its document says, once a process.
 
-    Of the archive's series those of its test part are learned, which are more than the others.
+    Series of the archive are learned from its test part, which is the larger one.
     """
     spec = parse_job(DOCUMENTS[source])
     given, options = source, FileOptions()

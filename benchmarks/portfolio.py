@@ -13,6 +13,7 @@ out: there it is tried.
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,9 @@ def portfolio(tables: Sequence[Table]) -> list[Parameters]:
     return [drawn[at] for at in chosen[:SIZE]]
 
 
+@cache
 def elsewhere(source: str, path: Path = TABLE) -> list[Parameters]:
-    """Return the portfolio as it is without a data set, of those that a table has."""
+    """Return the portfolio as it is without a data set, of a table's file."""
     return portfolio([Table(path, other) for other in SOURCES if other != source])
 
 
@@ -81,7 +83,7 @@ def rounded(parameters: Parameters) -> Parameters:
 
 
 def main() -> None:
-    """Write the list of all data sets."""
+    """Write the list."""
     found = portfolio([Table(TABLE, source) for source in SOURCES])
     content = {
         "made": "python -m benchmarks.portfolio",

@@ -85,9 +85,6 @@ Repeated = dict[Search, list[Found]]
 table = cache(Table)
 """The table of a file's data set, kept for the next search."""
 
-unseen = cache(elsewhere)
-"""The portfolio without a data set, kept likewise."""
-
 
 def begin() -> None:
     """Prepare a process that plays beside others."""
@@ -108,7 +105,7 @@ def one(path: Path, source: str, search: Search, repetition: int) -> Found:
     known = table(path, source, training(repetition, table(path, source, 0).times))
     seed = FIRST_SEED + repetition
     spec = document(source, sampler.split()[-1], pruner, seed=seed, trials=TRIALS)
-    first = [fitted(spec, one) for one in unseen(source, path)] if "," in sampler else []
+    first = [fitted(spec, one) for one in elsewhere(source, path)] if "," in sampler else []
     return play(known, spec, known.seconds(played_for(search)), first)
 
 
