@@ -46,7 +46,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 docs: $(READY)
-	$(BIN)/python -m search.reference > docs/job-document.md
+	$(BIN)/python -m search.document.reference > docs/job-document.md
 
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--generate-hashes --no-annotate --no-emit-index-url --no-strip-extras --upgrade \

@@ -110,7 +110,9 @@ def warm() -> None:
 
     Otherwise what is measured first pays for them, which took a minute where a disk was slow.
     """
-    libraries = "mlflow.pytorch, onnx, onnxruntime, optuna, ray.tune, search.cli, torch._dynamo"
+    libraries = (
+        "mlflow.pytorch, onnx, onnxruntime, optuna, ray.tune, search.commands.cli, torch._dynamo"
+    )
     subprocess.run([sys.executable, "-c", f"import {libraries}"], check=True, capture_output=True)
 
 

@@ -22,11 +22,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from benchmarks.bench import Answer, answer, parser, ratios, spread
 from benchmarks.leased import DOCUMENT, Leased, leased
-from search.api.app import create_app
-from search.api.context import Service
-from search.api.settings import Settings
-from search.home import Home
-from search.store import Store
+from search.common.home import Home
+from search.database.store import Store
+from search.service.api.app import create_app
+from search.service.api.context import Service
+from search.service.api.settings import Settings
 from tests.servers import free_port
 
 EPOCHS = 8

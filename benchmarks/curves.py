@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.bench import over_processors, processor
-from search.home import Home
-from search.seeding import derive_seed
-from search.spec import JobSpec, parse_job
+from search.common.home import Home
+from search.document.seeding import derive_seed
+from search.document.spec import JobSpec, parse_job
 from trainables.config import Parameters, Precision, TrialConfig
 from trainables.datasets import FileOptions, SequenceDataset, load_dataset
 from trainables.sources import ARCHIVED
@@ -134,7 +134,7 @@ class Curves:
 
 def configurations(spec: JobSpec, number: int) -> list[Parameters]:
     """Return the first draws of a random search, which are the same every time."""
-    from search.mirror import Mirror
+    from search.study.mirror import Mirror
 
     mirror = Mirror(spec)
     drawn = [mirror.draw(place) for place in range(number)]

@@ -23,14 +23,14 @@ from ray.tune.experiment import Trial
 from benchmarks.bench import Answer, answer, goal, parser, ratios, spread
 from benchmarks.leased import Leased, leased
 from benchmarks.sleeper import metrics_at
-from search.courier import Courier
-from search.handover import Delivery
-from search.home import Home
-from search.serving import TrackingServer
-from search.store import undelivered
-from search.study import JobStudy
-from search.tracking import Tracking
-from search.trial import Verdict
+from search.common.home import Home
+from search.common.trial import Verdict
+from search.database.store import undelivered
+from search.service.serving import TrackingServer
+from search.study.study import JobStudy
+from search.tracking.courier import Courier
+from search.tracking.handover import Delivery
+from search.tracking.tracking import Tracking
 from tests.servers import Postgres, free_port
 
 DOCUMENT = """

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from benchmarks.leased import DOCUMENT, leased
 from benchmarks.trivial import TrivialTrial
-from search.cluster import same_environment
-from search.courier import Courier
-from search.observer import Observer
-from search.store import undelivered
-from search.trial import LiveTrial, Verdict
+from search.common.trial import LiveTrial, Verdict
+from search.database.store import undelivered
+from search.driver.cluster import same_environment
+from search.driver.observer import Observer
+from search.tracking.courier import Courier
 
 
 class Watcher:

@@ -14,8 +14,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from benchmarks.sleeper import metrics_at
-from search.engine import Engine
-from search.tuning import StudyScheduler, StudySearcher, StudyStopper
+from search.driver.engine import Engine
+from search.driver.tuning import StudyScheduler, StudySearcher, StudyStopper
 
 
 @dataclass
@@ -111,5 +111,5 @@ class Executor:
 @contextmanager
 def uncounted(live: int) -> Iterator[None]:
     """Tell the engine of so many slots without a Ray."""
-    with patch("search.engine.node_resources", lambda: [{"CPU": float(live)}]):
+    with patch("search.driver.engine.node_resources", lambda: [{"CPU": float(live)}]):
         yield

@@ -25,7 +25,7 @@ from ray.tune.search.optuna import OptunaSearch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from search.home import Home
+from search.common.home import Home
 from trainables.datasets import Part, load_dataset
 
 ON_GPU = torch.cuda.is_available()

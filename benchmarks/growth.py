@@ -14,8 +14,8 @@ from pathlib import Path
 
 from benchmarks.bench import Answer, answer, goal, parser
 from benchmarks.driven import Watcher, search
-from search.cluster import cluster
-from search.trial import LiveTrial, Verdict
+from search.common.trial import LiveTrial, Verdict
+from search.driver.cluster import cluster
 from tests.servers import Postgres
 
 PARTS = 10

@@ -33,14 +33,14 @@ from scipy import stats
 from torch import Tensor
 
 from benchmarks.bench import Answer, answer, parser
-from search.champion import choose, replicates
-from search.comparing import compare
-from search.evidence import truths
-from search.registry import decide
-from search.result import Result
-from search.seeding import derive_seed
-from search.space import Space
-from search.spec import JobSpec, parse_job
+from search.database.result import Result
+from search.document.seeding import derive_seed
+from search.document.space import Space
+from search.document.spec import JobSpec, parse_job
+from search.study.champion import choose, replicates
+from search.winner.comparing import compare
+from search.winner.evidence import truths
+from search.winner.registry import decide
 from trainables.checkpoint import Checkpoints
 from trainables.config import Parameters
 from trainables.datasets import Part, SequenceDataset, load_dataset

@@ -7,18 +7,18 @@ from pathlib import Path
 
 from ray import tune
 
-from search.cost import TYPICAL
-from search.engine import Engine
-from search.home import Home
-from search.jobrow import JobRow
-from search.jobs import create
-from search.lease import Lease
-from search.observer import Observer
-from search.packing import Packing
-from search.spec import parse_job
-from search.stage import Stage
-from search.store import Store
-from search.study import JobStudy
+from search.common.home import Home
+from search.database.jobrow import JobRow
+from search.database.lease import Lease
+from search.database.store import Store
+from search.document.spec import parse_job
+from search.driver.engine import Engine
+from search.driver.observer import Observer
+from search.driver.packing import Packing
+from search.driver.stage import Stage
+from search.jobs.jobs import create
+from search.study.cost import TYPICAL
+from search.study.study import JobStudy
 
 DOCUMENT = """
 name: {name}

@@ -18,12 +18,12 @@ from statistics import median
 import requests
 
 from benchmarks.bench import Answer, answer, parser
-from search import jobs
-from search.api.settings import Settings
-from search.home import Home
-from search.remote import Remote
-from search.spec import parse_job
-from search.store import Store
+from search.commands.remote import Remote
+from search.common.home import Home
+from search.database.store import Store
+from search.document.spec import parse_job
+from search.jobs import jobs
+from search.service.api.settings import Settings
 
 DOCUMENT = """
 name: {name}

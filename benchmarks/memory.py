@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.bench import Answer, answer, goal, parser
 from benchmarks.training_rate import random_data
-from search.cluster import cluster
+from search.driver.cluster import cluster
 from trainables.cells import CELLS, RecurrentNetwork
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset, Shape

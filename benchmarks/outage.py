@@ -19,10 +19,10 @@ from typing import Any
 from sqlalchemy import select
 
 from benchmarks.bench import Answer, answer, parser
-from search.home import Home
-from search.serving import HOST, await_answer, end, start
-from search.store import Store
-from search.tables import PARENT, JournalRow, Run
+from search.common.home import Home
+from search.database.store import Store
+from search.database.tables import PARENT, JournalRow, Run
+from search.service.serving import HOST, await_answer, end, start
 from tests.servers import free_port
 
 DOCUMENT = """

@@ -36,8 +36,8 @@ from benchmarks.driven import Took, Watcher, search
 from benchmarks.startup import command
 from benchmarks.time_to_target import run
 from benchmarks.trivial import objective
-from search.cluster import QUIET, cluster
-from search.garbage import collect_seldom
+from search.common.garbage import collect_seldom
+from search.driver.cluster import QUIET, cluster
 
 TRAINING = """
 name: training

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from benchmarks.curves import TABLE
 from benchmarks.replay import Table
 from benchmarks.surrogate import Surrogate
-from search.cost import typical_s
-from search.portfolio import FILE, fitted
+from search.study.cost import typical_s
+from search.study.portfolio import FILE, fitted
 from trainables.config import Parameters
 
 SOURCES = ("digits", "mnist-5k")

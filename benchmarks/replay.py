@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from benchmarks.curves import DOCUMENTS, Curve, Curves
 from benchmarks.surrogate import Surrogate
-from search.jobs import create
-from search.lease import Lease
-from search.spec import JobSpec, parse_job
-from search.store import Store
-from search.study import JobStudy
-from search.trial import Proposal, Verdict
+from search.common.trial import Proposal, Verdict
+from search.database.lease import Lease
+from search.database.store import Store
+from search.document.spec import JobSpec, parse_job
+from search.jobs.jobs import create
+from search.study.study import JobStudy
 from trainables.config import Parameters, TrialConfig
 
 WORKERS = 2

@@ -27,8 +27,8 @@ from benchmarks.driven import Watcher
 from benchmarks.executor import Executor
 from benchmarks.leased import DOCUMENT, leased
 from benchmarks.sleeper import Sleeper
-from search.cluster import cluster
-from search.trial import LiveTrial, Verdict
+from search.common.trial import LiveTrial, Verdict
+from search.driver.cluster import cluster
 from tests.servers import Postgres, free_port
 
 CPUS = 8

@@ -42,7 +42,7 @@ from benchmarks.bench import Answer, answer, goal, over_processors, parser
 from benchmarks.curves import DOCUMENTS, TABLE
 from benchmarks.portfolio import elsewhere
 from benchmarks.replay import Found, Table, document, play
-from search.portfolio import fitted
+from search.study.portfolio import fitted
 
 Search = tuple[str, str]
 """A sampler, "portfolio, " before it where it begins with one, and a pruner."""

@@ -21,16 +21,16 @@ from optuna.trial import FrozenTrial
 from benchmarks.bench import Answer, answer, parser
 from benchmarks.curves import DOCUMENTS, TABLE, dataset
 from benchmarks.replay import WORKERS, Play, Table, document
-from search.champion import replicates
-from search.cost import Cost, Sizes
-from search.forecast import Forecast
-from search.jobs import create
-from search.lease import Lease
-from search.sections import Confirm
-from search.spec import JobSpec
-from search.store import Store
-from search.study import JobStudy
-from search.trial import Verdict
+from search.common.trial import Verdict
+from search.database.lease import Lease
+from search.database.store import Store
+from search.document.sections import Confirm
+from search.document.spec import JobSpec
+from search.jobs.jobs import create
+from search.study.champion import replicates
+from search.study.cost import Cost, Sizes
+from search.study.forecast import Forecast
+from search.study.study import JobStudy
 
 TRIALS = 30
 

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from search import portfolio as shipped
+from search.study import portfolio as shipped
 
 
 def write_portfolio(path: Path, source: str) -> None:
@@ -18,7 +18,7 @@ def write_portfolio(path: Path, source: str) -> None:
 
 
 if __name__ == "__main__":
-    from search.cli import main
+    from search.commands.cli import main
 
     shipped.FILE = Path(sys.argv.pop(1))
     main()

@@ -1,5 +1,5 @@
 """``python -m search`` is ``gatetune``."""
 
-from search.cli import main
+from search.commands.cli import main
 
 main()

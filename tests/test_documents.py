@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from search.cli import app
-from search.spec import read_job
+from search.commands.cli import app
+from search.document.spec import read_job
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

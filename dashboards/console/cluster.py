@@ -11,10 +11,10 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 
 from dashboards.console.rendering import page
-from search.api.context import In, Service
-from search.listing import Wanted, turn
-from search.listing import page as listing
-from search.tables import PARENT, Job, Run
+from search.database.tables import PARENT, Job, Run
+from search.jobs.listing import Wanted, turn
+from search.jobs.listing import page as listing
+from search.service.api.context import In, Service
 
 router = APIRouter(prefix="/cluster")
 

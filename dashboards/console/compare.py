@@ -8,11 +8,11 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from dashboards.console.drawing import Figure, figure, middle, nothing
 from dashboards.console.rendering import page
 from dashboards.console.searched import SHELF, Searched
-from search.api.context import In, Service, found
-from search.document import flatten
-from search.labels import format_value
-from search.listing import Wanted
-from search.listing import page as listing
+from search.common.labels import format_value
+from search.document.document import flatten
+from search.jobs.listing import Wanted
+from search.jobs.listing import page as listing
+from search.service.api.context import In, Service, found
 
 router = APIRouter(prefix="/compare")
 

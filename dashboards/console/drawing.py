@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dashboards.console.searched import Row, Searched
-from search.labels import format_value
+from search.common.labels import format_value
 
 Figure = dict[str, Any]
 

@@ -14,9 +14,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from search.document import load_document
-from search.faults import SpecError
-from search.submission import check_length
+from search.common.faults import SpecError
+from search.document.document import load_document
+from search.jobs.submission import check_length
 from trainables.metrics import METRICS
 
 Kind = Literal["text", "number", "choice", "cells", "range"]

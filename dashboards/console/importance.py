@@ -8,9 +8,9 @@ import optuna
 from dashboards.console.drawing import Figure
 from dashboards.console.pictures import importance
 from dashboards.console.searched import Searched
-from search import figures
-from search.storage import open_storage
-from search.store import Store
+from search.database.storage import open_storage
+from search.database.store import Store
+from search.report import figures
 
 KEPT = 32
 """Jobs of which the newest picture is kept."""

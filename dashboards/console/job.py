@@ -16,16 +16,16 @@ from dashboards.console.importance import IMPORTANCES
 from dashboards.console.rendering import nothing_new, page
 from dashboards.console.searched import SHELF, Searched
 from dashboards.console.trialtable import SHOWN, Wanted, table
-from search.api.context import Caller, In, Service, found
-from search.api.errors import ApiError
-from search.figures import confusion
-from search.lease import LIVE
-from search.pages import prose
-from search.recorded import study_id
-from search.report import sections_of
-from search.result import Result
-from search.screens import ended
-from search.tables import Job
+from search.commands.screens import ended
+from search.database.lease import LIVE
+from search.database.recorded import study_id
+from search.database.result import Result
+from search.database.tables import Job
+from search.report.figures import confusion
+from search.report.pages import prose
+from search.report.report import sections_of
+from search.service.api.context import Caller, In, Service, found
+from search.service.api.errors import ApiError
 
 router = APIRouter(prefix="/jobs")
 

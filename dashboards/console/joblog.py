@@ -4,7 +4,7 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 
-from search.home import Home
+from search.common.home import Home
 
 BYTES = 64 * 1024
 """At the end of a log."""

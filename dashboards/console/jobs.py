@@ -8,8 +8,8 @@ from fastapi.responses import HTMLResponse
 from dashboards.console.launch import EXAMPLE
 from dashboards.console.overview import ORDERS, Overview, overview, version
 from dashboards.console.rendering import nothing_new, page
-from search.api.context import In
-from search.listing import STATUSES
+from search.jobs.listing import STATUSES
+from search.service.api.context import In
 
 router = APIRouter()
 

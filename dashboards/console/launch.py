@@ -14,19 +14,19 @@ from dashboards.console import form
 from dashboards.console.cluster import room
 from dashboards.console.preview import Preview, looked_at, preview
 from dashboards.console.rendering import page, render
-from search import submission
-from search.api.context import In, Service, found, needs
-from search.api.models import Request as Body
-from search.api.uploads import uploads
-from search.drafting import Draft
-from search.expectation import expected_s
-from search.faults import SpecError
-from search.loading import allowed
-from search.sections import Data
-from search.spec import JobSpec
-from search.survey import survey
-from search.tables import Job
-from search.warming import with_earlier_jobs
+from search.common.faults import SpecError
+from search.database.tables import Job
+from search.document.sections import Data
+from search.document.spec import JobSpec
+from search.drafting.drafting import Draft
+from search.drafting.expectation import expected_s
+from search.drafting.survey import survey
+from search.jobs import submission
+from search.jobs.loading import allowed
+from search.service.api.context import In, Service, found, needs
+from search.service.api.models import Request as Body
+from search.service.api.uploads import uploads
+from search.study.warming import with_earlier_jobs
 from trainables.faults import DatasetError
 from trainables.sources import SOURCES
 

@@ -11,11 +11,11 @@ from markupsafe import Markup
 from sqlalchemy import select
 
 from dashboards.console.rendering import page
-from search.api.context import Caller, In, Service, found
-from search.fetching import answering, champion_files, offered
-from search.jobs import NotPossibleError
-from search.promotion import NoChampionError, champions
-from search.tables import Job
+from search.database.tables import Job
+from search.jobs.jobs import NotPossibleError
+from search.service.api.context import Caller, In, Service, found
+from search.winner.fetching import answering, champion_files, offered
+from search.winner.promotion import NoChampionError, champions
 
 router = APIRouter()
 

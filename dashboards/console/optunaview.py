@@ -14,8 +14,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from search.api.context import Service
-from search.storage import open_storage
+from search.database.storage import open_storage
+from search.service.api.context import Service
 
 PATHS = (
     "/dashboard",

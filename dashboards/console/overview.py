@@ -10,10 +10,10 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from search.listing import STATUSES, Wanted, page
-from search.recorded import values_of
-from search.store import Store
-from search.tables import Job
+from search.database.recorded import values_of
+from search.database.store import Store
+from search.database.tables import Job
+from search.jobs.listing import STATUSES, Wanted, page
 
 MOST = 500
 """Jobs that match and are put in order; the newest."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from dashboards.console.drawing import Figure, by_cell, color, figure, is_log, nothing, some, varied
 from dashboards.console.searched import Row, Searched
-from search.labels import format_value
+from search.common.labels import format_value
 
 
 def parallel(found: Searched) -> Figure:

@@ -23,7 +23,7 @@ from dashboards.console.drawing import (
 from dashboards.console.parallel import parallel
 from dashboards.console.searched import Row, Searched
 from dashboards.console.timeline import timeline
-from search.labels import format_value
+from search.common.labels import format_value
 
 FADED = 0.25
 

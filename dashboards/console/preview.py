@@ -17,12 +17,12 @@ from PIL import Image
 from pyarrow import ArrowException
 from pyarrow.parquet import ParquetFile
 
-from search.cost import Sizes
-from search.home import Home
-from search.loading import allowed, check_heads, read_data
-from search.places import is_path
-from search.sections import Data
-from search.spec import JobSpec
+from search.common.home import Home
+from search.common.places import is_path
+from search.document.sections import Data
+from search.document.spec import JobSpec
+from search.jobs.loading import allowed, check_heads, read_data
+from search.study.cost import Sizes
 from trainables.datasets import SequenceDataset, Shape
 from trainables.faults import DatasetError
 from trainables.metrics import Task

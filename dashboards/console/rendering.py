@@ -12,9 +12,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards.console import assets
-from search.api.context import service_of
-from search.labels import duration, format_value
-from search.screens import age, ended
+from search.commands.screens import age, ended
+from search.common.labels import duration, format_value
+from search.service.api.context import service_of
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 

@@ -6,10 +6,10 @@ from functools import cached_property
 from threading import Lock
 from typing import Any
 
-from search import jobs
-from search.spec import JobSpec
-from search.store import Store
-from search.tables import Job
+from search.database.store import Store
+from search.database.tables import Job
+from search.document.spec import JobSpec
+from search.jobs import jobs
 
 KEPT = 16
 """Jobs whose trials are kept."""

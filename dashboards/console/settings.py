@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from dashboards.console.rendering import page
-from search import tokens
-from search.api.context import Caller, In
-from search.tokens import ROLES
+from search.service import tokens
+from search.service.api.context import Caller, In
+from search.service.tokens import ROLES
 
 router = APIRouter(prefix="/settings")
 

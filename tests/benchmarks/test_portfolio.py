@@ -8,8 +8,8 @@ import numpy as np
 from benchmarks.curves import TABLE
 from benchmarks.portfolio import APART, GOOD, SIZE, SOURCES, places, portfolio, rounded
 from benchmarks.replay import Table
-from search.cost import typical_s
-from search.portfolio import FILE
+from search.study.cost import typical_s
+from search.study.portfolio import FILE
 
 
 def test_of_the_good_ones_the_cheapest_are_taken_that_are_far_apart() -> None:

@@ -5,7 +5,7 @@ from typing import Any, cast
 import pytest
 
 from benchmarks.scale_out import Clock
-from search.trial import Verdict
+from search.common.trial import Verdict
 
 SLOTS = 8
 NOBODY = cast(Any, None)

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from search.store import Store
+from search.database.store import Store
 from tests.chaos.keeper import Keeper
 from tests.chaos.proxy import Way
 from tests.chaos.world import World

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.champion import choose, replicates
-from search.result import Result
-from search.store import undelivered
+from search.database.result import Result
+from search.database.store import undelivered
+from search.study.champion import choose, replicates
 from tests.chaos.finding import Finding
 from tests.chaos.keeper import Keeper
 from tests.chaos.record import Record

@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.store import Store, StoreError, undelivered
-from search.tables import Job
+from search.database.store import Store, StoreError, undelivered
+from search.database.tables import Job
 from tests.chaos.world import World
 from tests.processes import Process, processes, tree
 
@@ -111,7 +111,7 @@ class Driver:
 
     def delivery(self) -> list[Process]:
         """Its delivery process."""
-        return [p for p in self.family() if "-m search.courier" in p.title]
+        return [p for p in self.family() if "-m search.tracking.courier" in p.title]
 
     def ray(self) -> list[Process]:
         """All processes of its Ray."""

@@ -6,9 +6,9 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from sqlalchemy import select
 
-from search.spec import JobSpec
-from search.storage import trials_of
-from search.tables import Job, JournalRow, Run
+from search.database.storage import trials_of
+from search.database.tables import Job, JournalRow, Run
+from search.document.spec import JobSpec
 from tests.chaos.keeper import Keeper
 
 Key = tuple[str, int]

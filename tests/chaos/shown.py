@@ -9,9 +9,9 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from search.result import Result
-from search.tables import PARENT
-from search.trial import state_of
+from search.common.trial import state_of
+from search.database.result import Result
+from search.database.tables import PARENT
 from tests.chaos.finding import Finding
 from tests.chaos.record import Key, Record
 

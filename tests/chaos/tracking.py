@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from search.serving import SETTINGS, await_answer
+from search.service.serving import SETTINGS, await_answer
 from tests.servers import free_port
 
 

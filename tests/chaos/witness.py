@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.store import Store, StoreError
-from search.tables import JournalRow
+from search.database.store import Store, StoreError
+from search.database.tables import JournalRow
 
 Epoch = tuple[str, int, int]
 """Study, trial, epoch."""

@@ -18,8 +18,8 @@ import torch
 from rich.console import Console
 from sklearn.datasets import load_digits
 
-from search.desk import ServerError
-from search.remote import Remote
+from search.commands.desk import ServerError
+from search.commands.remote import Remote
 from tests.compose.containers import Containers
 
 Key = tuple[str, int, int]

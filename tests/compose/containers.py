@@ -11,7 +11,7 @@ from tests.servers import free_port
 
 DRIVERS = """
 for process in /proc/[0-9]*; do
-    tr '\\0' ' ' < $process/cmdline | grep -q '^python -m search.drive' &&
+    tr '\\0' ' ' < $process/cmdline | grep -q '^python -m search.service.drive' &&
         kill -USR2 ${process#/proc/}
 done
 sleep 1

@@ -19,9 +19,9 @@ import requests
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.search.api.served import Served, fresh, serving
-from tests.search.api.stories import SPEC, tell
 from tests.search.conftest import add_job
+from tests.search.service.api.served import Served, fresh, serving
+from tests.search.service.api.stories import SPEC, tell
 from tests.servers import free_port
 
 ROOT = Path(__file__).parent.parent.parent

@@ -2,7 +2,7 @@
 
 from typer.testing import CliRunner, Result
 
-from search.cli import app
+from search.commands.cli import app
 
 
 def call(*arguments: str) -> Result:

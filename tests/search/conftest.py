@@ -7,15 +7,15 @@ import optuna
 import pytest
 from sqlalchemy import Engine, text
 
-from search.home import Home
-from search.lease import Lease, identity
-from search.result import Candidate, Result
-from search.spec import JobSpec, parse_job
-from search.storage import open_storage
-from search.store import Store
-from search.study import JobStudy
-from search.tables import Job
-from search.trial import LiveTrial, Proposal
+from search.common.home import Home
+from search.common.trial import LiveTrial, Proposal
+from search.database.lease import Lease, identity
+from search.database.result import Candidate, Result
+from search.database.storage import open_storage
+from search.database.store import Store
+from search.database.tables import Job
+from search.document.spec import JobSpec, parse_job
+from search.study.study import JobStudy
 from tests.search.installations import Databases, installed, write_tables
 from trainables.datasets import SequenceDataset, load_dataset
 

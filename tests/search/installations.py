@@ -7,10 +7,10 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from search.home import Home
-from search.storage import open_storage
-from search.store import Store
-from search.tracking import Tracking
+from search.common.home import Home
+from search.database.storage import open_storage
+from search.database.store import Store
+from search.tracking.tracking import Tracking
 
 
 def installed() -> Home:

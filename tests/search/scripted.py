@@ -11,7 +11,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from search.trial import LiveTrial, Verdict
+from search.common.trial import LiveTrial, Verdict
 from trainables.folder import FolderError
 
 

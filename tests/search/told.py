@@ -1,6 +1,6 @@
 """Results to be told of, made by hand."""
 
-from search.result import Candidate, Gain, Result
+from search.database.result import Candidate, Gain, Result
 
 
 def candidate(of: int, *validation: float, test: float | None = None, **more: object) -> Candidate:

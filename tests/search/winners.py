@@ -10,19 +10,19 @@ from pathlib import Path
 import optuna
 import torch
 
-from search.comparing import Answers, Asked, measured
-from search.handover import deliver_rest
-from search.home import Home
-from search.lease import Lease
-from search.loading import describe_data
-from search.models import save_champion
-from search.packaging import strangers_to
-from search.result import Candidate, Gain, Result
-from search.simple import fitting
-from search.spec import JobSpec
-from search.storage import open_storage
-from search.store import Store
-from search.tables import PARENT, Job, Run
+from search.common.home import Home
+from search.database.lease import Lease
+from search.database.result import Candidate, Gain, Result
+from search.database.storage import open_storage
+from search.database.store import Store
+from search.database.tables import PARENT, Job, Run
+from search.document.spec import JobSpec
+from search.jobs.loading import describe_data
+from search.tracking.handover import deliver_rest
+from search.winner.comparing import Answers, Asked, measured
+from search.winner.models import save_champion
+from search.winner.packaging import strangers_to
+from search.winner.simple import fitting
 from tests.search.conftest import add_job, make_spec
 from trainables.cells import RecurrentNetwork
 from trainables.checkpoint import Checkpoints

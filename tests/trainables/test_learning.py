@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from search.cost import Sizes
-from search.packing import UNSURE, WORKSPACE_MB, held_mb
+from search.driver.packing import UNSURE, WORKSPACE_MB, held_mb
+from search.study.cost import Sizes
 from tests.trainables.conftest import needs_gpu, small, without_times
 from trainables.batches import measure
 from trainables.datasets import Part, SequenceDataset, Targets

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from search.lease import Lease
-from search.study import JobStudy
-from search.tables import Job
-from tests.search.api.served import Served, fresh, serving
-from tests.search.api.stories import TOLD, begin, tell
-from tests.search.api.world import HOSTS
-from tests.search.api.world import settings as network_settings
+from search.database.lease import Lease
+from search.database.tables import Job
+from search.study.study import JobStudy
 from tests.search.conftest import asked, train
+from tests.search.service.api.served import Served, fresh, serving
+from tests.search.service.api.stories import TOLD, begin, tell
+from tests.search.service.api.world import HOSTS
+from tests.search.service.api.world import settings as network_settings
 
 RUNNING = "live-0001"
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from dashboards.console.searched import Searched, Span
-from search.tables import Job
+from search.database.tables import Job
 from tests.search.conftest import make_spec
 
 SPEC = make_spec()

@@ -7,14 +7,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
-from search import tokens
-from search.api.gate import SESSION
-from search.store import Store
-from search.tables import Job
+from search.database.store import Store
+from search.database.tables import Job
+from search.service import tokens
+from search.service.api.gate import SESSION
 from tests.dashboards.console.conftest import PAGES, PHONE, RUNNING, WIDE, Living, opened
-from tests.search.api.served import Served, serving
-from tests.search.api.stories import TOLD
-from tests.search.test_drafting import walks
+from tests.search.drafting.test_drafting import walks
+from tests.search.service.api.served import Served, serving
+from tests.search.service.api.stories import TOLD
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 

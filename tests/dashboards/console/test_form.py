@@ -1,8 +1,8 @@
 import pytest
 
 from dashboards.console.form import changed, placed, typed, values_of
-from search.faults import SpecError
-from search.spec import parse_job
+from search.common.faults import SpecError
+from search.document.spec import parse_job
 
 DOCUMENT = """\
 # What it is about.

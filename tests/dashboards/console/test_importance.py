@@ -1,8 +1,8 @@
 from dashboards.console.importance import Importances
 from dashboards.console.searched import SHELF
 from tests.dashboards.console.conftest import Living
-from tests.search.api.stories import TOLD
 from tests.search.conftest import train
+from tests.search.service.api.stories import TOLD
 
 
 def test_importances_are_drawn_again_when_more_trials_are_complete(living: Living) -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from dashboards.console.joblog import LINES, read
-from tests.search.api.served import fresh
+from tests.search.service.api.served import fresh
 
 
 def test_what_a_driver_has_said(tmp_path: Path) -> None:

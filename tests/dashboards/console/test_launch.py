@@ -11,9 +11,9 @@ import yaml
 from dashboards.console.form import changed
 from dashboards.console.launch import EXAMPLE
 from dashboards.console.preview import loaded
-from search.spec import parse_job
-from tests.search.api.served import Served, fresh, serving
-from tests.search.test_drafting import walks
+from search.document.spec import parse_job
+from tests.search.drafting.test_drafting import walks
+from tests.search.service.api.served import Served, fresh, serving
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import pytest
 
 from dashboards.console.models import code, in_html
 from tests.dashboards.console.conftest import Living
-from tests.search.api.stories import TOLD
+from tests.search.service.api.stories import TOLD
 
 
 def test_a_card_is_shown_below_the_headings_of_its_page_and_holds_no_html() -> None:

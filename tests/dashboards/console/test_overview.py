@@ -1,8 +1,8 @@
 from dashboards.console.overview import POINTS, overview, thinned, version
-from search.store import Store
+from search.database.store import Store
 from tests.dashboards.console.conftest import RUNNING, Living
-from tests.search.api.stories import TOLD
 from tests.search.conftest import add_job, make_spec
+from tests.search.service.api.stories import TOLD
 
 
 def ids(store: Store, status: str = "", text: str = "", order: str = "newest") -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import requests
 
-from search.api.gate import POLICY, SESSION
+from search.service.api.gate import POLICY, SESSION
 from tests.dashboards.console.conftest import PAGES, RUNNING, Living
-from tests.search.api.served import TIMEOUT_S, Served
-from tests.search.api.stories import TOLD
+from tests.search.service.api.served import TIMEOUT_S, Served
+from tests.search.service.api.stories import TOLD
 
 HTML = {"accept": "text/html"}
 

@@ -1,8 +1,8 @@
 from dashboards.console.searched import KEPT, Shelf, searched
-from search import jobs
+from search.jobs import jobs
 from tests.dashboards.console.conftest import RUNNING, Living
-from tests.search.api.stories import TOLD
 from tests.search.conftest import add_job, make_spec
+from tests.search.service.api.stories import TOLD
 
 
 def test_trials_with_their_epochs_and_the_best_of_each_cell(shown: Living) -> None:

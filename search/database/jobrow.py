@@ -1,0 +1,104 @@
+"""A job's row, in the hands of its driver."""
+
+import json
+import time
+from typing import Any
+
+from sqlalchemy import update
+
+from search.common.trial import SHOWN_OF_JOB
+from search.database.lease import Lease, LeaseLostError
+from search.database.tables import PARENT, Job, Run
+from search.document.document import flatten
+
+CLOSED = {
+    "hours": "the hours of the budget are spent",
+    "target": "the target is reached",
+    "exhausted": "every configuration of the space has been tried",
+}
+"""Why a search ended before its budget of trials was spent, in words."""
+
+
+class JobRow:
+    """What a driver writes about its job as a whole; every commit is fenced by its lease."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.job_id = lease.job_id
+        self.began = time.time()
+        self.started = time.monotonic()  # hours are counted by it: the other clock may be set
+        with lease.store.session() as session:
+            self.elapsed_before = session.get_one(Job, self.job_id).elapsed_s
+
+    def set(self, **values: Any) -> None:
+        """Change the job's row."""
+        with self.lease.session() as session:
+            session.execute(
+                update(Job).where(Job.id == self.job_id).values(**values, changed=Job.revision)
+            )
+
+    def message(self) -> str | None:
+        """Return why the search ended before its budget of trials was spent, if so."""
+        with self.lease.store.session() as session:
+            closed = session.get_one(Job, self.job_id).closed
+        return None if closed is None else CLOSED[closed]
+
+    def begin(self) -> None:
+        """Mark the job as running, and its parent run too."""
+        with self.lease.session() as session:
+            job = session.get_one(Job, self.job_id)
+            job.status, job.message = "running", None
+            job.started_at = job.started_at or self.began
+            job.ended_at, job.changed = None, job.revision
+            parent = session.get(Run, (self.job_id, PARENT))
+            if parent is None:
+                session.add(
+                    Run(
+                        study=self.job_id,
+                        trial=PARENT,
+                        job_id=self.job_id,
+                        name=self.job_id,
+                        parameters=json.dumps(flatten(json.loads(job.document))),
+                        status="RUNNING",
+                        started_ms=int(self.began * 1000),
+                    )
+                )
+            else:
+                parent.status, parent.tag, parent.ended_ms = "RUNNING", None, None
+
+    def end(self, status: str, message: str | None) -> None:
+        """Write how the job ended, and give it back with the same commit.
+
+        Were the lease given back later, a driver that is killed in between would leave it.
+        """
+        try:
+            self.set(
+                status=status,
+                message=message,
+                ended_at=time.time(),
+                elapsed_s=self.elapsed_s(),
+                slots=None,
+                lease_owner=None,
+                lease_until=0.0,
+                **({} if status == "queued" else {"supervised": False}),
+            )
+        except LeaseLostError:
+            # The database may have gone away with the answer to this very commit.
+            with self.lease.store.session() as session:
+                job = session.get_one(Job, self.job_id)
+            if job.status != status or job.lease_owner is not None:
+                raise
+
+    def tell_parent(self, status: str) -> None:
+        """Set what the parent run should show."""
+        shown, tag = SHOWN_OF_JOB[status]
+        with self.lease.session() as session:
+            session.execute(
+                update(Run)
+                .where(Run.study == self.job_id, Run.trial == PARENT)
+                .values(status=shown, tag=tag, ended_ms=int(time.time() * 1000))
+            )
+
+    def elapsed_s(self) -> float:
+        """Return the seconds that all drivers of this job have run."""
+        return self.elapsed_before + time.monotonic() - self.started

@@ -1,0 +1,222 @@
+"""The database, and the one context manager that opens a session on it."""
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Engine,
+    create_engine,
+    event,
+    func,
+    select,
+    text,
+)
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from search.database.tables import JournalRow, Run
+
+VERSION_TABLE = "gatetune_alembic_version"
+HEAD = "0006"
+"""Newest revision of our migrations; a test holds it against the scripts."""
+
+
+class StoreError(RuntimeError):
+    """The database cannot be reached or used; the message says what was tried."""
+
+
+class DatabaseAwayError(StoreError):
+    """The database does not answer; what was being written may be written again later."""
+
+
+def connect(url: str) -> Engine:
+    """Return an engine for ``url`` with this project's settings; opens no connection yet."""
+    engine = create_engine(url, **settings_of(url))
+    if url.startswith("sqlite"):
+        tune_sqlite(engine)
+    return engine
+
+
+def settings_of(url: str) -> dict[str, Any]:
+    """Return how to connect: no wait on a database that has fallen silent is without an end."""
+    if url.startswith("sqlite"):
+        return {"connect_args": {"timeout": 60}}
+    silence = {
+        "connect_timeout": 10,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        # A cluster made without a locale would hand out bytes.
+        "client_encoding": "utf8",
+    }
+    return {"pool_pre_ping": True, "connect_args": silence}
+
+
+def tune_sqlite(engine: Engine) -> None:
+    """Let readers and the writer work at once, and let no commit be lost when power fails."""
+
+    @event.listens_for(engine, "connect")
+    def set_pragmas(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        use_wal(cursor)
+        # NORMAL would lose the last commits when power fails, though not at a kill; MLflow and
+        # the checkpoints would be ahead of the study then, and epochs would be told twice.
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+
+
+def use_wal(cursor: sqlite3.Cursor, patience_s: float = 10.0) -> None:
+    """Switch a file to WAL; SQLite itself does not wait where others do the same just now."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+ALEMBIC = threading.Lock()
+"""Alembic, which makes our tables and Optuna's, has one context for all threads and databases."""
+
+
+class Store:
+    """Access to Gatetune's tables in one database, which Optuna's studies share."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine = connect(url)
+        self.has_studies = False
+        """Whether Optuna's tables are known to be there, and of its version."""
+
+    @classmethod
+    def open(cls, url: str, *, upgrade: bool = False) -> "Store":
+        """Open the database at ``url``, and make our tables where there are none.
+
+        Args:
+            url: where it is.
+            upgrade: whether to bring tables of an older version up to date.
+
+        Raises:
+            StoreError: it cannot be reached, or it is of another version than this program.
+        """
+        store = cls(url)
+        try:
+            store.migrate(upgrade=upgrade)
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            store.close()
+            raise StoreError(
+                f"cannot use the database {store.address}: {first_line(error)}"
+            ) from error
+        except StoreError:
+            store.close()
+            raise
+        return store
+
+    @classmethod
+    def exists(cls, url: str) -> bool:
+        """Whether there is anything to read at ``url``; a missing SQLite file is not created."""
+        return not url.startswith("sqlite:///") or Path(url.removeprefix("sqlite:///")).exists()
+
+    @property
+    def address(self) -> str:
+        """The URL without its password."""
+        return self.engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Yield a session; commit at the end, roll back on any exception.
+
+        Raises:
+            DatabaseAwayError: the database went away.
+        """
+        try:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except (OperationalError, InterfaceError) as error:
+            raise DatabaseAwayError(f"database {self.address}: {first_line(error)}") from error
+
+    def migrate(self, *, upgrade: bool) -> None:
+        """Create our tables, or upgrade them where that is asked for.
+
+        Raises:
+            StoreError: they are of a newer version than this program, or of an older one.
+        """
+        revision = self.revision()
+        if revision == HEAD:
+            return
+        fault = f"cannot use the database {self.address}: it is of version {revision}, "
+        if revision is not None and revision > HEAD:
+            raise StoreError(f"{fault}newer than this program's {HEAD}")
+        if revision is not None and not upgrade:
+            raise StoreError(
+                f"{fault}older than this program's {HEAD}; `gatetune migrate` upgrades it, once it "
+                "is backed up and every `up` has ended"
+            )
+        # Alembic takes half a second to import, which every command would pay.
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        with self.tables_locked(), self.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    @contextmanager
+    def tables_locked(self) -> Iterator[None]:
+        """Let nobody else make tables meanwhile, ours or Optuna's: two first starts collide."""
+        with ALEMBIC:
+            if self.engine.dialect.name == "postgresql":
+                with self.engine.begin() as connection:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(726254)"))
+                    yield
+                return
+            folder = os.open(Path(self.engine.url.database or "").parent, os.O_RDONLY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(folder)
+
+    def revision(self) -> str | None:
+        """Return the revision of our tables, or None where there are none."""
+        with self.engine.connect() as connection:
+            if not self.engine.dialect.has_table(connection, VERSION_TABLE):
+                return None
+            return connection.execute(
+                text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant
+            ).scalar()
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def undelivered(store: Store, job_id: str) -> int:
+    """Return how many epochs and statuses of a job MLflow does not have yet."""
+    epochs = select(func.count()).where(JournalRow.job_id == job_id, ~JournalRow.delivered)
+    runs = select(func.count()).where(Run.job_id == job_id, Run.is_undelivered)
+    with store.session() as session:
+        return (session.scalar(epochs) or 0) + (session.scalar(runs) or 0)
+
+
+def is_storable(text: str) -> bool:
+    """Whether a database could hold a text; to ask for another one is an error, not an absence."""
+    return "\0" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, which is the part a person can act on."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

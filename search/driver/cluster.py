@@ -1,0 +1,304 @@
+"""Ray, as one job needs it: started here or joined, quiet, and checked against the document."""
+
+import logging
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray._private.node import Node
+
+from search.database.lease import birth
+from search.document.sections import Workers
+from search.document.spec import JobSpec
+from search.driver.packing import MOST
+
+QUIET = {
+    # Tune's own loggers and reporters cost more than our trials, and say what we say better.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    # The study is the truth: Tune's snapshots of itself are never read.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Signals end a job through the study; see engine.py.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # How long a worker in the middle of an epoch may take to end. While one is over this, Tune
+    # waits for it in its loop, a second a round.
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "10",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+LOCAL = {
+    # A local Ray that died does not come back: its driver ends, and `resume` goes on.
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+}
+
+AHEAD = {
+    # Workers import what takes longest while their driver still prepares.
+    "RAY_preload_python_modules": "trainables.trial,trainables.attempt",
+    # Ray ends some that wait for a second, which may be before there are trials; here all that have
+    # waited for a minute, since more were started than have got a trial by then.
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+    "RAY_num_workers_soft_limit": "0",
+}
+
+UNNEEDED = ("start_monitor", "start_api_server", "start_log_monitor")
+"""How Ray starts its autoscaler, its dashboard and the reader of its workers' logs: processes that
+a local Ray does without. They would have 280 MB, and 1.5 s of each start."""
+
+SESSIONS = Path(f"/tmp/gatetune-ray-{os.getuid()}")  # noqa: S108 - sockets need a short path
+"""Where the local Rays of this user keep their sessions, which Ray itself never deletes."""
+
+
+MARK = "GATETUNE_DRIVER"
+"""Names, in the environment of a local Ray's processes, the driver that they belong to."""
+
+
+TURN_S = 0.0005
+"""How long a thread may compute while another waits, as Ray starts: a tenth of what Python lets."""
+
+
+JOIN_S = 60.0
+"""How long a cluster without any worker is waited for: its head may have come before them."""
+
+ROUNDING = 1e-9
+"""By how much the quotient of two fractions may be below the whole number that it is."""
+
+
+class ClusterError(RuntimeError):
+    """Ray cannot be reached, or has not what the document asks for."""
+
+
+class ResourcesError(ClusterError):
+    """The cluster has no node on which a trial of the document would fit."""
+
+
+@contextmanager
+def cluster(
+    address: str | None,
+    *,
+    cpus: int | None = None,
+    gpus: int | None = None,
+    ahead: int | None = None,
+) -> Iterator[None]:
+    """Join the Ray at ``address``, or run a local one for as long as the block lasts.
+
+    Args:
+        address: a Ray address; None for a local Ray.
+        cpus: logical processors of a local Ray; None for all of this machine.
+        gpus: the same for its GPUs.
+        ahead: how many workers a local Ray makes ready for trials before there are any, and how
+            many it starts at once later; None for Ray's own number, and with nothing imported.
+
+    Raises:
+        ClusterError: there is no Ray at the address.
+    """
+    own = {} if address else LOCAL | {MARK: f"{os.getpid()}:{birth(os.getpid())}"}
+    if address is None and ahead is not None:
+        own |= AHEAD | {"RAY_worker_maximum_startup_concurrency": str(ahead)}
+    os.environ.update(QUIET | own)
+    for name in ("ray.tune", "ray.train", "ray"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    sweep()
+    try:
+        if address is not None and (found := re.fullmatch(r"([^/:]+):(\d+)", address)):
+            # Ray itself takes more than a minute to give up.
+            socket.create_connection((found[1], int(found[2])), timeout=5).close()
+        nothing = dict.fromkeys(UNNEEDED, lambda _node, **_: None)
+        with short_turns(), nullcontext() if address else replaced(Node, **nothing):
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else cpus,
+                num_gpus=None if address else gpus,
+                include_dashboard=None if address else False,
+                _temp_dir=None if address else str(SESSIONS),
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+            )
+    except (OSError, RuntimeError, ValueError) as error:
+        what = f"no Ray answers at RAY_ADDRESS={address}" if address else "Ray cannot be started"
+        raise ClusterError(f"{what}: {error}") from error
+    finally:
+        for name in own:  # what this process starts otherwise is not Ray's
+            os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        session = ray.get_runtime_context().get_session_name()
+        ray.shutdown()
+        if address is None:
+            shutil.rmtree(SESSIONS / session, ignore_errors=True)
+
+
+@contextmanager
+def same_environment() -> Iterator[None]:
+    """Let trials begin in the workers that a local Ray has started ahead, which saves a second.
+
+    Tune names environment variables that its workers are to have, which takes processes of their
+    own. A local Ray's have all of this process's.
+    """
+    from ray.tune.execution import class_cache  # takes half a second
+
+    with replaced(class_cache, DEFAULT_ENV_VARS={}, ENV_VARS_TO_PROPAGATE=set()):
+        yield
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Keep Tune from importing all callbacks that it has, to count those in use.
+
+    MLflow comes with one of them, which costs a second before the first trial.
+    """
+    from ray.air._internal import usage
+
+    with replaced(usage, tag_callbacks=lambda _callbacks: False):
+        yield
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """Let a thread that computes give way at once to one that can go on.
+
+    Ray's start is many short steps, each of which would else wait for the thread that loads data.
+    """
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual_s)
+
+
+@contextmanager
+def replaced(owner: object, **values: Any) -> Iterator[None]:
+    """Let attributes of a library have other values for as long as the block lasts."""
+    kept = {name: getattr(owner, name) for name in values}
+    for name, value in values.items():
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(owner, name, value)
+
+
+def sweep() -> None:
+    """End and delete what the local Rays of drivers that were killed have left."""
+    for pid, owner in marked():
+        driver, _, born = owner.partition(":")
+        if birth(int(driver)) != born:
+            kill(pid)
+    for session in SESSIONS.glob("session_*_*"):
+        starter = session.name.rpartition("_")[2]
+        if not session.is_symlink() and starter.isdecimal() and not Path("/proc", starter).exists():
+            shutil.rmtree(session, ignore_errors=True)
+
+
+def marked() -> Iterator[tuple[int, str]]:
+    """Yield the processes of local Rays, and the driver of each as ``pid:birth``.
+
+    A process that sets its title may overwrite its environment, and the mark in it, so that what
+    a marked process has started belongs to the same driver.
+    """
+    mark = re.compile(rb"(?:^|\0)%s=(\d+:\d+)\0" % MARK.encode())
+    owners: dict[int, str] = {}
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # another's process, or one that has just ended
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            children.setdefault(int(parent), []).append(int(folder.name))
+            if found := mark.search((folder / "environ").read_bytes()):
+                owners[int(folder.name)] = found[1].decode()
+    pids = list(owners)
+    for pid in pids:
+        yield pid, owners[pid]
+        for child in children.get(pid, ()):
+            if child not in owners:
+                owners[child] = owners[pid]
+                pids.append(child)
+
+
+def kill(pid: int) -> None:
+    """Kill a process, unless it has ended."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def check_resources(spec: JobSpec) -> None:
+    """Refuse a job whose trials the cluster can never place.
+
+    A cluster that has no worker at all is just starting: it is waited for.
+
+    Raises:
+        ResourcesError: says what a trial asks for and what the cluster has.
+    """
+    nodes, until = node_resources(), time.monotonic() + JOIN_S
+    while not any(node.get("CPU") for node in nodes) and time.monotonic() < until:
+        time.sleep(1)
+        nodes = node_resources()
+    wanted = {"CPU": spec.workers.cpus, "GPU": spec.workers.sure_gpus}
+    for kind, amount in wanted.items():
+        found = [resources.get(kind, 0.0) for resources in nodes]
+        if amount > max(found, default=0.0):
+            key = f"workers.{kind.lower()}s"
+            raise ResourcesError(
+                f"{key}: a trial asks for {amount:g} {kind}, but the cluster has "
+                f"{sum(found):g} {kind} in all and {max(found, default=0.0):g} on its largest node"
+            )
+    if not any(fitting(resources, spec.workers) for resources in nodes):
+        asked = " and ".join(f"{amount:g} {kind}" for kind, amount in wanted.items())
+        raise ResourcesError(
+            f"workers: a trial asks for {asked}, but no node of the cluster has both"
+        )
+
+
+def node_resources() -> list[Mapping[str, float]]:
+    """Return what each node of the cluster has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def slots(nodes: Sequence[Mapping[str, float]], workers: Workers) -> int:
+    """Return how many trials fit on nodes at once, at least one."""
+    return max(1, sum(fitting(resources, workers) for resources in nodes))
+
+
+def fitting(resources: Mapping[str, float], workers: Workers) -> int:
+    """Return how many trials fit on a node at once.
+
+    What is left over on two nodes, or of two GPUs, does not add up to room for another trial.
+    """
+    by_cpus = fitting_by_cpus(resources.get("CPU", 0.0), workers)
+    gpus, each = resources.get("GPU", 0.0), workers.sure_gpus
+    if each == 0:
+        return by_cpus
+    if each >= 1:
+        return min(by_cpus, int(gpus / each))
+    return min(by_cpus, int(gpus) * int(1 / each + ROUNDING))
+
+
+def fitting_by_cpus(cpus: float, workers: Workers) -> int:
+    """Return for how many trials there are processors."""
+    return int(cpus / workers.cpus + ROUNDING)
+
+
+def at_once(spec: JobSpec) -> int:
+    """Return how many trials may start at once on this machine, each in a process that has PyTorch.
+
+    How many GPUs there are is not known before Ray has looked: as many as may share one.
+    """
+    asked, cpus = spec.workers.concurrent, os.cpu_count() or 1
+    most = fitting_by_cpus(cpus, spec.workers) if asked == "auto" else asked
+    if spec.workers.gpus:
+        most = min(most, MOST)
+    return max(1, min(most, spec.budget.trials))

@@ -1,0 +1,223 @@
+"""Start and go on with jobs in this process: what the commands and ``search.launch`` do."""
+
+import getpass
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from rich.console import Console
+
+from search.common.background import in_background
+from search.common.home import Home, SettingsError
+from search.database.jobrow import JobRow
+from search.database.lease import Lease
+from search.database.store import Store, first_line
+from search.database.tables import Job
+from search.document.document import as_launched, read_text
+from search.document.spec import JobSpec, read_job
+from search.driver.progress import Progress
+from search.driver.shares import whole
+from search.jobs import jobs
+from search.jobs.loading import check_same_data, check_source, describe_data, load_data, of_job
+from search.study.warming import with_earlier_jobs
+from search.winner.fetching import champion_folder, is_whole
+from trainables.folder import FolderError, folder_at
+
+TRACKING_TIMEOUT_S = 5.0
+"""How long an MLflow server may take to say that it is there."""
+
+
+class TrackingUnreachableError(RuntimeError):
+    """The MLflow server does not answer."""
+
+
+def check_tracking(home: Home) -> None:
+    """Make sure that the tracking server answers, before anything is created.
+
+    Raises:
+        TrackingUnreachableError: it does not.
+    """
+    uri = home.tracking_uri
+    kind = urlsplit(uri).scheme
+    if kind == "sqlite":
+        return
+    if kind not in {"http", "https"}:
+        raise TrackingUnreachableError(
+            f"MLFLOW_TRACKING_URI must start with http://, https:// or sqlite:///, but got {uri!r}"
+        )
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=TRACKING_TIMEOUT_S).raise_for_status()
+    except requests.RequestException as error:
+        raise TrackingUnreachableError(
+            f"no MLflow server answers at MLFLOW_TRACKING_URI={uri}: {first_line(error)}; start "
+            "one, or unset the variable to keep runs in a file"
+        ) from error
+
+
+def check_database(home: Home) -> None:
+    """Make sure that a database server answers, before anything is created.
+
+    Raises:
+        StoreError: it does not.
+    """
+    if home.database_url.startswith("sqlite"):
+        return
+    Store.open(home.database_url).close()
+
+
+def check_checkpoints(home: Home) -> None:
+    """Make sure that an object store takes checkpoints, before anything is created.
+
+    Raises:
+        SettingsError: it does not.
+    """
+    try:
+        folder_at(home.checkpoints).check()
+    except FolderError as error:
+        raise SettingsError(
+            f"GATETUNE_CHECKPOINTS must name a bucket that can be written to: {error}"
+        ) from error
+
+
+def launch(
+    document: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Run the job of a document in this process and return what ``show`` says of it at the end.
+
+    Args:
+        document: path of a job document.
+        overrides: ``key=value`` settings that replace the document's.
+        console: where progress goes; nowhere by default.
+
+    Raises:
+        SpecError: the document is not valid; nothing was created.
+        SettingsError, StoreError, ClusterError, DatasetError, TrackingUnreachableError: the
+            installation or the data cannot be used; no job was created.
+    """
+    # Ray and torch take seconds to import, which a mistake in the document should not cost.
+    spec = read_job(document, overrides)
+    source = as_launched(read_text(Path(document)), overrides)
+    home = Home.from_environment()
+    check_tracking(home)
+    check_database(home)
+    check_checkpoints(home)
+    spec = started_from(home, spec)
+    console = console or Console(quiet=True)
+    console.print(
+        f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False
+    )
+    check_source(spec.data)
+    with ray_and_data(spec, home) as shared:
+        from search.driver.driver import Driver
+
+        home.create()
+        store = Store.open(home.database_url)
+        try:
+            job_id = jobs.create(
+                store,
+                spec,
+                source,
+                owner=getpass.getuser(),
+                dataset=describe_data(shared.data),
+            )
+            with Lease(store, job_id) as lease, Progress(console, job_id, str(home.path)) as told:
+                Driver(home, store, lease, spec, shared, told).run()
+            return jobs.show(store, jobs.find(store, job_id))
+        finally:
+            store.close()
+
+
+def started_from(home: Home, spec: JobSpec) -> JobSpec:
+    """Return a document that names the jobs from which it starts by their ids.
+
+    Raises:
+        SpecError, JobNotFoundError: one of them is not there.
+    """
+    if isinstance(spec.warm_start, str):
+        return spec
+    store = jobs.open_existing(home)
+    try:
+        return with_earlier_jobs(store, spec)
+    finally:
+        store.close()
+
+
+def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
+    """Go on with a job where it stands, in this process; see :func:`launch`.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        NotPossibleError: it is finished.
+        SettingsError: its checkpoints cannot be reached.
+        LeaseHeldError: another driver runs it.
+    """
+    home = Home.from_environment()
+    store = jobs.open_existing(home)
+    console = console or Console(quiet=True)
+    try:
+        job = jobs.find(store, key)
+        jobs.check_resumable(store, job)
+        check_checkpoints(home)
+        # Taken before Ray starts: of several resumes all but one end here, at once.
+        with Lease(store, job.id) as lease, Progress(console, job.id, str(home.path)) as told:
+            go_on(home, store, lease, job, told)
+        return jobs.show(store, jobs.find(store, job.id))
+    finally:
+        store.close()
+
+
+def go_on(  # noqa: PLR0913 - what a driver is made of
+    home: Home,
+    store: Store,
+    lease: Lease,
+    job: Job,
+    progress: Progress,
+    share: Callable[[int, int, int], int] = whole,
+) -> None:
+    """Run the driver of a job that exists, without Ray where only its delivery is left."""
+    spec = JobSpec.from_json(job.document)
+    if job.result is not None and is_whole(champion_folder(home, job.id)):
+        from search.driver.driver import Driver
+
+        Driver(home, store, lease, spec, None, progress).run()
+        return
+    with ray_and_data(of_job(job, spec, home), home) as shared:
+        from search.driver.driver import Driver
+
+        described = describe_data(shared.data)
+        if job.dataset is None:
+            JobRow(lease).set(dataset=json.dumps(described))
+        else:
+            check_same_data(job, described)
+        Driver(home, store, lease, spec, shared, progress, share).run()
+
+
+@contextmanager
+def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
+    """Join or start Ray, for as long as the block lasts, and load the data into it.
+
+    Raises:
+        ClusterError: Ray cannot be reached, or has not what the document asks for.
+        DatasetError: the data cannot be used.
+    """
+    from search.driver.cluster import at_once, check_resources, cluster, same_environment
+
+    # Nothing of Ray may be imported here: its modules import each other, which two threads cannot
+    # do at once.
+    loading = in_background(lambda: load_data(spec, home))
+    with (
+        cluster(home.ray_address, ahead=at_once(spec)),
+        nullcontext() if home.ray_address else same_environment(),
+    ):
+        from trainables.trial import Shared
+
+        check_resources(spec)
+        yield Shared(loading.result())

@@ -1,0 +1,1 @@
+"""Jobs of an installation: submitted, listed, found, and their data."""

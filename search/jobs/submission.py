@@ -1,0 +1,123 @@
+"""Jobs that come to the queue: checked, written once however often they are sent."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import yaml
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from search.common.faults import SpecError
+from search.database.store import Store
+from search.database.tables import Job
+from search.document.document import as_launched
+from search.document.spec import JobSpec, parse_job
+from search.jobs import jobs
+
+MOST_CHARACTERS = 65_536
+"""Of a document: reading a megabyte of YAML takes ten seconds."""
+
+
+def read(document: str | dict[str, Any], overrides: Sequence[str]) -> tuple[JobSpec, str]:
+    """Return the job of a document, and the document as it was sent.
+
+    Raises:
+        SpecError: the document is not valid, or would cost more than reading it may.
+    """
+    try:
+        check_length(document, overrides)
+        text = document if isinstance(document, str) else dumped(document)
+        return parse_job(text, overrides), as_launched(text, overrides)
+    except RecursionError:
+        raise SpecError(["the document: is nested too deep"]) from None
+
+
+def dumped(document: dict[str, Any]) -> str:
+    """Return a document that came as a mapping as the YAML that a person would have sent."""
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def check_length(document: str | dict[str, Any], overrides: Sequence[str]) -> None:
+    """Refuse what takes long to read.
+
+    Raises:
+        SpecError: there is more text than in any document.
+    """
+    text = document if isinstance(document, str) else json.dumps(document)
+    length = len(text) + sum(len(one) for one in overrides)
+    if length > MOST_CHARACTERS:
+        raise SpecError(
+            [f"the document: must be at most {MOST_CHARACTERS} characters long, but has {length}"]
+        )
+
+
+def submit(  # noqa: PLR0913 - what a job of the queue is made of
+    store: Store,
+    spec: JobSpec,
+    source: str,
+    *,
+    owner: str,
+    priority: int = 0,
+    key: str | None = None,
+) -> tuple[Job, bool]:
+    """Put a job into the queue; return it, and whether it is new.
+
+    Args:
+        store: the database.
+        spec: the job's document.
+        source: the document as it was written.
+        owner: who launches it.
+        priority: which of the queue goes first.
+        key: of the request; the same again gives the job that it made.
+
+    Raises:
+        NotPossibleError: the key came with another document before.
+    """
+    request = None if key is None else hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
+    create = partial(
+        jobs.create,
+        store,
+        spec,
+        source,
+        owner=owner,
+        priority=priority,
+        supervised=True,
+        request=request,
+    )
+    try:
+        job_id = create()
+    except IntegrityError:
+        job = made_by(store, request)
+        if job is None:
+            job_id = create()  # another job was given the same id at the same moment
+        elif job.source != source:
+            raise jobs.NotPossibleError(
+                f"this idempotency key made job {job.id} of another document"
+            ) from None
+        else:
+            return job, False
+    return jobs.find(store, job_id), True
+
+
+def made_by(store: Store, request: str | None) -> Job | None:
+    """Return the job that a request has made; None where it made none, or is none."""
+    if request is None:
+        return None
+    with store.session() as session:
+        return session.scalar(select(Job).where(Job.request == request))
+
+
+def check_size(spec: JobSpec, most: int) -> None:
+    """Refuse a job of more trials than the service takes.
+
+    Raises:
+        SpecError: it has more.
+    """
+    if spec.budget.trials > most:
+        raise SpecError(
+            [f"budget.trials: must be at most {most} on this service, but got {spec.budget.trials}"]
+        )

@@ -1,0 +1,1 @@
+"""`gatetune up`: the queue of jobs, their drivers, MLflow's server and REST."""

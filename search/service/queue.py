@@ -1,0 +1,123 @@
+"""The queue of jobs that supervisors run, and the one transaction that takes a job from it."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import or_, select, text, update
+from sqlalchemy.orm import Session
+
+from search.common.limits import Limits
+from search.database.lease import LIVE, driver_is_alive, live_status
+from search.database.store import Store
+from search.database.tables import Job
+from search.driver.shares import ROUNDING
+from search.jobs.jobs import NotPossibleError, check_resumable
+
+CLAIM_S = 120.0
+"""How long a claim holds until its driver, which may have to load and wait, takes it over."""
+
+FAILED_STARTS = 3
+"""Drivers in a row that may end soon after their start before the job is failed."""
+
+
+@contextmanager
+def exclusive(store: Store) -> Iterator[Session]:
+    """Yield a session in which no other supervisor counts or takes jobs at the same time."""
+    with store.session() as session:
+        if store.engine.dialect.name == "postgresql":
+            session.execute(text("SELECT pg_advisory_xact_lock(726255)"))
+        else:
+            session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+        yield session
+
+
+def claim(store: Store, owner: str, limits: Limits, now: float | None = None) -> Job | None:
+    """Take the job that is next, if the limits allow one, and return it.
+
+    First come jobs whose driver died, then the highest priority, then the oldest. The claim is a
+    lease in the name of ``owner``; the driver that is started for it takes it over.
+    """
+    now = time.time() if now is None else now
+    with exclusive(store) as session:
+        held = session.scalars(
+            select(Job).where(Job.supervised, Job.lease_owner.is_not(None))
+        ).all()
+        live = [job for job in held if driver_is_alive(job, now)]
+        if limits.most_jobs is not None and len(live) >= limits.most_jobs:
+            return None
+        if sum(1 / job.slots for job in live if job.slots) > 1 - ROUNDING:
+            return None  # one trial of each fills the Ray that they share
+        busy = Counter(job.owner for job in live)
+        most = limits.most_owner_jobs
+        full = [name for name, jobs in busy.items() if most is not None and jobs >= most]
+        left = [job.id for job in held if job not in live]
+        next_one = (
+            select(Job)
+            .where(Job.supervised, Job.status.in_(LIVE), Job.owner.not_in(full))
+            .where(or_(Job.lease_owner.is_(None), Job.id.in_(left)))
+            .order_by(Job.status.desc(), Job.priority.desc(), Job.created_at, Job.id)
+            .limit(1)
+            # A row that a person changes just now is left for the next look.
+            .with_for_update(skip_locked=True)
+        )
+        job = session.scalar(next_one)
+        if job is not None:
+            job.lease_owner, job.lease_until = owner, now + CLAIM_S
+        return job
+
+
+def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str) -> bool:
+    """Note that a driver ended before its job did; return whether another one shall try.
+
+    Args:
+        store: the database.
+        job_id: the job.
+        owner: the claim, which is given back where the driver never took it over.
+        lived_s: how long the driver ran; one that ran long does not count as a failed start.
+        why: the last that it said.
+    """
+    release(store, job_id, owner)
+    with store.session() as session:
+        job = session.get(Job, job_id)
+        if job is None or not job.supervised or job.status not in LIVE:
+            return False
+        if driver_is_alive(job, time.time()):
+            return False
+        job.failed_starts = job.failed_starts + 1 if lived_s < 60 else 0
+        if job.failed_starts < FAILED_STARTS:
+            return True
+        job.status, job.supervised, job.ended_at = "failed", False, time.time()
+        job.message = f"{FAILED_STARTS} drivers in a row ended at once, the last one with: {why}"
+        job.revision += 1
+        job.changed = job.revision
+    return False
+
+
+def release(store: Store, job_id: str, owner: str) -> None:
+    """Give a claim back whose driver did not take it over."""
+    with store.session() as session:
+        session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.lease_owner == owner)
+            .values(lease_owner=None, lease_until=0.0)
+        )
+
+
+def enqueue(store: Store, job_id: str) -> None:
+    """Put a job that has ended back into the queue.
+
+    Raises:
+        NotPossibleError: it waits there, or runs, or is finished.
+    """
+    with exclusive(store) as session:
+        job = session.get_one(Job, job_id)
+        status = live_status(job, time.time())
+        if status in LIVE:
+            raise NotPossibleError(f"job {job.id} is {status} already")
+        check_resumable(store, job)
+        job.status, job.message, job.supervised = "queued", None, True
+        job.failed_starts, job.ended_at, job.stop_requested = 0, None, False
+        job.revision += 1
+        job.changed = job.revision

@@ -1,0 +1,113 @@
+"""Drivers as Ray Jobs: processes that a Ray cluster keeps, whatever becomes of the supervisor."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+from ray.job_submission import JobStatus, JobSubmissionClient
+
+from search.common.home import Home
+from search.common.versions import SETTING, versions
+from search.database.store import first_line
+from search.driver.cluster import ClusterError
+
+logger = logging.getLogger("gatetune.supervisor")
+
+TROUBLE = (ConnectionError, RuntimeError, requests.RequestException)
+"""What Ray's client raises where the cluster does not answer, or knows no such job."""
+
+PACKAGES = ("search", "trainables")
+
+
+@dataclass
+class RayJob:
+    """A driver that was handed to a cluster."""
+
+    client: JobSubmissionClient
+    submission_id: str
+
+    def ended(self) -> bool:
+        """Whether it has ended, or the cluster has forgotten it; not while nobody answers."""
+        try:
+            status: JobStatus = self.client.get_job_status(self.submission_id)
+        except (ConnectionError, requests.RequestException):
+            return False  # its lease says whether it lives
+        except RuntimeError as error:
+            return "does not exist" in str(error)
+        return bool(status.is_terminal())
+
+    def last_words(self) -> str:
+        """Return the last line that it said."""
+        try:
+            lines = self.client.get_job_logs(self.submission_id).strip().splitlines()
+        except TROUBLE as error:
+            return first_line(error)
+        return str(lines[-1])[:500] if lines else "nothing"
+
+
+class RayJobs:
+    """Hands drivers to the Ray cluster whose dashboard is at an address.
+
+    This package is shipped to the cluster with each of them, so that its workers have the same
+    version. The settings of the installation are those of the cluster's nodes: a database's
+    password is no part of what Ray shows.
+
+    Args:
+        home: the installation.
+        address: of the dashboard, such as http://ray-head:8265.
+    """
+
+    def __init__(self, home: Home, address: str) -> None:
+        self.home = home
+        self.address = address
+        self.client: JobSubmissionClient | None = None
+
+    def ready(self) -> None:
+        """Make sure that the cluster answers.
+
+        Raises:
+            ClusterError: it does not, or is of another version of Ray.
+        """
+        if self.client is not None:
+            return
+        try:
+            self.client = JobSubmissionClient(self.address)
+        except (*TROUBLE, ValueError) as error:
+            raise ClusterError(
+                f"no Ray answers at RAY_ADDRESS={self.address}: {first_line(error)}"
+            ) from error
+
+    def start(self, job_id: str, claim: str) -> RayJob:
+        """Hand a driver to the cluster.
+
+        Raises:
+            ClusterError: the cluster does not take it.
+        """
+        if self.client is None:
+            raise ClusterError(f"no Ray answers at RAY_ADDRESS={self.address}")
+        root = Path(__file__).parents[2]
+        try:
+            submission_id = self.client.submit_job(
+                entrypoint=f"python -m search.service.drive {job_id} {claim}",
+                submission_id=f"gatetune-{job_id}-{claim.rsplit(':', 1)[1]}",
+                runtime_env={
+                    "py_modules": [
+                        str(root / name)
+                        for name in PACKAGES
+                        if (root / name / "__init__.py").exists()
+                    ],
+                    "env_vars": {SETTING: json.dumps(versions())},
+                },
+                metadata={"gatetune.job": job_id},
+            )
+        except TROUBLE as error:
+            self.client = None
+            raise ClusterError(
+                f"Ray at {self.address} took no driver: {first_line(error)}"
+            ) from error
+        return RayJob(self.client, submission_id)
+
+    def close(self) -> None:
+        """Leave the drivers to the cluster: their leases tell the next supervisor of them."""

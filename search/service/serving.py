@@ -1,0 +1,165 @@
+"""MLflow's server over the state of one installation, on loopback."""
+
+import errno
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from search.common.home import Home
+
+logger = logging.getLogger("gatetune.service")
+
+HOST = "127.0.0.1"
+PORTS_TRIED = 20
+START_S = 90.0
+"""How long the server may take to answer; its first start migrates the database."""
+
+PATIENCE_S = 5.0
+"""How long the server may take to end before it is killed."""
+
+SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""Without them the server keeps worker processes for language models."""
+
+
+class ServingError(RuntimeError):
+    """The server cannot be started."""
+
+
+def check_free(host: str, port: int) -> None:
+    """Make sure that a port can be listened on.
+
+    Raises:
+        ServingError: it cannot.
+    """
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise ServingError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; --port names another"
+        ) from error
+
+
+def free_port(first: int) -> int:
+    """Return the first free port from ``first`` on.
+
+    Raises:
+        ServingError: none of the next ports is free.
+    """
+    for port in range(first, min(first + PORTS_TRIED, 65536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                    raise
+                continue
+            return port
+    raise ServingError(f"no free port among {first} to {first + PORTS_TRIED - 1}")
+
+
+def command(home: Home, port: int) -> list[str]:
+    """Return the command line of MLflow's server for an installation."""
+    return [
+        sys.executable, "-m", "mlflow", "server",
+        "--host", HOST, "--port", str(port), "--workers", "1",
+        "--backend-store-uri", home.tracking_uri,
+        "--default-artifact-root", home.artifacts.as_uri(),
+    ]  # fmt: skip
+
+
+def start(home: Home, port: int, log: Path) -> "subprocess.Popen[bytes]":
+    """Start MLflow's server over the state of ``home``; what it says is added to ``log``."""
+    with log.open("a") as stream:
+        return subprocess.Popen(  # noqa: S603 - our own command line
+            command(home, port),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=os.environ | SETTINGS,
+            # A group of its own, which ends as one: the server has processes of its own.
+            start_new_session=True,
+        )
+
+
+def end(server: "subprocess.Popen[bytes]") -> None:
+    """End a server and the processes that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(PATIENCE_S)
+
+
+class TrackingServer:
+    """MLflow's server over the state of one installation, started again whenever it has died."""
+
+    def __init__(self, home: Home, port: int) -> None:
+        self.home = home
+        self.port = port
+        self.log = home.path / "logs" / "mlflow-server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{HOST}:{self.port}"
+
+    def ensure(self) -> None:
+        """Start the server unless it runs."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        from search.tracking.tracking import use_wal
+
+        if self.process is not None:
+            logger.warning("MLflow's server ended and is started again; see %s", self.log)
+            end(self.process)
+        self.log.parent.mkdir(exist_ok=True)
+        use_wal(self.home.tracking_path)
+        self.process = start(self.home, self.port, self.log)
+
+    def await_answer(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            ServingError: it ended, or does not answer in time; names its log.
+        """
+        if self.process is not None:
+            await_answer(self.process, f"{self.url}/health", str(self.log))
+
+    def trouble(self) -> str | None:
+        """Return what is wrong with it just now."""
+        if self.process is None or self.process.poll() is not None:
+            return f"MLflow's server is down; see {self.log}"
+        return None
+
+    def end(self) -> None:
+        """End the server and the processes that it started."""
+        if self.process is not None:
+            end(self.process)
+
+
+def await_answer(server: "subprocess.Popen[bytes]", url: str, log: str) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        ServingError: it ended, or does not answer in time; names its log.
+    """
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise ServingError(f"MLflow's server ended with code {server.returncode}; see {log}")
+        try:
+            with urlopen(url, timeout=2):  # noqa: S310 - our own address
+                return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise ServingError(f"MLflow's server does not answer after {START_S:.0f} s; see {log}")

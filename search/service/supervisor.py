@@ -1,0 +1,102 @@
+"""Takes jobs from the queue, starts their drivers, and goes on with those whose driver died."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from search.common.limits import Limits
+from search.database.lease import identity
+from search.database.store import Store, StoreError, first_line
+from search.driver.cluster import ClusterError
+from search.service.drivers import Drivers, Driving
+from search.service.queue import claim, give_back, release
+
+logger = logging.getLogger("gatetune.supervisor")
+
+LOOK_S = 1.0
+"""How often the queue is looked at."""
+
+
+@dataclass
+class Started:
+    """A driver that this supervisor started."""
+
+    driving: Driving
+    claim: str
+    began: float
+
+
+class Supervisor:
+    """Runs the queue; any number of them may do so on one database.
+
+    A job is claimed in one transaction and driven under a lease, so that of several supervisors
+    one runs it; one whose driver or supervisor died is claimed again, by any of them.
+
+    Args:
+        store: the database.
+        drivers: how drivers are started.
+        limits: of jobs and trials at once.
+    """
+
+    def __init__(self, store: Store, drivers: Drivers, limits: Limits) -> None:
+        self.store = store
+        self.drivers = drivers
+        self.limits = limits
+        self.started: dict[str, Started] = {}
+        self.ending = threading.Event()
+        self.trouble: str | None = None
+        """Why no job can be started just now."""
+
+    def run(self) -> None:
+        """Look at the queue until told to end, then give the jobs back and end."""
+        while not self.ending.is_set():
+            try:
+                self.step()
+            except Exception as error:
+                if not isinstance(error, StoreError | ClusterError):
+                    logger.exception("the queue could not be looked at")  # and is, once more
+                self.note(first_line(error))
+            else:
+                self.note(None)
+            self.ending.wait(LOOK_S)
+        self.drivers.close()
+
+    def note(self, trouble: str | None) -> None:
+        """Log once that no job can be started, and once that they can be again."""
+        if trouble is not None and self.trouble is None:
+            logger.warning("no job can be started: %s", trouble)
+        if trouble is None and self.trouble is not None:
+            logger.info("jobs can be started again")
+        self.trouble = trouble
+
+    def step(self) -> None:
+        """Take note of drivers that ended, and start those of the next jobs."""
+        self.reap()
+        self.drivers.ready()
+        while True:
+            owner = identity()
+            job = claim(self.store, owner, self.limits)
+            if job is None:
+                return
+            logger.info("starting a driver", extra={"job": job.id})
+            try:
+                driving = self.drivers.start(job.id, owner)
+            except ClusterError:
+                release(self.store, job.id, owner)
+                raise
+            self.started[job.id] = Started(driving, owner, time.monotonic())
+
+    def reap(self) -> None:
+        """Take note of drivers that have ended."""
+        for job_id, one in list(self.started.items()):
+            if one.driving.ended():
+                lived_s, why = time.monotonic() - one.began, one.driving.last_words()
+                again = give_back(self.store, job_id, one.claim, lived_s=lived_s, why=why)
+                del self.started[job_id]
+                said = f"its driver died and is started again: {why}" if again else "driver ended"
+                logger.log(logging.WARNING if again else logging.INFO, said, extra={"job": job_id})
+
+    def end(self) -> None:
+        """Let `run` end, and drivers that cannot outlive it."""
+        self.ending.set()

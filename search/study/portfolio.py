@@ -1,0 +1,60 @@
+"""Configurations that do well on several data sets: a search without a history tries them first.
+
+`python -m benchmarks.portfolio` makes the list of real learning curves, and
+`benchmarks.search_quality` tells what such a list is worth on data that it was not made of.
+"""
+
+import json
+import math
+from functools import cache
+from pathlib import Path
+
+from search.common.faults import is_number
+from search.document.conditions import Scalar
+from search.document.parameters import Choices, FloatRange, IntRange, Parameter
+from search.document.spec import JobSpec
+from trainables.config import Parameters
+
+FILE = Path(__file__).with_name("portfolio.json")
+
+
+@cache
+def entries() -> tuple[Parameters, ...]:
+    """Return the configurations, the cheapest first."""
+    return tuple(json.loads(FILE.read_text(encoding="utf-8"))["entries"])
+
+
+def fitted(spec: JobSpec, entry: Parameters) -> Parameters:
+    """Return as much of a configuration as a job's space has, as near as it has it."""
+    near = {name: nearest(spec.space[name], entry[name]) for name in entry if name in spec.space}
+    return {name: value for name, value in near.items() if value is not None}
+
+
+def nearest(parameter: Parameter, value: Scalar) -> Scalar:
+    """Return the value of a parameter that is next to another; None where none is like it."""
+    if isinstance(parameter, Choices):
+        if value in parameter.choices:
+            return value
+        numbers = [one for one in parameter.choices if is_number(one)]
+        if not is_number(value) or not numbers:
+            return None
+        apart = ratio if value > 0 and min(numbers) > 0 else difference
+        return min(numbers, key=lambda one: apart(one, value))
+    if not isinstance(parameter, IntRange | FloatRange) or not is_number(value):
+        return None
+    inside = min(max(value, parameter.low), parameter.high)
+    if parameter.step is None:
+        return float(inside)
+    place = round((inside - parameter.low) / parameter.step)
+    grid = parameter.grid
+    return inside if grid is None else grid[place]
+
+
+def ratio(one: float, other: float) -> float:
+    """Return how far apart two numbers above 0 are: sizes and rates are near by their ratio."""
+    return abs(math.log(one / other))
+
+
+def difference(one: float, other: float) -> float:
+    """Return how far apart two numbers are."""
+    return abs(one - other)

@@ -1,0 +1,1 @@
+"""MLflow, as a job writes to it, and the process that delivers the journal."""

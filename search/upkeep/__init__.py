@@ -1,0 +1,1 @@
+"""Jobs examined, mended and deleted."""

@@ -1,0 +1,115 @@
+"""Deletes a job with everything that belongs to it: runs, models, studies, files, rows."""
+
+import shutil
+import time
+
+import optuna
+from mlflow.exceptions import MlflowException
+from sqlalchemy import delete
+
+from search.common.home import Home
+from search.database.lease import LIVE, Lease, LeaseHeldError, live_status
+from search.database.storage import open_storage
+from search.database.store import Store, first_line
+from search.database.tables import PARENT, Job, JournalRow, Run
+from search.driver.start import TrackingUnreachableError, check_tracking
+from search.jobs.jobs import NotPossibleError, find
+from search.tracking.handover import TROUBLE
+from search.tracking.tracking import Tracking
+from search.winner.champions import settle, versions_of
+from search.winner.fetching import answering
+from search.winner.registry import delete_models
+
+
+def delete_job(home: Home, store: Store, key: str) -> str:
+    """Delete a job that has ended, and return its id; what is deleted already may be missing.
+
+    MLflow goes first and the job's row last, so that a deletion that was broken off is begun again.
+
+    Raises:
+        JobNotFoundError: there is no such job.
+        NotPossibleError: it runs or waits, or MLflow or the store of the checkpoints does not
+            answer; nothing was deleted.
+    """
+    job = find(store, key)
+    status = live_status(job, time.time())
+    if status in LIVE:
+        raise NotPossibleError(f"job {job.id} is {status}; `gatetune stop {job.id}` comes first")
+    try:
+        with answering(job), Lease(store, job.id) as lease:
+            home.folder(job.id).names()
+            try:
+                check_tracking(home)
+                delete_tracked(home, job)
+            except (*TROUBLE, TrackingUnreachableError) as error:
+                raise NotPossibleError(
+                    f"job {job.id} was not deleted: its runs in MLflow cannot be deleted now "
+                    f"({first_line(error)})"
+                ) from error
+            delete_files(home, job.id)
+            delete_studies(store, job.id)
+            delete_rows(lease)
+    except LeaseHeldError as error:
+        raise NotPossibleError(str(error)) from error
+    return job.id
+
+
+def delete_by_id(home: Home, store: Store, job_id: str) -> str:
+    """Delete the job that a person named; see `delete_job`.
+
+    Raises:
+        NotPossibleError: ``job_id`` is a name, which may be another job's tomorrow.
+    """
+    job = find(store, job_id)
+    if job.id != job_id:
+        raise NotPossibleError(f"to delete it, name the job by its id: {job.id}")
+    return delete_job(home, store, job_id)
+
+
+def delete_tracked(home: Home, job: Job) -> None:
+    """Delete the job's runs and its registered version, and the registered name with its last."""
+    tracking = Tracking(home, job.id, job.name)
+    for version in versions_of(tracking.client, job.name, job.id):
+        tracking.client.delete_model_version(job.name, str(version.version))
+    for (_, trial), runs in tracking.existing().items():
+        for run in runs:
+            if trial == PARENT:
+                delete_models(tracking, run.info.run_id)
+            tracking.client.delete_run(run.info.run_id)
+    try:
+        if not tracking.client.search_model_versions(f"name='{job.name}'", max_results=1):
+            tracking.client.delete_registered_model(job.name)
+        else:
+            settle(tracking.client, job.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+
+
+def delete_files(home: Home, job_id: str) -> None:
+    """Delete checkpoints, champion and logs."""
+    home.folder(job_id).clear()
+    shutil.rmtree(home.path / "scratch" / job_id, ignore_errors=True)
+    for log in ("driver", "delivery"):
+        (home.path / "logs" / f"{job_id}-{log}.log").unlink(missing_ok=True)
+
+
+def delete_studies(store: Store, job_id: str) -> None:
+    """Delete the search's study and the confirmation's."""
+    storage = open_storage(store)
+    try:
+        for name in (job_id, f"{job_id}/confirm"):
+            try:
+                optuna.delete_study(study_name=name, storage=storage)
+            except KeyError:
+                continue  # the job never came so far
+    finally:
+        storage.engine.dispose()
+
+
+def delete_rows(lease: Lease) -> None:
+    """Delete what our own tables have of the job, in one transaction."""
+    with lease.session() as session:
+        for table in (JournalRow, Run):
+            session.execute(delete(table).where(table.job_id == lease.job_id))
+        session.execute(delete(Job).where(Job.id == lease.job_id))

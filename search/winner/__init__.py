@@ -1,0 +1,1 @@
+"""The winner: compared, exported, checked, registered, promoted, fetched, asked."""

@@ -1,0 +1,56 @@
+import pytest
+
+from search.common.labels import describe, duration, format_value, probability, run_name
+from trainables.config import TrialConfig
+
+GRU = TrialConfig(cell="gru", hidden_size=96, layers=2, learning_rate=0.0043217)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "GRU 96x2 lr 0.0043"),
+        ({"cell": "lstm", "layers": 1, "dropout": 0.3}, "LSTM 96x1 lr 0.0043"),
+        ({"dropout": 0.25}, "GRU 96x2 lr 0.0043 dropout 0.25"),
+        ({"bidirectional": True}, "GRU 96x2 both ways lr 0.0043"),
+    ],
+)
+def test_a_configuration_in_a_few_words(changes: dict[str, object], words: str) -> None:
+    assert describe(GRU.model_copy(update=changes)) == words
+
+
+def test_names_of_runs_sort_by_number_and_say_what_they_are() -> None:
+    assert run_name(7, GRU, {}) == "007 GRU 96x2 lr 0.0043"
+    assert run_name(0, GRU, {"baseline": True}) == "000 GRU 96x2 lr 0.0043 (baseline)"
+    replicate = run_name(12, GRU, {"replicate": 1, "of": 3, "baseline": True})
+    assert replicate == "confirm 012 GRU 96x2 lr 0.0043 (baseline) seed 1"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "? s"),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1:00 min"),
+        (187, "3:07 min"),
+        (3599.4, "59:59 min"),
+        (3599.6, "1:00 h"),
+        (7530, "2:05 h"),
+        (90000, "25:00 h"),
+    ],
+)
+def test_a_span_of_time(seconds: float | None, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_a_metric_has_four_decimals() -> None:
+    assert format_value(0.98765) == "0.9877"
+    assert format_value(0.0) == "0.0000"
+    assert format_value(0.0012345) == "0.001234"
+    assert format_value(-123456.7) == "-1.235e+05"
+    assert format_value(None) == "–"
+
+
+def test_a_draw_knows_no_more_than_three_digits() -> None:
+    assert [probability(one) for one in (0.0, 0.5, 1.0)] == ["0.001", "0.500", "0.999"]

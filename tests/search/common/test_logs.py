@@ -1,0 +1,36 @@
+"""The log of a service, in a process of its own: whoever sets it up changes the whole process."""
+
+import json
+import subprocess
+import sys
+
+LOGGING = """
+import logging, warnings
+from search.common.logs import write_json
+write_json()
+logger = logging.getLogger("gatetune.test")
+logger.debug("nobody asked for this")
+logger.info("trial %d ended", 3, extra={"job": "tiny-0001", "trial": 3})
+try:
+    {}["batch"]
+except KeyError:
+    logger.exception("the driver\\nfailed", extra={"job": "tiny-0001"})
+warnings.warn("old")
+"""
+
+
+def test_every_event_is_a_line_of_json_that_says_what_it_is_about() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOGGING], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == ""
+    ended, failed, warned = (json.loads(line) for line in done.stderr.splitlines())
+    assert ended.pop("time")
+    assert ended == {
+        "level": "INFO", "logger": "gatetune.test", "message": "trial 3 ended", "job": "tiny-0001",
+        "trial": 3,
+    }  # fmt: skip
+    assert (failed["level"], failed["message"]) == ("ERROR", "the driver\nfailed")
+    assert failed["exc_info"].endswith("KeyError: 'batch'")
+    assert (warned["level"], warned["logger"]) == ("WARNING", "py.warnings")
+    assert "UserWarning: old" in warned["message"]

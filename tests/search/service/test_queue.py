@@ -1,0 +1,389 @@
+"""Which job a supervisor takes next, on every database that the queue may live in."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import update
+
+from search.common.limits import Limits
+from search.database.lease import DURATION_S, Lease, LeaseHeldError, identity
+from search.database.store import Store
+from search.database.tables import Job
+from search.jobs.jobs import NotPossibleError, request_stop
+from search.service.queue import CLAIM_S, FAILED_STARTS, claim, enqueue, give_back
+from tests.search.conftest import add_job, dead_owner, finish_job, make_spec
+
+SPEC = make_spec()
+ELSEWHERE = "elsewhere:1:2:ab"
+"""A process of another host, of which only its lease tells whether it lives."""
+
+CLAIMS = [f"elsewhere:1:{number}:cd" for number in (3, 4, 5)]
+
+CLAIM = """
+import sys
+from search.database.lease import identity
+from search.common.limits import Limits
+from search.service.queue import claim
+from search.database.store import Store
+print(claim(Store(sys.argv[1]), identity(), Limits()).id, flush=True)
+sys.stdin.read()
+"""
+
+PROCESSES = """
+import json, multiprocessing, sys
+from search.database.lease import identity
+from search.common.limits import Limits
+from search.service.queue import claim
+from search.database.store import Store
+
+url, processes, limit = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+fork = multiprocessing.get_context("fork")
+barrier = fork.Barrier(processes)
+
+def work(claimed):
+    store = Store(url)
+    ids = []
+    barrier.wait()
+    while (job := claim(store, identity(), Limits(jobs=limit))) is not None:
+        ids.append(job.id)
+    claimed.put(ids)
+    barrier.wait()  # the claims of a process that has ended are free again
+
+claimed = fork.SimpleQueue()
+for _ in range(processes):
+    fork.Process(target=work, args=(claimed,)).start()
+print(json.dumps([claimed.get() for _ in range(processes)]))
+"""
+
+
+def add(store: Store, job_id: str, **values: object) -> str:
+    """Write a job that waits in the queue."""
+    return add_job(
+        store, SPEC, job_id, **{"status": "queued", "supervised": True, "created_at": 1.0} | values
+    )
+
+
+def add_live(store: Store, job_id: str, **values: object) -> str:
+    """Write a job that a driver of another host runs."""
+    live = {"status": "running", "lease_owner": ELSEWHERE, "lease_until": time.time() + 60}
+    return add(store, job_id, **live | values)
+
+
+def read(store: Store, job_id: str) -> Job:
+    with store.session() as session:
+        return session.get_one(Job, job_id)
+
+
+def set_job(store: Store, job_id: str, **values: object) -> None:
+    with store.session() as session:
+        session.execute(update(Job).where(Job.id == job_id).values(**values))
+
+
+def claim_all(store: Store, limits: Limits = Limits(), now: float | None = None) -> list[str]:  # noqa: B008 - frozen
+    """Claim until there is nothing to take, and return what was taken."""
+    claimed = []
+    while (job := claim(store, identity(), limits, now)) is not None:
+        claimed.append(job.id)
+    return claimed
+
+
+class TestOnEveryDatabase:
+    # -- which job is next -------------------------------------------------------------------------
+
+    def test_dead_drivers_jobs_come_first_then_priority_then_age(self, opened: Store) -> None:
+        add(opened, "young", created_at=9.0)
+        add(opened, "old", created_at=2.0)
+        add(opened, "twin-b", created_at=5.0)
+        add(opened, "twin-a", created_at=5.0)
+        add(opened, "urgent", created_at=9.5, priority=1)
+        add(opened, "later", created_at=1.0, priority=-1)
+        add(opened, "left", created_at=9.9, priority=-5, status="running", lease_owner=dead_owner())
+        assert claim_all(opened) == ["left", "urgent", "old", "twin-a", "twin-b", "young", "later"]
+
+    def test_a_claim_is_a_lease_in_the_supervisors_name(self, opened: Store) -> None:
+        add(opened, "one")
+        claimed = claim(opened, "me", Limits(), now=1000.0)
+        assert claimed is not None
+        assert (claimed.id, claimed.lease_owner) == ("one", "me")
+        job = read(opened, "one")
+        assert (job.status, job.lease_owner, job.lease_until) == ("queued", "me", 1000.0 + CLAIM_S)
+
+    def test_an_empty_queue_gives_nothing(self, opened: Store) -> None:
+        assert claim(opened, identity(), Limits()) is None
+
+    @pytest.mark.parametrize("status", ["queued", "running"])
+    def test_a_job_of_a_persons_own_command_is_never_taken(
+        self, opened: Store, status: str
+    ) -> None:
+        add(opened, "free", supervised=False, status=status)
+        add(opened, "left", supervised=False, status=status, lease_owner=dead_owner())
+        assert claim_all(opened) == []
+
+    @pytest.mark.parametrize("status", ["stopped", "failed", "finished"])
+    def test_a_job_that_has_ended_is_never_taken(self, opened: Store, status: str) -> None:
+        add(opened, "one", status=status)
+        assert claim_all(opened) == []
+
+    # -- limits ------------------------------------------------------------------------------------
+
+    def test_the_limit_counts_running_and_claimed_jobs(self, opened: Store) -> None:
+        for job_id in "abcd":
+            add(opened, job_id)
+        add_live(opened, "live")
+        assert claim_all(opened, Limits(jobs=3)) == ["a", "b"]
+        assert claim_all(opened, Limits(jobs=3)) == []
+        set_job(opened, "live", status="finished", supervised=False, lease_owner=None)
+        assert claim_all(opened, Limits(jobs=3)) == ["c"]
+
+    def test_the_limit_of_trials_is_one_of_jobs_too(self, opened: Store) -> None:
+        for job_id in "abc":
+            add(opened, job_id)
+        assert claim_all(opened, Limits(jobs=3, trials=2)) == ["a", "b"]
+
+    def test_no_job_is_started_for_which_the_shared_ray_has_no_room(self, opened: Store) -> None:
+        add_live(opened, "one", slots=2)
+        add_live(opened, "delivering", slots=None)
+        for job_id in "abc":
+            add(opened, job_id)
+        assert claim_all(opened) == ["a", "b", "c"]  # whose drivers have not told their slots yet
+        add(opened, "d")
+        set_job(opened, "a", slots=2)
+        assert claim_all(opened) == []
+        set_job(opened, "one", slots=4)  # a node has joined
+        assert claim_all(opened) == ["d"]
+
+    def test_ten_tenths_of_the_shared_ray_are_all_of_it(self, opened: Store) -> None:
+        for number in range(10):
+            add_live(opened, f"live-{number}", slots=10)
+        add(opened, "next")
+        assert claim_all(opened) == []
+
+    def test_what_a_persons_own_command_runs_does_not_count(self, opened: Store) -> None:
+        add_live(opened, "own", supervised=False)
+        add(opened, "one")
+        assert claim_all(opened, Limits(jobs=1, owner_jobs=1)) == ["one"]
+
+    def test_an_owner_who_has_enough_lets_others_go_first(self, opened: Store) -> None:
+        add_live(opened, "live", owner="ann")
+        for number, owner in enumerate(["ann", "ann", "bob", "bob", "cid"]):
+            add(opened, f"{owner}-{number}", owner=owner, created_at=float(number))
+        assert claim_all(opened, Limits(owner_jobs=2)) == ["ann-0", "bob-2", "bob-3", "cid-4"]
+
+    def test_dead_drivers_jobs_count_for_nobody(self, opened: Store) -> None:
+        add(opened, "left", status="running", owner="ann", lease_owner=dead_owner())
+        add(opened, "next", owner="ann")
+        assert claim_all(opened, Limits(jobs=2, owner_jobs=2)) == ["left", "next"]
+
+    def test_full_owners_wait_even_for_their_dead_drivers_jobs(self, opened: Store) -> None:
+        add_live(opened, "live", owner="ann")
+        add(opened, "left", status="running", owner="ann", lease_owner=dead_owner())
+        add(opened, "other", owner="bob")
+        assert claim_all(opened, Limits(owner_jobs=1)) == ["other"]
+
+    # -- claims of others --------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("status", ["queued", "running"])
+    def test_what_a_live_one_holds_is_left_alone(self, opened: Store, status: str) -> None:
+        add(opened, "here", status=status, lease_owner=identity(), lease_until=time.time() + 60)
+        add_live(opened, "there", status=status)
+        assert claim_all(opened) == []
+
+    @pytest.mark.parametrize("status", ["queued", "running"])
+    def test_what_a_dead_one_held_is_taken_at_once(self, opened: Store, status: str) -> None:
+        add(opened, "one", status=status, lease_owner=dead_owner(), lease_until=time.time() + 60)
+        assert claim_all(opened) == ["one"]
+        assert claim_all(opened) == []
+
+    def test_what_a_silent_one_held_is_taken_when_its_lease_has_lapsed(self, opened: Store) -> None:
+        add_live(opened, "one", lease_until=1000.0)
+        assert claim_all(opened, now=1000.0) == []
+        assert claim_all(opened, now=1000.1) == ["one"]
+
+    def test_the_claim_of_a_killed_supervisor_is_taken_at_once(self, opened: Store) -> None:
+        add(opened, "one")
+        command = [sys.executable, "-c", CLAIM, opened.url]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as supervisor:
+            assert supervisor.stdout is not None
+            assert supervisor.stdout.readline() == "one\n"
+            assert claim_all(opened) == []
+            supervisor.kill()
+        assert claim_all(opened) == ["one"]
+
+    # -- many at once ------------------------------------------------------------------------------
+
+    def test_two_supervisors_claim_each_job_once_and_keep_the_limit(self, opened: Store) -> None:
+        for number in range(30):
+            add(opened, f"job-{number:02d}", owner=f"owner-{number % 3}")
+        threads = 10
+        barrier = threading.Barrier(threads)
+        stores = [Store(opened.url) for _ in range(2)]
+        limits = Limits(jobs=14, owner_jobs=5)
+
+        def work(number: int) -> list[str]:
+            barrier.wait()
+            return claim_all(stores[number % 2], limits)
+
+        with ThreadPoolExecutor(threads) as pool:
+            claimed = [job_id for ids in pool.map(work, range(threads)) for job_id in ids]
+        for store in stores:
+            store.close()
+        assert len(claimed) == len(set(claimed)) == 14
+        owners = Counter(read(opened, job_id).owner for job_id in claimed)
+        assert sorted(owners.values()) == [4, 5, 5]
+
+    @pytest.mark.parametrize(("limit", "expected"), [(100, 25), (8, 8)])
+    def test_ten_processes_claim_each_job_once_and_keep_the_limit(
+        self, opened: Store, limit: int, expected: int
+    ) -> None:
+        for number in range(25):
+            add(opened, f"job-{number:02d}")
+        done = subprocess.run(
+            [sys.executable, "-c", PROCESSES, opened.url, "10", str(limit)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        claimed = [job_id for ids in json.loads(done.stdout) for job_id in ids]
+        assert len(claimed) == len(set(claimed)) == expected
+
+    # -- a driver takes its claim over -------------------------------------------------------------
+
+    def test_a_driver_takes_over_its_claim_and_what_was_asked_since(self, opened: Store) -> None:
+        add(opened, "one")
+        claim(opened, CLAIMS[0], Limits())
+        request_stop(opened, "one")
+        lease = Lease(opened, "one", claim=CLAIMS[0])
+        lease.acquire()
+        job = read(opened, "one")
+        assert (job.lease_owner, job.stop_requested) == (lease.owner, True)
+        assert job.lease_until < time.time() + DURATION_S + 1
+        assert claim_all(opened) == []
+
+    def test_a_claim_is_taken_over_once(self, opened: Store) -> None:
+        add(opened, "one")
+        claim(opened, CLAIMS[0], Limits(), now=1000.0)
+        first = Lease(opened, "one", claim=CLAIMS[0])
+        first.acquire()
+        with pytest.raises(LeaseHeldError, match="job one is run by another driver"):
+            Lease(opened, "one", claim=CLAIMS[0]).acquire()
+        assert read(opened, "one").lease_owner == first.owner
+
+    def test_a_driver_that_comes_late_leaves_the_job_to_the_next_claim(self, opened: Store) -> None:
+        add(opened, "one")
+        claim(opened, CLAIMS[0], Limits(), now=1000.0)
+        claim(opened, CLAIMS[1], Limits(), now=1000.1 + CLAIM_S)
+        with pytest.raises(LeaseHeldError, match="job one is run by another driver"):
+            Lease(opened, "one", claim=CLAIMS[0]).acquire()
+        assert read(opened, "one").lease_owner == CLAIMS[1]
+
+    def test_a_stop_outlives_the_claim_that_it_was_asked_of(self, opened: Store) -> None:
+        add(opened, "one")
+        claim(opened, ELSEWHERE, Limits(), now=1000.0)
+        request_stop(opened, "one")
+        assert claim_all(opened) == ["one"]
+        assert read(opened, "one").stop_requested
+
+    # -- drivers that end before their job ---------------------------------------------------------
+
+    def test_a_driver_that_never_began_gives_its_claim_back(self, opened: Store) -> None:
+        add(opened, "one")
+        claim(opened, CLAIMS[0], Limits())
+        assert give_back(opened, "one", CLAIMS[0], lived_s=2.0, why="killed")
+        job = read(opened, "one")
+        assert (job.status, job.failed_starts, job.lease_owner) == ("queued", 1, None)
+        assert claim_all(opened) == ["one"]
+
+    def test_a_driver_that_died_at_work_is_followed_by_another(self, opened: Store) -> None:
+        add(opened, "one", status="running", lease_owner=dead_owner(), lease_until=time.time() + 9)
+        assert give_back(opened, "one", CLAIMS[0], lived_s=2.0, why="killed")
+        job = read(opened, "one")
+        assert (job.status, job.failed_starts) == ("running", 1)
+        assert claim_all(opened) == ["one"]
+
+    def test_a_job_whose_drivers_all_end_at_once_is_failed_and_says_why(
+        self, opened: Store
+    ) -> None:
+        add(opened, "one")
+        again = []
+        for number in range(FAILED_STARTS):
+            claim(opened, CLAIMS[number], Limits())
+            why = f"KeyError: {number}"
+            again.append(give_back(opened, "one", CLAIMS[number], lived_s=59.0, why=why))
+        assert again == [True] * (FAILED_STARTS - 1) + [False]
+        job = read(opened, "one")
+        assert (job.status, job.supervised, job.lease_owner) == ("failed", False, None)
+        assert job.message == "3 drivers in a row ended at once, the last one with: KeyError: 2"
+        assert job.ended_at is not None
+        assert job.changed == job.revision == 1
+        assert claim_all(opened) == []
+
+    def test_a_driver_that_lived_long_is_no_failed_start(self, opened: Store) -> None:
+        add(opened, "one", failed_starts=FAILED_STARTS - 1)
+        for lived_s, counted in [(60.0, 0), (1.0, 1), (1.0, 2), (3600.0, 0)]:
+            assert give_back(opened, "one", CLAIMS[0], lived_s=lived_s, why="killed")
+            assert read(opened, "one").failed_starts == counted
+
+    @pytest.mark.parametrize("status", ["stopped", "failed", "finished"])
+    def test_a_driver_that_ended_its_job_gives_nothing_back(
+        self, opened: Store, status: str
+    ) -> None:
+        add(opened, "one", status=status, supervised=False, message="why")
+        assert not give_back(opened, "one", CLAIMS[0], lived_s=2.0, why="exit code 0")
+        job = read(opened, "one")
+        assert (job.status, job.message, job.failed_starts) == (status, "why", 0)
+
+    def test_a_job_that_was_deleted_is_not_given_back(self, opened: Store) -> None:
+        assert not give_back(opened, "gone", CLAIMS[0], lived_s=2.0, why="")
+
+    def test_a_job_that_somebody_else_took_over_stays_theirs(self, opened: Store) -> None:
+        add_live(opened, "one", failed_starts=FAILED_STARTS - 1)
+        assert not give_back(opened, "one", CLAIMS[0], lived_s=2.0, why="")
+        job = read(opened, "one")
+        assert (job.status, job.failed_starts) == ("running", FAILED_STARTS - 1)
+        assert job.lease_owner == ELSEWHERE
+
+    # -- back into the queue -----------------------------------------------------------------------
+
+    @pytest.mark.parametrize("status", ["stopped", "failed"])
+    def test_a_job_that_ended_can_be_queued_again(self, opened: Store, status: str) -> None:
+        add(opened, "one", status=status, supervised=False, message="why", failed_starts=3,
+            ended_at=9.0, stop_requested=True, revision=7)  # fmt: skip
+        enqueue(opened, "one")
+        job = read(opened, "one")
+        assert (job.status, job.supervised, job.message) == ("queued", True, None)
+        assert (job.failed_starts, job.ended_at, job.stop_requested) == (0, None, False)
+        assert (job.revision, job.changed) == (8, 8)
+        assert claim_all(opened) == ["one"]
+
+    def test_a_job_whose_own_command_was_killed_can_be_queued(self, opened: Store) -> None:
+        add(opened, "one", status="running", supervised=False, lease_owner=dead_owner())
+        enqueue(opened, "one")
+        assert claim_all(opened) == ["one"]
+
+    def test_a_job_that_waits_or_runs_cannot_be_queued_again(self, opened: Store) -> None:
+        add(opened, "waits")
+        add_live(opened, "runs")
+        add_live(opened, "own", supervised=False)
+        add(opened, "left", status="running", lease_owner=dead_owner())
+        for job_id, status in [
+            ("waits", "queued"), ("runs", "running"), ("own", "running"), ("left", "queued"),
+        ]:  # fmt: skip
+            before = read(opened, job_id).revision
+            with pytest.raises(NotPossibleError, match=f"job {job_id} is {status} already"):
+                enqueue(opened, job_id)
+            assert read(opened, job_id).revision == before
+
+    def test_a_finished_job_cannot_be_queued_again(self, opened: Store) -> None:
+        add(opened, "one", supervised=False)
+        finish_job(opened, "one")
+        with pytest.raises(NotPossibleError, match="job one is finished; there is nothing to res"):
+            enqueue(opened, "one")
+        assert read(opened, "one").status == "finished"

@@ -1,0 +1,99 @@
+"""A real MLflow server, as `gatetune up` starts it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+
+from search.common.home import Home
+from search.service.service import tracked
+from search.service.serving import HOST, PORTS_TRIED, ServingError, await_answer
+from search.service.serving import free_port as next_free_port
+from tests.servers import free_port
+
+
+@contextmanager
+def taken(port: int) -> Iterator[int]:
+    """Take a port, 0 for any, and yield its number."""
+    with socket.socket() as holder:
+        holder.bind((HOST, port))
+        holder.listen()
+        yield holder.getsockname()[1]
+
+
+def answer_of(address: str, process: "subprocess.Popen[str]", log: Path) -> int:
+    """Return the status with which an address of a process answers, once it does."""
+    deadline = time.monotonic() + 200
+    while True:
+        try:
+            with urlopen(address, timeout=10) as answer:  # noqa: S310 - our own
+                return int(answer.status)
+        except (URLError, TimeoutError):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+
+
+def test_up_takes_the_next_free_ports_answers_and_ends_on_ctrl_c(
+    home: Path, tmp_path: Path
+) -> None:
+    # Far from each other, and below those that the kernel gives to whoever connects meanwhile.
+    ports = iter(free_port, None)
+    lower = next(ports)
+    upper = next(port for port in ports if abs(port - lower) > PORTS_TRIED)
+    log = tmp_path / "said.log"
+    with taken(lower) as first, taken(upper) as tracking_first, log.open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "search", "up", "--port", str(first),
+             "--mlflow-port", str(tracking_first)],
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env=os.environ | {"GATETUNE_HOME": str(home)},
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            taken_port, service, tracking, state = (process.stdout.readline() for _ in range(4))
+            assert f"port {first} is taken" in taken_port
+            assert str(home) in state
+            addresses = [f"{line.split()[n]}/health" for line, n in ((service, 1), (tracking, 2))]
+            for address, port in zip(addresses, (first, tracking_first), strict=True):
+                assert port < int(address.split(":")[2].split("/")[0]) < port + PORTS_TRIED
+                assert answer_of(address, process, log) == 200
+            process.send_signal(signal.SIGINT)
+            assert process.communicate(timeout=120)[0] == ""
+            assert process.returncode == 0
+            for address in addresses:
+                with pytest.raises(OSError, match="refused"):
+                    urlopen(address)  # noqa: S310 - our own
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def test_a_server_elsewhere_is_left_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    with tracked(Home.from_environment(), 5000) as server:
+        assert server is None
+    assert not home.exists()
+
+
+def test_no_free_port() -> None:
+    with taken(65535), pytest.raises(ServingError, match="no free port among 65535"):
+        next_free_port(65535)
+
+
+def test_a_server_that_ends_at_once_is_reported_with_its_log() -> None:
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]) as process:
+        process.wait()
+        with pytest.raises(ServingError, match=r"ended with code 3; see the\.log"):
+            await_answer(process, f"http://{HOST}:1/health", "the.log")

@@ -1,0 +1,98 @@
+"""The Ray that the jobs of a machine share: started once, again where it died, ended whole."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from search.common.home import Home
+from search.driver.cluster import ClusterError, marked
+from search.service.sharedray import SharedRay
+
+FAKE_RAY = """#!/bin/sh
+echo "$@"
+test -e {folder}/broken && exit 3
+echo "This command will now block forever"
+setsid env -i sleep 300 &
+exec sleep 300
+"""
+
+
+@pytest.fixture
+def ray(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedRay]:
+    """A shared Ray, whose program only says that it runs."""
+    program = tmp_path / "ray"
+    program.write_text(FAKE_RAY.format(folder=tmp_path))
+    program.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    made = SharedRay(Home.from_environment(), cpus=3)
+    yield made
+    made.end()
+
+
+def test_it_is_started_once(ray: SharedRay) -> None:
+    ray.ensure()
+    process = ray.process
+    assert process is not None
+    assert process.poll() is None
+    ray.ensure()
+    assert ray.process is process
+    assert ray.environment["RAY_ADDRESS"] == f"127.0.0.1:{ray.port}"
+    said = ray.log.read_text()
+    assert f"--port={ray.port}" in said
+    assert "--num-cpus=3" in said
+    assert ray.token not in said, "the processes of others are for all to see"
+
+
+def test_one_that_died_is_started_again_where_its_drivers_do_not_find_it(ray: SharedRay) -> None:
+    ray.ensure()
+    assert ray.process is not None
+    port, dead = ray.port, ray.process
+    dead.kill()
+    dead.wait()
+    ray.ensure()
+    assert ray.process is not dead
+    assert ray.process.poll() is None
+    assert ray.port != port
+
+
+def test_one_that_does_not_start_names_its_log_and_may_start_later(
+    ray: SharedRay, tmp_path: Path
+) -> None:
+    (tmp_path / "broken").touch()
+    with pytest.raises(ClusterError, match=rf"Ray does not start; see {ray.log}"):
+        ray.ensure()
+    assert ray.process is None
+    (tmp_path / "broken").unlink()
+    ray.ensure()
+    assert ray.process is not None
+
+
+def test_one_that_ends_before_it_answers_is_started_at_the_next_port(
+    ray: SharedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, ports = SharedRay.begin, list[int]()
+
+    def taken_once(self: SharedRay) -> object:
+        broken = tmp_path / "broken"
+        broken.unlink(missing_ok=True) if ports else broken.touch()
+        process = begin(self)
+        ports.append(self.port)
+        return process
+
+    monkeypatch.setattr(SharedRay, "begin", taken_once)
+    ray.ensure()
+    assert ray.process is not None
+    assert ray.process.poll() is None
+    assert len(set(ports)) == 2
+
+
+def test_its_end_ends_all_of_its_processes(ray: SharedRay) -> None:
+    ray.ensure()
+    process = ray.process
+    assert process is not None
+    assert [owner for _, owner in marked()].count(ray.owner) == 2
+    ray.end()
+    assert process.poll() is not None
+    assert ray.owner not in [owner for _, owner in marked()]
+    ray.end()

@@ -1,0 +1,377 @@
+"""What a supervisor decides, and the real thing: drivers as processes on one Ray."""
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from search.common.home import Home
+from search.common.limits import Limits
+from search.database.store import Store, StoreError
+from search.database.tables import Job
+from search.document.spec import parse_job
+from search.driver.cluster import ClusterError
+from search.jobs import jobs
+from search.service.drivers import LocalDrivers, LocalProcess
+from search.service.queue import CLAIM_S, FAILED_STARTS
+from search.service.sharedray import SharedRay
+from search.service.supervisor import Supervisor
+from search.upkeep.doctor.screen import run as doctor
+from tests.processes import processes
+from tests.search.conftest import add_job, dead_owner, make_spec
+from tests.search.installations import installed
+
+SPEC = make_spec()
+
+TINY = """
+name: {name}
+data: {{source: digits, validation: 0.2}}
+space:
+  hidden_size: {{low: 4, high: 16, step: 4}}
+  learning_rate: {{low: 1.0e-3, high: 1.0e-1, log: true}}
+baseline: []
+pruner: none
+training: {{epochs: {epochs}, layers: 1, cell: gru}}
+budget: {{trials: {trials}}}
+confirm: {{top: 0}}
+"""
+
+
+@dataclass
+class FakeDriving:
+    """A driver that ends when it is told to."""
+
+    claim: str
+    gone: bool = False
+
+    def ended(self) -> bool:
+        return self.gone
+
+    def last_words(self) -> str:
+        return "KeyError: 'batch'"
+
+
+@dataclass
+class FakeDrivers:
+    """Starts drivers that do nothing."""
+
+    started: list[tuple[str, FakeDriving]] = field(default_factory=list)
+    ray_trouble: str | None = None
+    start_trouble: str | None = None
+    closed: bool = False
+
+    def ready(self) -> None:
+        if self.ray_trouble:
+            raise ClusterError(self.ray_trouble)
+
+    def start(self, job_id: str, claim: str) -> FakeDriving:
+        if self.start_trouble:
+            raise ClusterError(self.start_trouble)
+        driving = FakeDriving(claim)
+        self.started.append((job_id, driving))
+        return driving
+
+    def close(self) -> None:
+        self.closed = True
+
+    @property
+    def ids(self) -> list[str]:
+        return [job_id for job_id, _ in self.started]
+
+    def last(self, job_id: str) -> FakeDriving:
+        return next(driving for one, driving in reversed(self.started) if one == job_id)
+
+
+@pytest.fixture
+def drivers() -> FakeDrivers:
+    return FakeDrivers()
+
+
+@pytest.fixture
+def supervisor(store: Store, drivers: FakeDrivers) -> Supervisor:
+    return Supervisor(store, drivers, Limits(jobs=2))
+
+
+def add(store: Store, *job_ids: str) -> None:
+    for number, job_id in enumerate(job_ids):
+        add_job(store, SPEC, job_id, status="queued", supervised=True, created_at=float(number))
+
+
+def read(store: Store, job_id: str) -> Job:
+    with store.session() as session:
+        return session.get_one(Job, job_id)
+
+
+def set_job(store: Store, job_id: str, **values: object) -> None:
+    with store.session() as session:
+        session.execute(update(Job).where(Job.id == job_id).values(**values))
+
+
+class TestStep:
+    def test_as_many_drivers_are_started_as_the_limit_allows(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a", "b", "c")
+        supervisor.step()
+        supervisor.step()
+        assert drivers.ids == ["a", "b"]
+
+    def test_a_driver_gets_the_claim_that_the_job_bears(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a", "b")
+        supervisor.step()
+        claims = [driving.claim for _, driving in drivers.started]
+        assert claims == [read(store, job_id).lease_owner for job_id in "ab"]
+        assert claims[0] != claims[1]
+
+    def test_the_end_of_a_job_makes_room_for_the_next(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a", "b", "c")
+        supervisor.step()
+        set_job(store, "a", status="finished", supervised=False, lease_owner=None)
+        drivers.last("a").gone = True
+        supervisor.step()
+        assert drivers.ids == ["a", "b", "c"]
+        assert set(supervisor.started) == {"b", "c"}
+        assert read(store, "a").failed_starts == 0
+
+    @pytest.mark.parametrize("began", [False, True])
+    def test_a_job_whose_driver_died_gets_another_before_all_others(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor, began: bool
+    ) -> None:
+        add(store, "a", "b", "c")
+        supervisor.step()
+        if began:
+            set_job(store, "a", status="running", lease_owner=dead_owner())
+        first = drivers.last("a")
+        first.gone = True
+        supervisor.step()
+        assert drivers.ids == ["a", "b", "a"]
+        assert drivers.last("a").claim == read(store, "a").lease_owner != first.claim
+
+    def test_a_job_whose_drivers_all_die_at_once_is_failed_with_their_last_words(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a")
+        for _ in range(FAILED_STARTS):
+            supervisor.step()
+            drivers.last("a").gone = True
+        supervisor.step()
+        assert drivers.ids == ["a"] * FAILED_STARTS
+        job = read(store, "a")
+        assert job.status == "failed"
+        assert str(job.message).endswith("KeyError: 'batch'")
+
+    def test_a_driver_that_dies_now_and_then_is_always_followed(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a")
+        for _ in range(2 * FAILED_STARTS):
+            supervisor.step()
+            supervisor.started["a"].began -= 60
+            drivers.last("a").gone = True
+        supervisor.step()
+        assert drivers.ids == ["a"] * (2 * FAILED_STARTS + 1)
+
+    def test_without_ray_nothing_is_claimed_but_ends_are_noted(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a", "b", "c")
+        supervisor.step()
+        set_job(store, "a", status="finished", supervised=False, lease_owner=None)
+        drivers.last("a").gone = True
+        drivers.ray_trouble = "no Ray answers"
+        with pytest.raises(ClusterError, match="no Ray answers"):
+            supervisor.step()
+        assert set(supervisor.started) == {"b"}
+        assert read(store, "c").lease_owner is None
+
+    def test_a_job_whose_driver_cannot_be_started_stays_free(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a")
+        drivers.start_trouble = "Ray took no driver"
+        with pytest.raises(ClusterError, match="Ray took no driver"):
+            supervisor.step()
+        job = read(store, "a")
+        assert (job.status, job.lease_owner, job.failed_starts) == ("queued", None, 0)
+        drivers.start_trouble = None
+        supervisor.step()
+        assert drivers.ids == ["a"]
+
+    def test_of_two_supervisors_one_runs_a_job(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a", "b", "c")
+        others = FakeDrivers()
+        other = Supervisor(store, others, Limits(jobs=3))
+        supervisor.step()
+        other.step()
+        supervisor.step()
+        assert (drivers.ids, others.ids) == (["a", "b"], ["c"])
+
+    def test_what_a_dead_supervisor_left_is_taken_over(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a", "b", "c")
+        set_job(store, "a", lease_owner=dead_owner(), lease_until=time.time() + CLAIM_S)
+        set_job(store, "b", lease_owner="elsewhere:1:2:ab", lease_until=time.time() + CLAIM_S)
+        supervisor.step()
+        assert drivers.ids == ["a"], "of the other host nothing is known, and it counts"
+        set_job(store, "b", lease_until=0.0)
+        supervisor.step()
+        assert drivers.ids == ["a", "b"]
+
+    def test_a_job_that_another_took_over_is_theirs(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        """As when this host was frozen for longer than a lease."""
+        add(store, "a")
+        supervisor.step()
+        set_job(store, "a", lease_owner="elsewhere:1:2:ab", lease_until=time.time() + 30)
+        drivers.last("a").gone = True
+        supervisor.step()
+        assert drivers.ids == ["a"]
+        assert read(store, "a").failed_starts == 0
+
+
+class TestRun:
+    def test_trouble_is_told_once_and_so_is_its_end(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor,
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        monkeypatch.setattr("search.service.supervisor.LOOK_S", 0.0)
+        seen: list[str | None] = []
+        troubles = iter(["no Ray answers\nat all", "no Ray answers", None, None])
+
+        def ready() -> None:
+            seen.append(supervisor.trouble)
+            drivers.ray_trouble = next(troubles, None)
+            if len(seen) == 5:
+                supervisor.end()
+            FakeDrivers.ready(drivers)
+
+        monkeypatch.setattr(drivers, "ready", ready)
+        with caplog.at_level(logging.INFO, logger="gatetune.supervisor"):
+            supervisor.run()
+        assert seen == [None, "no Ray answers", "no Ray answers", None, None]
+        assert [record.message for record in caplog.records] == [
+            "no job can be started: no Ray answers", "jobs can be started again",
+        ]  # fmt: skip
+        assert drivers.closed
+
+    @pytest.mark.parametrize("error", [StoreError("away"), TypeError("away")])
+    def test_whatever_goes_wrong_ends_nothing(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor,
+        monkeypatch: pytest.MonkeyPatch, error: Exception,
+    ) -> None:  # fmt: skip
+        monkeypatch.setattr("search.service.supervisor.LOOK_S", 0.0)
+        looks: list[str | None] = []
+
+        def away(*_: object) -> None:
+            looks.append(supervisor.trouble)
+            if len(looks) == 2:
+                supervisor.end()
+            raise error
+
+        monkeypatch.setattr("search.service.supervisor.claim", away)
+        supervisor.run()
+        assert looks == [None, "away"]
+        assert drivers.closed
+
+
+class Watched(LocalDrivers):
+    """Starts real drivers, and remembers for which jobs."""
+
+    def __init__(self, home: Home, ray: SharedRay) -> None:
+        super().__init__(home, ray)
+        self.ids: list[str] = []
+
+    def start(self, job_id: str, claim: str) -> LocalProcess:
+        self.ids.append(job_id)
+        return super().start(job_id, claim)
+
+
+@dataclass
+class Service:
+    """An installation whose queue is run step by step."""
+
+    home: Home
+    store: Store
+    drivers: Watched
+    supervisor: Supervisor
+
+    def submit(self, name: str, *, trials: int, epochs: int = 1) -> str:
+        source = TINY.format(name=name, trials=trials, epochs=epochs)
+        return jobs.create(self.store, parse_job(source), source, owner="ann", supervised=True)
+
+    def shown(self, job_id: str) -> dict[str, Any]:
+        return jobs.show(self.store, jobs.find(self.store, job_id))
+
+    def step_until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 200
+        while not done():
+            assert time.monotonic() < deadline, [self.shown(one) for one in self.supervisor.started]
+            self.supervisor.step()
+            time.sleep(0.5)
+
+    def has_ended(self, job_id: str) -> bool:
+        job = read(self.store, job_id)
+        return job.status not in {"queued", "running"} and job_id not in self.supervisor.started
+
+    def driver(self, job_id: str) -> int:
+        """Return the process id of a job's driver."""
+        driving = self.supervisor.started[job_id].driving
+        assert isinstance(driving, LocalProcess)
+        return driving.process.pid
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("GATETUNE_", "MLFLOW_TRACKING")) or name == "RAY_ADDRESS":
+                patch.delenv(name)
+        patch.setenv("GATETUNE_HOME", str(tmp_path_factory.mktemp("service")))
+        home = installed()
+        store = Store.open(home.database_url)
+        drivers = Watched(home, SharedRay(home, cpus=2))
+        try:
+            yield Service(home, store, drivers, Supervisor(store, drivers, Limits(jobs=2)))
+        finally:
+            drivers.close()
+            store.close()
+
+
+def test_two_jobs_share_one_ray_and_a_killed_driver_is_followed_by_another(
+    service: Service,
+) -> None:
+    first, second = service.submit("first", trials=1), service.submit("second", trials=3)
+    service.step_until(lambda: service.shown(second)["trials"]["complete"] >= 1)
+    os.kill(service.driver(second), signal.SIGKILL)
+    service.step_until(lambda: service.has_ended(first) and service.has_ended(second))
+    assert sorted(service.drivers.ids) == [first, second, second]
+    for job_id, trials in ((first, 1), (second, 3)):
+        shown = service.shown(job_id)
+        assert shown["status"] == "finished", shown["message"]
+        assert shown["trials"]["complete"] == shown["trials"]["total"] == trials
+        assert (shown["undelivered"], shown["model"]["alias"]) == (0, "champion")
+        job = read(service.store, job_id)
+        assert (job.supervised, job.lease_owner, job.slots) == (False, None, None)
+    report = doctor(service.home, None, repair=False, quiet=True)
+    assert {job.id for job in report.jobs} == {first, second}
+    assert report.agree, report.as_json()
+    service.drivers.close()
+    left = [p for p in processes() if p.has_setting(f"GATETUNE_HOME={service.home.path}")]
+    deadline = time.monotonic() + 30
+    while any(process.is_alive for process in left):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)

@@ -1,0 +1,60 @@
+"""A job in order agrees; each way to be in disorder is named, and mended where that can be."""
+
+from dataclasses import replace
+
+import pytest
+
+from search.upkeep.doctor.examination import Examiner
+from search.upkeep.doctor.finding import Finding
+from search.upkeep.doctor.treatment import identity, told
+from tests.search.upkeep.doctor.conftest import JOB, Patient
+from tests.search.upkeep.doctor.ills import ILLS
+from trainables.checkpoint import Checkpoints
+from trainables.folder import LocalFolder
+
+
+def named(findings: list[Finding]) -> set[tuple[str, str]]:
+    """Return kinds and subjects; the id of an MLflow run is another each time."""
+    return {
+        (one.kind, "MLflow run" if one.subject.startswith("MLflow run") else one.subject)
+        for one in findings
+    }
+
+
+def test_a_finished_job_agrees(patient: Patient) -> None:
+    report = patient.examine()
+    assert report.findings == []
+    assert (report.trials, report.epochs, report.runs) == (12, 39, 13)
+
+
+@pytest.mark.parametrize("name", ILLS)
+def test_a_disorder_is_named_and_mended(name: str, patient: Patient) -> None:
+    ill = ILLS[name]
+    ill.plant(patient)
+    found = patient.examine()
+    assert named(found.findings) == ill.named, found.findings
+    assert not found.agree
+    treated = patient.treat()
+    assert treated.agree == ill.curable, treated.findings
+    assert ill.named <= named(treated.findings)
+    assert not ill.curable or all(one.repaired for one in treated.findings)
+
+
+def test_files_that_cannot_be_reached_are_one_finding(patient: Patient) -> None:
+    """What was wrong with them is not taken for repaired because nobody sees it."""
+    away = replace(patient.home, checkpoints="s3://bucket/x?what=1")
+    blind = Examiner(away, patient.store, patient.examiner.optuna, lambda *_: None)
+    assert named(blind.examine(JOB).findings) == {("checkpoints-unreachable", "files")}
+    ILLS["damaged_weights_that_nobody_needs"].plant(patient)
+    seen = {identity(one): one for one in patient.examine().findings}
+    findings = told(blind.examine(JOB), seen, []).findings
+    assert [one.kind for one in findings if one.repaired] == []
+
+
+def test_files_of_a_trial_that_the_study_lost_are_kept(patient: Patient) -> None:
+    """They may be all that is left of it."""
+    kept = Checkpoints(LocalFolder(patient.folder / "search" / "000002"))
+    kept.write(1, {"epoch": 1})
+    ILLS["a_lost_trial"].plant(patient)
+    assert not patient.treat().agree
+    assert kept.epochs() == [1]

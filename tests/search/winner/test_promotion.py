@@ -1,0 +1,88 @@
+"""The champion's alias in a person's hands, with MLflow's own registry."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from search.common.home import Home
+from search.database.store import Store
+from search.jobs.jobs import JobNotFoundError, NotPossibleError, find
+from search.tracking.tracking import client_of
+from search.winner.champions import SEEDS_TAG, versions_of
+from search.winner.promotion import champions, promote
+from search.winner.registry import publish
+from tests.search.conftest import add_job, make_spec
+from tests.search.winners import GOOD, JOB, candidate, finish_job, result
+from trainables.datasets import SequenceDataset
+
+OTHER = "tiny-0002"
+WORSE = result(candidate(2, 0.70, 0.72), candidate(0, 0.80, 0.82, baseline=True))
+
+
+@pytest.fixture
+def store(installation: Home) -> Iterator[Store]:
+    opened = Store.open(installation.database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def two(installation: Home, store: Store, digits: SequenceDataset) -> Home:
+    """An installation with a champion, and a challenger of another job."""
+    for job_id, found in ((JOB, GOOD), (OTHER, WORSE)):
+        finish_job(installation, store, digits, found, job_id)
+        publish(installation, store, job_id)
+    return installation
+
+
+def aliases(home: Home) -> dict[str, str]:
+    found = client_of(home).get_registered_model("tiny").aliases
+    return {alias: str(version) for alias, version in found.items()}
+
+
+def test_a_promoted_job_is_the_champion_and_stays_it(two: Home, store: Store) -> None:
+    assert aliases(two) == {"champion": "1", "challenger": "2"}
+    model = promote(two, store, OTHER, "ada")
+    assert (model["version"], model["alias"], model["reason"]) == (
+        "2", "champion", "ada promoted it"
+    )  # fmt: skip
+    assert aliases(two) == {"champion": "2"}
+    for job_id in (JOB, OTHER):
+        publish(two, store, job_id)
+    assert aliases(two) == {"champion": "2"}
+    assert '"alias": "champion"' in str(find(store, OTHER).model)
+
+
+def test_to_promote_an_earlier_one_rolls_back_and_all_is_remembered(
+    two: Home, store: Store
+) -> None:
+    promote(two, store, OTHER, "ada")
+    promote(two, store, JOB, "bob")
+    assert aliases(two) == {"champion": "1"}
+    told = champions(two, "tiny")
+    assert [(one["version"], one["by"], one["present"]) for one in told] == [
+        ("1", "bob", True), ("2", "ada", False), ("1", "gatetune", False)
+    ]  # fmt: skip
+    assert told[0]["validation"] == list(GOOD.chosen.validation)
+    assert told[0]["job"] == JOB
+
+
+def test_the_test_result_is_evidence(two: Home, store: Store) -> None:
+    (version,) = versions_of(client_of(two), "tiny", JOB)
+    assert version.tags[SEEDS_TAG] == "3"
+    (told,) = champions(two, "tiny")
+    low, high = told["test_interval"]
+    assert low <= sum(told["test"]) / 3 <= high
+    assert told["gain"]["probability"] == 0.999
+
+
+def test_what_cannot_be_promoted(two: Home, store: Store) -> None:
+    with pytest.raises(NotPossibleError, match="job tiny-0001 is the champion of tiny already"):
+        promote(two, store, JOB, "ada")
+    add_job(store, make_spec("name=other"), "other-0001")
+    with pytest.raises(NotPossibleError, match="job other-0001 has no model in the registry"):
+        promote(two, store, "other", "ada")
+    with pytest.raises(JobNotFoundError, match="no job is called 'nobody'"):
+        promote(two, store, "nobody", "ada")
+    with pytest.raises(NotPossibleError, match=r"no model called 'x' had a champion; .* are: tiny"):
+        champions(two, "x")
