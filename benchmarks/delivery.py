@@ -165,9 +165,8 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         Home.from_environment(), path=folder, tracking_uri=f"sqlite:///{folder}/mlflow.db"
     )
     server = TrackingServer(home, free_port())
-    server.ensure()
     try:
-        server.await_answer()
+        server.begin()
         yield server.url
     finally:
         server.end()

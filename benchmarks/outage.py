@@ -22,7 +22,7 @@ from benchmarks.bench import Answer, answer, parser
 from search.common.home import Home
 from search.database.store import Store
 from search.database.tables import PARENT, JournalRow, Run
-from search.service.serving import HOST, await_answer, end, start
+from search.service.serving import TrackingServer
 from tests.servers import free_port
 
 DOCUMENT = """
@@ -37,13 +37,6 @@ training: {epochs: 4, hidden_size: 32, layers: 1}
 budget: {trials: 100000, hours: HOURS}
 confirm: {top: 0}
 """
-
-
-def serve(home: Home, port: int, log: Path) -> "subprocess.Popen[bytes]":
-    """Start an MLflow server over the state of ``home``, and wait until it answers."""
-    server = start(home, port, log)
-    await_answer(server, f"http://{HOST}:{port}/health", str(log))
-    return server
 
 
 def trial_seconds(store: Store) -> list[tuple[float, float, float]]:
@@ -62,16 +55,15 @@ def trial_seconds(store: Store) -> list[tuple[float, float, float]]:
 
 def run(folder: Path, *, before_s: float, away_s: float) -> dict[str, Any]:
     """Run the job with an outage of ``away_s`` and return what was seen."""
-    port = free_port()
     document = folder / "outage.yaml"
     hours = (2 * before_s + away_s) / 3600  # so that the job is still there when MLflow is back
     document.write_text(DOCUMENT.replace("HOURS", str(hours)), encoding="utf-8")
     os.environ["GATETUNE_HOME"] = str(folder / "home")
     embedded = Home.from_environment()
     embedded.create()
-    log = folder / "server.log"
-    server = serve(embedded, port, log)
-    os.environ["MLFLOW_TRACKING_URI"] = f"http://{HOST}:{port}"
+    server = TrackingServer(embedded, free_port())
+    server.begin()
+    os.environ["MLFLOW_TRACKING_URI"] = server.url
     gatetune = [sys.executable, "-m", "search"]
     with (folder / "job.log").open("w") as output:
         job = subprocess.Popen([*gatetune, "launch", str(document)], stdout=output, stderr=output)
@@ -79,16 +71,16 @@ def run(folder: Path, *, before_s: float, away_s: float) -> dict[str, Any]:
         while not (embedded.path / "gatetune.db").exists():
             time.sleep(0.2)
         time.sleep(before_s)
-        end(server)
+        server.end()
         gone = time.time()
         time.sleep(away_s)
         back = time.time()
-        server = serve(embedded, port, log)
+        server.begin()
         job.wait()
     examined = subprocess.run(
         [*gatetune, "doctor", "--json"], capture_output=True, text=True, check=False
     )
-    end(server)
+    server.end()
     seen = trial_seconds(store)
     store.close()
     return {

@@ -188,8 +188,7 @@ def tracked(home: Home, first_port: int) -> Iterator[TrackingServer | None]:
                 # Whatever stands in the way now, such as a full disk, may be gone the next time.
                 logger.exception("MLflow's server cannot be started; it is tried again")
 
-    server.ensure()
-    server.await_answer()
+    server.begin()
     thread = threading.Thread(target=keep, name="mlflow", daemon=True)
     thread.start()
     try:

@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import psutil
+
 from search.common.home import Home
 
 logger = logging.getLogger("gatetune.service")
@@ -21,6 +23,9 @@ HOST = "127.0.0.1"
 PORTS_TRIED = 20
 START_S = 90.0
 """How long the server may take to answer; its first start migrates the database."""
+
+STARTS = 3
+"""How often the server is started at another port, where one was taken before it could listen."""
 
 PATIENCE_S = 5.0
 """How long the server may take to end before it is killed."""
@@ -126,14 +131,40 @@ class TrackingServer:
         use_wal(self.home.tracking_path)
         self.process = start(self.home, self.port, self.log)
 
+    def begin(self) -> None:
+        """Start the server and wait until it answers, at the next port where another took this one.
+
+        Raises:
+            ServingError: it ended, or does not answer in time; names its log.
+        """
+        for _ in range(STARTS):
+            self.ensure()
+            try:
+                self.await_answer()
+            except ServingError:
+                self.end()
+                if (port := free_port(self.port)) == self.port:
+                    raise
+                logger.warning("port %s was taken meanwhile, so MLflow is at %s", self.port, port)
+                self.port = port
+            else:
+                return
+        raise ServingError(f"MLflow's server finds no port; see {self.log}")
+
     def await_answer(self) -> None:
         """Wait until it answers.
 
         Raises:
             ServingError: it ended, or does not answer in time; names its log.
         """
-        if self.process is not None:
-            await_answer(self.process, f"{self.url}/health", str(self.log))
+        deadline = time.monotonic() + START_S
+        while self.process is not None and time.monotonic() < deadline:
+            if (code := self.process.poll()) is not None:
+                raise ServingError(f"MLflow's server ended with code {code}; see {self.log}")
+            if answers(self.url) and listens(self.process.pid, self.port):
+                return
+            time.sleep(0.2)
+        raise ServingError(f"MLflow's server does not answer after {START_S:.0f} s; see {self.log}")
 
     def trouble(self) -> str | None:
         """Return what is wrong with it just now."""
@@ -145,21 +176,25 @@ class TrackingServer:
         """End the server and the processes that it started."""
         if self.process is not None:
             end(self.process)
+            self.process = None
 
 
-def await_answer(server: "subprocess.Popen[bytes]", url: str, log: str) -> None:
-    """Wait until the server answers.
+def answers(url: str) -> bool:
+    """Return whether somebody answers at the address of a server."""
+    with suppress(URLError, OSError), urlopen(f"{url}/health", timeout=2):  # noqa: S310 - our own
+        return True
+    return False
 
-    Raises:
-        ServingError: it ended, or does not answer in time; names its log.
+
+def listens(pid: int, port: int) -> bool:
+    """Return whether a process, or one that it started, is who listens at a port.
+
+    Two servers that begin at once find the same port free: one answers, the other is about to end.
     """
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise ServingError(f"MLflow's server ended with code {server.returncode}; see {log}")
-        try:
-            with urlopen(url, timeout=2):  # noqa: S310 - our own address
-                return
-        except (URLError, OSError):
-            time.sleep(0.2)
-    raise ServingError(f"MLflow's server does not answer after {START_S:.0f} s; see {log}")
+    with suppress(psutil.NoSuchProcess):
+        server = psutil.Process(pid)
+        for process in (server, *server.children(recursive=True)):
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return True
+    return False

@@ -16,7 +16,7 @@ import pytest
 
 from search.common.home import Home
 from search.service.service import tracked
-from search.service.serving import HOST, PORTS_TRIED, ServingError, await_answer
+from search.service.serving import HOST, PORTS_TRIED, ServingError, TrackingServer, answers
 from search.service.serving import free_port as next_free_port
 from tests.servers import free_port
 
@@ -92,8 +92,58 @@ def test_no_free_port() -> None:
         next_free_port(65535)
 
 
-def test_a_server_that_ends_at_once_is_reported_with_its_log() -> None:
-    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]) as process:
-        process.wait()
-        with pytest.raises(ServingError, match=r"ended with code 3; see the\.log"):
-            await_answer(process, f"http://{HOST}:1/health", "the.log")
+FAKE_SERVER = """
+import http.server, sys
+if {broken}:
+    sys.exit(3)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", {port}), Handler).serve_forever()
+"""
+
+
+class TestBegin:
+    """The port is found free first, and listened at seconds later."""
+
+    @pytest.fixture
+    def server(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrackingServer]:
+        """A server whose program only answers."""
+
+        def command(_: Home, port: int) -> list[str]:
+            return [sys.executable, "-c", FAKE_SERVER.format(port=port, broken=False)]
+
+        monkeypatch.setattr("search.service.serving.command", command)
+        monkeypatch.setattr("search.tracking.tracking.use_wal", lambda _: None)
+        home.mkdir(parents=True)
+        made = TrackingServer(Home.from_environment(), free_port())
+        yield made
+        made.end()
+
+    def test_another_server_that_was_sooner_is_not_taken_for_it(
+        self, server: TrackingServer
+    ) -> None:
+        wanted = server.port
+        other = FAKE_SERVER.format(port=wanted, broken=False)
+        with subprocess.Popen([sys.executable, "-c", other]) as sooner:
+            try:
+                while not answers(server.url):
+                    assert sooner.poll() is None
+                server.begin()
+                assert wanted < server.port < wanted + PORTS_TRIED
+                assert answers(server.url)
+                assert server.trouble() is None
+            finally:
+                sooner.kill()
+
+    def test_one_that_ends_at_once_is_reported_with_its_log(
+        self, server: TrackingServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        broken = FAKE_SERVER.format(port=server.port, broken=True)
+        monkeypatch.setattr(
+            "search.service.serving.command", lambda *_: [sys.executable, "-c", broken]
+        )
+        with pytest.raises(ServingError, match=rf"ended with code 3; see {server.log}"):
+            server.begin()
+        assert server.process is None
