@@ -42,6 +42,7 @@ QUESTIONS = {
     "warm_start": "What is an earlier search worth?",
     "honesty": "Is a winner one?",
     "time_left": "How well is the time left known?",
+    "longest_first": "What does it gain to start the longest trials first?",
     "scale_out": "How does it scale out?",
     "startup": "How fast is a start?",
     "export": "How fast is a winner exported?",

@@ -12,15 +12,18 @@ search's time.
 
 import heapq
 import math
+import random
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.trial import FrozenTrial
 
 from benchmarks.curves import DOCUMENTS, Curve, Curves
 from benchmarks.surrogate import Surrogate
@@ -156,6 +159,23 @@ def document(source: str, sampler: str, pruner: str, *, seed: int, trials: int) 
     return parse_job(DOCUMENTS[source], given)
 
 
+@contextmanager
+def played(spec: JobSpec) -> Iterator[Callable[..., JobStudy]]:
+    """Yield what opens the studies of one job, which lasts as long as the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(f"sqlite:///{folder}/gatetune.db")
+        job_id = create(store, spec, "", owner="bench")
+        with Lease(store, job_id) as lease, ExitStack() as opened:
+
+            def study(stage: str = "", **settings: Any) -> JobStudy:
+                made = JobStudy(store, lease, spec, name=f"{job_id}{stage}", **settings)
+                opened.callback(made.shut)
+                return made
+
+            yield study
+        store.close()
+
+
 def play(table: Table, spec: JobSpec, budget_s: float, first: Sequence[Parameters] = ()) -> Found:
     """Search on the table until the time is spent.
 
@@ -168,31 +188,18 @@ def play(table: Table, spec: JobSpec, budget_s: float, first: Sequence[Parameter
     Returns:
         The best trials that ran to their end, since only such a trial can win a job.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store.open(f"sqlite:///{folder}/gatetune.db")
-        job_id = create(store, spec, "", owner="bench")
-        with Lease(store, job_id) as lease:
-            study = JobStudy(
-                store,
-                lease,
-                spec,
-                name=job_id,
-                fixed=[Proposal(parameters, {}) for parameters in first],
-                trials=10**6,
-                searching=True,
-            )
-            found = Play(study, table).run(budget_s)
-            study.shut()
-        store.close()
-    return found
+    with played(spec) as study:
+        fixed = [Proposal(parameters, {}) for parameters in first]
+        return Play(study(fixed=fixed, trials=10**6, searching=True), table).run(budget_s)
 
 
 class Play:
     """A study whose trials are taken from a table, on workers with a simulated clock."""
 
-    def __init__(self, study: JobStudy, table: Table) -> None:
+    def __init__(self, study: JobStudy, table: Table, workers: int = WORKERS) -> None:
         self.study = study
         self.table = table
+        self.workers = workers
         self.places: dict[int, int] = {}
         """Which of the table's curves each trial has."""
         self.epochs: list[tuple[float, int, int]] = []
@@ -201,7 +208,7 @@ class Play:
     def run(self, budget_s: float) -> Found:
         """Let the workers report, one after the other as the clock has it."""
         found: Found = []
-        for _ in range(WORKERS):
+        for _ in range(self.workers):
             self.start(0.0)
         while self.epochs[0][0] <= budget_s:
             now, number, epoch = heapq.heappop(self.epochs)
@@ -243,3 +250,41 @@ class Play:
         }
         last = epoch == self.study.spec.most_epochs
         return self.study.report(number, epoch, metrics, "complete" if last else "running")
+
+
+class Dealt(Play):
+    """A study that is played to its end, its trials dealt from the table.
+
+    Each has the seconds of its very configuration, as what predicts the costs of trials needs it.
+    """
+
+    def __init__(self, study: JobStudy, table: Table, workers: int = WORKERS) -> None:
+        super().__init__(study, table, workers)
+        self.now = 0.0
+        deck = random.Random(study.spec.seed)  # noqa: S311 - no secret
+        self.deck = deck.sample(table.curves, study.trials)
+        study.mirror.draw = self.deal  # type: ignore[method-assign]
+
+    def deal(self, number: int) -> FrozenTrial:
+        """Draw from the table."""
+        mirror, parameters = self.study.mirror, self.deck[number].parameters
+        trial = mirror.frozen(parameters)
+        mirror.add(number, trial, mirror.identity(parameters, {}))
+        return trial
+
+    def ends(self) -> Iterator[float]:
+        """Let the workers train all trials, and yield when each of them ends."""
+        for _ in range(self.workers):
+            self.begin()
+        while self.epochs:
+            self.now, number, epoch = heapq.heappop(self.epochs)
+            if self.report(number, epoch) is Verdict.CONTINUE:
+                self.go_on(self.now, number, epoch + 1)
+            else:
+                self.begin()
+                yield self.now
+
+    def begin(self) -> None:
+        """Let a worker begin the next trial, if there is one."""
+        if self.study.count < self.study.trials:
+            self.start(self.now)

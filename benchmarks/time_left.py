@@ -8,25 +8,17 @@ counting for the epochs that it has.
 """
 
 import argparse
-import heapq
-import random
 import statistics
-import tempfile
 import warnings
 from collections.abc import Iterator
 from itertools import product
 
-from optuna.trial import FrozenTrial
-
 from benchmarks.bench import Answer, answer, parser
 from benchmarks.curves import DOCUMENTS, TABLE, dataset
-from benchmarks.replay import WORKERS, Play, Table, document
+from benchmarks.replay import WORKERS, Dealt, Table, document, played
 from search.common.trial import Verdict
-from search.database.lease import Lease
-from search.database.store import Store
 from search.document.sections import Confirm
 from search.document.spec import JobSpec
-from search.jobs.jobs import create
 from search.study.champion import replicates
 from search.study.cost import Cost, Sizes
 from search.study.forecast import Forecast
@@ -40,45 +32,33 @@ Errors = tuple[float, float]
 """Of the progress bar and of the forecast, in parts of the whole time."""
 
 
-class Watched(Play):
+class Watched(Dealt):
     """A study that is played to its end, and what is shown meanwhile."""
 
     def __init__(self, study: JobStudy, table: Table, cost: Cost) -> None:
         super().__init__(study, table)
-        self.now = 0.0
         self.forecast = Forecast(study, cost, lambda: self.now, lambda: self.now)
-        self.forecast.slots = WORKERS
-        self.deck = random.Random(study.spec.seed).sample(table.curves, TRIALS)  # noqa: S311
-        study.mirror.draw = self.deal  # type: ignore[method-assign]
-
-    def deal(self, number: int) -> FrozenTrial:
-        """Draw from the table, whose seconds are then those of the very configuration."""
-        mirror, parameters = self.study.mirror, self.deck[number].parameters
-        trial = mirror.frozen(parameters)
-        mirror.add(number, trial, mirror.identity(parameters, {}))
-        return trial
+        self.forecast.slots = self.workers
 
     def watch(self) -> Iterator[tuple[float, float, float]]:
         """Yield, after each trial but the last, the time and what bar and forecast say is left."""
-        for _ in range(WORKERS):
-            self.begin()
-        while self.epochs:
-            self.now, number, epoch = heapq.heappop(self.epochs)
-            live, took = self.study.live[number], self.curve(number).seconds[epoch - 1]
-            verdict = self.report(number, epoch)
-            self.forecast.reported(live, {"epoch_s": took}, verdict)
-            if verdict is Verdict.CONTINUE:
-                self.go_on(self.now, number, epoch + 1)
-                continue
-            self.begin()
+        for now in self.ends():
             if left := self.forecast.left():
-                yield self.now, self.bar(), left
+                yield now, self.bar(), left
+
+    def report(self, number: int, epoch: int) -> Verdict:
+        """Report an epoch as its worker would, to the forecast, too."""
+        live, took = self.study.live[number], self.curve(number).seconds[epoch - 1]
+        verdict = super().report(number, epoch)
+        self.forecast.reported(live, {"epoch_s": took}, verdict)
+        return verdict
 
     def begin(self) -> None:
         """Let a worker begin the next trial, if there is one."""
-        if self.study.count < self.study.trials:
-            self.start(self.now)
-            self.forecast.asked(self.study.live[self.study.count - 1])
+        count = self.study.count
+        super().begin()
+        if self.study.count > count:
+            self.forecast.asked(self.study.live[count])
 
     def bar(self) -> float:
         """Return the time left as a progress bar has it."""
@@ -98,24 +78,13 @@ class Watched(Play):
 
 def play(table: Table, spec: JobSpec, sizes: Sizes) -> tuple[list[Errors], list[Errors]]:
     """Play a job; return the errors in its search and in its confirmation."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store.open(f"sqlite:///{folder}/gatetune.db")
-        with Lease(store, create(store, spec, "", owner="bench")) as lease:
-            name, cost = lease.job_id, Cost(sizes)
-            search = JobStudy(
-                store, lease, spec, name=name, fixed=[], trials=TRIALS, searching=True
-            )
-            searching = Watched(search, table, cost).errors()
-            again = replicates(search.storage.optuna.get_all_trials(search.study_id), spec)
-            search.shut()
-            name, trials = f"{name}/confirm", len(again)
-            confirmation = JobStudy(
-                store, lease, spec, name=name, fixed=again, trials=trials, searching=False
-            )
-            confirming = Watched(confirmation, table, cost).errors()
-            confirmation.shut()
-        store.close()
-    return searching, confirming
+    cost = Cost(sizes)
+    with played(spec) as study:
+        search = study(fixed=[], trials=TRIALS, searching=True)
+        searching = Watched(search, table, cost).errors()
+        again = replicates(search.storage.optuna.get_all_trials(search.study_id), spec)
+        confirmation = study("/confirm", fixed=again, trials=len(again), searching=False)
+        return searching, Watched(confirmation, table, cost).errors()
 
 
 def row(source: str, pruner: str, seeds: int) -> tuple[str, ...]:
