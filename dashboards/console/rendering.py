@@ -143,7 +143,7 @@ def page(
         template,
         path=request.url.path,
         principal=principal,
-        local=service.settings.is_loopback,
+        local=service.settings.is_private,
         mlflow=service.mlflow_url if principal else None,
         now=time.time(),
         **content,

@@ -68,12 +68,12 @@ def run(
     with ExitStack() as open_things:
         store = Store.open(home.database_url)
         open_things.callback(store.close)
-        if not settings.is_loopback and not any_valid(store):
+        if not settings.is_private and not any_valid(store):
             logger.warning(
                 "nobody can use the service yet: there is no token; `gatetune token create "
                 "--role admin` makes the first one"
             )
-        if settings.is_loopback:
+        if settings.is_private:
             port = free_port(settings.port)
             if port != settings.port:
                 console.print(f"port {settings.port} is taken, so it is {port}")
@@ -90,7 +90,7 @@ def run(
             trouble=lambda: troubles(supervisor, tracking),
             # Beside a service that others reach, MLflow's own address is this machine's alone.
             mlflow_url=settings.mlflow
-            or (tracking.url if tracking and settings.is_loopback else None),
+            or (tracking.url if tracking and settings.is_private else None),
         )
         threading.Thread(target=settle, args=(home,), name="settle", daemon=True).start()
         return serve(service, settings, lambda: say(console, home, settings, tracking))

@@ -47,6 +47,9 @@ SESSION_PATH = "/api/v1/session"
 
 STREAM_PATH = re.compile(r"/api/v1/jobs/[^/]+/events")
 
+FORWARDED = {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"}
+"""Headers by which proxies tell that they ask for somebody else."""
+
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 WRONG_TOKENS = "too many wrong tokens from this address"
@@ -232,7 +235,7 @@ class Gate:
             raise ApiError(403, "cross-site", "a page of another site may not change anything here")
 
     async def identify(self, scope: Scope, headers: Headers) -> Principal:
-        """Return who asks: by token, by cookie, or on loopback whoever runs the service."""
+        """Return who asks: by token, by cookie, or on this machine whoever runs the service."""
         kind, _, text = headers.get("authorization", "").partition(" ")
         cookies = cookies_of(headers)
         if not text and SESSION in cookies:
@@ -243,7 +246,7 @@ class Gate:
                 raise ApiError(
                     403, "cross-site", f"with a cookie, {CSRF_HEADER} must repeat {CSRF}"
                 )
-        if not text and not kind and self.settings.is_loopback:
+        if not text and not kind and self.settings.is_private and FORWARDED.isdisjoint(headers):
             return Principal(getpass.getuser(), "admin")
         if text and kind.lower() == "bearer":
             try:

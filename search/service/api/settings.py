@@ -33,7 +33,7 @@ class Settings:
     streams: int = 200
     """Of one owner at once."""
     secure: bool = False
-    """Whether people come through HTTPS, so that cookies are sent nowhere else."""
+    """Whether people come through HTTPS, by a proxy: cookies are sent nowhere else."""
     mlflow: str | None = None
     """Where people's browsers reach MLflow's pages; None where nobody has said it."""
 
@@ -65,9 +65,12 @@ class Settings:
         )
 
     @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it, so that nobody needs a token."""
-        return self.host in LOOPBACK
+    def is_private(self) -> bool:
+        """Whether only this machine can reach it, so that nobody needs a token.
+
+        A proxy reaches it from this machine, too, for people who are elsewhere.
+        """
+        return self.host in LOOPBACK and not self.secure
 
 
 def public_address(url: str | None) -> str | None:

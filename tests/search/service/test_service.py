@@ -185,7 +185,7 @@ def test_beyond_loopback_it_says_that_nobody_has_a_token(
 ) -> None:
     done = CliRunner().invoke(app, ["up", "--host", ANYWHERE, "--port", "9000"])
     assert (done.exit_code, done.stdout.split()[1]) == (0, f"http://{ANYWHERE}:9000")
-    assert [(one.is_loopback, one.port) for one in alone] == [(False, 9000)]
+    assert [(one.is_private, one.port) for one in alone] == [(False, 9000)]
     (warned,) = [record for record in caplog.records if UNUSABLE in record.message]
     assert warned.levelno == logging.WARNING
 

@@ -146,6 +146,17 @@ def test_on_loopback_nobody_needs_a_token_and_a_wrong_one_is_refused(
         world.refuse((403, "role-needed"), "viewer", "POST", "/jobs", json=LAUNCH)
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
+def test_what_a_proxy_brings_to_loopback_needs_a_token(
+    tmp_path: Path, log: AccessLog, header: str
+) -> None:
+    with serving(fresh(tmp_path)) as served:
+        world = World(served, {"ada": served.token("ada", "launch")}, log)
+        brought = {"headers": {header: "for=192.0.2.7"}}
+        world.refuse((401, "token-needed"), None, "POST", "/jobs", json=LAUNCH, **brought)
+        assert world.ask("ada", "POST", "/jobs", json=LAUNCH, **brought).status_code == 201
+
+
 def test_an_owner_that_asks_too_often_waits_and_others_do_not(
     tmp_path: Path, log: AccessLog
 ) -> None:

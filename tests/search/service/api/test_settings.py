@@ -25,7 +25,7 @@ def read(host: str = "127.0.0.1") -> Settings:
 
 def test_without_any_the_service_is_for_this_machine() -> None:
     settings = read()
-    assert settings.is_loopback
+    assert settings.is_private
     assert settings.hosts == (*LOOPBACK, socket.gethostname().lower())
     assert not settings.secure
     assert (settings.body_bytes, settings.upload_bytes) == (MEGABYTE, 1024 * MEGABYTE)
@@ -46,7 +46,7 @@ def test_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in zip(NAMES, values, strict=True):
         monkeypatch.setenv(name, value)
     settings = read("0.0.0.0")  # noqa: S104
-    assert not settings.is_loopback
+    assert not settings.is_private
     assert {"gatetune.example", "other.example", "0.0.0.0"} < set(settings.hosts)  # noqa: S104
     assert "" not in settings.hosts
     assert settings.secure
@@ -57,12 +57,17 @@ def test_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_on_every_loopback_no_token_is_needed(host: str) -> None:
-    assert read(host).is_loopback
+    assert read(host).is_private
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "127.0.0.1.example"])  # noqa: S104
 def test_elsewhere_tokens_are_needed(host: str) -> None:
-    assert not read(host).is_loopback
+    assert not read(host).is_private
+
+
+def test_behind_a_proxy_tokens_are_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATETUNE_SECURE", "yes")
+    assert not read().is_private
 
 
 @pytest.mark.parametrize(
