@@ -356,9 +356,13 @@ def up(
 
 @app.command(epilog="Example: `gatetune migrate`")
 def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
-    """Bring the database of an older version up to date; back it up first."""
+    """Bring the databases of an older version up to date; back them up first.
+
+    That is Gatetune's, and MLflow's where it is a file of this installation.
+    """
     from search.database.storage import open_storage
     from search.database.store import HEAD, Store
+    from search.tracking.ownfile import UpgradeError, upgrade
 
     with one_message():
         installation = Home.from_environment()
@@ -372,10 +376,16 @@ def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
         finally:
             logging.disable(logging.NOTSET)
             opened.close()
+        try:
+            upgraded = upgrade(installation)
+        except UpgradeError as error:
+            fail(str(error), FAILED)
     if as_json:
         print_json({"revision": HEAD})
-    else:
-        typer.echo(f"{opened.address} is of version {HEAD}")
+        return
+    typer.echo(f"{opened.address} is of version {HEAD}")
+    if upgraded:
+        typer.echo(f"{installation.tracking_uri} is of the version of the MLflow here")
 
 
 def main() -> None:

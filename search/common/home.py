@@ -76,6 +76,10 @@ class Home:
         """Folder of MLflow's artifacts when MLflow's own state lies under the home."""
         return self.path / "artifacts"
 
+    def driver_log(self, job_id: str) -> Path:
+        """Return the file that holds what the drivers of a queued job have said."""
+        return self.path / "logs" / f"{job_id}-driver.log"
+
     def folder(self, job_id: str) -> Folder:
         """Return the folder of a job's checkpoints and champion."""
         return folder_at(self.checkpoints).child(job_id)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from search.common.home import SettingsError
 
+TRIALS = ("GATETUNE_MAX_TRIALS", "GATETUNE_MAX_TRIALS_PER_OWNER")
+"""The settings that drivers keep; the service keeps those of jobs."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -25,8 +28,8 @@ class Limits:
         return cls(
             jobs=count("GATETUNE_MAX_JOBS"),
             owner_jobs=count("GATETUNE_MAX_JOBS_PER_OWNER"),
-            trials=count("GATETUNE_MAX_TRIALS"),
-            owner_trials=count("GATETUNE_MAX_TRIALS_PER_OWNER"),
+            trials=count(TRIALS[0]),
+            owner_trials=count(TRIALS[1]),
         )
 
     @property

@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from inspect import cleandoc
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -116,7 +117,10 @@ Settings that all trials share; any may be searched instead.
 
 """
 
-NAMED = "A name, or a mapping of `name` and options. The default is `{default}`.\n"
+NAMED = "A name, or a mapping of `name` and options. The default is `{default}`{but}.\n"
+
+BUT = {"pruner": ", and with `objective.beside` `none`"}
+"""What changes a default."""
 
 BOUNDS = ((Ge, "ge", "at least"), (Gt, "gt", "above"), (Le, "le", "at most"), (Lt, "lt", "below"))
 WORDS = {int: "whole number", float: "number", str: "text", bool: "true or false", NoneType: "null"}
@@ -175,9 +179,9 @@ def table(model: type[BaseModel], *, skip: tuple[str, ...] = ()) -> str:
 
 def named(key: str, models: Mapping[str, type[Section]]) -> str:
     """Return the part on samplers or pruners, each with its options."""
-    parts = [f"## `{key}`\n", NAMED.format(default=next(iter(models)))]
+    parts = [f"## `{key}`\n", NAMED.format(default=next(iter(models)), but=BUT.get(key, ""))]
     for name, model in models.items():
-        parts.append(f"### {key} `{name}`\n\n{model.__doc__}\n")
+        parts.append(f"### {key} `{name}`\n\n{cleandoc(model.__doc__ or '')}\n")
         if len(model.model_fields) > 1:
             parts.append(table(model, skip=("name",)))
     return "\n".join(parts)

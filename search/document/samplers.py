@@ -93,7 +93,10 @@ class Tpe(SamplerOptions):
 
 
 class Gp(SamplerOptions):
-    """Gaussian process with expected improvement; learns from completed trials only."""
+    """Gaussian process with expected improvement; learns from completed trials only.
+
+    It takes 1,000 trials at most, its cost being cubic, and a space without conditions.
+    """
 
     name: Literal["gp"] = Field("gp", description="the sampler")
     several: ClassVar[bool] = False
@@ -115,7 +118,11 @@ class Gp(SamplerOptions):
 
 
 class CmaEs(SamplerOptions):
-    """Covariance matrix adaptation (Hansen 2016); learns from completed trials only."""
+    """Covariance matrix adaptation (Hansen 2016); learns from completed trials only.
+
+    It takes two ranges at least, no lists and no conditions, and one variant of the last three
+    options at most.
+    """
 
     name: Literal["cma-es"] = Field("cma-es", description="the sampler")
     several: ClassVar[bool] = False

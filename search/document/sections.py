@@ -52,8 +52,8 @@ class Identity(Section):
     warm_start: Literal["portfolio", "none", "auto"] | tuple[str, ...] = Field(
         "portfolio",
         description="portfolio: the first draws of a sampler that learns are configurations that "
-        "did well on other data; a list of jobs: they are the best of these, and what the jobs "
-        "found on the same data is known; auto: of the newest jobs on data alike",
+        "did well on other data; a list of 1 to 10 jobs: they are the best of these, and what the "
+        "jobs found on the same data is known; auto: of the newest jobs on data alike",
     )
 
     @field_validator("warm_start", mode="before")
@@ -182,7 +182,9 @@ class Objective(Section):
     """What the search improves."""
 
     metric: Metric = Field(
-        "val_accuracy", description="the metric; a trial counts by its best epoch"
+        "val_accuracy",
+        description="the metric; a trial counts by its best epoch. With task: regression it is one "
+        "of val_mse, which is the default then, val_mae, val_r2 and val_loss",
     )
     direction: Direction = Field(
         "maximize", description="which way is better; may be left out, since the metric says it"
@@ -190,7 +192,8 @@ class Objective(Section):
     beside: list[Cost] = Field(
         [],
         description="what is made small as well: weights, size_mb (of the weights), latency_ms "
-        "(for one sequence, on one thread of a processor)",
+        "(for one sequence, on one thread of a processor). Then there is no target, the pruner is "
+        "none, and the sampler neither gp nor cma-es",
     )
     limits: dict[Cost, float] = Field(
         {}, description="the most that a configuration may cost, such as {latency_ms: 1}"
@@ -261,7 +264,7 @@ class Workers(Section):
     gpus: Literal["auto"] | float = Field(
         0.0,
         description="GPUs a trial, 0 or more, and may be a fraction; auto: a part of one in which "
-        "the largest configuration has room, none where the cluster has none",
+        "the largest configuration has room, none where the cluster has none. Above 1 it is whole",
     )
     concurrent: Literal["auto"] | int = Field(
         "auto",

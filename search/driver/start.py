@@ -84,6 +84,20 @@ def check_checkpoints(home: Home) -> None:
         ) from error
 
 
+def check_ray(home: Home) -> None:
+    """Make sure that `RAY_ADDRESS`, if set, is of a Ray that this process can join.
+
+    Raises:
+        SettingsError: it is that of a dashboard.
+    """
+    address = home.ray_address
+    if address is not None and "://" in address and not address.startswith("ray://"):
+        raise SettingsError(
+            f"RAY_ADDRESS must be HOST:PORT of a cluster that this machine is a node of, but got "
+            f"{address!r}; `gatetune up` alone hands jobs to a cluster's dashboard"
+        )
+
+
 def launch(
     document: str | Path,
     overrides: Sequence[str] = (),
@@ -106,6 +120,7 @@ def launch(
     spec = read_job(document, overrides)
     source = as_launched(read_text(Path(document)), overrides)
     home = Home.from_environment()
+    check_ray(home)
     check_tracking(home)
     check_database(home)
     check_checkpoints(home)
@@ -165,6 +180,7 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
     try:
         job = jobs.find(store, key)
         jobs.check_resumable(store, job)
+        check_ray(home)
         check_checkpoints(home)
         # Taken before Ray starts: of several resumes all but one end here, at once.
         with Lease(store, job.id) as lease, Progress(console, job.id, str(home.path)) as told:

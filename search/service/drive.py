@@ -65,11 +65,12 @@ def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
 def main() -> None:
     """Drive the job that the command line names; exit code 0 however the job itself ended."""
     job_id, claim = sys.argv[1:]
-    write_json(job=job_id)
+    home = Home.from_environment()
+    # A cluster keeps what its drivers say; here it lies where that of all others does, too.
+    write_json(file=home.driver_log(job_id), job=job_id)
     collect_seldom()
     # Where a driver seems to hang, `kill -USR2` lets its log say where it is; USR1 ends Tune's fit.
     faulthandler.register(signal.SIGUSR2, file=2)
-    home = Home.from_environment()
     store = Store.open(home.database_url)
     try:
         drive(home, store, job_id, claim)

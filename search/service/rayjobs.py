@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import requests
 from ray.job_submission import JobStatus, JobSubmissionClient
 
 from search.common.home import Home
+from search.common.limits import TRIALS
 from search.common.versions import SETTING, versions
 from search.database.store import first_line
 from search.driver.cluster import ClusterError
@@ -52,7 +54,7 @@ class RayJobs:
 
     This package is shipped to the cluster with each of them, so that its workers have the same
     version. The settings of the installation are those of the cluster's nodes: a database's
-    password is no part of what Ray shows.
+    password is no part of what Ray shows. The limits of trials are the service's.
 
     Args:
         home: the installation.
@@ -98,7 +100,7 @@ class RayJobs:
                         for name in PACKAGES
                         if (root / name / "__init__.py").exists()
                     ],
-                    "env_vars": {SETTING: json.dumps(versions())},
+                    "env_vars": {SETTING: json.dumps(versions())} | trial_limits(),
                 },
                 metadata={"gatetune.job": job_id},
             )
@@ -111,3 +113,8 @@ class RayJobs:
 
     def close(self) -> None:
         """Leave the drivers to the cluster: their leases tell the next supervisor of them."""
+
+
+def trial_limits() -> dict[str, str]:
+    """Return the limits that drivers keep, as the environment of this process sets them."""
+    return {name: os.environ[name] for name in TRIALS if name in os.environ}

@@ -80,7 +80,7 @@ def run(
             settings = replace(settings, port=port)
         else:
             check_free(settings.host, settings.port)
-        tracking = open_things.enter_context(tracked(home, tracking_port))
+        tracking = open_things.enter_context(tracked(home, tracking_port, settings.mlflow))
         supervisor = Supervisor(store, drivers_of(home), limits)
         open_things.enter_context(supervised(supervisor))
         service = Service(
@@ -172,12 +172,12 @@ def supervised(supervisor: Supervisor) -> Iterator[None]:
 
 
 @contextmanager
-def tracked(home: Home, first_port: int) -> Iterator[TrackingServer | None]:
+def tracked(home: Home, first_port: int, public: str | None) -> Iterator[TrackingServer | None]:
     """Keep MLflow's server running while the block runs; None where one is set up elsewhere."""
     if not home.embedded_tracking:
         yield None
         return
-    server = TrackingServer(home, free_port(first_port))
+    server = TrackingServer(home, free_port(first_port), public)
     ending = threading.Event()
 
     def keep() -> None:

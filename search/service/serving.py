@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import psutil
@@ -72,21 +73,31 @@ def free_port(first: int) -> int:
     raise ServingError(f"no free port among {first} to {first + PORTS_TRIED - 1}")
 
 
-def command(home: Home, port: int) -> list[str]:
-    """Return the command line of MLflow's server for an installation."""
+def command(home: Home, port: int, public: str | None) -> list[str]:
+    """Return the command line of MLflow's server for an installation.
+
+    Args:
+        home: the installation.
+        port: where the server listens.
+        public: where people's browsers reach it, by a proxy.
+    """
+    names = [f"{name}{ports}" for name in ("localhost", HOST) for ports in ("", ":*")]
+    # Without names of its own the server takes any that looks like a private address.
+    names += [urlsplit(public).netloc] if public else []
     return [
         sys.executable, "-m", "mlflow", "server",
         "--host", HOST, "--port", str(port), "--workers", "1",
+        "--allowed-hosts", ",".join(names),
         "--backend-store-uri", home.tracking_uri,
         "--default-artifact-root", home.artifacts.as_uri(),
     ]  # fmt: skip
 
 
-def start(home: Home, port: int, log: Path) -> "subprocess.Popen[bytes]":
-    """Start MLflow's server over the state of ``home``; what it says is added to ``log``."""
+def start(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
+    """Start MLflow's server; what it says is added to ``log``."""
     with log.open("a") as stream:
         return subprocess.Popen(  # noqa: S603 - our own command line
-            command(home, port),
+            command,
             stdout=stream,
             stderr=subprocess.STDOUT,
             env=os.environ | SETTINGS,
@@ -105,11 +116,18 @@ def end(server: "subprocess.Popen[bytes]") -> None:
 
 
 class TrackingServer:
-    """MLflow's server over the state of one installation, started again whenever it has died."""
+    """MLflow's server over the state of one installation, started again whenever it has died.
 
-    def __init__(self, home: Home, port: int) -> None:
+    Args:
+        home: the installation.
+        port: where it listens, or the next that is free.
+        public: where people's browsers reach it, by a proxy.
+    """
+
+    def __init__(self, home: Home, port: int, public: str | None = None) -> None:
         self.home = home
         self.port = port
+        self.public = public
         self.log = home.path / "logs" / "mlflow-server.log"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -122,14 +140,14 @@ class TrackingServer:
         """Start the server unless it runs."""
         if self.process is not None and self.process.poll() is None:
             return
-        from search.tracking.tracking import use_wal
+        from search.tracking.ownfile import use_wal
 
         if self.process is not None:
             logger.warning("MLflow's server ended and is started again; see %s", self.log)
             end(self.process)
         self.log.parent.mkdir(exist_ok=True)
         use_wal(self.home.tracking_path)
-        self.process = start(self.home, self.port, self.log)
+        self.process = start(command(self.home, self.port, self.public), self.log)
 
     def begin(self) -> None:
         """Start the server and wait until it answers, at the next port where another took this one.

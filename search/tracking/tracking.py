@@ -3,10 +3,8 @@
 import getpass
 import logging
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -22,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from search.common.home import Home
 from search.database.store import ALEMBIC
 from search.database.tables import PARENT
+from search.tracking.ownfile import use_wal
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
@@ -223,13 +222,3 @@ def client_of(home: Home) -> MlflowClient:
     use_wal(home.tracking_path)
     with ALEMBIC:  # with which MLflow makes its tables, if it is the first to come
         return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
-
-
-def use_wal(path: Path) -> None:
-    """Set MLflow's own SQLite file to write-ahead logging: half the time a run, readers go on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=60)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()

@@ -158,6 +158,7 @@ class TestDocuments:
         ("GATETUNE_CHECKPOINTS", "s3://me:secret@bucket/x", "CHECKPOINTS must name no password"),
         ("GATETUNE_CHECKPOINTS", "s3://bucket/x?what=1", "cannot be used: Unexpected query param"),
         ("GATETUNE_HOME", "{document}/inside", "GATETUNE_HOME must be a folder"),
+        ("RAY_ADDRESS", "http://127.0.0.1:{port}", "RAY_ADDRESS must be HOST:PORT of a cluster"),
     ],
 )
 def test_launch_into_an_installation_that_cannot_be_used(

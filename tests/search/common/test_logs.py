@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 LOGGING = """
 import logging, warnings
@@ -34,3 +37,26 @@ def test_every_event_is_a_line_of_json_that_says_what_it_is_about() -> None:
     assert failed["exc_info"].endswith("KeyError: 'batch'")
     assert (warned["level"], warned["logger"]) == ("WARNING", "py.warnings")
     assert "UserWarning: old" in warned["message"]
+
+
+TWICE = """
+import logging, sys
+from pathlib import Path
+from search.common.logs import write_json
+write_json(file=Path(sys.argv[1]), job="tiny-0001")
+logging.getLogger("gatetune.test").info("began")
+"""
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_file_gets_each_line_once_wherever_standard_error_goes(
+    tmp_path: Path, there: bool
+) -> None:
+    file, other = tmp_path / "logs" / "driver.log", tmp_path / "kept-by-a-cluster.log"
+    file.parent.mkdir()
+    with (file if there else other).open("ab") as stream:
+        command = [sys.executable, "-c", TWICE, str(file)]
+        subprocess.run(command, stderr=stream, check=True)
+    for log in {file} if there else {file, other}:
+        (line,) = log.read_text().splitlines()
+        assert json.loads(line)["message"] == "began"

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -69,6 +69,11 @@ def test_up_takes_the_next_free_ports_answers_and_ends_on_ctrl_c(
             for address, port in zip(addresses, (first, tracking_first), strict=True):
                 assert port < int(address.split(":")[2].split("/")[0]) < port + PORTS_TRIED
                 assert answer_of(address, process, log) == 200
+            # A name of anybody's, which looks like a private address.
+            foreign = Request(f"http://{HOST}:{addresses[1].split(':')[2].split('/')[0]}/")
+            foreign.add_header("Host", "10.attacker.example")
+            with pytest.raises(HTTPError, match="403"):
+                urlopen(foreign)  # noqa: S310 - our own
             process.send_signal(signal.SIGINT)
             assert process.communicate(timeout=120)[0] == ""
             assert process.returncode == 0
@@ -82,7 +87,7 @@ def test_up_takes_the_next_free_ports_answers_and_ends_on_ctrl_c(
 
 def test_a_server_elsewhere_is_left_alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
-    with tracked(Home.from_environment(), 5000) as server:
+    with tracked(Home.from_environment(), 5000, None) as server:
         assert server is None
     assert not home.exists()
 
@@ -111,11 +116,11 @@ class TestBegin:
     def server(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrackingServer]:
         """A server whose program only answers."""
 
-        def command(_: Home, port: int) -> list[str]:
+        def command(_: Home, port: int, __: str | None) -> list[str]:
             return [sys.executable, "-c", FAKE_SERVER.format(port=port, broken=False)]
 
         monkeypatch.setattr("search.service.serving.command", command)
-        monkeypatch.setattr("search.tracking.tracking.use_wal", lambda _: None)
+        monkeypatch.setattr("search.tracking.ownfile.use_wal", lambda _: None)
         home.mkdir(parents=True)
         made = TrackingServer(Home.from_environment(), free_port())
         yield made
