@@ -1,6 +1,5 @@
 """The commands' answers from the installation on this machine."""
 
-import getpass
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from search.common.home import Home
+from search.common.processes import user
 from search.database.store import Store
 from search.jobs import jobs
 from search.jobs.listing import Wanted, page
@@ -92,7 +92,7 @@ class Local:
         """Make a job's model the champion, by the word of this machine's user."""
         from search.winner.promotion import promote
 
-        return promote(self.home, self.store, key, getpass.getuser())
+        return promote(self.home, self.store, key, user())
 
     def champions(self, name: str) -> list[dict[str, Any]]:
         """Return the champions of a name."""

@@ -2,18 +2,17 @@
 
 import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, bindparam, or_, update
 from sqlalchemy.orm import Session
 
+from search.common.processes import birth, place
 from search.database.store import Store, StoreError
 from search.database.tables import Job
 
@@ -36,25 +35,6 @@ def identity() -> str:
     """Return a name for this process that tells whether it is still alive on this host."""
     pid = os.getpid()
     return f"{place()}:{pid}:{birth(pid)}:{secrets.token_hex(4)}"
-
-
-def place() -> str:
-    """Return where process numbers mean the same: host, since its last boot, and container."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
-    namespace = Path("/proc/self/ns/pid").stat().st_ino
-    return f"{socket.gethostname()}/{boot}/{namespace}"
-
-
-def birth(pid: int) -> str:
-    """Return when a process started, in the kernel's own ticks, or '' where it has ended.
-
-    Process numbers are used again; together with its birth a number names one process.
-    """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]  # ended, but not yet fetched by its parent
 
 
 def is_dead(owner: str) -> bool:

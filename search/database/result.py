@@ -120,6 +120,16 @@ class Result(BaseModel):
     simple: tuple[Simple, ...] = ()
     """What needs no recurrent network, for comparison."""
 
+    def to_json(self) -> str:
+        """Return the result as a job's row has it.
+
+        Raises:
+            ValueError: a number is not finite, so that nobody could read the row any more.
+        """
+        written = self.model_dump_json()
+        Result.model_validate_json(written)
+        return written
+
     @property
     def rival(self) -> Candidate | None:
         """The better baseline, None where the document has none."""

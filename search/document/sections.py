@@ -272,7 +272,10 @@ class Workers(Section):
         "time, and no more than there are to run",
     )
     epoch_limit_s: float = Field(
-        3600.0, gt=0.0, description="seconds after which an epoch hangs and its worker is ended"
+        3600.0,
+        gt=0.0,
+        le=10_000_000,
+        description="seconds after which an epoch hangs and its worker is ended",
     )
 
     @field_validator("concurrent", mode="before")
@@ -305,8 +308,12 @@ class Workers(Section):
 class Confirm(Section):
     """How the winner is made sure of after the search."""
 
-    top: int = Field(3, ge=0, description="best configurations that are trained again; 0 for none")
-    seeds: int = Field(5, ge=1, description="seeds that each of them, and the baseline, gets")
+    top: int = Field(
+        3, ge=0, le=1000, description="best configurations that are trained again; 0 for none"
+    )
+    seeds: int = Field(
+        5, ge=1, le=1000, description="seeds that each of them, and the baseline, gets"
+    )
 
 
 def target_fault(objective: Objective, budget: Budget) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 import ray
 from ray._private.node import Node
 
-from search.database.lease import birth
+from search.common.processes import birth, namespace
 from search.document.sections import Workers
 from search.document.spec import JobSpec
 from search.driver.packing import MOST
@@ -104,7 +104,7 @@ def cluster(
     Raises:
         ClusterError: there is no Ray at the address.
     """
-    own = {} if address else LOCAL | {MARK: f"{os.getpid()}:{birth(os.getpid())}"}
+    own = {} if address else LOCAL | {MARK: mark()}
     if address is None and ahead is not None:
         own |= AHEAD | {"RAY_worker_maximum_startup_concurrency": str(ahead)}
     os.environ.update(QUIET | own)
@@ -205,20 +205,25 @@ def sweep() -> None:
             shutil.rmtree(session, ignore_errors=True)
 
 
+def mark() -> str:
+    """Return what marks the processes of a Ray that this process starts."""
+    return f"{os.getpid()}:{birth(os.getpid())}:{namespace()}"
+
+
 def marked() -> Iterator[tuple[int, str]]:
     """Yield the processes of local Rays, and the driver of each as ``pid:birth``.
 
     A process that sets its title may overwrite its environment, and the mark in it, so that what
     a marked process has started belongs to the same driver.
     """
-    mark = re.compile(rb"(?:^|\0)%s=(\d+:\d+)\0" % MARK.encode())
+    ours = re.compile(rb"(?:^|\0)%s=(\d+:\d+):%d\0" % (MARK.encode(), namespace()))
     owners: dict[int, str] = {}
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # another's process, or one that has just ended
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
             children.setdefault(int(parent), []).append(int(folder.name))
-            if found := mark.search((folder / "environ").read_bytes()):
+            if found := ours.search((folder / "environ").read_bytes()):
                 owners[int(folder.name)] = found[1].decode()
     pids = list(owners)
     for pid in pids:

@@ -171,9 +171,7 @@ class Driver:
         if result is None:
             return "failed", nothing_completed(searched, confirmed, self.spec)
         self.progress.stage("measuring and exporting the winner")
-        if self.importing is not None:
-            # Two threads that import what imports each other may see it half done.
-            self.importing.result()
+        self.await_imports()
         self.halt_if_asked()
         self.patiently(lambda: self.save(result, data))
         self.halt_if_asked()
@@ -187,6 +185,7 @@ class Driver:
         self.patiently(self.clear_up)
         self.patiently(lambda: self.row.set(slots=None))  # delivery may last, and needs no trials
         self.progress.stage("delivering to MLflow")
+        self.await_imports()
         missing = None if self.delivering().drain() else "not all reached MLflow"
         if status == "finished" and missing is None:
             missing = self.patiently(lambda: self.reach_mlflow(self.publish))
@@ -273,6 +272,11 @@ class Driver:
         """Begin to import what the end of the job takes, while others train."""
         self.importing = self.importing or in_background(import_rest)
 
+    def await_imports(self) -> None:
+        """Wait until that is done: two threads that import the same may see it half done."""
+        if self.importing is not None:
+            self.importing.result()
+
     @contextmanager
     def study(self, name: str, fixed: list[Proposal], **settings: Any) -> Iterator[JobStudy]:
         """Yield a study of the job, and close it in the end."""
@@ -291,7 +295,7 @@ class Driver:
         with strangers_to(data) as asked:
             result, answers = compare(result, self.spec, data, self.folder)
             save_champion(result, self.spec, self.job_id, data, self.folder, answers, asked)
-        self.row.set(result=result.model_dump_json())
+        self.row.set(result=result.to_json())
 
     def publish(self) -> None:
         """Register the champion and give the parent run its report."""

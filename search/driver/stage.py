@@ -34,7 +34,8 @@ class Stage:
         """Delete what earlier drivers of the study left and nobody needs."""
         self.study.leaders.outranked()
         trials = self.study.storage.optuna.get_all_trials(self.study.study_id, deepcopy=False)
-        kept = top(trials, self.study.spec) if self.study.searching else complete(trials)
+        whole = self.study.spec.objective.beside or not self.study.searching
+        kept = complete(trials) if whole else top(trials, self.study.spec)
         delete(unreferenced(self.checkpoints, trials, kept))
 
     def tidying(self, number: int, verdict: Verdict | None) -> Callable[[], None]:

@@ -1,6 +1,5 @@
 """Start and go on with jobs in this process: what the commands and ``search.launch`` do."""
 
-import getpass
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ from rich.console import Console
 
 from search.common.background import in_background
 from search.common.home import Home, SettingsError
+from search.common.processes import user
 from search.database.jobrow import JobRow
 from search.database.lease import Lease
 from search.database.store import Store, first_line
@@ -140,7 +140,7 @@ def launch(
                 store,
                 spec,
                 source,
-                owner=getpass.getuser(),
+                owner=user(),
                 dataset=describe_data(shared.data),
             )
             with Lease(store, job_id) as lease, Progress(console, job_id, str(home.path)) as told:
@@ -184,6 +184,7 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
         check_checkpoints(home)
         # Taken before Ray starts: of several resumes all but one end here, at once.
         with Lease(store, job.id) as lease, Progress(console, job.id, str(home.path)) as told:
+            JobRow(lease).set(supervised=False)  # whoever runs it here ends it here
             go_on(home, store, lease, job, told)
         return jobs.show(store, jobs.find(store, job.id))
     finally:

@@ -21,7 +21,7 @@ from search.database.result import Result
 if TYPE_CHECKING:
     from search.document.spec import JobSpec
 from search.common.home import Home
-from search.database.lease import LIVE, live_status
+from search.database.lease import LIVE, driver_is_alive, live_status
 from search.database.store import Store, is_storable, undelivered
 from search.database.tables import PARENT, Job, JournalRow, Run
 from search.jobs.listing import best_by_cell, best_trial, best_values, counted, counts_of
@@ -281,16 +281,49 @@ def best_epoch(values: Iterable[float], direction: str) -> float | None:
     return pick(known) if known else None
 
 
-def await_stop(store: Store, job_id: str, patience_s: float = 120.0) -> Job:
+def await_stop(store: Store, job_id: str, patience_s: float = 120.0, alone_s: float = 10.0) -> Job:
     """Wait until a job's driver has given it back, and return the job.
+
+    Args:
+        store: the database.
+        job_id: the job, which was asked to stop.
+        patience_s: how long its driver may take.
+        alone_s: how long it may have none before it is taken out of the queue: a supervisor that
+            runs would have started one.
 
     Raises:
         NotPossibleError: it has not after so many seconds.
     """
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
+    began = seen = time.monotonic()
+    while time.monotonic() - began < patience_s:
         job = find(store, job_id)
         if live_status(job, time.time()) not in LIVE:
             return job
+        if driver_is_alive(job, time.time()):
+            seen = time.monotonic()
+        elif time.monotonic() - seen >= alone_s:
+            disown(store, job)
         time.sleep(0.2)
     raise NotPossibleError(f"job {job_id} was asked to stop {patience_s:.0f} s ago, but runs still")
+
+
+def disown(store: Store, job: Job) -> None:
+    """Take a job that nobody runs out of the queue, unless somebody has taken it meanwhile.
+
+    One that ran is then as that of a command whose process died, which `doctor` closes.
+    """
+    waits = job.status == "queued"
+    message = f"stopped while nobody ran it; `gatetune resume {job.id}` goes on"
+    with store.session() as session:
+        session.execute(
+            update(Job)
+            .where(Job.id == job.id, Job.lease_owner.is_not_distinct_from(job.lease_owner))
+            .values(
+                supervised=False,
+                stop_requested=False,
+                message=message,
+                revision=Job.revision + 1,
+                changed=Job.revision + 1,
+                **({"status": "stopped"} if waits else {}),
+            )
+        )

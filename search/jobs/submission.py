@@ -117,7 +117,10 @@ def check_size(spec: JobSpec, most: int) -> None:
     Raises:
         SpecError: it has more.
     """
-    if spec.budget.trials > most:
-        raise SpecError(
-            [f"budget.trials: must be at most {most} on this service, but got {spec.budget.trials}"]
+    trials, again = spec.budget.trials, spec.most_replicates
+    if trials + again > most:
+        fault = (
+            f"budget.trials: must be at most {most} on this service with the confirmation's runs, "
+            f"but got {trials} and {again}"
         )
+        raise SpecError([fault])

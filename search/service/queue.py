@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from search.common.limits import Limits
 from search.database.lease import LIVE, driver_is_alive, live_status
 from search.database.store import Store
-from search.database.tables import Job
+from search.database.tables import Job, JournalRow
 from search.driver.shares import ROUNDING
 from search.jobs.jobs import NotPossibleError, check_resumable
 
@@ -75,7 +75,7 @@ def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str
         store: the database.
         job_id: the job.
         owner: the claim, which is given back where the driver never took it over.
-        lived_s: how long the driver ran; one that ran long does not count as a failed start.
+        lived_s: how long the driver ran; one that reported an epoch does not count as failed.
         why: the last that it said.
     """
     release(store, job_id, owner)
@@ -85,11 +85,16 @@ def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str
             return False
         if driver_is_alive(job, time.time()):
             return False
-        job.failed_starts = job.failed_starts + 1 if lived_s < 60 else 0
+        worked = select(JournalRow.study).where(
+            JournalRow.job_id == job_id, JournalRow.time_ms >= (time.time() - lived_s) * 1000
+        )
+        job.failed_starts = 0 if session.scalar(worked.limit(1)) else job.failed_starts + 1
         if job.failed_starts < FAILED_STARTS:
             return True
         job.status, job.supervised, job.ended_at = "failed", False, time.time()
-        job.message = f"{FAILED_STARTS} drivers in a row ended at once, the last one with: {why}"
+        job.message = (
+            f"{FAILED_STARTS} drivers in a row ended without an epoch, the last one with: {why}"
+        )
         job.revision += 1
         job.changed = job.revision
     return False

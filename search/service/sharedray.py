@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 from search.common.home import Home
-from search.database.lease import birth
-from search.driver.cluster import LOCAL, MARK, SESSIONS, ClusterError, kill, marked, sweep
+from search.driver.cluster import LOCAL, MARK, SESSIONS, ClusterError, kill, mark, marked, sweep
 from search.service.serving import free_port
 
 logger = logging.getLogger("gatetune.ray")
@@ -37,7 +36,7 @@ class SharedRay:
         self.cpus = cpus
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
-        self.owner = f"{os.getpid()}:{birth(os.getpid())}"
+        self.owner = mark().rpartition(":")[0]
         self.token = secrets.token_hex(32)
         self.session: Path | None = None
         """Ray's own folder, which it never deletes."""
@@ -99,7 +98,7 @@ class SharedRay:
                 command,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                env=os.environ | self.environment | {MARK: self.owner},
+                env=os.environ | self.environment | {MARK: mark()},
                 start_new_session=True,
             )
 

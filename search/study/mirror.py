@@ -28,6 +28,10 @@ DRAWS = 20
 """Draws before a configuration that is new is looked up instead, or drawn at random where there is
 no end of them: a sampler that does not learn from pruned trials may propose one for ever."""
 
+RANDOM_DRAWS = 1000
+"""Draws at random before a space without end counts as exhausted: most of it may be few
+configurations, and what has no end only count where some rare condition holds."""
+
 
 class Mirror:
     """The sampler and all that it may know: of the study, and of earlier jobs.
@@ -126,7 +130,7 @@ class Mirror:
         again goes on as the first would have.
         """
         self.forget(number)
-        for attempt in range(DRAWS if self.space.size else 2 * DRAWS):
+        for attempt in range(DRAWS if self.space.size else DRAWS + RANDOM_DRAWS):
             seed = derive_seed(self.spec.seed, "sample", number, attempt)
             at_random = attempt >= DRAWS
             known = {} if attempt else self.first_draws.get(number, {})
@@ -173,7 +177,7 @@ class Mirror:
     def look_up(self, number: int) -> FrozenTrial | None:
         """Return one of the configurations left in a small discrete space."""
         if self.space.size is None:
-            raise RuntimeError(f"{DRAWS} random draws from an infinite space were no new trial")
+            return None
         untried = (c for c in self.space.configurations() if self.identity(c, {}) not in self.tried)
         left = list(islice(untried, 1000))
         if not left:

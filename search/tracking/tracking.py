@@ -1,6 +1,5 @@
 """MLflow, as Gatetune writes to it: every call may be repeated and leaves the same result."""
 
-import getpass
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 
 from search.common.home import Home
+from search.common.processes import user
 from search.database.store import ALEMBIC
 from search.database.tables import PARENT
 from search.tracking.ownfile import use_wal
@@ -155,7 +155,7 @@ class Tracking:
             JOB_TAG: self.job_id,
             STUDY_TAG: study,
             **({TRIAL_TAG: str(trial)} if trial != PARENT else {}),
-            "mlflow.user": getpass.getuser(),
+            "mlflow.user": user(),
             "mlflow.source.name": "gatetune",
             "mlflow.source.type": "JOB",
             **({"mlflow.parentRunId": new.parent_id} if new.parent_id else {}),

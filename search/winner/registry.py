@@ -53,6 +53,11 @@ ABOUT = (
     "the same data; `challenger` did not."
 )
 
+DESCRIPTION = 5000
+"""Characters that MLflow's table of versions has for a description."""
+
+MORE = "\n\n… The whole card is README.md among the files of the model.\n"
+
 
 @dataclass(frozen=True)
 class Incumbent:
@@ -210,7 +215,7 @@ def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: 
         f"models:/{model_id}",
         run_id=run_id,
         model_id=model_id,
-        description=folder.read("README.md").decode(),
+        description=shortened(folder.read("README.md").decode()),
         tags={
             JOB_TAG: job.id,
             FINGERPRINT_TAG: fingerprint,
@@ -225,6 +230,13 @@ def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: 
             **({CLAIMS_TAG: written([claim(reason)])} if alias == CHAMPION else {}),
         },
     )
+
+
+def shortened(card: str) -> str:
+    """Return a model's card, cut where MLflow's table has no room for more of it."""
+    if len(card) <= DESCRIPTION:
+        return card
+    return card[: DESCRIPTION - len(MORE)].rpartition("\n")[0] + MORE
 
 
 def create_name(tracking: Tracking, name: str) -> None:

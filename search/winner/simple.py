@@ -22,7 +22,10 @@ MOST_VALUES = 2000
 """Of a sequence that is given to a linear model value by value; longer ones are summarised."""
 
 MOST_SEQUENCES = 20_000
-"""That a linear model is fitted to."""
+"""That a linear model is fitted to, besides one of each class."""
+
+LARGE = 1e30
+"""The largest output: values that stand for missing ones, such as 1e20, may lead beyond float32."""
 
 CPU = torch.device("cpu")
 
@@ -78,10 +81,13 @@ def simple_models(data: SequenceDataset) -> tuple[Fitted, ...]:
 
 
 def some(part: Part) -> Part:
-    """Return a part, or as many of its sequences as are enough, evenly drawn."""
+    """Return a part, or as many of its sequences as are enough, evenly drawn, of every class."""
     if len(part) <= MOST_SEQUENCES:
         return part
-    return part.take(np.linspace(0, len(part) - 1, MOST_SEQUENCES).astype(np.int64))
+    drawn = np.linspace(0, len(part) - 1, MOST_SEQUENCES).astype(np.int64)
+    if part.y.ndim == 1:
+        drawn = np.union1d(drawn, np.unique(part.y, return_index=True)[1])
+    return part.take(drawn)
 
 
 def features(part: Part, data: SequenceDataset, *, flat: bool) -> tuple[Tensor, Tensor]:
@@ -94,12 +100,13 @@ def features(part: Part, data: SequenceDataset, *, flat: bool) -> tuple[Tensor, 
 def summary(batch: Batch) -> Tensor:
     """Return mean, deviation, least, most, first and last value of each input."""
     x, lengths, _ = batch
+    x = x.double()  # the square of a large float32 is none
     lengths = torch.full((len(x),), x.shape[1]) if lengths is None else lengths
     inside = (torch.arange(x.shape[1]) < lengths[:, None])[:, :, None]
     mean = (x * inside).sum(1) / lengths[:, None]
     spread = (((x - mean[:, None]) * inside).square().sum(1) / lengths[:, None]).sqrt()
     # What is padded repeats the last step, so that it changes neither the least nor the most.
-    return torch.cat((mean, spread, x.amin(1), x.amax(1), x[:, 0], x[:, -1]), dim=1)
+    return torch.cat((mean, spread, x.amin(1), x.amax(1), x[:, 0], x[:, -1]), dim=1).float()
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,8 @@ class Answers:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the outputs for what is seen of sequences [sequences, seen]."""
-        return x @ self.weights + self.bias
+        outputs = x.double() @ self.weights.double() + self.bias
+        return outputs.clamp(-LARGE, LARGE).float()
 
 
 def constant(seen: int, data: SequenceDataset) -> Answers:

@@ -1,6 +1,5 @@
 """Every request passes here first: who asks, from where, how often, and with how much."""
 
-import getpass
 import logging
 import re
 import secrets
@@ -21,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from search.common.processes import user
 from search.database.store import StoreError
 from search.service.api.errors import ApiError, ErrorDetail, answer, failure
 from search.service.api.settings import Settings
@@ -247,7 +247,7 @@ class Gate:
                     403, "cross-site", f"with a cookie, {CSRF_HEADER} must repeat {CSRF}"
                 )
         if not text and not kind and self.settings.is_private and FORWARDED.isdisjoint(headers):
-            return Principal(getpass.getuser(), "admin")
+            return Principal(user(), "admin")
         if text and kind.lower() == "bearer":
             try:
                 principal = await run_in_threadpool(self.verify, text.strip())

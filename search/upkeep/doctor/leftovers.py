@@ -7,7 +7,8 @@ from pathlib import Path
 from sqlalchemy import update
 
 from search.common.home import Home
-from search.database.lease import birth, described, is_dead
+from search.common.processes import birth
+from search.database.lease import described, is_dead
 from search.database.store import Store
 from search.database.tables import Job
 from search.upkeep.doctor.finding import Finding

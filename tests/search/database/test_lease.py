@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
+from search.common.processes import birth
 from search.database import lease as module
 from search.database.lease import (
     DURATION_S,
     Lease,
     LeaseHeldError,
     LeaseLostError,
-    birth,
     driver_is_alive,
     identity,
     is_dead,

@@ -1,5 +1,7 @@
 """A result's own questions: what was chosen, what it beats."""
 
+import math
+
 import pytest
 
 from search.database.result import Result, Simple
@@ -57,4 +59,9 @@ def test_a_simple_model_that_is_as_good_is_named(
 
 
 def test_a_result_is_read_as_it_was_written() -> None:
-    assert Result.model_validate_json(FOUND.model_dump_json()) == FOUND
+    assert Result.model_validate_json(FOUND.to_json()) == FOUND
+
+
+def test_a_result_that_nobody_could_read_is_not_written() -> None:
+    with pytest.raises(ValueError, match="validation"):
+        FOUND.knowing({FOUND.chosen.of: {"validation": (math.nan,)}}).to_json()

@@ -13,7 +13,7 @@ import pytest
 import ray
 from ray.tune.execution import class_cache
 
-from search.database.lease import birth
+from search.common.processes import namespace
 from search.driver.cluster import (
     AHEAD,
     MARK,
@@ -22,6 +22,7 @@ from search.driver.cluster import (
     check_resources,
     cluster,
     fitting,
+    mark,
     marked,
     node_resources,
     same_environment,
@@ -168,11 +169,15 @@ def test_sessions_of_dead_drivers_are_swept(
 def test_processes_that_outlived_their_driver_are_ended() -> None:
     with subprocess.Popen(["true"]) as ended:
         pass
-    alive = f"{os.getpid()}:{birth(os.getpid())}"
-    with running(alive) as ours, running(f"{ended.pid}:12345") as orphan:
+    elsewhere = f"{ended.pid}:12345:{namespace() + 1}"  # where numbers mean other processes
+    with (
+        running(mark()) as ours,
+        running(elsewhere) as theirs,
+        running(f"{ended.pid}:12345:{namespace()}") as orphan,
+    ):
         sweep()
         assert orphan.wait(10) == -signal.SIGKILL
-        assert ours.poll() is None
+        assert (ours.poll(), theirs.poll()) == (None, None)
 
 
 @contextmanager

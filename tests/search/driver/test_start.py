@@ -8,15 +8,16 @@ import pytest
 from ray.tune.execution import class_cache
 
 from search.common.home import Home
-from search.database.store import StoreError
+from search.database.store import Store, StoreError
 from search.driver.start import (
     TrackingUnreachableError,
     check_database,
     check_tracking,
     ray_and_data,
+    resume,
 )
-from search.jobs.jobs import JobNotFoundError, open_existing
-from tests.search.conftest import make_spec
+from search.jobs.jobs import JobNotFoundError, find, open_existing
+from tests.search.conftest import add_job, make_spec
 from tests.servers import free_port
 from trainables.faults import DatasetError
 
@@ -109,6 +110,24 @@ def test_data_that_cannot_be_loaded_beside_ray_are_refused(
         ray_and_data(broken, Home.from_environment()),
     ):
         pytest.fail("there is no data")
+
+
+def test_who_resumes_a_job_of_the_queue_here_ends_it_here(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = Home.from_environment()
+    installation.create()
+    store = Store.open(installation.database_url)
+    add_job(store, make_spec(), status="queued", supervised=True)
+    seen: list[bool] = []
+
+    def work(_: Home, its: Store, *__: object) -> None:
+        seen.append(find(its, "tiny").supervised)
+
+    monkeypatch.setattr("search.driver.start.go_on", work)
+    resume("tiny")
+    store.close()
+    assert seen == [False]
 
 
 def test_where_nothing_was_launched_nothing_is_created(home: Path) -> None:

@@ -20,6 +20,7 @@ from search.jobs.jobs import (
     await_stop,
     check_resumable,
     create,
+    disown,
     find,
     git_commit,
     request_stop,
@@ -160,6 +161,25 @@ class TestStop:
         driver.start()
         assert await_stop(store, "tiny-0001").status == "stopped"
         driver.join()
+
+    @pytest.mark.parametrize("status", ["queued", "running"])
+    def test_waiting_for_a_job_of_the_queue_that_nobody_runs_takes_it_out(
+        self, store: Store, status: str
+    ) -> None:
+        add_job(store, SPEC)
+        set_job(store, supervised=True, status=status, lease_owner=dead_owner(), lease_until=9e9)
+        request_stop(store, "tiny")
+        job = await_stop(store, "tiny-0001", alone_s=0.0)
+        assert (job.supervised, job.stop_requested) == (False, False)
+        assert live_status(job, time.time()) == "stopped"
+        assert job.message == "stopped while nobody ran it; `gatetune resume tiny-0001` goes on"
+
+    def test_what_somebody_took_meanwhile_is_theirs(self, store: Store) -> None:
+        add_job(store, SPEC)
+        alone = set_job(store, supervised=True, lease_owner=dead_owner())
+        set_job(store, lease_owner=identity(), lease_until=9e9)
+        disown(store, alone)
+        assert find(store, "tiny").supervised
 
     def test_waiting_has_an_end(self, store: Store, study: JobStudy) -> None:
         with pytest.raises(NotPossibleError, match="was asked to stop 0 s ago, but runs still"):

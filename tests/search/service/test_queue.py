@@ -14,7 +14,7 @@ from sqlalchemy import update
 from search.common.limits import Limits
 from search.database.lease import DURATION_S, Lease, LeaseHeldError, identity
 from search.database.store import Store
-from search.database.tables import Job
+from search.database.tables import Job, JournalRow
 from search.jobs.jobs import NotPossibleError, request_stop
 from search.service.queue import CLAIM_S, FAILED_STARTS, claim, enqueue, give_back
 from tests.search.conftest import add_job, dead_owner, finish_job, make_spec
@@ -320,14 +320,23 @@ class TestOnEveryDatabase:
         assert again == [True] * (FAILED_STARTS - 1) + [False]
         job = read(opened, "one")
         assert (job.status, job.supervised, job.lease_owner) == ("failed", False, None)
-        assert job.message == "3 drivers in a row ended at once, the last one with: KeyError: 2"
+        assert job.message == (
+            "3 drivers in a row ended without an epoch, the last one with: KeyError: 2"
+        )
         assert job.ended_at is not None
         assert job.changed == job.revision == 1
         assert claim_all(opened) == []
 
-    def test_a_driver_that_lived_long_is_no_failed_start(self, opened: Store) -> None:
+    def test_only_a_driver_that_reported_an_epoch_is_no_failed_one(self, opened: Store) -> None:
         add(opened, "one", failed_starts=FAILED_STARTS - 1)
-        for lived_s, counted in [(60.0, 0), (1.0, 1), (1.0, 2), (3600.0, 0)]:
+        with opened.session() as session:
+            session.add(
+                JournalRow(
+                    study="one/confirm", trial=0, epoch=1, job_id="one", metrics="{}", pruner="{}",
+                    verdict="continue", time_ms=int((time.time() - 100) * 1000),
+                )
+            )  # fmt: skip
+        for lived_s, counted in [(120.0, 0), (1.0, 1), (90.0, 2), (3600.0, 0)]:
             assert give_back(opened, "one", CLAIMS[0], lived_s=lived_s, why="killed")
             assert read(opened, "one").failed_starts == counted
 

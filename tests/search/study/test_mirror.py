@@ -53,6 +53,27 @@ def test_a_sampler_that_proposes_the_same_for_ever_is_helped_out(
     assert drawn(Mirror(spec), 0, 1, 2) == [first, second, third]
 
 
+def test_where_few_configurations_have_no_end_they_are_found_all_the_same() -> None:
+    rare = (
+        "weight_decay: {low: 1.0e-6, high: 0.1, log: true, when: {optimizer: adamw, batch_size: 8}}"
+    )
+    space = f"space={{batch_size: [8, 16, 32, 64, 128], optimizer: [adam, adamw], {rare}}}"
+    mirror = Mirror(make_spec("sampler=random", space))
+    found = drawn(mirror, *range(60))
+    assert len(found) == 60
+    assert sum("weight_decay" in parameters for parameters in found) == 60 - 9
+
+
+def test_a_space_that_gives_nothing_new_any_more_is_exhausted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("search.study.mirror.RandomSampler", lambda _: RandomSampler(seed=0))
+    monkeypatch.setattr("search.study.mirror.make_sampler", lambda *_: RandomSampler(seed=0))
+    mirror = Mirror(make_spec("space={learning_rate: {low: 1.0e-4, high: 0.1, log: true}}"))
+    assert len(drawn(mirror, 0)) == 1
+    assert mirror.draw(1) is None
+
+
 def test_what_differs_in_other_settings_alone_may_be_drawn() -> None:
     mirror = Mirror(make_spec(SMALL))
     fixed: Parameters = {"cell": "gru", "hidden_size": 8}

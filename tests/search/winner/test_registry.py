@@ -19,7 +19,16 @@ from search.database.store import Store
 from search.database.tables import PARENT, Run
 from search.tracking.tracking import Tracking
 from search.winner.models import load_saved
-from search.winner.registry import Incumbent, decide, fluent, log_model, publish
+from search.winner.registry import (
+    DESCRIPTION,
+    MORE,
+    Incumbent,
+    decide,
+    fluent,
+    log_model,
+    publish,
+    shortened,
+)
 from tests.search.conftest import add_job, make_spec
 from tests.search.winners import BETTER, GOOD, JOB, candidate, finish_job, result
 from tests.servers import WebServer
@@ -159,6 +168,16 @@ def test_a_better_job_takes_the_alias_over_and_a_repeat_of_the_old_one_does_not(
     assert (taken["version"], taken["alias"]) == ("2", "champion")
     client = Tracking(installation, JOB, "tiny").client
     assert int(client.get_model_version_by_alias("tiny", "champion").version) == 2
+
+
+def test_a_long_card_is_cut_at_the_end_of_a_line() -> None:
+    line = "one of very many classes\n"
+    card = line * 300
+    assert shortened(line) == line
+    cut = shortened(card)
+    assert DESCRIPTION - 2 * len(line) < len(cut) <= DESCRIPTION
+    assert cut.startswith(line * 100)
+    assert cut.removesuffix(MORE).endswith(line.rstrip())
 
 
 def test_a_job_without_a_result_registers_nothing(installation: Home, store: Store) -> None:

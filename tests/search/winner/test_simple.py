@@ -110,7 +110,25 @@ def test_labels_stay_with_their_sequences_where_lengths_are_unequal() -> None:
 
 def test_of_many_sequences_some_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.winner.simple.MOST_SEQUENCES", 3)
-    assert some(Part(np.zeros((9, 1, 1)), np.arange(9))).y.tolist() == [0, 4, 8]
+    numbers = np.arange(9.0)[:, None]
+    assert some(Part(np.zeros((9, 1, 1)), numbers)).y.tolist() == [[0.0], [4.0], [8.0]]
+
+
+def test_of_a_rare_class_one_is_among_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("search.winner.simple.MOST_SEQUENCES", 3)
+    labels = np.array([0, 0, 1, 0, 0, 0, 2, 0, 0])
+    assert some(Part(np.zeros((9, 1, 1)), labels)).y.tolist() == [0, 1, 0, 2, 0]
+
+
+@pytest.mark.parametrize("steps", [3, MOST_VALUES + 1])
+def test_what_stands_for_a_missing_value_leaves_every_metric_finite(steps: int) -> None:
+    y = RNG.normal(0, 1, (30, 1)).astype(np.float32)
+    x = RNG.normal(0, 1, (30, steps, 1))
+    x[1::3, 0] = x[2::3, 1] = 3e38  # in the validation part, and in the test part
+    data = dataset(y, x, targets=Targets(("a",), (0.0,), (1.0,)))
+    for one in simple_models(data):
+        for part in ("validation", "test"):
+            assert np.isfinite([score(data, one, "mse", part), score(data, one, "r2", part)]).all()
 
 
 def test_a_class_that_is_not_among_some_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:

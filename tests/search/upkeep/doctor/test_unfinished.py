@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 from sqlalchemy import update
 
 from search.common.home import Home
-from search.database.lease import Lease, birth, place
+from search.common.processes import birth, place
+from search.database.lease import Lease
 from search.database.storage import open_storage, read_trials
 from search.database.store import Store
 from search.database.tables import PARENT, Job, Run
