@@ -4,10 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
-from search.service.serving import SETTINGS, await_answer
+from search.service.serving import SETTINGS, answers
 from tests.servers import free_port
 
 
@@ -49,7 +50,9 @@ class TrackingServer:
     def await_answer(self) -> None:
         """Wait until it answers."""
         assert self.process is not None
-        await_answer(self.process, f"{self.url}/health", str(self.log))
+        while not answers(self.url):
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.1)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all of its processes."""

@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -19,7 +18,7 @@ from search.common.trial import MLFLOW_STATUS, Verdict
 from search.database.lease import LeaseLostError
 from search.database.store import Store, undelivered
 from search.database.tables import PARENT, Job, JournalRow, Run
-from search.service.serving import HOST, await_answer, end, start
+from search.service.serving import TrackingServer
 from search.tracking.delivery import Orders, Rounds
 from search.tracking.handover import Delivery
 from search.tracking.tracking import NewRun, Tracking
@@ -404,15 +403,14 @@ def test_the_end_of_standard_input_ends_it_with_the_rest_waiting(store: Store) -
 
 
 def test_the_process_delivers_over_http_and_prints_nothing(
-    installation: Home, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    installation: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A real server, a real process, and an epoch whose delivery was not noted."""
     add_run(store, 0, 0.5, 0.7, status="FINISHED", ended_ms=9000)
-    port = free_port()
-    server = start(installation, port, tmp_path / "server.log")
+    server = TrackingServer(installation, free_port())
     try:
-        await_answer(server, f"http://{HOST}:{port}/health", "server.log")
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{HOST}:{port}")
+        server.begin()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
         for _ in range(2):
             done = subprocess.run(
                 [sys.executable, "-m", "search.tracking.courier", JOB, OWNER],
@@ -428,4 +426,4 @@ def test_the_process_delivers_over_http_and_prints_nothing(
             assert in_mlflow(served)[0].info.status == "FINISHED"
             forget(store)
     finally:
-        end(server)
+        server.end()

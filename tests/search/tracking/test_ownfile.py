@@ -24,17 +24,17 @@ def installation(home: Path) -> Home:
 def test_a_file_of_an_older_mlflow_is_brought_up_to_date(installation: Home) -> None:
     engine = sqlalchemy.create_engine(installation.tracking_uri)
     InitialBase.metadata.create_all(engine)
-    config = _get_alembic_config(installation.tracking_uri)
+    config = _get_alembic_config(installation.tracking_uri)  # type: ignore[no-untyped-call]
     newest = ScriptDirectory.from_config(config).get_revision("head")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, str(newest.down_revision))
     with pytest.raises(MlflowException, match="out-of-date database schema"):
-        _verify_schema(engine)
+        _verify_schema(engine)  # type: ignore[no-untyped-call]
 
     assert upgrade(installation)
 
-    _verify_schema(engine)
+    _verify_schema(engine)  # type: ignore[no-untyped-call]
     engine.dispose()
 
 
