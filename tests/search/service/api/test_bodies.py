@@ -179,17 +179,17 @@ def test_data_from_where_the_service_alone_may_read(network: World, source: str)
 
 
 def test_a_job_of_more_trials_than_the_service_takes(tmp_path: Path, log: AccessLog) -> None:
-    with serving(fresh(tmp_path), Settings(trials_a_job=10)) as served:
+    with serving(fresh(tmp_path), Settings(trials_a_job=6 + 3 * 5)) as served:
         world = World(served, {}, log)
         world.refuse(
             (
                 422,
                 "invalid-document",
-                "budget.trials: must be at most 10 on this service, but got 11",
+                "the confirmation's runs, but got 7 and 15",
             ),
             None,
             "POST",
             "/jobs",
-            json=LAUNCH | {"set": ["budget.trials=11"]},
+            json=LAUNCH | {"set": ["budget.trials=7"]},
         )
         assert served.ask("POST", "/jobs", json=LAUNCH).status_code == 201

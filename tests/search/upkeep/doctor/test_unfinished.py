@@ -268,9 +268,11 @@ def delivery() -> Iterator[Callable[[Home], "subprocess.Popen[bytes]"]]:
     def start(home: Home) -> "subprocess.Popen[bytes]":
         code = "import sys, time; print(1, flush=True); time.sleep(300)"
         folder = home.path / "fake"
-        (folder / "search").mkdir(parents=True)
-        (folder / "search" / "__init__.py").touch()
-        (folder / "search" / "courier.py").write_text(code)
+        package = folder / "search" / "tracking"
+        package.mkdir(parents=True)
+        for parent in (package.parent, package):
+            (parent / "__init__.py").touch()
+        (package / "courier.py").write_text(code)
         process = subprocess.Popen(
             [sys.executable, "-m", "search.tracking.courier", JOB, "owner"],
             cwd=folder, stdout=subprocess.PIPE, env=os.environ | {"GATETUNE_HOME": str(home.path)},
