@@ -375,9 +375,6 @@ class Driver:
 
 def import_rest() -> None:
     """Import what measuring and registering the winner takes."""
-    for name in (
-        "search.winner.comparing",
-        "torch._dynamo",
-        "search.winner.registry",
-    ):  # the second exports
+    # PyTorch's compiler exports.
+    for name in ("search.winner.comparing", "torch._dynamo", "search.winner.registry"):
         import_module(name)

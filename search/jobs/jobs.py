@@ -310,7 +310,8 @@ def await_stop(store: Store, job_id: str, patience_s: float = 120.0, alone_s: fl
 def disown(store: Store, job: Job) -> None:
     """Take a job that nobody runs out of the queue, unless somebody has taken it meanwhile.
 
-    One that ran is then as that of a command whose process died, which `doctor` closes.
+    One that ran is then as that of a command whose process died, which `doctor` closes. It is still
+    asked to stop: a driver that was only frozen may wake.
     """
     waits = job.status == "queued"
     message = f"stopped while nobody ran it; `gatetune resume {job.id}` goes on"
@@ -320,7 +321,6 @@ def disown(store: Store, job: Job) -> None:
             .where(Job.id == job.id, Job.lease_owner.is_not_distinct_from(job.lease_owner))
             .values(
                 supervised=False,
-                stop_requested=False,
                 message=message,
                 revision=Job.revision + 1,
                 changed=Job.revision + 1,

@@ -188,14 +188,15 @@ def tracked(home: Home, first_port: int, public: str | None) -> Iterator[Trackin
                 # Whatever stands in the way now, such as a full disk, may be gone the next time.
                 logger.exception("MLflow's server cannot be started; it is tried again")
 
-    server.begin()
     thread = threading.Thread(target=keep, name="mlflow", daemon=True)
-    thread.start()
     try:
+        server.begin()
+        thread.start()
         yield server
     finally:
         ending.set()
-        thread.join()
+        if thread.is_alive():
+            thread.join()
         server.end()
 
 

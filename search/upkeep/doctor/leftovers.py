@@ -73,11 +73,8 @@ def deliveries(home: Home, job_id: str) -> Iterator[tuple[int, str]]:
         except OSError:
             continue  # it has ended, or is another person's
         ours = f"GATETUNE_HOME={home.path}".encode() in settings
-        if (
-            ours
-            and words[1:4] == ["-m", "search.tracking.courier", job_id]
-            and birth(int(folder.name))
-        ):
+        delivers = words[1:4] == ["-m", "search.tracking.courier", job_id]
+        if ours and delivers and birth(int(folder.name)):
             yield int(folder.name), " ".join(words).strip()
 
 

@@ -170,7 +170,7 @@ class TestStop:
         set_job(store, supervised=True, status=status, lease_owner=dead_owner(), lease_until=9e9)
         request_stop(store, "tiny")
         job = await_stop(store, "tiny-0001", alone_s=0.0)
-        assert (job.supervised, job.stop_requested) == (False, False)
+        assert (job.supervised, job.stop_requested) == (False, True)
         assert live_status(job, time.time()) == "stopped"
         assert job.message == "stopped while nobody ran it; `gatetune resume tiny-0001` goes on"
 
