@@ -31,20 +31,26 @@ def seconds(study: JobStudy, table: Table, workers: int, *, ordered: bool) -> fl
 
 def gains(table: Table, spec: JobSpec, workers: int) -> tuple[float, float]:
     """Return what share of its time the search spares, and what the confirmation does."""
-    stages: list[tuple[float, float]] = []
-    for ordered in (False, True):
-        with played(spec) as study:
-            search = study(fixed=[], trials=TRIALS, searching=True)
-            searching = seconds(search, table, workers, ordered=ordered)
-            trials = search.storage.optuna.get_all_trials(search.study_id)
-            again = replicates(trials, spec)
-            if not ordered:
-                ranks = [trial.number for trial in finalists(trials, spec)]
-                again.sort(key=lambda one: ranks.index(one.attrs["of"]))
-            confirm = study("/confirm", fixed=again, trials=len(again), searching=False)
-            stages.append((searching, seconds(confirm, table, workers, ordered=False)))
-    (searching, confirming), (soon, sooner) = stages
-    return 1 - soon / searching, 1 - sooner / confirming
+    with played(spec) as study:
+        search = study(fixed=[], trials=TRIALS, searching=True)
+        drawn = seconds(search, table, workers, ordered=False)
+        trials = search.storage.optuna.get_all_trials(search.study_id)
+        ours = replicates(trials, spec)
+        ranks = [trial.number for trial in finalists(trials, spec)]
+        ranked = sorted(ours, key=lambda one: ranks.index(one.attrs["of"]))
+        found, longest = (
+            seconds(
+                study(f"/{name}", fixed=again, trials=len(again), searching=False),
+                table,
+                workers,
+                ordered=False,
+            )
+            for name, again in (("ranked", ranked), ("ours", ours))
+        )
+    with played(spec) as study:
+        search = study(fixed=[], trials=TRIALS, searching=True)
+        ordered = seconds(search, table, workers, ordered=True)
+    return 1 - ordered / drawn, 1 - longest / found
 
 
 def row(source: str, workers: int, seeds: int) -> tuple[str, ...]:

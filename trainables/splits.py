@@ -100,10 +100,14 @@ def by_group(
     runs = [
         np.concatenate((folds * 2)[first : first + share.numerator]) for first in range(len(folds))
     ]
-    held = np.sort(min(runs, key=lambda run: abs(len(run) - fraction * len(groups))))
-    stays = np.setdiff1d(np.arange(len(groups)), held)
-    check_classes(y, (stays, held), f"data.group: the {name} part of {len(held)} sequences")
-    return stays, held
+    runs.sort(key=lambda run: abs(len(run) - fraction * len(groups)))
+    halves = [(np.setdiff1d(np.arange(len(groups)), run), np.sort(run)) for run in runs]
+    # And of these the first with every class on both sides: a rare one may be in few groups.
+    for stays, held in halves:
+        if y is None or not classes_in_one(y, (stays, held)):
+            return stays, held
+    check_classes(y, halves[0], f"data.group: the {name} part of {len(halves[0][1])} sequences")
+    return halves[0]
 
 
 def by_time(
@@ -139,11 +143,13 @@ def check_fraction(fraction: float, name: str) -> None:
 
 def check_classes(y: NDArray[np.int64] | None, halves: Sequence[Rows], what: str) -> None:
     """Refuse a split after which a class is in one half only."""
-    if y is None:
-        return
-    inside = [set(np.unique(y[half]).tolist()) for half in halves]
-    if inside[0] != inside[1]:
-        count = len(inside[0] ^ inside[1])
+    if y is not None and (count := classes_in_one(y, halves)):
         raise DatasetError(
             f"{what} and the rest must have every class, but {count} are in one only"
         )
+
+
+def classes_in_one(y: NDArray[np.int64], halves: Sequence[Rows]) -> int:
+    """Return how many classes are in one of two halves only."""
+    first, second = (set(np.unique(y[half]).tolist()) for half in halves)
+    return len(first ^ second)

@@ -173,7 +173,8 @@ def typed(value: str | list[str]) -> Any:
     if isinstance(value, list):
         return [typed(one) for one in value]
     try:
-        read = yaml.safe_load(value) if len(value) < 200 else value
+        # YAML 1.1 takes 1:30 for a number of base 60.
+        read = yaml.safe_load(value) if len(value) < 200 and ":" not in value else value
     except yaml.YAMLError:
         return value
     if isinstance(read, str):

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import Field
@@ -16,8 +17,9 @@ from dashboards.console.preview import Preview, looked_at, preview
 from dashboards.console.rendering import page, render
 from search.common.faults import SpecError
 from search.database.tables import Job
+from search.document.document import split_launched
 from search.document.sections import Data
-from search.document.spec import JobSpec
+from search.document.spec import JobSpec, document_of
 from search.drafting.drafting import Draft
 from search.drafting.expectation import expected_s
 from search.drafting.survey import survey
@@ -92,7 +94,7 @@ def launch(request: Request, service: In, job: Key = "", data: Key = "") -> HTML
 def begun(service: Service, job: str, data: str) -> tuple[str, str]:
     """Return the document that the page begins with, and why it is not what was asked for."""
     if job:
-        return found(service, job).source, ""
+        return as_begun(found(service, job).source), ""
     if data in SOURCES:
         return form.changed(form.changed(EXAMPLE, "data.source", data), "name", data), ""
     if data:
@@ -101,6 +103,16 @@ def begun(service: Service, job: str, data: str) -> tuple[str, str]:
         except (SpecError, DatasetError) as error:
             return form.changed(EXAMPLE, "data.source", data), str(error)
     return EXAMPLE, ""
+
+
+def as_begun(source: str) -> str:
+    """Return the document of a job with what replaced parts of it, its comments where none did."""
+    text, overrides = split_launched(source)
+    if not overrides:
+        return source
+    faults: list[str] = []
+    document = document_of(text, overrides, faults, folder=None)
+    return source if faults else yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
 
 
 def drafted(service: Service, name: str) -> str:

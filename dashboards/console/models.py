@@ -1,7 +1,7 @@
 """The models of the registry: who is champion, since when, and who was before."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -38,23 +38,38 @@ CODE = {
 import torch
 
 model = torch.export.load("model.pt2").module()
-logits = model(torch.randn(1, {steps}, {features}))
+outputs = model(torch.randn(1, {steps}, {features}){lengths})
 """,
     "model.onnx": """\
 import numpy, onnxruntime
 
 model = onnxruntime.InferenceSession("model.onnx")
 x = numpy.zeros((1, {steps}, {features}), numpy.float32)
-(logits,) = model.run(None, {{model.get_inputs()[0].name: x}})
+(outputs,) = model.run(None, {{"x": x{lengths}}})
 """,
 }
 """What loads an export; it is given sequences as [sequences, steps, features]."""
 
+LENGTHS = {
+    "model.pt2": ", torch.tensor([{steps}])",
+    "model.onnx": ', "lengths": numpy.array([{steps}])',
+}
+"""What it is given as well where sequences are of unequal lengths."""
 
-def code(names: Sequence[str], steps: int, features: int) -> str:
-    """Return the code that loads the first of the exports that are offered; empty for none."""
-    known = (CODE[name].format(steps=steps, features=features) for name in names if name in CODE)
-    return next(known, "")
+
+def code(names: Sequence[str], data: Mapping[str, Any]) -> str:
+    """Return the code that loads the first of the exports that are offered; empty for none.
+
+    Args:
+        names: of the files that are offered.
+        data: what the job's row says of its data.
+    """
+    name = next((name for name in names if name in CODE), None)
+    if name is None:
+        return ""
+    steps = data["steps"]
+    lengths = LENGTHS[name].format(steps=steps) if data.get("varies") else ""
+    return CODE[name].format(steps=steps, features=data["features"], lengths=lengths)
 
 
 def known_reigns(service: Service, name: str) -> list[dict[str, Any]] | None:
@@ -136,5 +151,5 @@ def files(request: Request, key: str, service: In, caller: Caller) -> HTMLRespon
         card=in_html(card),
         reigns=known_reigns(service, job.name),
         files=[(name, ABOUT.get(name, "")) for name in names],
-        code=code(names, data["steps"], data["features"]),
+        code=code(names, data),
     )

@@ -15,6 +15,7 @@ from dashboards.console import assets
 from search.commands.screens import age, ended
 from search.common.labels import duration, format_value
 from search.service.api.context import service_of
+from search.service.api.gate import SESSION
 
 UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -143,7 +144,7 @@ def page(
         template,
         path=request.url.path,
         principal=principal,
-        local=service.settings.is_private,
+        local=SESSION not in request.cookies,
         mlflow=service.mlflow_url if principal else None,
         now=time.time(),
         **content,

@@ -330,7 +330,10 @@ def up(
         int, typer.Option(min=1, max=65535, help="Port; on loopback the first to try.")
     ] = 8765,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; any but loopback needs tokens.")
+        str,
+        typer.Option(
+            help="Address to listen on; any but loopback needs tokens, as does GATETUNE_SECURE=yes."
+        ),
     ] = "127.0.0.1",
     mlflow_port: Annotated[
         int, typer.Option(min=1, max=65535, help="First port to try for MLflow's UI.")

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from search.commands.desk import NameTakenError, ServerError, UnansweredError
 from search.commands.uploading import with_uploads
+from search.common.labels import format_value
 from search.database.lease import LIVE
 from search.database.store import first_line
 from search.document.document import read_text
@@ -329,7 +330,7 @@ class Lines:
             count = "1 epoch" if epochs == 1 else f"{epochs} epochs"
             said = [content["name"], f"{content['state']} after {count}"]
             if best is not None:
-                said.append(f"{self.metric} {best:.4f}")
+                said.append(f"{self.metric} {format_value(best)}")
             if content["study"] == self.study:
                 self.ended.add(content["trial"])
                 said.append(f"{len(self.ended)}/{self.budget}")

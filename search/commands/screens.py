@@ -9,11 +9,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search.common.labels import between, describe, duration, format_value, probability
+from search.common.labels import (
+    between,
+    describe,
+    duration,
+    format_value,
+    mean_and_deviation,
+    probability,
+)
 from search.database.result import SURE, mean
 
 if TYPE_CHECKING:
     from search.document.spec import JobSpec
+
+WIDE = 75
+"""Characters a line from which on all columns have room."""
 
 STATUS_STYLE = {
     "finished": "green",
@@ -90,10 +100,12 @@ def job_list(
             soft_wrap=True,
         )
         return
-    shown = table("job", "status", "trials", "best", "confirmed", "model", "took", "age")
+    titles = ("job", "status", "trials", "best", "confirmed", "model", "took", "age")
+    kept = len(titles) if console.width >= WIDE else titles.index("best") + 1
+    shown = table(*titles[:kept])
     for job in listed:
         best, confirmed, model = job["best_value"], job["confirmed_mean"], job["model"]
-        shown.add_row(
+        row = (
             job["id"],
             status(job),
             progress(job),
@@ -103,6 +115,7 @@ def job_list(
             duration(job["elapsed_s"]),
             age(job["created_at"]),
         )
+        shown.add_row(*row[:kept])
     console.print(shown)
 
 
@@ -129,8 +142,7 @@ def job_page(console: Console, job: dict[str, Any]) -> None:
         fact(
             console,
             "model",
-            f"models:/{model['name']}@{model['alias']} version {model['version']}: "
-            f"{model['reason']}",
+            f"models:/{model['name']}/{model['version']}, {model['alias']}: {model['reason']}",
         )
     if job["mlflow_away"]:
         gone = job["mlflow_away"]
@@ -165,9 +177,9 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
     for one in job["compared"]:
         shown.add_row(
             role(one),
-            pair(one["validation_mean"], one["validation_sd"]),
+            mean_and_deviation(one["validation_mean"], one["validation_sd"]),
             *(format_value(one["train_mean"]) for _ in training),
-            pair(one["test_mean"], one["test_sd"]),
+            mean_and_deviation(one["test_mean"], one["test_sd"]),
             *(format_value(one["test_scores"].get(other)) for other in others),
         )
     for one in job["simple"]:
@@ -230,11 +242,6 @@ def role(one: dict[str, Any]) -> str:
     if one["chosen"]:
         return "winner (a baseline)" if one["baseline"] else "winner"
     return "baseline" if one["baseline"] else "also confirmed"
-
-
-def pair(mean: float | None, deviation: float | None) -> str:
-    """Return ``mean ± deviation``."""
-    return format_value(mean) + (f" ± {deviation:.4f}" if deviation is not None else "")
 
 
 def outcome(console: Console, job: dict[str, Any], server: str | None) -> None:

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.commands.screens import STATUS_STYLE, age, ended, progress, words
+from search.commands.screens import STATUS_STYLE, WIDE, age, ended, progress, words
 from search.common.labels import BARS, duration, format_value
 
 CELL_STYLE = {"lstm": "#0072B2", "gru": "#D55E00"}
@@ -74,6 +74,8 @@ def counted(number: float, what: str) -> str:
 
 def job_table(jobs: Sequence[dict[str, Any]], room: Room) -> Table:
     """Return jobs as a table, one a row; narrow lines have fewer columns."""
+    if not room.at_least(WIDE):
+        return narrow_table(jobs)
     table = plain_table(gap=1 if room.at_least(95) else 0)
     table.add_column("job", no_wrap=True, overflow="ellipsis", max_width=room.width // 2 - 17)
     table.add_column("status", no_wrap=True, min_width=8)
@@ -92,6 +94,19 @@ def job_table(jobs: Sequence[dict[str, Any]], room: Room) -> Table:
     table.add_column("age", justify="right", no_wrap=True, min_width=6)
     for job in jobs:
         table.add_row(*job_row(job, room))
+    return table
+
+
+def narrow_table(jobs: Sequence[dict[str, Any]]) -> Table:
+    """Return jobs as a table of what has room beside a whole id."""
+    table = plain_table()
+    table.add_column("job", no_wrap=True, overflow="ellipsis")
+    table.add_column("status", no_wrap=True)
+    table.add_column("trials", justify="right", no_wrap=True)
+    table.add_column("best", justify="right", no_wrap=True)
+    for job in jobs:
+        state = Text(job["status"], STATUS_STYLE[job["status"]])
+        table.add_row(job["id"], state, progress(job), format_value(job["best_value"]))
     return table
 
 
@@ -222,11 +237,13 @@ def trial_table(
     table = plain_table()
     metric = job["objective"]["metric"]
     # As wide as there is room, whatever the names: so the columns of both tables are aligned.
-    width = max(12, min(44, room.width - 46))
+    most = 46 if room.at_least(WIDE) else 12 + len(metric)
+    width = max(8, min(44, room.width - most))
     table.add_column(title, no_wrap=True, overflow="ellipsis", width=width)
     table.add_column("epoch", justify="right", no_wrap=True, min_width=7)
     table.add_column(metric, justify="right", no_wrap=True, min_width=len(metric))
-    table.add_column("", no_wrap=True, min_width=8)
+    if room.at_least(WIDE):
+        table.add_column("", no_wrap=True, min_width=8)
     if room.at_least(110):
         most = room.width - 80
         table.add_column("parameters", no_wrap=True, overflow="ellipsis", max_width=most)
@@ -235,8 +252,9 @@ def trial_table(
             trial_name(one),
             f"{one['epochs']}/{one['planned_epochs'] or '?'}",
             format_value(one["best_epoch_value"]),
-            Text("" if one["state"] == "running" else one["state"], "dim"),
         ]
+        if room.at_least(WIDE):
+            row.append(Text("" if one["state"] == "running" else one["state"], "dim"))
         if room.at_least(110):
             others = {name: value for name, value in one["params"].items() if name != "cell"}
             row.append(Text(words(others), "dim"))

@@ -32,7 +32,20 @@ def format_value(value: float | None) -> str:
     """Return a metric with four decimals, or digits where that says little; a dash for none."""
     if value is None:
         return "–"
-    return f"{value:.4f}" if value == 0 or 0.01 <= abs(value) < 1000 else f"{value:.4g}"
+    return f"{value:.4f}" if is_plain(value) else f"{value:.4g}"
+
+
+def is_plain(value: float) -> bool:
+    """Return whether four decimals say a value."""
+    return value == 0 or 0.01 <= abs(value) < 1000
+
+
+def mean_and_deviation(mean: float | None, deviation: float | None) -> str:
+    """Return ``0.9731 ± 0.0021``, in digits where four decimals say little of the mean."""
+    if mean is None or deviation is None:
+        return format_value(mean)
+    tail = f"{deviation:.4f}" if is_plain(mean) else f"{deviation:.2g}"
+    return f"{format_value(mean)} ± {tail}"
 
 
 def between(limits: Sequence[float] | None) -> str:

@@ -14,7 +14,7 @@ from search.document.document import flatten
 CLOSED = {
     "hours": "the hours of the budget are spent",
     "target": "the target is reached",
-    "exhausted": "every configuration of the space has been tried",
+    "exhausted": "no configuration was found that had not been tried",
 }
 """Why a search ended before its budget of trials was spent, in words."""
 

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import Parameters
 
@@ -18,6 +18,10 @@ Interval = tuple[float, float]
 def sign_of(direction: str) -> float:
     """Return what a value has to be multiplied with so that more is better."""
     return 1.0 if direction == "maximize" else -1.0
+
+
+class NotFiniteError(ValueError):
+    """A number of a result is infinite, or none."""
 
 
 class Gain(BaseModel):
@@ -124,10 +128,14 @@ class Result(BaseModel):
         """Return the result as a job's row has it.
 
         Raises:
-            ValueError: a number is not finite, so that nobody could read the row any more.
+            NotFiniteError: a number is not, so that nobody could read the row any more.
         """
         written = self.model_dump_json()
-        Result.model_validate_json(written)
+        try:
+            Result.model_validate_json(written)
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            raise NotFiniteError(f"{where} is no finite {self.metric}") from error
         return written
 
     @property

@@ -75,7 +75,7 @@ class Job(Base):
     request: Mapped[str | None]
     """The key of the request that made it, so that the same request again makes no second job."""
     failed_starts: Mapped[int] = mapped_column(default=0)
-    """Drivers in a row that ended without having begun."""
+    """Drivers in a row that died without having reported an epoch."""
     slots: Mapped[int | None]
     """Trials at once for which the Ray that it shares has room, were it alone there."""
     slots_wanted: Mapped[int | None]

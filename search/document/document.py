@@ -194,6 +194,15 @@ def as_launched(text: str, overrides: Sequence[str]) -> str:
     return "\n".join([text.rstrip("\n"), *said]) + "\n"
 
 
+def split_launched(text: str) -> tuple[str, list[str]]:
+    """Return the document and the overrides of which `as_launched` has made a text."""
+    lines = text.splitlines()
+    overrides: list[str] = []
+    while lines and lines[-1].startswith("# --set "):
+        overrides.insert(0, lines.pop().removeprefix("# --set "))
+    return "\n".join(lines) + "\n", overrides
+
+
 def flatten(document: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Return a document as flat parameters; lists and the space's entries stay whole."""
     flat: dict[str, str] = {}

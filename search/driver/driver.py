@@ -19,7 +19,7 @@ from search.common.signals import Interrupted, Stop
 from search.common.trial import Proposal
 from search.database.jobrow import CLOSED, JobRow
 from search.database.lease import Lease, LeaseLostError
-from search.database.result import Result
+from search.database.result import NotFiniteError, Result
 from search.database.storage import DATABASE_AWAY, trials_of
 from search.database.store import Store, first_line, undelivered
 from search.database.tables import Job
@@ -131,7 +131,7 @@ class Driver:
             return self.interrupted()
         except (UnworkableError, FolderError) as error:
             return "failed", f"{error}; `gatetune resume {self.job_id}` goes on"
-        except DamagedError as error:
+        except (DamagedError, NotFiniteError) as error:
             return "failed", f"{error}: the winner cannot be saved, the job has to be launched anew"
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
@@ -294,8 +294,9 @@ class Driver:
 
         with strangers_to(data) as asked:
             result, answers = compare(result, self.spec, data, self.folder)
+            written = result.to_json()
             save_champion(result, self.spec, self.job_id, data, self.folder, answers, asked)
-        self.row.set(result=result.to_json())
+        self.row.set(result=written)
 
     def publish(self) -> None:
         """Register the champion and give the parent run its report."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from search.common.trial import Verdict
-from search.study.retention import complete, delete, top, unreferenced
+from search.study.retention import complete, delete, needed, unreferenced
 from search.study.study import JobStudy
 from trainables.checkpoint import Checkpoints
 from trainables.folder import Folder
@@ -34,8 +34,8 @@ class Stage:
         """Delete what earlier drivers of the study left and nobody needs."""
         self.study.leaders.outranked()
         trials = self.study.storage.optuna.get_all_trials(self.study.study_id, deepcopy=False)
-        whole = self.study.spec.objective.beside or not self.study.searching
-        kept = complete(trials) if whole else top(trials, self.study.spec)
+        spec, searching = self.study.spec, self.study.searching
+        kept = needed(trials, spec, chosen=False) if searching else complete(trials)
         delete(unreferenced(self.checkpoints, trials, kept))
 
     def tidying(self, number: int, verdict: Verdict | None) -> Callable[[], None]:

@@ -180,11 +180,14 @@ def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:
     try:
         job = jobs.find(store, key)
         jobs.check_resumable(store, job)
-        check_ray(home)
+        if job.result is None:  # else only its delivery is left
+            check_ray(home)
         check_checkpoints(home)
         # Taken before Ray starts: of several resumes all but one end here, at once.
         with Lease(store, job.id) as lease, Progress(console, job.id, str(home.path)) as told:
-            JobRow(lease).set(supervised=False)  # whoever runs it here ends it here
+            # Whoever runs it here ends it here, also where it does not come to begin.
+            waits = {"status": "stopped"} if job.status == "queued" else {}
+            JobRow(lease).set(supervised=False, **waits)
             go_on(home, store, lease, job, told)
         return jobs.show(store, jobs.find(store, job.id))
     finally:

@@ -140,6 +140,7 @@ def describe_data(data: Any) -> dict[str, Any]:
         "validation": len(data.validation.y),
         "test": len(data.test.y),
         "steps": data.shape.steps,
+        "varies": data.shape.varies,
         "features": data.features,
         "classes": list(data.classes),
         "targets": list(data.targets.names) if data.targets else [],

@@ -119,8 +119,6 @@ def check_size(spec: JobSpec, most: int) -> None:
     """
     trials, again = spec.budget.trials, spec.most_replicates
     if trials + again > most:
-        fault = (
-            f"budget.trials: must be at most {most} on this service with the confirmation's runs, "
-            f"but got {trials} and {again}"
-        )
-        raise SpecError([fault])
+        key = "budget.trials" if trials >= again else "confirm"
+        fault = f"must be at most {most} trials and confirming runs together on this service"
+        raise SpecError([f"{key}: {fault}, but got {trials} and {again}"])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.common.labels import between, describe, format_value, probability
+from search.common.labels import between, describe, format_value, mean_and_deviation, probability
 from search.database.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
 from search.document.spec import JobSpec
 from trainables.metrics import Cost
@@ -20,9 +20,7 @@ TOLD = {"cell", "hidden_size", "layers", "learning_rate", "dropout", "bidirectio
 
 def spread(values: Sequence[float]) -> str:
     """Return mean and standard deviation, such as ``0.9731 ± 0.0021``."""
-    deviation = sd(values)
-    tail = f" ± {deviation:.4f}" if deviation is not None else ""
-    return f"{format_value(mean(values))}{tail}"
+    return mean_and_deviation(mean(values), sd(values))
 
 
 def label(spec: JobSpec, one: Candidate) -> str:

@@ -314,7 +314,7 @@ def cost_text(name: str, cost: float) -> str:
 def promotion(model: dict[str, Any]) -> str:
     """Return which alias the model got, and why."""
     return (
-        f"Registered as `models:/{model['name']}@{model['alias']}` (version {model['version']}): "
+        f"Registered as `models:/{model['name']}/{model['version']}`, {model['alias']}: "
         f"{model['reason']}."
     )
 
@@ -327,8 +327,9 @@ def learned(data: dict[str, Any]) -> str:
 
 def data_line(data: dict[str, Any]) -> str:
     """Return the data set in a sentence."""
+    most = "at most " if data.get("varies") else ""
     return (
         f"Data `{data['name']}` ({data['fingerprint'][:12]}): {data['train']} training, "
-        f"{data['validation']} validation and {data['test']} test sequences of {data['steps']} "
-        f"steps with {data['features']} features, {learned(data)}."
+        f"{data['validation']} validation and {data['test']} test sequences of "
+        f"{most}{data['steps']} steps with {data['features']} features, {learned(data)}."
     )

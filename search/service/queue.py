@@ -19,7 +19,7 @@ CLAIM_S = 120.0
 """How long a claim holds until its driver, which may have to load and wait, takes it over."""
 
 FAILED_STARTS = 3
-"""Drivers in a row that may end soon after their start before the job is failed."""
+"""Drivers in a row that may die without having reported an epoch before the job is failed."""
 
 
 @contextmanager
@@ -88,7 +88,10 @@ def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str
         worked = select(JournalRow.study).where(
             JournalRow.job_id == job_id, JournalRow.time_ms >= (time.time() - lived_s) * 1000
         )
-        job.failed_starts = 0 if session.scalar(worked.limit(1)) else job.failed_starts + 1
+        if session.scalar(worked.limit(1)):
+            job.failed_starts = 0
+        elif job.status != "queued" or job.ended_at is None:  # else it put the job back itself
+            job.failed_starts += 1
         if job.failed_starts < FAILED_STARTS:
             return True
         job.status, job.supervised, job.ended_at = "failed", False, time.time()

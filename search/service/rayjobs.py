@@ -116,5 +116,5 @@ class RayJobs:
 
 
 def trial_limits() -> dict[str, str]:
-    """Return the limits that drivers keep, as the environment of this process sets them."""
-    return {name: os.environ[name] for name in TRIALS if name in os.environ}
+    """Return the limits that drivers keep, of this process; an empty one is none at all."""
+    return {name: os.environ.get(name, "") for name in TRIALS}

@@ -81,16 +81,29 @@ def command(home: Home, port: int, public: str | None) -> list[str]:
         port: where the server listens.
         public: where people's browsers reach it, by a proxy.
     """
-    names = [f"{name}{ports}" for name in ("localhost", HOST) for ports in ("", ":*")]
     # Without names of its own the server takes any that looks like a private address.
-    names += [urlsplit(public).netloc] if public else []
+    hosts = [f"{name}{ports}" for name in ("localhost", HOST) for ports in ("", ":*")]
+    origins = []
+    if public is not None:
+        scheme, netloc = origin_of(public)
+        hosts.append(netloc)
+        origins += ["--cors-allowed-origins", f"{scheme}://{netloc}"]
+    hosts += filter(None, [os.environ.get("MLFLOW_SERVER_ALLOWED_HOSTS")])
     return [
         sys.executable, "-m", "mlflow", "server",
         "--host", HOST, "--port", str(port), "--workers", "1",
-        "--allowed-hosts", ",".join(names),
+        "--allowed-hosts", ",".join(hosts), *origins,
         "--backend-store-uri", home.tracking_uri,
         "--default-artifact-root", home.artifacts.as_uri(),
     ]  # fmt: skip
+
+
+def origin_of(url: str) -> tuple[str, str]:
+    """Return scheme and host as a browser sends them: in small letters, without a usual port."""
+    parts = urlsplit(url)
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    port = "" if parts.port in {None, usual} else f":{parts.port}"
+    return parts.scheme, f"{parts.hostname}{port}"
 
 
 def start(command: list[str], log: Path) -> "subprocess.Popen[bytes]":

@@ -113,8 +113,13 @@ class Mirror:
             slots: how many run at once.
         """
         if not self.ahead and 1 < left <= slots:
-            drawn = {at: self.draw(at) for at in range(number, number + left)}
-            found = {at: trial for at, trial in drawn.items() if trial is not None}
+            found: dict[int, FrozenTrial] = {}
+            for at in range(number, number + left):
+                if (trial := self.draw(at)) is None:
+                    break  # numbers have no gaps, though a later draw might find something
+                found[at] = trial
+            if not found:
+                return None
             longest = list(found)
             if self.first_draws.keys().isdisjoint(found):  # else one that is drawn again is lost
                 longest.sort(key=lambda at: -typical_s(self.spec.config(found[at].params)))

@@ -16,6 +16,15 @@ def top(trials: Sequence[FrozenTrial], spec: JobSpec) -> set[int]:
     return {trial.number for trial in (*best, *baselines(trials, spec))}
 
 
+def needed(trials: Sequence[FrozenTrial], spec: JobSpec, *, chosen: bool) -> set[int]:
+    """Return the complete trials of a search whose weights are or may come to be among the top.
+
+    Of several objectives that may be any until the choice: a later trial that is better than some
+    of the front in everything lets others in.
+    """
+    return complete(trials) if spec.objective.beside and not chosen else top(trials, spec)
+
+
 def complete(trials: Sequence[FrozenTrial]) -> set[int]:
     """Return the complete trials; of replicates all weights are kept until the choice."""
     return {t.number for t in trials if t.state is TrialState.COMPLETE}
@@ -68,7 +77,7 @@ def unreferenced_of_job(
     """
     replicates = set() if chosen else complete(confirmed)
     return [
-        *unreferenced(folder.child("search"), searched, top(searched, spec)),
+        *unreferenced(folder.child("search"), searched, needed(searched, spec, chosen=chosen)),
         *unreferenced(folder.child("confirm"), confirmed, replicates),
     ]
 

@@ -155,10 +155,11 @@ class Asked:
             outputs = model(*self.example)
         wanted = (outputs if model.restores else outputs.softmax(1)).double().numpy()
         # Numbers are known to so much of their spread, and float32 holds so much of their size.
-        spread = float(model.target_scale.max()) if model.restores else 1.0
-        allowed = TOLERANCE * spread + 1e-6 * float(np.abs(wanted).max())
-        value = float(np.abs(self.said(wanted.shape[1]) - wanted).max())
-        if not value <= allowed:
+        spread = model.target_scale.double().numpy() if model.restores else np.ones(1)
+        allowed = TOLERANCE * spread + 1e-6 * np.abs(wanted).max(0)
+        apart = np.abs(self.said(wanted.shape[1]) - wanted)
+        value = float(apart.max())
+        if not (apart <= allowed).all():
             raise ExportError(f"in a process of its own it answers {value:.2g} apart")
         return value
 

@@ -266,3 +266,8 @@ def check_target(to: Path) -> None:
     )
     if foreign:
         raise NotPossibleError(f"--to must name a new or empty folder, but {to} holds {foreign[0]}")
+    if to.exists() and any(to.iterdir()) and not (to / SUMS).exists():
+        raise NotPossibleError(
+            "--to must name a new or empty folder, or one that was fetched before, "
+            f"but {to} has no {SUMS}"
+        )

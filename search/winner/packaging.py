@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from search.common.labels import describe
+from search.common.labels import describe, format_value
 from search.database.store import first_line
 from search.winner.checking import Strangers, strangers
 from trainables import standalone
@@ -163,7 +163,8 @@ def card(about: About, data: SequenceDataset, checks: str, exports: Collection[s
     """
     config = about.config
     rows = "\n".join(
-        f"| {key.replace('_', ' ')} | {value:.4f} |" for key, value in about.numbers.items()
+        f"| {name.replace('_', ' ')} | {format_value(value)} |"
+        for name, value in about.numbers.items()
     )
     anywhere = (
         "`model.onnx` answers the same in any ONNX runtime, " if "model.onnx" in exports else ""
@@ -223,18 +224,19 @@ def usage(data: SequenceDataset, exports: Collection[str]) -> str:
     steps, features = data.shape.steps, data.features
     pick = "" if data.targets is not None else ".argmax(1)"
     told = f"# float32 [batch, {steps} steps, {features} features], the values of the data set"
+    finite = "\n# anything finite after the end of a sequence; and the length of each."
     if "model.pt2" not in exports:
+        lengths = f', "lengths": numpy.array([{steps}, 1, 2])' if data.shape.varies else ""
         return f"""import numpy, onnxruntime
 model = onnxruntime.InferenceSession("model.onnx")
-{told}
+{told}{f",{finite}" if lengths else ""}
 x = numpy.zeros((3, {steps}, {features}), "float32")
-print(model.run(None, {{"x": x}})[0]{pick})"""
+print(model.run(None, {{"x": x{lengths}}})[0]{pick})"""
     load = 'import torch\nmodel = torch.export.load("model.pt2").module()'
     if not data.shape.varies:
         return f"{load}\n{told}\nprint(model(torch.zeros(3, {steps}, {features})){pick})"
     return f"""{load}
-{told},
-# anything finite after the end of a sequence; and the length of each. model.onnx takes any steps.
+{told},{finite} model.onnx takes any steps.
 print(model(torch.zeros(3, {steps}, {features}), torch.tensor([{steps}, 1, 2])){pick})"""
 
 

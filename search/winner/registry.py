@@ -198,19 +198,32 @@ def delete_models(tracking: Tracking, run_id: str, *, keep: str | None = None) -
 
 def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: Folder) -> None:
     """Make a version of the champion, whose tags say what it is and what was decided about it."""
+    client = tracking.client
     fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
-    versions = tracking.client.search_model_versions(f"name = '{job.name}'")
-    present = bearer(CHAMPION, versions)  # whatever the alias says: it may not be settled yet
-    incumbent = Incumbent.of(present) if present else None
-    alias, reason = decide(
-        result,
-        fingerprint,
-        incumbent,
-        lambda: lead_over(incumbent, tracking, folder, result) if incumbent else None,
-    )
-    model_id = log_model(run_id, folder)
+
+    def present(before: int | None = None) -> Incumbent | None:
+        """Return the champion, of the versions before one; whatever the alias says so far."""
+        versions = client.search_model_versions(f"name = '{job.name}'")
+        known = [one for one in versions if before is None or int(one.version) < before]
+        found = bearer(CHAMPION, known)
+        return Incumbent.of(found) if found else None
+
+    def decided(incumbent: Incumbent | None) -> dict[str, str]:
+        """Return the tags that say what becomes of the version beside the champion."""
+        alias, reason = decide(
+            result,
+            fingerprint,
+            incumbent,
+            lambda: lead_over(incumbent, tracking, folder, result) if incumbent else None,
+        )
+        claims = {CLAIMS_TAG: written([claim(reason)])} if alias == CHAMPION else {}
+        return {ALIAS_TAG: alias, REASON_TAG: reason} | claims
+
+    model_id = log_model(run_id, folder)  # takes seconds, in which others may become champion
     create_name(tracking, job.name)
-    tracking.client.create_model_version(
+    incumbent = present()
+    tags = decided(incumbent)
+    made = client.create_model_version(
         job.name,
         f"models:/{model_id}",
         run_id=run_id,
@@ -225,11 +238,17 @@ def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: 
             INTERVAL_TAG: json.dumps(result.chosen.test_interval),
             SEEDS_TAG: str(len(result.chosen.runs)),
             GAIN_TAG: json.dumps(result.gain and result.gain.model_dump()),
-            ALIAS_TAG: alias,
-            REASON_TAG: reason,
-            **({CLAIMS_TAG: written([claim(reason)])} if alias == CHAMPION else {}),
+            **tags,
         },
     )
+    # Of two jobs that end at once the later version is the one that is compared with the other.
+    rival = present(before=int(made.version))
+    if rival is not None and (incumbent is None or rival.version != incumbent.version):
+        again = decided(rival)
+        for name, value in again.items():
+            client.set_model_version_tag(job.name, made.version, name, value)
+        for name in tags.keys() - again.keys():
+            client.delete_model_version_tag(job.name, made.version, name)
 
 
 def shortened(card: str) -> str:

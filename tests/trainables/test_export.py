@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from onnx import load_model_from_string
 from safetensors.torch import load
+from torch import Tensor
 
 from tests.trainables.conftest import small
 from trainables.cells import RecurrentNetwork
@@ -182,6 +184,18 @@ def test_an_export_that_answers_otherwise_is_refused() -> None:
 
     with pytest.raises(ExportError, match=r"at batch size 1 the outputs of it are .* apart"):
         compare(model, lambda *given: model(*given) + 1, example, "it")
+
+
+def test_numbers_are_compared_in_parts_of_their_own_spread() -> None:
+    targets = Targets(("a", "b", "c"), (0.0, 0.0, 0.0), (1.0, 1e4, 1.0))
+    model, example = of_lengths(UNEQUAL[0], "refuse", targets)
+
+    def off(*by: float) -> Callable[..., Tensor]:
+        return lambda *given: model(*given) + torch.tensor(by)
+
+    compare(model, off(0.0, 0.05, 0.0), example, "it")
+    with pytest.raises(ExportError, match="apart"):
+        compare(model, off(0.05, 0.0, 0.0), example, "it")
 
 
 def test_onnx_names_its_outputs() -> None:

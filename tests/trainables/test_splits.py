@@ -97,6 +97,18 @@ def test_few_groups_of_unlike_sizes() -> None:
         assert len(set(groups[out])) == 1
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_class_of_few_groups_is_in_both_halves_where_that_can_be(seed: int) -> None:
+    groups = np.repeat(np.arange(30), 4)
+    y = np.isin(groups, [3, 11, 20]).astype(np.int64)
+
+    stay, out = splits.by_group(groups, y, 0.2, seed, "test")
+
+    assert 0 < len(set(groups[out]) & {3, 11, 20}) < 3
+    assert len(out) == pytest.approx(24, abs=8)
+    assert whole((stay, out), 120)
+
+
 def test_a_rare_class_is_no_fault_where_both_halves_have_it() -> None:
     groups = np.arange(40)
     y = np.array([1, 1] + [0] * 38)

@@ -72,7 +72,9 @@ def in_memory(path: Path) -> int:
     size = path.stat().st_size
     with path.open("rb") as file:
         sample = file.read(2**20)
-    values = sum(sample.count(mark) for mark in (*DELIMITERS.encode(), ord("\n")))
+    header = sample.partition(b"\n")[0]
+    delimiter = max(DELIMITERS.encode(), key=header.count)
+    values = sample.count(delimiter) + sample.count(b"\n")
     return max(size, size * values * VALUE_BYTES // max(1, len(sample)))
 
 

@@ -71,11 +71,18 @@ document.addEventListener("htmx:responseError", (event) => {
   else if (requestConfig.verb !== "get") return; // `told` says it
   else if (xhr.status >= 500) lost(true);
   else if (xhr.status === 404 && elt.id === "head") location.reload(); // the job was deleted
+  else refused(event.detail.target, faultOf(xhr.responseText, xhr.status));
 });
 // A button that the page has replaced meanwhile has no events any more; its request has.
 document.addEventListener("htmx:beforeSend", ({ detail: { xhr, elt, requestConfig } }) => {
   if (requestConfig.verb !== "get") xhr.addEventListener("load", () => told(xhr, elt.dataset));
 });
+
+// What was to be filled says why it is not.
+function refused(target, text) {
+  const said = Object.assign(document.createElement("p"), { className: "fault", textContent: text });
+  target.querySelector(".skeleton")?.replaceWith(said);
+}
 
 function told(xhr, { done, then }) {
   if (xhr.status >= 400) return say(faultOf(xhr.responseText, xhr.status), "bad");
@@ -222,6 +229,21 @@ async function login(form) {
   }
 }
 
+async function makeToken(form) {
+  const fault = document.getElementById("token-fault");
+  try {
+    const body = { owner: form.owner.value.trim(), role: form.role.value };
+    const made = await ask("POST", "/api/v1/tokens", JSON.stringify(body));
+    fault.hidden = true;
+    document.getElementById("secret").textContent = made.token;
+    document.getElementById("made").hidden = false;
+    refresh();
+  } catch (error) {
+    fault.textContent = error.message;
+    fault.hidden = false;
+  }
+}
+
 const acts = {
   theme() {
     const next = isDark() ? "light" : "dark";
@@ -254,21 +276,6 @@ const acts = {
       say(error.message, "bad");
     }
   },
-  async token(button) {
-    const form = button.form;
-    const fault = document.getElementById("token-fault");
-    try {
-      const body = { owner: form.owner.value.trim(), role: form.role.value };
-      const made = await ask("POST", "/api/v1/tokens", JSON.stringify(body));
-      fault.hidden = true;
-      document.getElementById("secret").textContent = made.token;
-      document.getElementById("made").hidden = false;
-      refresh();
-    } catch (error) {
-      fault.textContent = error.message;
-      fault.hidden = false;
-    }
-  },
   async logout() {
     await ask("DELETE", "/api/v1/session");
     location.href = "/login";
@@ -280,9 +287,10 @@ document.addEventListener("click", (event) => {
   if (button) acts[button.dataset.act ?? "theme"](button);
 });
 document.addEventListener("submit", (event) => {
-  if (event.target.id !== "login") return;
+  const act = { login, "make-token": makeToken }[event.target.id];
+  if (!act) return;
   event.preventDefault();
-  login(event.target);
+  act(event.target);
 });
 
 tellTime();

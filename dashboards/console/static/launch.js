@@ -136,14 +136,22 @@ document.getElementById("download").addEventListener("click", () => {
   URL.revokeObjectURL(link.href);
 });
 
+// A service keeps files under names that lead nowhere.
+function storedName(name) {
+  const [, stem, suffix] = /^(.*?)(\.[A-Za-z0-9]+)?$/.exec(name);
+  const kept = stem.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[._-]+|[._-]+$/g, "").slice(0, 64);
+  return (kept || "data") + (suffix ?? "");
+}
+
 document.getElementById("upload").addEventListener("change", ({ target }) => {
   const [file] = target.files;
   if (!file) return;
+  const name = storedName(file.name);
   const bar = document.getElementById("upload-progress");
   const fault = document.getElementById("upload-fault");
   const request = new XMLHttpRequest();
-  request.open("PUT", `/api/v1/data/${encodeURIComponent(file.name)}`);
-  for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
+  request.open("PUT", `/api/v1/data/${encodeURIComponent(name)}`);
+  for (const [header, value] of Object.entries(headers())) request.setRequestHeader(header, value);
   request.setRequestHeader("content-type", "application/octet-stream");
   request.upload.onprogress = ({ loaded, total }) => (bar.value = loaded / total);
   const fail = (text) => {
@@ -153,7 +161,7 @@ document.getElementById("upload").addEventListener("change", ({ target }) => {
   };
   request.onerror = () => fail("The upload was cut off; choose the file again.");
   request.onload = () => {
-    if (request.status === 201) location.href = `/launch?data=${encodeURIComponent(file.name)}`;
+    if (request.status === 201) location.href = `/launch?data=${encodeURIComponent(name)}`;
     else fail(faultOf(request.responseText, request.status));
   };
   bar.hidden = fault.hidden = false;

@@ -20,7 +20,9 @@ from search.service.api.settings import Settings
 from search.service.tokens import Principal, Role
 
 BEARER = Security(
-    HTTPBearer(auto_error=False, description="A token such as gt_…; on loopback none is needed.")
+    HTTPBearer(
+        auto_error=False, description="A token such as gt_…; by default none is needed on loopback."
+    )
 )
 """Lets the schema say how requests are authorized; the gate does it."""
 

@@ -82,6 +82,7 @@ def check(body: DocumentRequest, service: In) -> dict[str, Any]:
     """Check a document without running it; returns it with its sections' defaults."""
     spec, _ = submission.read(body.document, body.set)
     allowed(spec, service.home)
+    submission.check_size(spec, service.settings.trials_a_job)
     shown: dict[str, Any] = json.loads(spec.to_json())
     return shown
 

@@ -132,7 +132,7 @@ def examine_verdicts(record: Record, key: Key, restore: Restore) -> Iterator[Fin
 
 
 def examine_value(record: Record, key: Key, trial: FrozenTrial) -> Iterator[Finding]:
-    """A complete trial has all epochs, or reached the target, and the value of its best one."""
+    """A complete trial has the value of its best epoch, and all of them, or a reason for fewer."""
     if trial.state is not TrialState.COMPLETE:
         return
     subject, objective = record.subject(key), record.spec.objective
@@ -146,13 +146,15 @@ def examine_value(record: Record, key: Key, trial: FrozenTrial) -> Iterator[Find
             f"best epoch has {best}",
         )
     try:
-        wanted = record.spec.config_of(trial).epochs
+        config = record.spec.config_of(trial)
     except (ValueError, TypeError):
         return  # said elsewhere
-    count = len(trial.intermediate_values)
+    count, wanted = len(trial.intermediate_values), config.epochs
     target = record.spec.budget.target if key[0] == record.job.id else None
     reached = target is not None and best is not None and best_of(target, best, objective.direction)
-    if count != wanted and not (reached and count < wanted):
+    at_best = [epoch for epoch, value in trial.intermediate_values.items() if value == best]
+    stale = config.patience is not None and at_best and count - min(at_best) >= config.patience
+    if count != wanted and not ((reached or stale) and count < wanted):
         yield Finding("epochs-short", subject, f"it is complete after {count} epochs of {wanted}")
 
 

@@ -1,6 +1,7 @@
 """The pages in a real browser: access for all, forms, live, keyboard, narrow, dark."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,10 @@ def test_uploaded_data_are_looked_at_and_get_a_document(
     expect(page.get_by_label("Data", exact=True)).to_have_value("walks.npz")
     expect(page.locator("#forecast")).to_contain_text("training")
     expect(page.locator("#forecast svg").first).to_be_visible()
+    page.goto(f"{empty.url}/launch")
+    shutil.copy(tmp_path / "walks.npz", tmp_path / "my Wege – (2).npz")
+    page.get_by_label("Upload your own").set_input_files(tmp_path / "my Wege – (2).npz")
+    page.wait_for_url("**/launch?data=my-Wege-2.npz")
     page.goto(f"{empty.url}/launch")
     page.get_by_label("Upload your own").set_input_files(tmp_path / "walks.npz")
     expect(page.locator("#upload-fault")).to_contain_text("there is a data file walks.npz already")
@@ -305,6 +310,18 @@ def test_the_table_of_trials_is_sorted_filtered_and_narrowed(page: Page, shown: 
     expect(page.locator("#trials thead")).to_contain_text("learning rate")
     # The list stays open for its reader, though nothing is hidden any more.
     expect(page.get_by_role("checkbox", name="learning rate")).to_be_visible()
+    page.get_by_label("Search parameters").press("Enter")
+    expect(page.locator("#trials tbody tr")).to_have_count(1)
+    assert page.url == f"{shown.url}/jobs/{TOLD}"
+
+
+def test_a_part_of_a_page_that_is_refused_says_why(page: Page, shown: Living) -> None:
+    fault = {"error": {"code": "x", "message": "resume finishes it", "faults": []}}
+    page.route("**/files", lambda route: route.fulfill(status=409, json=fault))
+    page.goto(f"{shown.url}/jobs/{TOLD}")
+    model = page.get_by_role("region", name="The model")
+    expect(model).to_contain_text("resume finishes it")
+    expect(model.locator(".skeleton")).to_have_count(0)
 
 
 def test_the_log_in_and_out_and_a_token_that_is_revoked(browser: Browser, guarded: Served) -> None:
@@ -323,7 +340,7 @@ def test_the_log_in_and_out_and_a_token_that_is_revoked(browser: Browser, guarde
         page.get_by_role("button", name="Make a token").click()
         expect(page.locator("#token-fault")).to_contain_text("but got 'grace hopper'")
         page.get_by_label("Owner").fill("grace")
-        page.get_by_role("button", name="Make a token").click()
+        page.get_by_label("Owner").press("Enter")
         secret = page.locator("#secret")
         expect(secret).to_have_text(re.compile("^gt_"))
         principal = tokens.verify(guarded.store, secret.inner_text())

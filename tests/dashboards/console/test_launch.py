@@ -122,6 +122,15 @@ def test_from_an_earlier_job(service: Served) -> None:
     assert check(service, EXAMPLE)["forecast"].count("1 job ahead or beside it") == 1
 
 
+def test_from_an_earlier_job_whose_document_was_replaced_in_part(service: Served) -> None:
+    sent = {"document": EXAMPLE, "set": ["budget.trials=3", "training.epochs=2"]}
+    made = service.client.post(f"{service.url}/api/v1/jobs", json=sent).json()
+    shown = page(service, f"?job={made['id']}")
+    assert "trials: 3\n" in shown
+    assert "epochs: 2\n" in shown
+    assert "--set" not in shown
+
+
 def test_nothing_is_created_by_looking(service: Served, tmp_path: Path) -> None:
     before = service.state()
     check(service, EXAMPLE, part="budget.trials", value="3")

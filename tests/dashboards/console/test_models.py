@@ -14,15 +14,17 @@ def test_a_card_is_shown_below_the_headings_of_its_page_and_holds_no_html() -> N
 
 
 @pytest.mark.parametrize(
-    ("names", "part"),
+    ("names", "varies", "part"),
     [
-        (["model.onnx", "model.pt2"], "onnxruntime"),
-        (["model.pt2"], "torch.randn(1, 8, 3)"),
-        ([], ""),
+        (["model.onnx", "model.pt2"], False, 'model.run(None, {"x": x})'),
+        (["model.onnx"], True, 'model.run(None, {"x": x, "lengths": numpy.array([8])})'),
+        (["model.pt2"], False, "model(torch.randn(1, 8, 3))"),
+        (["model.pt2"], True, "model(torch.randn(1, 8, 3), torch.tensor([8]))"),
+        ([], True, ""),
     ],
 )
-def test_the_code_loads_what_is_offered(names: list[str], part: str) -> None:
-    assert part in code(names, 8, 3)
+def test_the_code_loads_what_is_offered(names: list[str], varies: bool, part: str) -> None:
+    assert part in code(names, {"steps": 8, "features": 3, "varies": varies})
 
 
 def test_a_model_is_offered_with_its_files_and_nobody_knows_its_reign(shown: Living) -> None:

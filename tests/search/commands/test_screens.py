@@ -67,10 +67,12 @@ def test_the_list_of_jobs(console: Console, store: Store, study: JobStudy) -> No
 
 def test_a_list_keeps_ids_whole_in_a_narrow_terminal(store: Store, study: JobStudy) -> None:
     finish_job(store, "tiny-0001")
-    narrow = Console(file=io.StringIO(), width=60)
+    narrow = Console(file=io.StringIO(), width=40)
     screens.job_list(narrow, listed(store), "/home")
-    assert "tiny-0001" in printed(narrow)
-    assert "finished" in printed(narrow)
+    told = printed(narrow)
+    assert "tiny-0001" in told
+    assert "finished" in told
+    assert "confirmed" not in told
 
 
 def test_what_does_not_fit_a_line_goes_on_below_itself() -> None:
@@ -105,7 +107,7 @@ def test_the_page_of_a_finished_job_says_what_to_do_next(
     assert "winner cell=gru hidden_size=16 learning_rate=0.01" in shown
     assert any(line.startswith("baseline 0.8100 ± 0.0141 – 0.7900 ± 0.0141") for line in shown)
     assert "mean ± standard deviation over 2 seeds" in shown
-    assert "model models:/tiny@champion version 1: it won" in shown
+    assert "model models:/tiny/1, champion: it won" in shown
     assert "fetch the model gatetune fetch tiny-0001 --to best-model" in shown
     assert "open the MLflow UI gatetune up" in shown
 

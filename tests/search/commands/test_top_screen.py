@@ -69,6 +69,8 @@ class TestAllJobs:
     @pytest.mark.parametrize(
         ("width", "columns"),
         [
+            (40, "job status trials best"),
+            (74, "job status trials best"),
             (80, "job status trials left LSTM GRU age"),
             (95, "job status trials left best LSTM GRU age"),
             (105, "job status trials left best LSTM GRU owner age"),

@@ -1,6 +1,13 @@
 import pytest
 
-from search.common.labels import describe, duration, format_value, probability, run_name
+from search.common.labels import (
+    describe,
+    duration,
+    format_value,
+    mean_and_deviation,
+    probability,
+    run_name,
+)
 from trainables.config import TrialConfig
 
 GRU = TrialConfig(cell="gru", hidden_size=96, layers=2, learning_rate=0.0043217)
@@ -50,6 +57,22 @@ def test_a_metric_has_four_decimals() -> None:
     assert format_value(0.0012345) == "0.001234"
     assert format_value(-123456.7) == "-1.235e+05"
     assert format_value(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("mean", "deviation", "words"),
+    [
+        (0.9731, 0.00214, "0.9731 ± 0.0021"),
+        (0.9731, None, "0.9731"),
+        (None, None, "–"),
+        (1.234e-05, 1.23e-06, "1.234e-05 ± 1.2e-06"),
+        (12345.6, 532.1234, "1.235e+04 ± 5.3e+02"),
+    ],
+)
+def test_a_deviation_has_the_digits_of_its_mean(
+    mean: float | None, deviation: float | None, words: str
+) -> None:
+    assert mean_and_deviation(mean, deviation) == words
 
 
 def test_a_draw_knows_no_more_than_three_digits() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from search.database.result import Result, Simple
+from search.database.result import NotFiniteError, Result, Simple
 from tests.search.winners import candidate, result
 
 BASELINE = candidate(0, 0.8, 0.8, baseline=True)
@@ -63,5 +63,5 @@ def test_a_result_is_read_as_it_was_written() -> None:
 
 
 def test_a_result_that_nobody_could_read_is_not_written() -> None:
-    with pytest.raises(ValueError, match="validation"):
+    with pytest.raises(NotFiniteError, match=r"chosen\.validation\.0 is no finite val_"):
         FOUND.knowing({FOUND.chosen.of: {"validation": (math.nan,)}}).to_json()

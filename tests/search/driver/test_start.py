@@ -9,6 +9,7 @@ from ray.tune.execution import class_cache
 
 from search.common.home import Home
 from search.database.store import Store, StoreError
+from search.driver.cluster import ClusterError
 from search.driver.start import (
     TrackingUnreachableError,
     check_database,
@@ -119,15 +120,16 @@ def test_who_resumes_a_job_of_the_queue_here_ends_it_here(
     installation.create()
     store = Store.open(installation.database_url)
     add_job(store, make_spec(), status="queued", supervised=True)
-    seen: list[bool] = []
 
-    def work(_: Home, its: Store, *__: object) -> None:
-        seen.append(find(its, "tiny").supervised)
+    def work(*_: object) -> None:
+        raise ClusterError("no Ray answers")
 
     monkeypatch.setattr("search.driver.start.go_on", work)
-    resume("tiny")
+    with pytest.raises(ClusterError):
+        resume("tiny")
+    job = find(store, "tiny")
     store.close()
-    assert seen == [False]
+    assert (job.status, job.supervised) == ("stopped", False)
 
 
 def test_where_nothing_was_launched_nothing_is_created(home: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_document_as_long_as_may_be_is_taken() -> None:
 def test_a_job_of_more_trials_than_a_service_takes() -> None:
     check_size(make_spec("budget.trials=2", "confirm={top: 3, seeds: 2}"), 8)
     with pytest.raises(
-        SpecError, match=r"budget\.trials: must be at most 8 on this service .*, but got 3 and 6"
+        SpecError, match=r"confirm: must be at most 8 trials and .*, but got 3 and 6"
     ):
         check_size(make_spec("budget.trials=3", "confirm={top: 3, seeds: 2}"), 8)
 

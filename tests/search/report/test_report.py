@@ -55,7 +55,7 @@ def job_with(store: Store, found: Result | None) -> Job:
 def test_markdown_says_which_alias_and_why_and_keeps_the_test_part_shut(store: Store) -> None:
     told = report(store, job_with(store, FOUND), "note", "markdown")
     for text in (told["note"], told["markdown"]):
-        assert "`models:/tiny@challenger` (version 4): it does <not> win." in text
+        assert "`models:/tiny/4`, challenger: it does <not> win." in text
         assert "| **winner** | 0.9100 ± 0.0141 | 0.8900 to 0.9300 |" in text
         assert "| baseline | 0.8100 ± 0.0141 |" in text
         assert text.count("not looked at") == 1
@@ -90,7 +90,7 @@ def test_the_page_needs_nothing_else_and_escapes(store: Store) -> None:
     reader.feed(page)
     assert reader.asked == []
     assert "it does &lt;not&gt; win" in page
-    assert "<code>models:/tiny@challenger</code>" in page
+    assert "<code>models:/tiny/4</code>" in page
     assert "<strong>GRU 8x1" in page
     assert "2 complete, 1 pruned" in page
     assert "c" not in reader.tags

@@ -340,6 +340,11 @@ class TestOnEveryDatabase:
             assert give_back(opened, "one", CLAIMS[0], lived_s=lived_s, why="killed")
             assert read(opened, "one").failed_starts == counted
 
+    def test_a_driver_that_put_its_job_back_is_no_failed_one(self, opened: Store) -> None:
+        add(opened, "one", failed_starts=FAILED_STARTS - 1, ended_at=9.0)  # its Ray had died
+        assert give_back(opened, "one", CLAIMS[0], lived_s=2.0, why="its Ray died")
+        assert read(opened, "one").failed_starts == FAILED_STARTS - 1
+
     @pytest.mark.parametrize("status", ["stopped", "failed", "finished"])
     def test_a_driver_that_ended_its_job_gives_nothing_back(
         self, opened: Store, status: str

@@ -38,5 +38,6 @@ def test_a_driver_gets_the_limits_of_trials_and_no_secret(
     drivers.start("tiny-0001", "here:1:2:ab")
     sent = client.submit_job.call_args.kwargs["runtime_env"]["env_vars"]
     assert {name: value for name, value in sent.items() if name != SETTING} == {
-        "GATETUNE_MAX_TRIALS": "7"
+        "GATETUNE_MAX_TRIALS": "7",
+        "GATETUNE_MAX_TRIALS_PER_OWNER": "",
     }

@@ -16,7 +16,7 @@ import pytest
 
 from search.common.home import Home
 from search.service.service import tracked
-from search.service.serving import HOST, PORTS_TRIED, ServingError, TrackingServer, answers
+from search.service.serving import HOST, PORTS_TRIED, ServingError, TrackingServer, answers, command
 from search.service.serving import free_port as next_free_port
 from tests.servers import free_port
 
@@ -90,6 +90,27 @@ def test_a_server_elsewhere_is_left_alone(home: Path, monkeypatch: pytest.Monkey
     with tracked(Home.from_environment(), 5000, None) as server:
         assert server is None
     assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("public", "host"),
+    [
+        ("https://MLflow.example/a", "mlflow.example"),
+        ("https://mlflow.example:443", "mlflow.example"),
+        ("http://mlflow.example:5000/", "mlflow.example:5000"),
+    ],
+)
+def test_a_proxy_may_change_what_it_shows(
+    home: Path, monkeypatch: pytest.MonkeyPatch, public: str, host: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_SERVER_ALLOWED_HOSTS", "tunnel.example")
+    words = command(Home.from_environment(), 5000, public)
+    allowed = words[words.index("--allowed-hosts") + 1].split(",")
+    assert allowed == [
+        "localhost", "localhost:*", "127.0.0.1", "127.0.0.1:*", host, "tunnel.example"
+    ]  # fmt: skip
+    origin = words[words.index("--cors-allowed-origins") + 1]
+    assert origin == f"{public.split(':', maxsplit=1)[0]}://{host}"
 
 
 def test_no_free_port() -> None:

@@ -177,6 +177,20 @@ def test_the_last_trials_are_drawn_together_and_the_longest_first() -> None:
         assert spec.config(trial.params) == config
 
 
+def test_the_last_trials_have_no_gap_where_a_draw_finds_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mirror = Mirror(make_spec("sampler=random"))
+    draw = mirror.draw
+    monkeypatch.setattr(mirror, "draw", lambda number: None if number == 1 else draw(number))
+
+    first = mirror.next(0, left=3, slots=3)
+
+    assert first is not None
+    assert mirror.next(1, left=2, slots=3) is None
+    assert list(mirror.ids) == [0]
+
+
 def test_of_a_space_that_ends_the_last_ones_are_drawn_too() -> None:
     spec = make_spec("space={cell: [lstm, gru]}", "sampler=random")
     mirror = Mirror(spec)

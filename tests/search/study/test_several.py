@@ -12,7 +12,7 @@ from search.database.lease import Lease
 from search.database.store import Store
 from search.study.champion import choose, finalists, front, nothing_completed
 from search.study.mirror import Mirror
-from search.study.retention import top
+from search.study.retention import needed, top
 from search.study.study import JobStudy
 from tests.search.conftest import add_job, asked, make_spec, open_study
 
@@ -110,6 +110,14 @@ def test_who_is_on_the_front_is_kept() -> None:
     spec = make_spec(BESIDE, "confirm={top: 3, seeds: 2}", "pruner=none")
     assert top(trials, spec) == {0, 1, 3, 5}
     assert top(trials, make_spec("confirm={top: 2, seeds: 2}")) == {0, 1, 2}
+
+
+def test_until_the_choice_anybody_may_come_to_the_front() -> None:
+    trials = [complete(0, 0.9, 5), complete(1, 0.8, 90), complete(2, 0.7, 95)]
+    spec = make_spec(BESIDE, "confirm={top: 1, seeds: 2}", "pruner=none")
+    assert needed(trials, spec, chosen=False) == {0, 1, 2}
+    assert needed(trials, spec, chosen=True) == {0}
+    assert needed(trials, make_spec("confirm={top: 1, seeds: 2}"), chosen=False) == {0}
 
 
 def test_of_equal_ones_the_one_is_chosen_whose_weights_are_kept() -> None:

@@ -106,6 +106,17 @@ def test_of_what_was_fetched_before_nothing_is_left(
     assert sorted(path.name for path in to.iterdir()) == sorted(files)
 
 
+def test_a_folder_of_ones_own_is_not_taken_for_one_that_was_fetched(
+    installation: Home, store: Store, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "README.md").write_text("my own")
+    with pytest.raises(NotPossibleError, match=rf"fetched before, but .* has no {SUMS}"):
+        fetch_model(store, installation, "tiny", mine)
+    assert (mine / "README.md").read_text() == "my own"
+
+
 def test_a_folder_that_cannot_be_written(
     installation: Home, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

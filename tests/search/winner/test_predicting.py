@@ -247,6 +247,18 @@ def test_brackets_of_the_data_are_shown(tmp_path: Path) -> None:
     assert "[out].csv is written" in text
 
 
+def test_where_lines_are_narrow_the_surest_class_is_shown() -> None:
+    names = tuple("0123456789")
+    values = np.full((1, 10), 0.01)
+    values[0, 7] = 0.91
+    found = Predictions([1], names, values, is_classes=True, scores=None)
+    console = Console(width=80, highlight=False)
+    with console.capture() as said:
+        prediction_page(console, found, None)
+    text = " ".join(said.get().split())
+    assert text.startswith("sequence prediction probability 1 7 0.9100")
+
+
 def test_the_command(tmp_path: Path, installation: Home, kinds: Path) -> None:
     learned = table(tmp_path / "walks.csv", 40, labels="kind")
     shown = call(kinds, learned, "--to", tmp_path / "out.csv")

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import requests
 import torch
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from search.common.home import Home
@@ -18,6 +20,7 @@ from search.database.result import Gain, Result
 from search.database.store import Store
 from search.database.tables import PARENT, Run
 from search.tracking.tracking import Tracking
+from search.winner.champions import CLAIMS_TAG, bearer
 from search.winner.models import load_saved
 from search.winner.registry import (
     DESCRIPTION,
@@ -168,6 +171,34 @@ def test_a_better_job_takes_the_alias_over_and_a_repeat_of_the_old_one_does_not(
     assert (taken["version"], taken["alias"]) == ("2", "champion")
     client = Tracking(installation, JOB, "tiny").client
     assert int(client.get_model_version_by_alias("tiny", "champion").version) == 2
+
+
+def test_of_two_jobs_that_end_at_once_the_later_version_is_compared_with_the_other(
+    installation: Home, store: Store, digits: SequenceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish_job(installation, store, digits, GOOD)
+    publish(installation, store, JOB)
+    finish_job(installation, store, digits, GOOD, "tiny-0002")
+    looks: list[int] = []
+    seen: list[Incumbent | None] = []
+
+    def too_early(alias: str, versions: list[ModelVersion]) -> ModelVersion | None:
+        looks.append(len(versions))  # the first look was before the other was there
+        return None if len(looks) == 1 else bearer(alias, versions)
+
+    def told(result: Result, data: str, incumbent: Incumbent | None, lead: Any) -> Any:
+        seen.append(incumbent)
+        return decide(result, data, incumbent, lead)
+
+    monkeypatch.setattr("search.winner.registry.bearer", too_early)
+    monkeypatch.setattr("search.winner.registry.decide", told)
+    published = publish(installation, store, "tiny-0002")
+    assert published is not None
+    assert [one and one.version for one in seen] == [None, "1"]
+    assert (published["version"], published["alias"]) == ("2", "challenger")
+    client = Tracking(installation, JOB, "tiny").client
+    assert CLAIMS_TAG not in client.get_model_version("tiny", "2").tags
+    assert int(client.get_model_version_by_alias("tiny", "champion").version) == 1
 
 
 def test_a_long_card_is_cut_at_the_end_of_a_line() -> None:

@@ -15,6 +15,7 @@ from trainables.faults import DatasetError
 from trainables.sequences import Sequences
 from trainables.sources import tables
 from trainables.sources.columns import Columns
+from trainables.sources.delimited import in_memory
 from trainables.sources.files import read
 
 
@@ -392,6 +393,21 @@ def test_a_row_may_be_larger_than_a_block(tmp_path: Path) -> None:
     found = of_csv(tmp_path, f"{head},label\n{row},a\n{row},b\n")
 
     assert found.lengths.tolist() == [count, count]
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_needed"),
+    [
+        ("a,b\n" + "0,1\n" * 100, 12 * 202),
+        ("long;text\n" + "0,123456789;a, b, c and d | e\n" * 10, 310),  # commas are no delimiters
+    ],
+)
+def test_what_a_table_takes_follows_from_its_values(
+    tmp_path: Path, text: str, bytes_needed: int
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    assert in_memory(path) == bytes_needed
 
 
 def test_a_file_that_no_memory_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,7 +185,7 @@ def test_a_job_of_more_trials_than_the_service_takes(tmp_path: Path, log: Access
             (
                 422,
                 "invalid-document",
-                "the confirmation's runs, but got 7 and 15",
+                "must be at most 21 trials and confirming runs together on this service, but got 7",
             ),
             None,
             "POST",
