@@ -60,7 +60,8 @@ def row(source: str, workers: int, seeds: int) -> tuple[str, ...]:
     for seed in range(seeds):
         spec = document(source, "random", "successive-halving", seed=seed, trials=TRIALS)
         spared.append(gains(table, spec.model_copy(update={"confirm": Confirm()}), workers))
-    stages = ([100 * gain for gain in stage] for stage in zip(*spared, strict=True))
+    # A difference of nothing has no sign.
+    stages = ([round(100 * gain, 1) + 0.0 for gain in stage] for stage in zip(*spared, strict=True))
     shown = (f"{statistics.median(s):.1f} ({min(s):.1f} to {max(s):.1f})" for s in stages)
     return source, str(workers), *shown
 
