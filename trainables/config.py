@@ -88,6 +88,10 @@ class TrialConfig(BaseModel):
         1.0, gt=0.0, description="largest total gradient norm; null for no clipping"
     )
 
+    def is_stale(self, epoch: int, best_epoch: int) -> bool:
+        """Whether no epoch was better for so long that training ends early."""
+        return self.patience is not None and epoch - best_epoch >= self.patience
+
     @property
     def gains_by_bfloat16(self) -> bool:
         """Whether this network is faster in bfloat16 where a processor multiplies it faster."""

@@ -56,6 +56,11 @@ class ExportedNetwork(nn.Module):
             for name, values in (("offset", targets.offset), ("scale", targets.scale)):
                 self.register_buffer(f"target_{name}", torch.tensor(values), persistent=False)
 
+    @property
+    def spread(self) -> Tensor:
+        """In what the outputs are compared: the targets' deviations [outputs], 1 for logits."""
+        return self.target_scale if self.restores else torch.ones(())
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs [batch, outputs] of float32 values [batch, steps, features]."""
         return self.restored(self.network(self.prepare(x)))
@@ -230,8 +235,7 @@ def compare(
         some = [one[rows] for one in example]
         with torch.inference_mode():
             wanted, got = model(*some), answer(*some)
-        spread = model.target_scale if model.restores else torch.ones(())
-        if not ((wanted - got).abs() <= 1e-4 * wanted.abs() + 1e-5 * spread).all():
+        if not ((wanted - got).abs() <= 1e-4 * wanted.abs() + 1e-5 * model.spread).all():
             apart = float((wanted - got).abs().max())
             raise ExportError(f"at batch size {size} the outputs of {what} are {apart:.2g} apart")
 

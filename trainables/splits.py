@@ -103,11 +103,10 @@ def by_group(
     runs.sort(key=lambda run: abs(len(run) - fraction * len(groups)))
     halves = [(np.setdiff1d(np.arange(len(groups)), run), np.sort(run)) for run in runs]
     # And of these the first with every class on both sides: a rare one may be in few groups.
-    for stays, held in halves:
-        if y is None or not classes_in_one(y, (stays, held)):
-            return stays, held
-    check_classes(y, halves[0], f"data.group: the {name} part of {len(halves[0][1])} sequences")
-    return halves[0]
+    whole = (pair for pair in halves if y is None or not classes_in_one(y, pair))
+    stays, held = next(whole, halves[0])
+    check_classes(y, (stays, held), f"data.group: the {name} part of {len(held)} sequences")
+    return stays, held
 
 
 def by_time(

@@ -189,8 +189,7 @@ class Trainer:
     @property
     def is_done(self) -> bool:
         """Whether no epoch follows: all are trained, or none was better for too long."""
-        patience = self.config.patience
-        stale = patience is not None and self.epoch - self.best_epoch >= patience
+        stale = self.config.is_stale(self.epoch, self.best_epoch)
         return self.epoch >= self.config.epochs or stale
 
     def seed_torch(self, epoch: int) -> None:

@@ -23,7 +23,7 @@ class Line:
 
 def read(home: Home, job_id: str) -> list[Line]:
     """Return the last lines of what a supervised driver logs; none where there is no log."""
-    path = home.driver_log(job_id)
+    path = home.log(job_id, "driver")
     with suppress(FileNotFoundError), path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - BYTES))
         lines = stream.read().decode(errors="replace").splitlines()

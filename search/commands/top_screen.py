@@ -237,8 +237,8 @@ def trial_table(
     table = plain_table()
     metric = job["objective"]["metric"]
     # As wide as there is room, whatever the names: so the columns of both tables are aligned.
-    most = 46 if room.at_least(WIDE) else 12 + len(metric)
-    width = max(8, min(44, room.width - most))
+    beside = 46 if room.at_least(WIDE) else 12 + len(metric)
+    width = max(8, min(44, room.width - beside))
     table.add_column(title, no_wrap=True, overflow="ellipsis", width=width)
     table.add_column("epoch", justify="right", no_wrap=True, min_width=7)
     table.add_column(metric, justify="right", no_wrap=True, min_width=len(metric))

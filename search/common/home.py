@@ -3,13 +3,16 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, urlsplit
 
 from trainables.folder import Folder, folder_at
 
 if TYPE_CHECKING:
     from search.common.places import Places
+
+JobLog = Literal["driver", "delivery"]
+"""What of a job writes a log of its own."""
 
 FOLDER = ".gatetune"
 
@@ -76,9 +79,9 @@ class Home:
         """Folder of MLflow's artifacts when MLflow's own state lies under the home."""
         return self.path / "artifacts"
 
-    def driver_log(self, job_id: str) -> Path:
-        """Return the file that holds what the drivers of a queued job have said."""
-        return self.path / "logs" / f"{job_id}-driver.log"
+    def log(self, job_id: str, of: JobLog) -> Path:
+        """Return the file that holds what drivers of a queued job, or its deliveries, have said."""
+        return self.path / "logs" / f"{job_id}-{of}.log"
 
     def folder(self, job_id: str) -> Folder:
         """Return the folder of a job's checkpoints and champion."""

@@ -67,7 +67,7 @@ def main() -> None:
     job_id, claim = sys.argv[1:]
     home = Home.from_environment()
     # A cluster keeps what its drivers say; here it lies where that of all others does, too.
-    write_json(file=home.driver_log(job_id), job=job_id)
+    write_json(file=home.log(job_id, "driver"), job=job_id)
     collect_seldom()
     # Where a driver seems to hang, `kill -USR2` lets its log say where it is; USR1 ends Tune's fit.
     faulthandler.register(signal.SIGUSR2, file=2)

@@ -112,7 +112,7 @@ class LocalDrivers:
 
     def spawn(self, job_id: str, claim: str) -> LocalProcess:
         """Start the process of a driver."""
-        log = self.home.driver_log(job_id)
+        log = self.home.log(job_id, "driver")
         log.parent.mkdir(parents=True, exist_ok=True)
         environment = os.environ | {"GATETUNE_HOME": str(self.home.path)}
         if self.ray is not None:

@@ -33,7 +33,7 @@ class Courier:
         self.home = home
         self.job_id = job_id
         self.owner = owner
-        self.log = home.path / "logs" / f"{job_id}-delivery.log"
+        self.log = home.log(job_id, "delivery")
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.process = self.start()
 

@@ -2,12 +2,13 @@
 
 import shutil
 import time
+from typing import get_args
 
 import optuna
 from mlflow.exceptions import MlflowException
 from sqlalchemy import delete
 
-from search.common.home import Home
+from search.common.home import Home, JobLog
 from search.database.lease import LIVE, Lease, LeaseHeldError, live_status
 from search.database.storage import open_storage
 from search.database.store import Store, first_line
@@ -90,8 +91,8 @@ def delete_files(home: Home, job_id: str) -> None:
     """Delete checkpoints, champion and logs."""
     home.folder(job_id).clear()
     shutil.rmtree(home.path / "scratch" / job_id, ignore_errors=True)
-    for log in ("driver", "delivery"):
-        (home.path / "logs" / f"{job_id}-{log}.log").unlink(missing_ok=True)
+    for of in get_args(JobLog):
+        home.log(job_id, of).unlink(missing_ok=True)
 
 
 def delete_studies(store: Store, job_id: str) -> None:

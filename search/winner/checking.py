@@ -155,8 +155,7 @@ class Asked:
             outputs = model(*self.example)
         wanted = (outputs if model.restores else outputs.softmax(1)).double().numpy()
         # Numbers are known to so much of their spread, and float32 holds so much of their size.
-        spread = model.target_scale.double().numpy() if model.restores else np.ones(1)
-        allowed = TOLERANCE * spread + 1e-6 * np.abs(wanted).max(0)
+        allowed = TOLERANCE * model.spread.double().numpy() + 1e-6 * np.abs(wanted).max(0)
         apart = np.abs(self.said(wanted.shape[1]) - wanted)
         value = float(apart.max())
         if not (apart <= allowed).all():

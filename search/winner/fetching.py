@@ -259,14 +259,10 @@ def check_target(to: Path) -> None:
     for part in (to, *to.parents):
         if part.is_file():
             raise NotPossibleError(f"--to must name a folder, but {part} is a file")
-    foreign = (
-        sorted(p.name for p in to.iterdir() if p.name not in {*FILES, *REPORTS})
-        if to.exists()
-        else []
-    )
-    if foreign:
+    held = {path.name for path in to.iterdir()} if to.exists() else set()
+    if foreign := sorted(held - {*FILES, *REPORTS}):
         raise NotPossibleError(f"--to must name a new or empty folder, but {to} holds {foreign[0]}")
-    if to.exists() and any(to.iterdir()) and not (to / SUMS).exists():
+    if held and SUMS not in held:
         raise NotPossibleError(
             "--to must name a new or empty folder, or one that was fetched before, "
             f"but {to} has no {SUMS}"

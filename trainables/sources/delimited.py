@@ -45,7 +45,7 @@ def opened(path: Path, names: Names) -> Iterator[Stored]:
     check_room(path, in_memory(path))
     check_utf8(path)
     header = first_line(path)
-    delimiter = max(DELIMITERS, key=re.sub('"[^"]*"', "", header).count)
+    delimiter = delimiter_of(header)
     columns = next(reader([header], delimiter=delimiter))
     check_names(path, columns)
     if all(is_number(name) for name in columns):
@@ -67,14 +67,18 @@ def opened(path: Path, names: Names) -> Iterator[Stored]:
     yield Stored(path, tuple(table.column_names), table.num_rows, table.select)
 
 
+def delimiter_of(header: str) -> str:
+    """Return what sets the names of columns apart, outside quotes."""
+    return max(DELIMITERS, key=re.sub('"[^"]*"', "", header).count)
+
+
 def in_memory(path: Path) -> int:
     """Return about how many bytes the values of a text file take, by its beginning."""
     size = path.stat().st_size
     with path.open("rb") as file:
         sample = file.read(2**20)
-    header = sample.partition(b"\n")[0]
-    delimiter = max(DELIMITERS.encode(), key=header.count)
-    values = sample.count(delimiter) + sample.count(b"\n")
+    delimiter = delimiter_of(sample.partition(b"\n")[0].decode(errors="replace"))
+    values = sample.count(delimiter.encode()) + sample.count(b"\n")
     return max(size, size * values * VALUE_BYTES // max(1, len(sample)))
 
 

@@ -153,7 +153,7 @@ def examine_value(record: Record, key: Key, trial: FrozenTrial) -> Iterator[Find
     target = record.spec.budget.target if key[0] == record.job.id else None
     reached = target is not None and best is not None and best_of(target, best, objective.direction)
     at_best = [epoch for epoch, value in trial.intermediate_values.items() if value == best]
-    stale = config.patience is not None and at_best and count - min(at_best) >= config.patience
+    stale = bool(at_best) and config.is_stale(count, min(at_best))
     if count != wanted and not ((reached or stale) and count < wanted):
         yield Finding("epochs-short", subject, f"it is complete after {count} epochs of {wanted}")
 
