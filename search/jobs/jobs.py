@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Update, select, update
 from sqlalchemy.orm import Session
 
 from search.common.trial import parameters_of
@@ -141,6 +141,21 @@ def away(job: Job) -> dict[str, Any] | None:
     return {"since": job.mlflow_away_since, "error": job.mlflow_error}
 
 
+def out_of_queue(job: Job, why: str, **values: Any) -> Update:
+    """Return the statement that takes a job out of the queue, to which conditions may be added."""
+    return (
+        update(Job)
+        .where(Job.id == job.id)
+        .values(
+            supervised=False,
+            message=f"{why}; `gatetune resume {job.id}` goes on",
+            revision=Job.revision + 1,
+            changed=Job.revision + 1,
+            **values,
+        )
+    )
+
+
 def request_stop(store: Store, key: str) -> Job:
     """Ask the driver of a job to stop; a job that still waits in the queue is stopped at once.
 
@@ -148,18 +163,10 @@ def request_stop(store: Store, key: str) -> Job:
         NotPossibleError: the job has ended.
     """
     job = find(store, key)
-    waits = (Job.id == job.id, Job.status == "queued", Job.lease_owner.is_(None))
+    waits = out_of_queue(job, "stopped while it waited", status="stopped")
     with store.session() as session:
         stopped: Any = session.execute(
-            update(Job)
-            .where(*waits)
-            .values(
-                status="stopped",
-                supervised=False,
-                message=f"stopped while it waited; `gatetune resume {job.id}` goes on",
-                revision=Job.revision + 1,
-                changed=Job.revision + 1,
-            )
+            waits.where(Job.status == "queued", Job.lease_owner.is_(None))
         )
         if not stopped.rowcount:
             status = live_status(session.get_one(Job, job.id), time.time())
@@ -313,17 +320,7 @@ def disown(store: Store, job: Job) -> None:
     One that ran is then as that of a command whose process died, which `doctor` closes. It is still
     asked to stop: a driver that was only frozen may wake.
     """
-    waits = job.status == "queued"
-    message = f"stopped while nobody ran it; `gatetune resume {job.id}` goes on"
+    status = {"status": "stopped"} if job.status == "queued" else {}
+    taken = out_of_queue(job, "stopped while nobody ran it", **status)
     with store.session() as session:
-        session.execute(
-            update(Job)
-            .where(Job.id == job.id, Job.lease_owner.is_not_distinct_from(job.lease_owner))
-            .values(
-                supervised=False,
-                message=message,
-                revision=Job.revision + 1,
-                changed=Job.revision + 1,
-                **({"status": "stopped"} if waits else {}),
-            )
-        )
+        session.execute(taken.where(Job.lease_owner.is_not_distinct_from(job.lease_owner)))
