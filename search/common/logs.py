@@ -1,14 +1,25 @@
 """What a service says: a line of JSON an event, with the job and the trial that it is about."""
 
+import json
 import logging
 import os
 import sys
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 FIELDS = {"levelname": "level", "name": "logger"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a log, for people."""
+
+    time: str
+    text: str
 
 
 def write_json(level: int = logging.INFO, file: Path | None = None, **fields: str) -> None:
@@ -34,6 +45,23 @@ def write_json(level: int = logging.INFO, file: Path | None = None, **fields: st
         handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=handlers, force=True)
     logging.captureWarnings(capture=True)
+
+
+def line_of(text: str) -> Line:
+    """Return a line; what is no JSON, such as a traceback of a crash, as it stands."""
+    with suppress(ValueError):
+        said = json.loads(text)
+        if isinstance(said, dict):
+            parts = str(said.get("message", "")), str(said.get("exc_info") or "")
+            return Line(str(said.get("time", "")), "\n".join(filter(None, parts)))
+    return Line("", text)
+
+
+def last_words(log: str) -> str:
+    """Return the last thing that a log says, in one line; of a traceback the error."""
+    lines = log.strip().splitlines()
+    said = line_of(lines[-1]).text.strip().splitlines() if lines else []
+    return said[-1][:500] if said else "nothing"
 
 
 def is_stderr(file: Path) -> bool:

@@ -53,9 +53,13 @@ AHEAD = {
     "RAY_num_workers_soft_limit": "0",
 }
 
-UNNEEDED = ("start_monitor", "start_api_server", "start_log_monitor")
-"""How Ray starts its autoscaler, its dashboard and the reader of its workers' logs: processes that
-a local Ray does without. They would have 280 MB, and 1.5 s of each start."""
+UNNEEDED = dict.fromkeys(
+    ("start_monitor", "start_api_server", "start_log_monitor", "start_ray_client_server"),
+    lambda _node, **_: None,
+)
+"""How Ray starts its autoscaler, its dashboard, the reader of its workers' logs and its server for
+clients elsewhere, each of which a local Ray does without. They would have 280 MB, 1.5 s of each
+start, and a port on which this machine's network reaches them."""
 
 SESSIONS = Path(f"/tmp/gatetune-ray-{os.getuid()}")  # noqa: S108 - sockets need a short path
 """Where the local Rays of this user keep their sessions, which Ray itself never deletes."""
@@ -112,11 +116,9 @@ def cluster(
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sweep()
     try:
-        if address is not None and (found := re.fullmatch(r"([^/:]+):(\d+)", address)):
-            # Ray itself takes more than a minute to give up.
-            socket.create_connection((found[1], int(found[2])), timeout=5).close()
-        nothing = dict.fromkeys(UNNEEDED, lambda _node, **_: None)
-        with short_turns(), nullcontext() if address else replaced(Node, **nothing):
+        if address is not None:
+            check_answers(address)  # Ray itself takes more than a minute to give up
+        with short_turns(), nullcontext() if address else replaced(Node, **UNNEEDED):
             ray.init(
                 address=address or "local",
                 num_cpus=None if address else cpus,
@@ -139,6 +141,29 @@ def cluster(
         ray.shutdown()
         if address is None:
             shutil.rmtree(SESSIONS / session, ignore_errors=True)
+
+
+def check_answers(address: str) -> None:
+    """Make sure that somebody listens at a Ray address that names host and port.
+
+    Raises:
+        ClusterError: nobody does.
+    """
+    if found := re.fullmatch(r"([^/:]+):(\d+)", address):
+        try:
+            socket.create_connection((found[1], int(found[2])), timeout=5).close()
+        except OSError as error:
+            raise ClusterError(f"no Ray answers at RAY_ADDRESS={address}: {error}") from error
+
+
+def lean(_parameters: object, _is_head: object) -> None:
+    """Keep `ray start`, in whose process this is called, from starting what is not needed.
+
+    Its server for clients has a port of its own, and takes all of Ray with it where another has
+    that port, as the next Ray that starts on this machine may.
+    """
+    for name, nothing in UNNEEDED.items():
+        setattr(Node, name, nothing)
 
 
 @contextmanager

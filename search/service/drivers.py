@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Protocol
 
 from search.common.home import Home
-from search.driver.cluster import ClusterError
+from search.common.logs import last_words
+from search.driver.cluster import ClusterError, check_answers
 from search.service.serving import ServingError
 from search.service.sharedray import SharedRay
 
 logger = logging.getLogger("gatetune.supervisor")
 
-SAID = 4000
+SAID = 64 * 1024
 """Bytes at the end of a driver's log in which its last words are looked for."""
-
 
 PATIENCE_S = 60.0
 """How long drivers may take to put their jobs back into the queue when the service ends."""
@@ -68,14 +68,13 @@ class LocalProcess:
         return self.process.poll() is not None
 
     def last_words(self) -> str:
-        """Return the last line of its log, and how it ended."""
-        lines = []
+        """Return the last that its log says, and how it ended."""
+        said = ""
         with suppress(FileNotFoundError), self.log.open("rb") as stream:
             # Its job may have ended, and been deleted by now.
             stream.seek(max(0, self.log.stat().st_size - SAID))
-            lines = stream.read().decode(errors="replace").strip().splitlines()
-        said = lines[-1] if lines else "nothing"
-        return f"{said[:500]} (exit code {self.process.returncode}; see {self.log})"
+            said = stream.read().decode(errors="replace")
+        return f"{last_words(said)} (exit code {self.process.returncode}; see {self.log})"
 
 
 class LocalDrivers:
@@ -92,10 +91,12 @@ class LocalDrivers:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def ready(self) -> None:
-        """Start the shared Ray, unless it runs."""
+        """Start the shared Ray, unless it runs; of a cluster make sure that it answers."""
         try:
             if self.ray is not None:
                 self.ray.ensure()
+            elif self.home.ray_address is not None:
+                check_answers(self.home.ray_address)
         except (OSError, ServingError) as error:
             raise ClusterError(f"Ray cannot be started: {error}") from error
 

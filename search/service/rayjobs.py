@@ -11,6 +11,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 
 from search.common.home import Home
 from search.common.limits import TRIALS
+from search.common.logs import last_words
 from search.common.versions import SETTING, versions
 from search.database.store import first_line
 from search.driver.cluster import ClusterError
@@ -41,12 +42,11 @@ class RayJob:
         return bool(status.is_terminal())
 
     def last_words(self) -> str:
-        """Return the last line that it said."""
+        """Return the last that it said."""
         try:
-            lines = self.client.get_job_logs(self.submission_id).strip().splitlines()
+            return last_words(self.client.get_job_logs(self.submission_id))
         except TROUBLE as error:
             return first_line(error)
-        return str(lines[-1])[:500] if lines else "nothing"
 
 
 class RayJobs:

@@ -8,10 +8,22 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from search.common.home import Home
-from search.driver.cluster import LOCAL, MARK, SESSIONS, ClusterError, kill, mark, marked, sweep
+from search.driver.cluster import (
+    LOCAL,
+    MARK,
+    SESSIONS,
+    ClusterError,
+    check_answers,
+    kill,
+    lean,
+    mark,
+    marked,
+    sweep,
+)
 from search.service.serving import free_port
 
 logger = logging.getLogger("gatetune.ray")
@@ -36,6 +48,8 @@ class SharedRay:
         self.cpus = cpus
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
+        self.said_before = 0
+        """Bytes of the log that earlier ones wrote."""
         self.owner = mark().rpartition(":")[0]
         self.token = secrets.token_hex(32)
         self.session: Path | None = None
@@ -56,13 +70,20 @@ class SharedRay:
         Raises:
             ClusterError: it did not start; names its log.
         """
-        if self.process is not None and self.process.poll() is None:
-            return
         if self.process is not None:
-            logger.warning("Ray ended with code %s and is started again", self.process.returncode)
+            if self.runs(self.process):
+                return
+            logger.warning("Ray ended and is started again; see %s", self.log)
             self.end()
         sweep()
         self.start()
+
+    def runs(self, process: "subprocess.Popen[bytes]") -> bool:
+        """Return whether drivers can join; `ray start` may outlive the Ray that it started."""
+        with suppress(ClusterError):
+            check_answers(self.environment["RAY_ADDRESS"])
+            return process.poll() is None
+        return False
 
     def start(self) -> None:
         """Start Ray and wait until it answers."""
@@ -87,18 +108,19 @@ class SharedRay:
             "nice", "-n", NICENESS,
             str(Path(sys.executable).parent / "ray"), "start", "--head", "--block",
             f"--port={self.port}", "--node-ip-address=127.0.0.1", "--include-dashboard=false",
-            # Nobody is its client that way, but two Rays must not want the same port.
-            f"--ray-client-server-port={free_port(self.port + 1)}",
             f"--temp-dir={SESSIONS}", "--disable-usage-stats",
         ]  # fmt: skip
         if self.cpus is not None:
             command.append(f"--num-cpus={self.cpus}")
-        with self.log.open("w") as stream:
+        with self.log.open("ab") as stream:
+            self.said_before = stream.tell()
             return subprocess.Popen(  # noqa: S603 - our own command line
                 command,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                env=os.environ | self.environment | {MARK: mark()},
+                env=os.environ
+                | self.environment
+                | {MARK: mark(), "RAY_START_HOOK": f"{lean.__module__}.{lean.__qualname__}"},
                 start_new_session=True,
             )
 
@@ -106,7 +128,7 @@ class SharedRay:
         """Wait until Ray says that it runs; return whether it does."""
         deadline = time.monotonic() + START_S
         while process.poll() is None and time.monotonic() < deadline:
-            said = self.log.read_text(errors="replace")
+            said = self.log.read_bytes()[self.said_before :].decode(errors="replace")
             if "will now block forever" in said:
                 found = re.search(rf"{SESSIONS}/session_[^/\s]+", said)
                 self.session = Path(found[0]) if found else None

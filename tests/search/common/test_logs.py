@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from search.common.logs import last_words
+
 LOGGING = """
 import logging, warnings
 from search.common.logs import write_json
@@ -60,3 +62,19 @@ def test_a_file_gets_each_line_once_wherever_standard_error_goes(
     for log in {file} if there else {file, other}:
         (line,) = log.read_text().splitlines()
         assert json.loads(line)["message"] == "began"
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("", "nothing"),
+        ('{"message": "began"}\n\n', "began"),
+        ('{"message": ""}\n', "nothing"),
+        ('{"message": "failed", "exc_info": "Traceback:\\n  File\\nKeyError: 1"}\n', "KeyError: 1"),
+        ("x" * 900 + "\nFatal Python error\n", "Fatal Python error"),
+        ("[1]", "[1]"),
+        ("x" * 900, "x" * 500),
+    ],
+)
+def test_the_last_words_are_one_line_for_people(log: str, said: str) -> None:
+    assert last_words(log) == said

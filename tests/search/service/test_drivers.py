@@ -1,6 +1,7 @@
 """Drivers as processes of this machine: how they start, what they say last, how they end."""
 
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -42,6 +43,18 @@ def test_a_driver_that_the_system_cannot_start_is_trouble_that_may_pass(home: Pa
     drivers: Drivers = LocalDrivers(installation, None)
     with pytest.raises(ClusterError, match=r"no driver can be started: .*File exists.*logs"):
         drivers.start("tiny-0001", "claim")
+
+
+def test_no_driver_is_started_for_a_cluster_that_does_not_answer(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    drivers = LocalDrivers(Home.from_environment(), None)
+    with pytest.raises(ClusterError, match=r"no Ray answers at RAY_ADDRESS=127\.0\.0\.1:1: .*ref"):
+        drivers.ready()
+    with socket.create_server(("127.0.0.1", 0)) as ray:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{ray.getsockname()[1]}")
+        LocalDrivers(Home.from_environment(), None).ready()
 
 
 def test_a_ray_that_the_system_cannot_start_is_trouble_that_may_pass(home: Path) -> None:

@@ -1,20 +1,30 @@
 """The Ray that the jobs of a machine share: started once, again where it died, ended whole."""
 
+import logging
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from search.common.home import Home
 from search.driver.cluster import ClusterError, marked
 from search.service.sharedray import SharedRay
 
-FAKE_RAY = """#!/bin/sh
-echo "$@"
-test -e {folder}/broken && exit 3
-echo "This command will now block forever"
-setsid env -i sleep 300 &
-exec sleep 300
+FAKE_RAY = """#!{python} -I
+import pathlib, signal, socket, subprocess, sys
+print(*sys.argv[1:], flush=True)
+if pathlib.Path("{folder}/broken").exists():
+    sys.exit(3)
+(port,) = (int(one[7:]) for one in sys.argv if one.startswith("--port="))
+gcs = socket.create_server(("127.0.0.1", port))
+signal.signal(signal.SIGUSR1, lambda *_: gcs.close())
+subprocess.Popen(["sleep", "300"], env=dict(), start_new_session=True)
+print("This command will now block forever", flush=True)
+while True:
+    signal.pause()
 """
 
 
@@ -22,7 +32,7 @@ exec sleep 300
 def ray(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedRay]:
     """A shared Ray, whose program only says that it runs."""
     program = tmp_path / "ray"
-    program.write_text(FAKE_RAY.format(folder=tmp_path))
+    program.write_text(FAKE_RAY.format(folder=tmp_path, python=sys.executable))
     program.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     made = SharedRay(Home.from_environment(), cpus=3)
@@ -54,6 +64,39 @@ def test_one_that_died_is_started_again_where_its_drivers_do_not_find_it(ray: Sh
     assert ray.process is not dead
     assert ray.process.poll() is None
     assert ray.port != port
+
+
+def test_one_that_nobody_can_join_is_started_again_and_its_log_kept(
+    ray: SharedRay, caplog: pytest.LogCaptureFixture
+) -> None:
+    ray.ensure()
+    port, process = ray.port, ray.process
+    assert process is not None
+    process.send_signal(signal.SIGUSR1)
+    with caplog.at_level(logging.WARNING):
+        while ray.process is process:  # a signal takes its time
+            ray.ensure()
+    assert process.returncode == -signal.SIGKILL
+    assert ray.port > port
+    assert [record.message for record in caplog.records] == [
+        f"Ray ended and is started again; see {ray.log}"
+    ]
+    assert all(f"--port={number}" in ray.log.read_text() for number in (port, ray.port))
+
+
+def test_a_real_one_starts_nothing_that_another_beside_it_could_take_the_port_of(
+    home: Path,
+) -> None:
+    ray = SharedRay(Home.from_environment(), cpus=1)
+    try:
+        ray.ensure()
+        started = [" ".join(psutil.Process(pid).cmdline()) for pid, _ in marked()]
+        mine = [line for line in started if f":{ray.port}" in line or f"={ray.port}" in line]
+        assert any("gcs_server" in line for line in mine)
+        assert any("raylet/raylet" in line for line in mine)
+        assert not [line for line in mine if "client.server" in line or "monitor" in line]
+    finally:
+        ray.end()
 
 
 def test_one_that_does_not_start_names_its_log_and_may_start_later(
