@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
 
 import ray
 from ray._private.node import Node
 
+from search.common.patching import replaced
 from search.common.processes import birth, namespace
 from search.document.sections import Workers
 from search.document.spec import JobSpec
@@ -203,19 +203,6 @@ def short_turns() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(usual_s)
-
-
-@contextmanager
-def replaced(owner: object, **values: Any) -> Iterator[None]:
-    """Let attributes of a library have other values for as long as the block lasts."""
-    kept = {name: getattr(owner, name) for name in values}
-    for name, value in values.items():
-        setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            setattr(owner, name, value)
 
 
 def sweep() -> None:

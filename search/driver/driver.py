@@ -270,7 +270,7 @@ class Driver:
 
     def import_ahead(self) -> None:
         """Begin to import what the end of the job takes, while others train."""
-        self.importing = self.importing or in_background(import_rest)
+        self.importing = self.importing or in_background(lambda: import_rest(self.home))
 
     def await_imports(self) -> None:
         """Wait until that is done: two threads that import the same may see it half done."""
@@ -374,8 +374,10 @@ class Driver:
         )
 
 
-def import_rest() -> None:
+def import_rest(home: Home) -> None:
     """Import what measuring and registering the winner takes."""
     # PyTorch's compiler exports.
     for name in ("search.winner.comparing", "torch._dynamo", "search.winner.registry"):
         import_module(name)
+    if home.embedded_tracking:  # which MLflow itself imports when it is first asked
+        import_module("mlflow.store.tracking.sqlalchemy_store")

@@ -123,7 +123,7 @@ def test_what_the_end_takes_is_imported_once_no_trial_is_left_to_start(
             search.when_last()
         assert job.importing is not None
         job.importing.result()
-    imported.assert_called_once_with()
+    imported.assert_called_once_with(job.home)
 
 
 def test_a_store_that_stays_away_fails_the_job_and_no_trial(
