@@ -4,11 +4,11 @@ import json
 import time
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from search.common.trial import SHOWN_OF_JOB
 from search.database.lease import Lease, LeaseLostError
-from search.database.tables import PARENT, Job, Run
+from search.database.tables import PARENT, Job, JournalRow, Run
 from search.document.document import flatten
 
 CLOSED = {
@@ -42,6 +42,12 @@ class JobRow:
         with self.lease.store.session() as session:
             closed = session.get_one(Job, self.job_id).closed
         return None if closed is None else CLOSED[closed]
+
+    def has_trained(self) -> bool:
+        """Return whether any driver of this job has had an epoch."""
+        ours = select(JournalRow.study).where(JournalRow.job_id == self.job_id).limit(1)
+        with self.lease.store.session() as session:
+            return session.scalar(ours) is not None
 
     def begin(self) -> None:
         """Mark the job as running, and its parent run too."""

@@ -37,6 +37,11 @@ def identity() -> str:
     return f"{place()}:{pid}:{birth(pid)}:{secrets.token_hex(4)}"
 
 
+def place_of(owner: str | None) -> str:
+    """Return where the process of an `identity` runs, '' where there is none."""
+    return owner.rsplit(":", 3)[0] if owner else ""
+
+
 def is_dead(owner: str) -> bool:
     """Whether ``owner`` was a process of this place that has ended, or names none at all."""
     try:
@@ -50,8 +55,7 @@ def described(owner: str | None, left_s: float) -> str:
     """Return who holds a lease and for how long it holds without being renewed, for a message."""
     if owner is None:
         return ""
-    where, pid, *_ = owner.rsplit(":", 3)
-    host = where.split("/")[0]
+    pid, host = owner.rsplit(":", 3)[1], place_of(owner).split("/")[0]
     return f" (process {pid} on {host}, whose lease holds for {max(0.0, left_s):.0f} s more)"
 
 

@@ -69,12 +69,16 @@ MARK = "GATETUNE_DRIVER"
 """Names, in the environment of a local Ray's processes, the driver that they belong to."""
 
 
+OWN = "GATETUNE_OWN_RAY"
+"""Set for drivers whose Ray is that of their service, of this machine alone."""
+
+
 TURN_S = 0.0005
 """How long a thread may compute while another waits, as Ray starts: a tenth of what Python lets."""
 
 
 JOIN_S = 60.0
-"""How long a cluster without any worker is waited for: its head may have come before them."""
+"""How long a cluster without room for a trial is waited for: nodes may come after its head."""
 
 ROUNDING = 1e-9
 """By how much the quotient of two fractions may be below the whole number that it is."""
@@ -86,6 +90,10 @@ class ClusterError(RuntimeError):
 
 class ResourcesError(ClusterError):
     """The cluster has no node on which a trial of the document would fit."""
+
+
+class NoWorkersError(ResourcesError):
+    """The cluster has no worker at all, yet."""
 
 
 @contextmanager
@@ -252,18 +260,27 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def check_resources(spec: JobSpec) -> None:
+def may_grow(address: str | None) -> bool:
+    """Return whether nodes may still come to the Ray at an address, as to a cluster."""
+    return address is not None and OWN not in os.environ
+
+
+def check_resources(spec: JobSpec, *, wait: bool) -> None:
     """Refuse a job whose trials the cluster can never place.
 
-    A cluster that has no worker at all is just starting: it is waited for.
+    Args:
+        spec: its document.
+        wait: whether nodes may still come, which are waited for.
 
     Raises:
         ResourcesError: says what a trial asks for and what the cluster has.
     """
-    nodes, until = node_resources(), time.monotonic() + JOIN_S
-    while not any(node.get("CPU") for node in nodes) and time.monotonic() < until:
+    nodes, until = node_resources(), time.monotonic() + (JOIN_S if wait else 0.0)
+    while not any(fitting(node, spec.workers) for node in nodes) and time.monotonic() < until:
         time.sleep(1)
         nodes = node_resources()
+    if not any(node.get("CPU") for node in nodes):
+        raise NoWorkersError("the cluster has no worker")
     wanted = {"CPU": spec.workers.cpus, "GPU": spec.workers.sure_gpus}
     for kind, amount in wanted.items():
         found = [resources.get(kind, 0.0) for resources in nodes]

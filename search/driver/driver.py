@@ -203,7 +203,10 @@ class Driver:
 
     def clear_up(self) -> None:
         """Delete what the job needs no more, of this driver and of any that was killed."""
-        sweep()
+        if (
+            self.home.ray_address is None
+        ):  # else others may still work on a Ray that lost its service
+            sweep()
         shutil.rmtree(self.scratch, ignore_errors=True)
         with self.store.session() as session:
             chosen = session.get_one(Job, self.job_id).result is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, text, update
 
 from search.common.limits import Limits
-from search.database.lease import Lease, driver_is_alive
+from search.database.lease import Lease, driver_is_alive, place_of
 from search.database.tables import Job
 
 LOOK_S = 1.0
@@ -80,11 +80,18 @@ def room(mine: Need, needs: Sequence[Need], limits: Limits) -> int:
 
 
 class Share:
-    """One job's share of a Ray that others use, too."""
+    """One job's share of a Ray that others use, too.
 
-    def __init__(self, lease: Lease, limits: Limits) -> None:
+    Args:
+        lease: of the job.
+        limits: of trials at once.
+        here: whether the Ray is of this machine alone, whose jobs share it; else all jobs do.
+    """
+
+    def __init__(self, lease: Lease, limits: Limits, *, here: bool) -> None:
         self.lease = lease
         self.limits = limits
+        self.here = here
         self.next_look = 0.0
         self.granted = 0
 
@@ -114,9 +121,15 @@ class Share:
                 .where(Job.supervised, Job.slots.is_not(None), Job.lease_owner.is_not(None))
                 .order_by(Job.priority.desc(), Job.created_at, Job.id)
             ).all()
-            needs = [need_of(job) for job in jobs if driver_is_alive(job, time.time())]
-            own = next(need for need in needs if need.job_id == self.lease.job_id)
-            granted = room(own, needs, self.limits)
+            needs = [
+                need_of(job)
+                for job in jobs
+                if driver_is_alive(job, time.time())
+                and not (self.here and place_of(job.lease_owner) != place_of(self.lease.owner))
+            ]
+            own = next((need for need in needs if need.job_id == self.lease.job_id), None)
+            # A job that was taken from the queue for good hears next that it has to stop.
+            granted = room(own, needs, self.limits) if own else 0
             # Until the next look nobody sees when a trial starts, so it counts from now on.
             session.execute(mine.values(slots_used=max(used, granted)))
         return granted

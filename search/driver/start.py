@@ -228,7 +228,7 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
         ClusterError: Ray cannot be reached, or has not what the document asks for.
         DatasetError: the data cannot be used.
     """
-    from search.driver.cluster import at_once, check_resources, cluster, same_environment
+    from search.driver.cluster import at_once, check_resources, cluster, may_grow, same_environment
 
     # Nothing of Ray may be imported here: its modules import each other, which two threads cannot
     # do at once.
@@ -239,5 +239,5 @@ def ray_and_data(spec: JobSpec, home: Home) -> Iterator[Any]:
     ):
         from trainables.trial import Shared
 
-        check_resources(spec)
+        check_resources(spec, wait=may_grow(home.ray_address))
         yield Shared(loading.result())

@@ -6,6 +6,7 @@ driver has to say it logs.
 
 import faulthandler
 import logging
+import os
 import signal
 import sys
 
@@ -20,7 +21,7 @@ from search.common.versions import VersionsError, check_versions
 from search.database.jobrow import JobRow
 from search.database.lease import Lease, LeaseHeldError, LeaseLostError
 from search.database.store import Store
-from search.driver.cluster import ResourcesError
+from search.driver.cluster import OWN, NoWorkersError, ResourcesError, may_grow
 from search.driver.progress import Progress
 from search.driver.shares import Share
 from search.driver.start import go_on
@@ -53,13 +54,24 @@ def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
     with Lease(store, job_id, claim=claim) as lease:
         try:
             check_versions()
-            share = Share(lease, Limits.from_environment())
+            share = Share(lease, Limits.from_environment(), here=OWN in os.environ)
             go_on(home, store, lease, job, LoggedProgress(job_id, str(home.path)), share.of)
         except UNWORKABLE as error:
             row = JobRow(lease)
+            if may_grow(home.ray_address) and lacks_nodes(error, row):
+                logger.info("the job waits for nodes: %s", error)
+                row.end("queued", f"{error}; it goes on when the nodes are there")
+                return
             row.tell_parent("failed")
             row.end("failed", str(error))
             raise
+
+
+def lacks_nodes(error: Exception, row: JobRow) -> bool:
+    """Return whether a cluster lacks what it will have: all workers, or such as the job had."""
+    if isinstance(error, NoWorkersError):
+        return True
+    return isinstance(error, ResourcesError) and row.has_trained()
 
 
 def main() -> None:

@@ -38,6 +38,10 @@ class Driving(Protocol):
 class Drivers(Protocol):
     """Starts drivers."""
 
+    @property
+    def own_ray(self) -> bool:
+        """Whether they share a Ray of this machine alone."""
+
     def ready(self) -> None:
         """Make sure that drivers can be started.
 
@@ -89,6 +93,11 @@ class LocalDrivers:
         self.home = home
         self.ray = ray
         self.processes: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def own_ray(self) -> bool:
+        """Whether they share a Ray that is started here."""
+        return self.ray is not None
 
     def ready(self) -> None:
         """Start the shared Ray, unless it runs; of a cluster make sure that it answers."""

@@ -9,7 +9,7 @@ from sqlalchemy import or_, select, text, update
 from sqlalchemy.orm import Session
 
 from search.common.limits import Limits
-from search.database.lease import LIVE, driver_is_alive, live_status
+from search.database.lease import LIVE, driver_is_alive, live_status, place_of
 from search.database.store import Store
 from search.database.tables import Job, JournalRow
 from search.driver.shares import ROUNDING
@@ -17,6 +17,9 @@ from search.jobs.jobs import NotPossibleError, check_resumable
 
 CLAIM_S = 120.0
 """How long a claim holds until its driver, which may have to load and wait, takes it over."""
+
+ROUND_S = 5.0
+"""By how much clocks of machines that share a database may differ."""
 
 FAILED_STARTS = 3
 """Drivers in a row that may die without having reported an epoch before the job is failed."""
@@ -33,18 +36,28 @@ def exclusive(store: Store) -> Iterator[Session]:
         yield session
 
 
-def claim(store: Store, owner: str, limits: Limits, now: float | None = None) -> Job | None:
+def claim(
+    store: Store, owner: str, limits: Limits, now: float | None = None, *, here: bool = False
+) -> Job | None:
     """Take the job that is next, if the limits allow one, and return it.
 
     First come jobs whose driver died, then the highest priority, then the oldest. The claim is a
     lease in the name of ``owner``; the driver that is started for it takes it over.
+
+    Args:
+        store: the database.
+        owner: who claims.
+        limits: of jobs at once.
+        now: what the time is.
+        here: whether the Ray is of the owner's machine alone, whose jobs count; else all jobs do.
     """
     now = time.time() if now is None else now
     with exclusive(store) as session:
         held = session.scalars(
             select(Job).where(Job.supervised, Job.lease_owner.is_not(None))
         ).all()
-        live = [job for job in held if driver_is_alive(job, now)]
+        alive = [job for job in held if driver_is_alive(job, now)]
+        live = [job for job in alive if not here or place_of(job.lease_owner) == place_of(owner)]
         if limits.most_jobs is not None and len(live) >= limits.most_jobs:
             return None
         if sum(1 / job.slots for job in live if job.slots) > 1 - ROUNDING:
@@ -52,7 +65,7 @@ def claim(store: Store, owner: str, limits: Limits, now: float | None = None) ->
         busy = Counter(job.owner for job in live)
         most = limits.most_owner_jobs
         full = [name for name, jobs in busy.items() if most is not None and jobs >= most]
-        left = [job.id for job in held if job not in live]
+        left = [job.id for job in held if job not in alive]
         next_one = (
             select(Job)
             .where(Job.supervised, Job.status.in_(LIVE), Job.owner.not_in(full))
@@ -68,17 +81,15 @@ def claim(store: Store, owner: str, limits: Limits, now: float | None = None) ->
         return job
 
 
-def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str) -> bool:
+def give_back(store: Store, job_id: str, *, lived_s: float, why: str) -> bool:
     """Note that a driver ended before its job did; return whether another one shall try.
 
     Args:
         store: the database.
         job_id: the job.
-        owner: the claim, which is given back where the driver never took it over.
         lived_s: how long the driver ran; one that reported an epoch does not count as failed.
         why: the last that it said.
     """
-    release(store, job_id, owner)
     with store.session() as session:
         job = session.get(Job, job_id)
         if job is None or not job.supervised or job.status not in LIVE:
@@ -90,7 +101,7 @@ def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str
         )
         if session.scalar(worked.limit(1)):
             job.failed_starts = 0
-        elif job.status != "queued" or job.ended_at is None:  # else it put the job back itself
+        elif not put_back(job, lived_s):
             job.failed_starts += 1
         if job.failed_starts < FAILED_STARTS:
             return True
@@ -101,6 +112,19 @@ def give_back(store: Store, job_id: str, owner: str, *, lived_s: float, why: str
         job.revision += 1
         job.changed = job.revision
     return False
+
+
+def put_back(job: Job, lived_s: float) -> bool:
+    """Return whether a driver that just ended put its job back into the queue itself."""
+    began = time.time() - lived_s
+    return job.status == "queued" and job.ended_at is not None and job.ended_at >= began - ROUND_S
+
+
+def is_held(store: Store, job_id: str) -> bool:
+    """Return whether somebody holds the lease of a job."""
+    with store.session() as session:
+        job = session.get(Job, job_id)
+        return job is not None and driver_is_alive(job, time.time())
 
 
 def release(store: Store, job_id: str, owner: str) -> None:

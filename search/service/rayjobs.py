@@ -5,6 +5,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
 from ray.job_submission import JobStatus, JobSubmissionClient
@@ -21,7 +22,17 @@ logger = logging.getLogger("gatetune.supervisor")
 TROUBLE = (ConnectionError, RuntimeError, requests.RequestException)
 """What Ray's client raises where the cluster does not answer, or knows no such job."""
 
+SILENCE_S = 30.0
+"""How long a cluster may take to answer."""
+
 PACKAGES = ("search", "trainables")
+
+
+class Client(JobSubmissionClient):
+    """Ray's own, which waits without an end for a cluster that has fallen silent."""
+
+    def _do_request(self, *given: Any, **settings: Any) -> requests.Response:
+        return super()._do_request(*given, timeout=SILENCE_S, **settings)
 
 
 @dataclass
@@ -66,6 +77,11 @@ class RayJobs:
         self.address = address
         self.client: JobSubmissionClient | None = None
 
+    @property
+    def own_ray(self) -> bool:
+        """A cluster is of many machines."""
+        return False
+
     def ready(self) -> None:
         """Make sure that the cluster answers.
 
@@ -75,7 +91,7 @@ class RayJobs:
         if self.client is not None:
             return
         try:
-            self.client = JobSubmissionClient(self.address)
+            self.client = Client(self.address)
         except (*TROUBLE, ValueError) as error:
             raise ClusterError(
                 f"no Ray answers at RAY_ADDRESS={self.address}: {first_line(error)}"

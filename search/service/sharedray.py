@@ -15,6 +15,7 @@ from search.common.home import Home
 from search.driver.cluster import (
     LOCAL,
     MARK,
+    OWN,
     SESSIONS,
     ClusterError,
     check_answers,
@@ -28,7 +29,7 @@ from search.service.serving import free_port
 
 logger = logging.getLogger("gatetune.ray")
 
-FIRST_PORT = 26379
+FIRST_PORT, LAST_PORT = 26379, 36379
 NICENESS = "5"
 START_S = 120.0
 STARTS = 3
@@ -59,6 +60,7 @@ class SharedRay:
     def environment(self) -> dict[str, str]:
         """The settings by which a driver joins this Ray."""
         return LOCAL | {
+            OWN: "1",
             "RAY_ADDRESS": f"127.0.0.1:{self.port}",
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": self.token,
@@ -101,7 +103,7 @@ class SharedRay:
     def begin(self) -> "subprocess.Popen[bytes]":
         """Begin to start Ray, at ports that are free."""
         # The drivers of a Ray that died must not find the next one at its address.
-        self.port = free_port(max(FIRST_PORT, self.port + 1))
+        self.port = free_port(self.port + 1 if FIRST_PORT <= self.port < LAST_PORT else FIRST_PORT)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         command = [
             # Training takes what others leave: people and drivers are answered first.
@@ -129,9 +131,9 @@ class SharedRay:
         deadline = time.monotonic() + START_S
         while process.poll() is None and time.monotonic() < deadline:
             said = self.log.read_bytes()[self.said_before :].decode(errors="replace")
-            if "will now block forever" in said:
-                found = re.search(rf"{SESSIONS}/session_[^/\s]+", said)
-                self.session = Path(found[0]) if found else None
+            # Another service of this home may write into the same log.
+            if found := re.search(rf"will be saved to: [^/]*(/\S+?_{process.pid})/", said):
+                self.session = Path(found[1])
                 return True
             time.sleep(0.1)
         return False

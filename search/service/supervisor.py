@@ -6,16 +6,23 @@ import time
 from dataclasses import dataclass
 
 from search.common.limits import Limits
-from search.database.lease import identity
+from search.database.lease import DURATION_S, identity
 from search.database.store import Store, StoreError, first_line
 from search.driver.cluster import ClusterError
 from search.service.drivers import Drivers, Driving
-from search.service.queue import claim, give_back, release
+from search.service.queue import claim, give_back, is_held, release
 
 logger = logging.getLogger("gatetune.supervisor")
 
 LOOK_S = 1.0
 """How often the queue is looked at."""
+
+SLEPT_S = 10.0
+"""How much further the time of day has gone than the clock that stands still in sleep, when this
+machine has slept."""
+
+WAKING_S = 10.0
+"""How long drivers that slept, too, have to renew their leases before others take their jobs."""
 
 
 @dataclass
@@ -25,6 +32,7 @@ class Started:
     driving: Driving
     claim: str
     began: float
+    ended: float | None = None
 
 
 class Supervisor:
@@ -47,6 +55,8 @@ class Supervisor:
         self.ending = threading.Event()
         self.trouble: str | None = None
         """Why no job can be started just now."""
+        self.slept_s = time.time() - time.monotonic()
+        self.waking_until = 0.0
 
     def run(self) -> None:
         """Look at the queue until told to end, then give the jobs back and end."""
@@ -74,9 +84,11 @@ class Supervisor:
         """Take note of drivers that ended, and start those of the next jobs."""
         self.reap()
         self.drivers.ready()
+        if self.is_waking():
+            return
         while True:
             owner = identity()
-            job = claim(self.store, owner, self.limits)
+            job = claim(self.store, owner, self.limits, here=self.drivers.own_ray)
             if job is None:
                 return
             logger.info("starting a driver", extra={"job": job.id})
@@ -87,15 +99,28 @@ class Supervisor:
                 raise
             self.started[job.id] = Started(driving, owner, time.monotonic())
 
+    def is_waking(self) -> bool:
+        """Whether this machine has just slept, so that leases lapsed whose drivers live."""
+        before, self.slept_s = self.slept_s, time.time() - time.monotonic()
+        if self.slept_s - before > SLEPT_S:
+            self.waking_until = time.monotonic() + WAKING_S
+        return time.monotonic() < self.waking_until
+
     def reap(self) -> None:
         """Take note of drivers that have ended."""
         for job_id, one in list(self.started.items()):
-            if one.driving.ended():
-                lived_s, why = time.monotonic() - one.began, one.driving.last_words()
-                again = give_back(self.store, job_id, one.claim, lived_s=lived_s, why=why)
-                del self.started[job_id]
-                said = f"its driver died and is started again: {why}" if again else "driver ended"
-                logger.log(logging.WARNING if again else logging.INFO, said, extra={"job": job_id})
+            if not one.driving.ended():
+                continue
+            one.ended = one.ended or time.monotonic()
+            release(self.store, job_id, one.claim)
+            # Of a driver elsewhere that was killed nobody knows until its lease has lapsed.
+            if is_held(self.store, job_id) and time.monotonic() < one.ended + DURATION_S:
+                continue
+            lived_s, why = one.ended - one.began, one.driving.last_words()
+            again = give_back(self.store, job_id, lived_s=lived_s, why=why)
+            del self.started[job_id]
+            said = f"its driver died and is started again: {why}" if again else "driver ended"
+            logger.log(logging.WARNING if again else logging.INFO, said, extra={"job": job_id})
 
     def end(self) -> None:
         """Let `run` end, and drivers that cannot outlive it."""

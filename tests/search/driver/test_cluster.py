@@ -17,13 +17,16 @@ from search.common.processes import namespace
 from search.driver.cluster import (
     AHEAD,
     MARK,
+    OWN,
     ClusterError,
+    NoWorkersError,
     at_once,
     check_resources,
     cluster,
     fitting,
     mark,
     marked,
+    may_grow,
     node_resources,
     same_environment,
     short_turns,
@@ -117,29 +120,42 @@ def test_what_two_nodes_have_between_them_is_no_room(monkeypatch: pytest.MonkeyP
     nodes = [{"CPU": 3.0}, {"CPU": 3.0}, {"CPU": 1.0, "GPU": 1.0}]
     monkeypatch.setattr("search.driver.cluster.node_resources", lambda: nodes)
     assert slots(nodes, make_spec("workers.cpus=2").workers) == 2
-    check_resources(make_spec("workers={cpus: 1, gpus: 1}"))
+    check_resources(make_spec("workers={cpus: 1, gpus: 1}"), wait=False)
     with pytest.raises(ClusterError, match=r"a trial asks for 2 CPU and 1 GPU, but no node of"):
-        check_resources(make_spec("workers={cpus: 2, gpus: 1}"))
+        check_resources(make_spec("workers={cpus: 2, gpus: 1}"), wait=False)
 
 
 def test_a_cluster_whose_workers_come_after_its_head_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen = iter(([{"memory": 1.0}], [{"memory": 1.0}], [{"memory": 1.0}, TWO]))
+    head: dict[str, float] = {"memory": 1.0}
+    seen = iter(([head], [head, {"CPU": 8.0}], [head, {"CPU": 8.0}, TWO]))
     monkeypatch.setattr("search.driver.cluster.node_resources", lambda: next(seen))
     monkeypatch.setattr("search.driver.cluster.time.sleep", lambda _: None)
-    check_resources(make_spec())
+    check_resources(make_spec("workers.gpus=1"), wait=True)
     assert next(seen, None) is None
-    monkeypatch.setattr("search.driver.cluster.node_resources", lambda: [{"memory": 1.0}])
+    monkeypatch.setattr("search.driver.cluster.node_resources", lambda: [head])
     monkeypatch.setattr("search.driver.cluster.JOIN_S", 0.0)
-    with pytest.raises(ClusterError, match=r"the cluster has 0 CPU in all"):
-        check_resources(make_spec())
+    with pytest.raises(NoWorkersError, match=r"the cluster has no worker"):
+        check_resources(make_spec(), wait=True)
+
+
+@pytest.mark.parametrize(
+    ("address", "own", "grows"),
+    [(None, "", False), ("10.0.0.1:6379", "", True), ("127.0.0.1:26379", "1", False)],
+)
+def test_only_to_a_cluster_nodes_may_still_come(
+    address: str | None, own: str, grows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if own:
+        monkeypatch.setenv(OWN, own)
+    assert may_grow(address) is grows
 
 
 def test_more_gpus_than_there_are_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.driver.cluster.node_resources", lambda: [TWO])
     with pytest.raises(ClusterError, match=r"workers.gpus: a trial asks for 2 GPU, .* has 1 GPU"):
-        check_resources(make_spec("workers.gpus=2"))
+        check_resources(make_spec("workers.gpus=2"), wait=False)
 
 
 @pytest.mark.parametrize(

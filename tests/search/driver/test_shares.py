@@ -192,12 +192,12 @@ class Pretender:
 
 def pretend(
     store: Store, job_id: str, limits: Limits, *, cpus: int, cluster: int, owner: str = "ann",
-    wanted: int = 99,
+    wanted: int = 99, here: bool = False,
 ) -> Pretender:  # fmt: skip
     add_job(store, SPEC, job_id, owner=owner, supervised=True)
     lease = Lease(store, job_id)
     lease.acquire()
-    return Pretender(Share(lease, limits), owner, cpus, wanted, max(1, cluster // cpus))
+    return Pretender(Share(lease, limits, here=here), owner, cpus, wanted, max(1, cluster // cpus))
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +300,26 @@ class TestOnEveryDatabase:
             session.execute(update(Job).where(Job.id == "a").values(**left))
         mine.look()
         assert mine.granted == 4
+
+    def test_jobs_of_another_machine_take_nothing_of_a_ray_of_this_one(self, opened: Store) -> None:
+        there, mine = (
+            pretend(opened, name, FREE, cpus=1, cluster=4, here=name == "b") for name in "ab"
+        )
+        there.turn()
+        mine.look()
+        assert mine.granted == 0
+        with opened.session() as session:
+            elsewhere = {"lease_owner": "elsewhere:1:2:ab"}
+            session.execute(update(Job).where(Job.id == "a").values(**elsewhere))
+        mine.look()
+        assert mine.granted == 4
+
+    def test_a_job_that_was_taken_from_the_queue_gets_nothing(self, opened: Store) -> None:
+        one = pretend(opened, "a", FREE, cpus=1, cluster=4)
+        with opened.session() as session:
+            session.execute(update(Job).values(supervised=False))
+        one.look()
+        assert one.granted == 0
 
     def test_drivers_that_look_at_the_same_moment_are_not_promised_the_same(
         self, opened: Store

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from search.common.limits import Limits
 from search.database.jobrow import JobRow
 from search.database.lease import Lease, identity
 from search.database.store import Store
-from search.database.tables import PARENT, Job, Run
-from search.driver.cluster import ClusterError, ResourcesError
+from search.database.tables import PARENT, Job, JournalRow, Run
+from search.driver.cluster import OWN, ClusterError, NoWorkersError, ResourcesError
 from search.driver.shares import Share
 from search.jobs.jobs import NotPossibleError
 from search.service import drive
@@ -102,6 +103,41 @@ def test_a_job_that_can_never_run_is_failed_and_says_why(
     assert job.elapsed_s >= 3000.0
     with store.session() as session:
         assert session.get_one(Run, ("tiny-0001", PARENT)).status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    ("error", "trained", "own", "status"),
+    [
+        (NoWorkersError("the cluster has no worker"), False, False, "queued"),
+        (ResourcesError("a trial asks for 1 GPU"), True, False, "queued"),
+        (ResourcesError("a trial asks for 1 GPU"), False, False, "failed"),
+        (ResourcesError("a trial asks for 1 GPU"), True, True, "failed"),
+    ],
+)
+def test_a_job_waits_for_the_nodes_of_a_cluster_that_it_has_had(
+    store: Store, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
+    error: Exception, trained: bool, own: bool, status: str,
+) -> None:  # fmt: skip
+    def work(*_: object) -> None:
+        raise error
+
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    if own:
+        monkeypatch.setenv(OWN, "1")
+    if trained:
+        with store.session() as session:
+            session.add(
+                JournalRow(
+                    study="tiny-0001", trial=0, epoch=1, job_id="tiny-0001", metrics="{}",
+                    pruner="{}", verdict="continue", time_ms=1,
+                )
+            )  # fmt: skip
+    with suppress(SystemExit):
+        run(work)
+    job = read(store)
+    assert (job.status, job.supervised) == (status, status == "queued")
+    assert str(job.message).startswith(str(error))
+    assert job.lease_owner is None
 
 
 def test_a_job_that_cannot_run_now_is_left_to_the_next_driver(

@@ -16,7 +16,15 @@ from search.database.lease import DURATION_S, Lease, LeaseHeldError, identity
 from search.database.store import Store
 from search.database.tables import Job, JournalRow
 from search.jobs.jobs import NotPossibleError, request_stop
-from search.service.queue import CLAIM_S, FAILED_STARTS, claim, enqueue, give_back
+from search.service.queue import (
+    CLAIM_S,
+    FAILED_STARTS,
+    claim,
+    enqueue,
+    give_back,
+    is_held,
+    release,
+)
 from tests.search.conftest import add_job, dead_owner, finish_job, make_spec
 
 SPEC = make_spec()
@@ -158,6 +166,19 @@ class TestOnEveryDatabase:
         set_job(opened, "one", slots=4)  # a node has joined
         assert claim_all(opened) == ["d"]
 
+    def test_on_a_ray_of_this_machine_what_runs_elsewhere_takes_no_room(
+        self, opened: Store
+    ) -> None:
+        add_live(opened, "there", slots=1, owner="ann")
+        for job_id in "ab":
+            add(opened, job_id, owner="ann")
+        limits = Limits(jobs=1, owner_jobs=1)
+        assert claim(opened, identity(), limits) is None
+        job = claim(opened, identity(), limits, here=True)
+        assert job is not None
+        assert job.id == "a"
+        assert claim(opened, identity(), limits, here=True) is None
+
     def test_ten_tenths_of_the_shared_ray_are_all_of_it(self, opened: Store) -> None:
         for number in range(10):
             add_live(opened, f"live-{number}", slots=10)
@@ -296,14 +317,18 @@ class TestOnEveryDatabase:
     def test_a_driver_that_never_began_gives_its_claim_back(self, opened: Store) -> None:
         add(opened, "one")
         claim(opened, CLAIMS[0], Limits())
-        assert give_back(opened, "one", CLAIMS[0], lived_s=2.0, why="killed")
+        release(opened, "one", CLAIMS[1])
+        assert is_held(opened, "one")
+        release(opened, "one", CLAIMS[0])
+        assert not is_held(opened, "one")
+        assert give_back(opened, "one", lived_s=2.0, why="killed")
         job = read(opened, "one")
         assert (job.status, job.failed_starts, job.lease_owner) == ("queued", 1, None)
         assert claim_all(opened) == ["one"]
 
     def test_a_driver_that_died_at_work_is_followed_by_another(self, opened: Store) -> None:
         add(opened, "one", status="running", lease_owner=dead_owner(), lease_until=time.time() + 9)
-        assert give_back(opened, "one", CLAIMS[0], lived_s=2.0, why="killed")
+        assert give_back(opened, "one", lived_s=2.0, why="killed")
         job = read(opened, "one")
         assert (job.status, job.failed_starts) == ("running", 1)
         assert claim_all(opened) == ["one"]
@@ -315,8 +340,9 @@ class TestOnEveryDatabase:
         again = []
         for number in range(FAILED_STARTS):
             claim(opened, CLAIMS[number], Limits())
+            release(opened, "one", CLAIMS[number])
             why = f"KeyError: {number}"
-            again.append(give_back(opened, "one", CLAIMS[number], lived_s=59.0, why=why))
+            again.append(give_back(opened, "one", lived_s=59.0, why=why))
         assert again == [True] * (FAILED_STARTS - 1) + [False]
         job = read(opened, "one")
         assert (job.status, job.supervised, job.lease_owner) == ("failed", False, None)
@@ -337,29 +363,33 @@ class TestOnEveryDatabase:
                 )
             )  # fmt: skip
         for lived_s, counted in [(120.0, 0), (1.0, 1), (90.0, 2), (3600.0, 0)]:
-            assert give_back(opened, "one", CLAIMS[0], lived_s=lived_s, why="killed")
+            assert give_back(opened, "one", lived_s=lived_s, why="killed")
             assert read(opened, "one").failed_starts == counted
 
     def test_a_driver_that_put_its_job_back_is_no_failed_one(self, opened: Store) -> None:
-        add(opened, "one", failed_starts=FAILED_STARTS - 1, ended_at=9.0)  # its Ray had died
-        assert give_back(opened, "one", CLAIMS[0], lived_s=2.0, why="its Ray died")
+        now = time.time()
+        add(opened, "one", failed_starts=FAILED_STARTS - 1, ended_at=now)  # its Ray had died
+        assert give_back(opened, "one", lived_s=2.0, why="its Ray died")
         assert read(opened, "one").failed_starts == FAILED_STARTS - 1
+        set_job(opened, "one", ended_at=now - 60)  # and the next one was killed before it began
+        assert not give_back(opened, "one", lived_s=2.0, why="killed")
+        assert read(opened, "one").status == "failed"
 
     @pytest.mark.parametrize("status", ["stopped", "failed", "finished"])
     def test_a_driver_that_ended_its_job_gives_nothing_back(
         self, opened: Store, status: str
     ) -> None:
         add(opened, "one", status=status, supervised=False, message="why")
-        assert not give_back(opened, "one", CLAIMS[0], lived_s=2.0, why="exit code 0")
+        assert not give_back(opened, "one", lived_s=2.0, why="exit code 0")
         job = read(opened, "one")
         assert (job.status, job.message, job.failed_starts) == (status, "why", 0)
 
     def test_a_job_that_was_deleted_is_not_given_back(self, opened: Store) -> None:
-        assert not give_back(opened, "gone", CLAIMS[0], lived_s=2.0, why="")
+        assert not give_back(opened, "gone", lived_s=2.0, why="")
 
     def test_a_job_that_somebody_else_took_over_stays_theirs(self, opened: Store) -> None:
         add_live(opened, "one", failed_starts=FAILED_STARTS - 1)
-        assert not give_back(opened, "one", CLAIMS[0], lived_s=2.0, why="")
+        assert not give_back(opened, "one", lived_s=2.0, why="")
         job = read(opened, "one")
         assert (job.status, job.failed_starts) == ("running", FAILED_STARTS - 1)
         assert job.lease_owner == ELSEWHERE

@@ -1,5 +1,6 @@
 """Drivers that a cluster keeps."""
 
+import socket
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -8,7 +9,7 @@ import requests
 
 from search.common.home import Home
 from search.common.versions import SETTING
-from search.service.rayjobs import RayJob, RayJobs
+from search.service.rayjobs import Client, RayJob, RayJobs
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,16 @@ def test_a_job_has_not_ended_while_nobody_answers(error: Exception, ended: bool)
     client = Mock()
     client.get_job_status.side_effect = error
     assert RayJob(client, "x").ended() is ended
+
+
+def test_a_cluster_that_has_fallen_silent_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("search.service.rayjobs.SILENCE_S", 0.1)
+    monkeypatch.setattr(Client, "_check_connection_and_version", lambda *_, **__: None)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = Client(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert RayJob(client, "x").ended() is False
 
 
 def test_a_driver_gets_the_limits_of_trials_and_no_secret(

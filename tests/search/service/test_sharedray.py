@@ -14,7 +14,7 @@ from search.driver.cluster import ClusterError, marked
 from search.service.sharedray import SharedRay
 
 FAKE_RAY = """#!{python} -I
-import pathlib, signal, socket, subprocess, sys
+import os, pathlib, signal, socket, subprocess, sys
 print(*sys.argv[1:], flush=True)
 if pathlib.Path("{folder}/broken").exists():
     sys.exit(3)
@@ -22,7 +22,8 @@ if pathlib.Path("{folder}/broken").exists():
 gcs = socket.create_server(("127.0.0.1", port))
 signal.signal(signal.SIGUSR1, lambda *_: gcs.close())
 subprocess.Popen(["sleep", "300"], env=dict(), start_new_session=True)
-print("This command will now block forever", flush=True)
+print("This command will now block forever")
+print(f"logs will be saved to: \33[1m{folder}/session_{{os.getpid()}}/logs", flush=True)
 while True:
     signal.pause()
 """
@@ -40,18 +41,30 @@ def ray(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     made.end()
 
 
-def test_it_is_started_once(ray: SharedRay) -> None:
+def test_it_is_started_once(ray: SharedRay, tmp_path: Path) -> None:
     ray.ensure()
     process = ray.process
     assert process is not None
     assert process.poll() is None
     ray.ensure()
     assert ray.process is process
+    assert ray.session == tmp_path / f"session_{process.pid}"
     assert ray.environment["RAY_ADDRESS"] == f"127.0.0.1:{ray.port}"
     said = ray.log.read_text()
     assert f"--port={ray.port}" in said
     assert "--num-cpus=3" in said
     assert ray.token not in said, "the processes of others are for all to see"
+
+
+def test_another_ones_word_in_the_same_log_is_not_taken_for_its_own(
+    ray: SharedRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of another service of the home, which writes while this one starts."""
+    monkeypatch.setattr("search.service.sharedray.START_S", 0.3)
+    others = "will be saved to: /tmp/session_1/logs"
+    (tmp_path / "ray").write_text(f"#!/bin/sh\necho will now block forever {others}\nsleep 300")
+    with pytest.raises(ClusterError, match="Ray does not start"):
+        ray.ensure()
 
 
 def test_one_that_died_is_started_again_where_its_drivers_do_not_find_it(ray: SharedRay) -> None:

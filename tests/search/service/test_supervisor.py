@@ -21,7 +21,7 @@ from search.jobs import jobs
 from search.service.drivers import LocalDrivers, LocalProcess
 from search.service.queue import CLAIM_S, FAILED_STARTS
 from search.service.sharedray import SharedRay
-from search.service.supervisor import Supervisor
+from search.service.supervisor import WAKING_S, Supervisor
 from search.upkeep.doctor.screen import run as doctor
 from tests.processes import processes
 from tests.search.conftest import add_job, dead_owner, make_spec
@@ -65,6 +65,7 @@ class FakeDrivers:
     ray_trouble: str | None = None
     start_trouble: str | None = None
     closed: bool = False
+    own_ray: bool = False
 
     def ready(self) -> None:
         if self.ray_trouble:
@@ -181,6 +182,35 @@ class TestStep:
         assert job.status == "failed"
         assert str(job.message).endswith("KeyError: 'batch'")
 
+    def test_a_driver_elsewhere_that_was_killed_counts_once_its_lease_has_lapsed(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a")
+        supervisor.step()
+        held = {"lease_owner": "elsewhere:1:2:ab", "lease_until": time.time() + 20}
+        set_job(store, "a", status="running", **held)
+        drivers.last("a").gone = True
+        supervisor.step()
+        assert read(store, "a").failed_starts == 0
+        assert set(supervisor.started) == {"a"}
+        set_job(store, "a", lease_until=time.time() - 1)
+        supervisor.step()
+        assert read(store, "a").failed_starts == 1
+        assert drivers.ids == ["a", "a"]
+
+    def test_after_a_sleep_drivers_have_a_while_to_renew_their_leases(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a")
+        supervisor.slept_s -= 3600
+        for _ in range(2):
+            supervisor.step()
+            assert drivers.ids == []
+        assert 0 < supervisor.waking_until - time.monotonic() <= WAKING_S
+        supervisor.waking_until = time.monotonic()
+        supervisor.step()
+        assert drivers.ids == ["a"]
+
     def test_a_driver_that_dies_now_and_then_is_always_followed(
         self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
     ) -> None:
@@ -287,7 +317,7 @@ class TestRun:
         monkeypatch.setattr("search.service.supervisor.LOOK_S", 0.0)
         looks: list[str | None] = []
 
-        def away(*_: object) -> None:
+        def away(*_: object, **__: object) -> None:
             looks.append(supervisor.trouble)
             if len(looks) == 2:
                 supervisor.end()
