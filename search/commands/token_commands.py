@@ -1,7 +1,7 @@
 """The commands about tokens, which work on the database itself."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,18 +17,14 @@ token = typer.Typer(no_args_is_help=True, help="Make and revoke the tokens of th
 
 
 @contextmanager
-def database() -> Iterator["Store"]:
-    """Yield the installation's database, made where it is missing."""
+def database() -> Iterator["Store | None"]:
+    """Yield the database of an installation that exists, None where there is none."""
     from search.database.store import Store
 
     with one_message():
-        installation = Home.from_environment()
-        installation.create()
-        opened = Store.open(installation.database_url)
-        try:
+        url = Home.from_environment().database_url
+        with closing(Store.open(url)) if Store.exists(url) else nullcontext() as opened:
             yield opened
-        finally:
-            opened.close()
 
 
 @token.command("create", epilog="Example: `gatetune token create --owner ada --role launch`")
@@ -38,13 +34,18 @@ def create_token(
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Make a token and print its secret, which is shown this once."""
+    from search.database.store import Store
     from search.service import tokens
 
-    with database() as opened:
-        try:
+    try:
+        tokens.check(owner, role)
+    except tokens.TokenError as error:
+        fail(f"--{error}", WRONG)
+    with one_message():
+        installation = Home.from_environment()
+        installation.create()
+        with closing(Store.open(installation.database_url)) as opened:
             made, secret = tokens.create(opened, owner, role)
-        except tokens.TokenError as error:
-            fail(f"--{error}", WRONG)
     if as_json:
         print_json({"id": made.id, "owner": made.owner, "role": made.role, "token": secret})
     else:
@@ -58,7 +59,7 @@ def list_tokens(as_json: AsJson = False) -> None:  # noqa: FBT002
     from search.service import tokens
 
     with database() as opened:
-        listed = tokens.listed(opened)
+        listed = tokens.listed(opened) if opened else []
     if as_json:
         print_json(listed)
     else:
@@ -74,6 +75,8 @@ def revoke_token(
     from search.service import tokens
 
     with database() as opened:
+        if opened is None:
+            fail(f"no token has the id {token_id!r}; `gatetune token list` has all", WRONG)
         try:
             revoked = tokens.revoke(opened, token_id)
         except tokens.TokenError as error:

@@ -1,5 +1,6 @@
 """Where an installation keeps its state, and the settings that move parts of it elsewhere."""
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,14 +105,36 @@ class Home:
         """MLflow's SQLite file, where `embedded_tracking`."""
         return Path(self.tracking_uri.removeprefix("sqlite:///"))
 
+    def check(self) -> None:
+        """Make sure that the home can be created, as far as can be seen without doing it.
+
+        Raises:
+            SettingsError: it cannot be written to.
+        """
+        there = next(folder for folder in (self.path, *self.path.parents) if folder.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise unwritable(there, os.strerror(errno.EACCES))
+
     def create(self) -> None:
-        """Create the home, with a ``.gitignore`` so that state is never committed."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        ignore = self.path / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n", encoding="utf-8")
-        if "://" not in self.checkpoints:
-            Path(self.checkpoints).mkdir(parents=True, exist_ok=True)
+        """Create the home, with a ``.gitignore`` so that state is never committed.
+
+        Raises:
+            SettingsError: it cannot be written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            ignore = self.path / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+            if "://" not in self.checkpoints:
+                Path(self.checkpoints).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(error.filename, error.strerror) from error
+
+
+def unwritable(what: object, why: str | None) -> SettingsError:
+    """Return what to raise where a home cannot be written to."""
+    return SettingsError(f"GATETUNE_HOME must be a folder that can be written to; {what}: {why}")
 
 
 def database_url(url: str) -> str:

@@ -23,11 +23,11 @@ from optuna.storages._rdb.models import (
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Executable, bindparam, event, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from search.database.lease import Lease
-from search.database.store import DatabaseAwayError, Store, first_line, settings_of, tune_sqlite
+from search.database.store import SILENT, DatabaseAwayError, Store, first_line, settings_of, tune
 from search.document.sections import Direction
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -41,13 +41,12 @@ one row or of several."""
 PARTS = (TrialParamModel, TrialUserAttributeModel, TrialSystemAttributeModel)
 """Optuna's tables with what a trial is given, beside that of trials."""
 
-DATABASE_AWAY = (DatabaseAwayError, StorageInternalError, OperationalError, InterfaceError)
+DATABASE_AWAY = (DatabaseAwayError, StorageInternalError, *SILENT)
 """What we, Optuna and SQLAlchemy raise while the database does not answer."""
 
 
 def open_storage(store: Store) -> RDBStorage:
     """Return Optuna's storage on the database of ``store``; Optuna makes and owns its tables."""
-    sqlite_store = store.engine.dialect.name == "sqlite"
     known = store.has_studies
     with nullcontext() if known else store.tables_locked():
         storage = RDBStorage(
@@ -57,9 +56,8 @@ def open_storage(store: Store) -> RDBStorage:
             skip_table_creation=known,
         )
     store.has_studies = True
-    if sqlite_store:
-        storage.engine.dispose()  # the connections so far lack our settings
-        tune_sqlite(storage.engine)
+    storage.engine.dispose()  # the connections so far lack our settings
+    tune(storage.engine)
     return storage
 
 
@@ -111,7 +109,7 @@ class FencedStorage:
             with self.connection.begin():
                 yield self.connection
             self.used = time.monotonic()
-        except (OperationalError, InterfaceError) as error:
+        except SILENT as error:
             raise DatabaseAwayError(f"database {self.address}: {first_line(error)}") from error
 
     def fenced(self, connection: Connection, *statements: Statement) -> None:

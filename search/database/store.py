@@ -18,7 +18,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from search.database.tables import JournalRow, Run
@@ -36,11 +36,19 @@ class DatabaseAwayError(StoreError):
     """The database does not answer; what was being written may be written again later."""
 
 
+SILENT = (OperationalError, InterfaceError, InternalError)
+"""What SQLAlchemy raises while the database does not answer, or not as the one that may be written
+to: PostgreSQL's is read only while it fails over, and ends what has stood idle for too long."""
+
+STANDSTILL_S = 60
+"""How long a server lets a transaction stand idle: that of a machine that was lost, or sleeps,
+holds locks for which all others wait."""
+
+
 def connect(url: str) -> Engine:
     """Return an engine for ``url`` with this project's settings; opens no connection yet."""
     engine = create_engine(url, **settings_of(url))
-    if url.startswith("sqlite"):
-        tune_sqlite(engine)
+    tune(engine)
     return engine
 
 
@@ -58,6 +66,32 @@ def settings_of(url: str) -> dict[str, Any]:
         "client_encoding": "utf8",
     }
     return {"pool_pre_ping": True, "connect_args": silence}
+
+
+def tune(engine: Engine) -> None:
+    """Let the connections of an engine have this project's settings."""
+    if engine.dialect.name == "sqlite":
+        tune_sqlite(engine)
+    else:
+        tune_postgresql(engine)
+
+
+def tune_postgresql(engine: Engine) -> None:
+    """Let the server give up connections whose other side is gone; it would wait for two hours."""
+    settings = {
+        "idle_in_transaction_session_timeout": STANDSTILL_S * 1000,
+        "tcp_keepalives_idle": 10,
+        "tcp_keepalives_interval": 5,
+        "tcp_keepalives_count": 3,
+    }
+
+    @event.listens_for(engine, "connect")
+    def set_all(connection: Any, _record: Any) -> None:
+        # Not as options of the start, which poolers refuse.
+        with connection.cursor() as cursor:
+            for name, value in settings.items():
+                cursor.execute(f"SET {name} = {value}")
+        connection.commit()
 
 
 def tune_sqlite(engine: Engine) -> None:
@@ -144,7 +178,7 @@ class Store:
         try:
             with Session(self.engine, expire_on_commit=False) as session, session.begin():
                 yield session
-        except (OperationalError, InterfaceError) as error:
+        except SILENT as error:
             raise DatabaseAwayError(f"database {self.address}: {first_line(error)}") from error
 
     def migrate(self, *, upgrade: bool) -> None:

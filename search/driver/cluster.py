@@ -4,19 +4,18 @@ import logging
 import os
 import re
 import shutil
-import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import ray
 from ray._private.node import Node
 
 from search.common.patching import replaced
-from search.common.processes import birth, namespace
+from search.common.processes import end_orphans, mark
 from search.document.sections import Workers
 from search.document.spec import JobSpec
 from search.driver.packing import MOST
@@ -215,49 +214,11 @@ def short_turns() -> Iterator[None]:
 
 def sweep() -> None:
     """End and delete what the local Rays of drivers that were killed have left."""
-    for pid, owner in marked():
-        driver, _, born = owner.partition(":")
-        if birth(int(driver)) != born:
-            kill(pid)
+    end_orphans(MARK)
     for session in SESSIONS.glob("session_*_*"):
         starter = session.name.rpartition("_")[2]
         if not session.is_symlink() and starter.isdecimal() and not Path("/proc", starter).exists():
             shutil.rmtree(session, ignore_errors=True)
-
-
-def mark() -> str:
-    """Return what marks the processes of a Ray that this process starts."""
-    return f"{os.getpid()}:{birth(os.getpid())}:{namespace()}"
-
-
-def marked() -> Iterator[tuple[int, str]]:
-    """Yield the processes of local Rays, and the driver of each as ``pid:birth``.
-
-    A process that sets its title may overwrite its environment, and the mark in it, so that what
-    a marked process has started belongs to the same driver.
-    """
-    ours = re.compile(rb"(?:^|\0)%s=(\d+:\d+):%d\0" % (MARK.encode(), namespace()))
-    owners: dict[int, str] = {}
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # another's process, or one that has just ended
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-            children.setdefault(int(parent), []).append(int(folder.name))
-            if found := ours.search((folder / "environ").read_bytes()):
-                owners[int(folder.name)] = found[1].decode()
-    pids = list(owners)
-    for pid in pids:
-        yield pid, owners[pid]
-        for child in children.get(pid, ()):
-            if child not in owners:
-                owners[child] = owners[pid]
-                pids.append(child)
-
-
-def kill(pid: int) -> None:
-    """Kill a process, unless it has ended."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.kill(pid, signal.SIGKILL)
 
 
 def may_grow(address: str | None) -> bool:

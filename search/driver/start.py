@@ -120,6 +120,7 @@ def launch(
     spec = read_job(document, overrides)
     source = as_launched(read_text(Path(document)), overrides)
     home = Home.from_environment()
+    home.check()
     check_ray(home)
     check_tracking(home)
     check_database(home)

@@ -23,7 +23,7 @@ from search.service.api.app import create_app
 from search.service.api.context import Service
 from search.service.api.settings import Settings
 from search.service.drivers import Drivers, LocalDrivers
-from search.service.serving import TrackingServer, check_free, free_port
+from search.service.serving import TrackingServer, free_port, listening
 from search.service.sharedray import SharedRay
 from search.service.supervisor import Supervisor
 from search.service.tokens import any_valid
@@ -78,8 +78,8 @@ def run(
             if port != settings.port:
                 console.print(f"port {settings.port} is taken, so it is {port}")
             settings = replace(settings, port=port)
-        else:
-            check_free(settings.host, settings.port)
+        # From now on: what starts first takes seconds, in which another might take the port.
+        listener = open_things.enter_context(listening(settings.host, settings.port))
         tracking = open_things.enter_context(tracked(home, tracking_port, settings.mlflow))
         supervisor = Supervisor(store, drivers_of(home), limits)
         open_things.enter_context(supervised(supervisor))
@@ -93,7 +93,7 @@ def run(
             or (tracking.url if tracking and settings.is_private else None),
         )
         threading.Thread(target=settle, args=(home,), name="settle", daemon=True).start()
-        return serve(service, settings, lambda: say(console, home, settings, tracking))
+        return serve(service, listener, lambda: say(console, home, settings, tracking))
 
 
 class Server(uvicorn.Server):
@@ -110,13 +110,11 @@ class Server(uvicorn.Server):
             self.say()
 
 
-def serve(service: Service, settings: Settings, say: Callable[[], None]) -> int:
+def serve(service: Service, listener: socket.socket, say: Callable[[], None]) -> int:
     """Answer requests until a signal comes; uvicorn takes it, and lets answers end."""
     server = Server(
         uvicorn.Config(
             create_app(service),
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -127,7 +125,7 @@ def serve(service: Service, settings: Settings, say: Callable[[], None]) -> int:
         ),
         say,
     )
-    server.run()
+    server.run(sockets=[listener])
     return 0 if server.started else 1
 
 

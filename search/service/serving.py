@@ -12,11 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import psutil
 
 from search.common.home import Home
+from search.common.processes import end_orphans, mark
 
 logger = logging.getLogger("gatetune.service")
 
@@ -31,6 +32,9 @@ STARTS = 3
 PATIENCE_S = 5.0
 """How long the server may take to end before it is killed."""
 
+MARK = "GATETUNE_SERVICE"
+"""Names, in the environment of MLflow's server, the service that it belongs to."""
+
 SETTINGS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 """Without them the server keeps worker processes for language models."""
 
@@ -39,15 +43,15 @@ class ServingError(RuntimeError):
     """The server cannot be started."""
 
 
-def check_free(host: str, port: int) -> None:
-    """Make sure that a port can be listened on.
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at a port, so that nobody takes it meanwhile.
 
     Raises:
-        ServingError: it cannot.
+        ServingError: the port cannot be listened on.
     """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        socket.create_server((host, port), family=family).close()
+        return socket.create_server((host, port), family=family)
     except OSError as error:
         raise ServingError(
             f"cannot listen on {host}, port {port}: {error.strerror}; --port names another"
@@ -113,7 +117,7 @@ def start(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
             command,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env=os.environ | SETTINGS,
+            env=os.environ | SETTINGS | {MARK: mark()},
             # A group of its own, which ends as one: the server has processes of its own.
             start_new_session=True,
         )
@@ -168,6 +172,7 @@ class TrackingServer:
         Raises:
             ServingError: it ended, or does not answer in time; names its log.
         """
+        end_orphans(MARK)
         for _ in range(STARTS):
             self.ensure()
             try:
@@ -212,7 +217,8 @@ class TrackingServer:
 
 def answers(url: str) -> bool:
     """Return whether somebody answers at the address of a server."""
-    with suppress(URLError, OSError), urlopen(f"{url}/health", timeout=2):  # noqa: S310 - our own
+    direct = build_opener(ProxyHandler({}))  # whatever proxy leads out of this network
+    with suppress(URLError, OSError), direct.open(f"{url}/health", timeout=2):
         return True
     return False
 

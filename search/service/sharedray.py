@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from search.common.home import Home
+from search.common.processes import kill, mark, marked
 from search.driver.cluster import (
     LOCAL,
     MARK,
@@ -19,10 +20,7 @@ from search.driver.cluster import (
     SESSIONS,
     ClusterError,
     check_answers,
-    kill,
     lean,
-    mark,
-    marked,
     sweep,
 )
 from search.service.serving import free_port
@@ -143,7 +141,7 @@ class SharedRay:
         if self.process is None:
             return
         # Not its process group: workers have their own, and outlive the others by a moment.
-        while mine := [pid for pid, owner in marked() if owner == self.owner]:
+        while mine := [pid for pid, owner in marked(MARK) if owner == self.owner]:
             for pid in mine:
                 kill(pid)
             time.sleep(0.05)

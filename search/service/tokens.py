@@ -41,8 +41,8 @@ class Principal:
         return self.may("admin") or (self.may("launch") and self.owner == owner)
 
 
-def create(store: Store, owner: str, role: str) -> tuple[Token, str]:
-    """Make a token and return it with its secret text, which cannot be read again later.
+def check(owner: str, role: str) -> None:
+    """Make sure that a token can be made.
 
     Raises:
         TokenError: there is no such role, or the owner's name cannot stand in a log.
@@ -53,6 +53,15 @@ def create(store: Store, owner: str, role: str) -> tuple[Token, str]:
         raise TokenError(f"role must be one of {', '.join(ROLES)}, but got {role!r}{hint}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", owner):
         raise TokenError(f"owner must be 1 to 64 of letters, digits and . _ @ -, but got {owner!r}")
+
+
+def create(store: Store, owner: str, role: str) -> tuple[Token, str]:
+    """Make a token and return it with its secret text, which cannot be read again later.
+
+    Raises:
+        TokenError: as `check`.
+    """
+    check(owner, role)
     token_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     token = Token(
         id=token_id, owner=owner, role=role, digest=digest(secret), created_at=time.time()

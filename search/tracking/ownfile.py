@@ -3,9 +3,11 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from search.common.home import Home
+from search.database import store
 
 
 class UpgradeError(RuntimeError):
@@ -15,11 +17,8 @@ class UpgradeError(RuntimeError):
 def use_wal(path: Path) -> None:
     """Set MLflow's own SQLite file to write-ahead logging: half the time a run, readers go on."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=60)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-    finally:
-        connection.close()
+    with closing(sqlite3.connect(path, timeout=60)) as connection:
+        store.use_wal(connection.cursor())
 
 
 def upgrade(home: Home) -> bool:

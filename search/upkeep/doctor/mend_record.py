@@ -40,11 +40,10 @@ def _(step: steps.EndProcess, _hands: Hands) -> None:
 def _(_step: steps.StopJob, hands: Hands) -> None:
     message = f"its driver died; `gatetune resume {hands.job_id}` goes on"
     with hands.lease.session() as session:
-        session.execute(
-            update(Job)
-            .where(Job.id == hands.job_id)
-            .values(status="stopped", message=message, ended_at=time.time())
-        )
+        job = session.get_one(Job, hands.job_id)
+        if job.status != "running":
+            return  # it was resumed, since it was examined
+        job.status, job.message, job.ended_at = "stopped", message, time.time()
         session.execute(
             update(Run)
             .where(Run.study == hands.job_id, Run.trial == PARENT)

@@ -64,6 +64,13 @@ def test_a_list_has_no_secrets(home: Path) -> None:
 def test_no_tokens_are_an_empty_list(home: Path) -> None:
     assert listed() == []
     assert call("token", "list").exit_code == 0
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("wrong", [["create", "--role", "boss"], ["revoke", "5f0c1a9b"]])
+def test_a_request_that_is_refused_makes_no_installation(home: Path, wrong: list[str]) -> None:
+    assert call("token", *wrong).exit_code == 2
+    assert not home.exists()
 
 
 def test_a_revoked_one_is_useless_and_stays_in_the_list(home: Path) -> None:

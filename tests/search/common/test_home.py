@@ -117,3 +117,16 @@ def test_a_home_must_be_a_folder(home: Path, monkeypatch: pytest.MonkeyPatch, in
         SettingsError, match=f"GATETUNE_HOME must be a folder, but {home} is a file"
     ):
         Home.from_environment()
+
+
+def test_a_home_that_cannot_be_made_is_one_message(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATETUNE_HOME", "/proc/nowhere/home")
+    with pytest.raises(SettingsError, match=r"GATETUNE_HOME must be a folder that can .* /proc"):
+        Home.from_environment().create()
+    monkeypatch.setattr("os.access", lambda *_: False)
+    monkeypatch.setenv("GATETUNE_HOME", str(home))
+    with pytest.raises(SettingsError, match=rf"{home.parent}: Permission denied"):
+        Home.from_environment().check()
+    assert not home.exists()

@@ -16,7 +16,7 @@ from sqlalchemy import text, update
 
 import search.database.migrations
 from search.database.storage import open_storage
-from search.database.store import HEAD, VERSION_TABLE, Store, StoreError
+from search.database.store import HEAD, VERSION_TABLE, DatabaseAwayError, Store, StoreError
 from search.database.store import undelivered as count_undelivered
 from search.database.tables import Base, Job, JournalRow, Run
 from search.document.spec import JobSpec, parse_job
@@ -155,6 +155,23 @@ class TestOnEveryDatabase:
                 session.add_all([run, epoch])
         assert count_undelivered(opened, job_id) == 2 + 1
         assert count_undelivered(opened, "other") == 0
+
+
+def test_a_server_that_may_not_be_written_to_just_now_is_away(postgres_store: Store) -> None:
+    """As PostgreSQL is while another takes over."""
+
+    def write() -> None:
+        with postgres_store.session() as session:
+            session.execute(text("SET TRANSACTION READ ONLY"))
+            session.execute(text("UPDATE jobs SET priority = 1"))
+
+    with pytest.raises(DatabaseAwayError, match="read-only transaction"):
+        write()
+
+
+def test_a_server_ends_a_transaction_whose_owner_fell_silent(postgres_store: Store) -> None:
+    with postgres_store.session() as session:
+        assert session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
 
 
 def test_an_unreachable_server_is_named_without_its_password() -> None:

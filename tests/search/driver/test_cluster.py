@@ -13,7 +13,7 @@ import pytest
 import ray
 from ray.tune.execution import class_cache
 
-from search.common.processes import namespace
+from search.common.processes import mark, marked, namespace
 from search.driver.cluster import (
     AHEAD,
     MARK,
@@ -24,8 +24,6 @@ from search.driver.cluster import (
     check_resources,
     cluster,
     fitting,
-    mark,
-    marked,
     may_grow,
     node_resources,
     same_environment,
@@ -84,7 +82,7 @@ def test_a_local_ray_makes_workers_ready_and_starts_nothing_that_nobody_asks() -
         return "torch" in sys.modules
 
     with cluster(None, cpus=2, ahead=1):
-        own = [pid for pid, owner in marked() if owner.startswith(f"{os.getpid()}:")]
+        own = [pid for pid, owner in marked(MARK) if owner.startswith(f"{os.getpid()}:")]
         commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in own]
         workers = [
             one for one in commands if re.match(r"ray::IDLE|\S*python\S*default_worker", one)

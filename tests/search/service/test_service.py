@@ -20,6 +20,7 @@ from search.commands.local import Local
 from search.commands.remote import Remote
 from search.common.home import Home
 from search.service import service
+from search.service.api.context import Service
 from search.service.api.settings import Settings
 from tests.processes import Process, processes
 from tests.search.installations import installed
@@ -159,8 +160,9 @@ def alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Settings
     """Lets `up` begin and end without its parts; takes note of what it would serve with."""
     served: list[Settings] = []
 
-    def serve(_: object, settings: Settings, say: Callable[[], None]) -> int:
-        served.append(settings)
+    def serve(by: Service, listener: socket.socket, say: Callable[[], None]) -> int:
+        assert listener.getsockname()[1] == by.settings.port
+        served.append(by.settings)
         say()
         return 0
 

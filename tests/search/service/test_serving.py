@@ -5,9 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -173,3 +175,26 @@ class TestBegin:
         with pytest.raises(ServingError, match=rf"ended with code 3; see {server.log}"):
             server.begin()
         assert server.process is None
+
+
+def test_a_proxy_that_leads_out_of_the_network_is_not_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with HTTPServer((HOST, 0), Healthy) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert answers(f"http://{HOST}:{server.server_port}")
+        thread.join()
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Answers that all is well."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from search.common.home import Home
-from search.driver.cluster import ClusterError, marked
+from search.common.processes import marked
+from search.driver.cluster import MARK, ClusterError
 from search.service.sharedray import SharedRay
 
 FAKE_RAY = """#!{python} -I
@@ -103,7 +104,7 @@ def test_a_real_one_starts_nothing_that_another_beside_it_could_take_the_port_of
     ray = SharedRay(Home.from_environment(), cpus=1)
     try:
         ray.ensure()
-        started = [" ".join(psutil.Process(pid).cmdline()) for pid, _ in marked()]
+        started = [" ".join(psutil.Process(pid).cmdline()) for pid, _ in marked(MARK)]
         mine = [line for line in started if f":{ray.port}" in line or f"={ray.port}" in line]
         assert any("gcs_server" in line for line in mine)
         assert any("raylet/raylet" in line for line in mine)
@@ -147,8 +148,8 @@ def test_its_end_ends_all_of_its_processes(ray: SharedRay) -> None:
     ray.ensure()
     process = ray.process
     assert process is not None
-    assert [owner for _, owner in marked()].count(ray.owner) == 2
+    assert [owner for _, owner in marked(MARK)].count(ray.owner) == 2
     ray.end()
     assert process.poll() is not None
-    assert ray.owner not in [owner for _, owner in marked()]
+    assert ray.owner not in [owner for _, owner in marked(MARK)]
     ray.end()

@@ -111,6 +111,20 @@ def test_what_a_killed_driver_left_is_closed_requeued_and_delivered(
     }  # fmt: skip
 
 
+def test_a_job_that_is_resumed_after_it_was_examined_stays_resumed(
+    installation: Home, store: Store, examiner: Examiner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die(store, installation)
+    monkeypatch.setattr(
+        "search.upkeep.doctor.treatment.free_lease",
+        lambda *_: set_job(store, status="queued", supervised=True, lease_owner=None),
+    )
+    treat(examiner, JOB)
+    with store.session() as session:
+        job = session.get_one(Job, JOB)
+    assert (job.status, job.supervised, job.message) == ("queued", True, None)
+
+
 @pytest.mark.usefixtures("home")
 def test_the_same_in_postgresql(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATETUNE_DATABASE_URL", postgres_url)
