@@ -13,7 +13,7 @@ from trainables import leaks, splits
 from trainables.faults import DatasetError
 from trainables.labels import classes_of, encode, is_whole, numbers
 from trainables.preparation import Preparation
-from trainables.sequences import Sequences
+from trainables.sequences import Sequences, coarse
 from trainables.sources import ARCHIVED, SOURCES, files
 from trainables.sources.columns import Columns
 from trainables.sources.files import FileOptions
@@ -283,6 +283,8 @@ def split(  # noqa: PLR0913 - what is split, and how
     lengths = [one.lengths for one in (train, test) if one is not None]
     varies = bool(np.ptp(np.concatenate(lengths)))
     whole = part_of(train, classes, varies=varies)
+    if not classes:
+        check_targets(train)
     rows = np.arange(len(whole))
     if test is None:
         rows, tested = hold_out(train, whole.y, rows, test_share, TEST_SEED, "test")
@@ -291,6 +293,16 @@ def split(  # noqa: PLR0913 - what is split, and how
         test_part = part_of(test, classes, varies=varies)
     rows, validated = hold_out(train, whole.y, rows, validation, seed, "validation")
     return {"train": whole.take(rows), "validation": whole.take(validated), "test": test_part}
+
+
+def check_targets(train: Sequences) -> None:
+    """Refuse to learn targets that 32 bits hardly tell apart."""
+    if train.labels.dtype == np.float32:
+        return
+    for name, column in zip(train.targets, np.atleast_2d(train.labels.T), strict=True):
+        exact = column.astype(np.float64)
+        if (said := coarse(f"label {name}", float(exact.min()), float(exact.max()))) is not None:
+            raise DatasetError(said)
 
 
 def part_of(sequences: Sequences, classes: tuple[str, ...], *, varies: bool) -> Part:

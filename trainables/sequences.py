@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.faults import DatasetError
-
 LEVELS = 16
 """Values that 32 bits must tell apart between the least and the most of a feature."""
 
@@ -36,6 +34,7 @@ class Sequences:
             belongs.
         step: the column that orders the steps; None where the order of the table does.
         read_as: which column is what, in words; empty where there are no columns.
+        coarse: what forbids to learn from them, since 32 bits hardly tell their values apart.
     """
 
     x: NDArray[Any]
@@ -50,6 +49,7 @@ class Sequences:
     cells: tuple[str, ...] = ()
     sequence: str | None = None
     step: str | None = None
+    coarse: str | None = None
 
     @property
     def is_labelled(self) -> bool:
@@ -69,33 +69,37 @@ class Sequences:
         return f"sequence {sequence + 1}, step {inside}, feature {self.features[feature]}"
 
 
-def check_fine(where: str, low: float, high: float) -> None:
-    """Refuse values that 32 bits hardly tell apart, such as seconds since 1970.
+def coarse(where: str, low: float, high: float) -> str | None:
+    """Return what is wrong with values that 32 bits hardly tell apart, such as seconds since 1970.
 
-    What is equal but for the last digits of 64 bits is let through: it is constant.
+    What is equal but for the last digits of 64 bits is all right: it is constant.
 
     Args:
         where: what has these values, for the message.
         low: the least of them.
         high: the most.
-
-    Raises:
-        DatasetError: says what would help.
     """
     large, span = max(abs(low), abs(high)), high - low
     step = large * 2.0**-23
-    if CONSTANT * large < span < LEVELS * step:
-        raise DatasetError(
-            f"{where}: must vary by more than numbers of 32 bits tell apart, which is {step:g} at "
-            f"{large:g}, but varies by {span:g}; subtract what is common to all values"
-        )
+    if not CONSTANT * large < span < LEVELS * step:
+        return None
+    return (
+        f"{where}: must vary by more than numbers of 32 bits tell apart, which is {step:g} at "
+        f"{large:g}, but varies by {span:g}; subtract what is common to all values"
+    )
 
 
-def check_columns(where: str, exact: NDArray[Any]) -> None:
-    """Refuse features of [all steps, features] as `check_fine` does; NaN is no value."""
-    for place, column in enumerate(exact.T):
-        low, high = np.fmin.reduce(column), np.fmax.reduce(column)
-        check_fine(f"{where}, feature {place}", float(low), float(high))
+def coarse_column(where: str, exact: NDArray[Any]) -> str | None:
+    """Return `coarse` of the first feature of [all steps, features] of which it says anything.
+
+    NaN is no value.
+    """
+    ends = ((np.fmin.reduce(one), np.fmax.reduce(one)) for one in exact.T)
+    said = (
+        coarse(f"{where}, feature {place}", float(low), float(high))
+        for place, (low, high) in enumerate(ends)
+    )
+    return next(filter(None, said), None)
 
 
 def unlabelled(count: int) -> NDArray[np.float64]:

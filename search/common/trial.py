@@ -63,7 +63,10 @@ class Loss(StrEnum):
 
 SIGNS = {
     # Of Python, NumPy, torch on CPU and GPU, and Ray's own watch over a node's memory.
-    Loss.MEMORY: r"\w*(?:OutOfMemory|Memory)Error\b|DefaultCPUAllocator|std::bad_alloc",
+    Loss.MEMORY: (
+        r"\w*(?:OutOfMemory|Memory)Error\b|DefaultCPUAllocator|std::bad_alloc|"
+        r"CUDA error: out of memory|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
+    ),
     Loss.DISK: r"No space left on device|Disk quota exceeded",
     Loss.STORE: r"\bFolderError\b",
 }

@@ -141,7 +141,7 @@ class Draft:
         left = round((1 - tested) * found.train)
         self.share = data.get("validation", 0.2 if left < 2000 else 0.1)
         self.validation = round(self.share * left)
-        self.train = left - self.validation
+        self.train = max(1, left - self.validation)  # loading says what is wrong
         self.batch_size = next(
             (size for most, size in ((500, 16), (2000, 32), (20_000, 64)) if left < most), 128
         )

@@ -16,7 +16,7 @@ from trainables.labels import MOST_CLASSES, check_classes, is_one_hot, names, nu
 from trainables.metrics import METRICS, Task
 from trainables.sequences import Sequences
 from trainables.sources import files
-from trainables.sources.columns import GROUPS
+from trainables.sources.columns import GROUPS, GUESSES, NUMBERED
 from trainables.sources.files import FileOptions
 
 MOST_GUESSED = 50
@@ -27,9 +27,6 @@ FEW_GUESSED = 20
 
 SHOWN = 4
 """Sequences that are drawn."""
-
-NUMBERED = ("index", "row", "row_id", "no", "nr")
-"""What columns are called that number the rows."""
 
 POINTS = 48
 """Values of a drawn sequence."""
@@ -159,7 +156,7 @@ def odd(features: Sequence[str]) -> Iterator[str]:
     """Yield a sentence for each feature that by its name is no measurement."""
     for name in features:
         word = name.strip().lower()
-        if word in GROUPS:
+        if word in (*GROUPS, *GUESSES["sequence"]):
             yield (
                 f"{name} is learned from; --set data.group={name} keeps the sequences of one in "
                 "the same part instead"

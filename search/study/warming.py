@@ -220,6 +220,8 @@ def comparable(job: Job, theirs: JobSpec, ours: JobSpec, dataset: dict[str, Any]
     data = json.loads(job.dataset or "{}")
     return (
         data.get("fingerprint") == dataset["fingerprint"]
+        # Which is of the values as they are in the file.
+        and (theirs.data.missing, theirs.data.mask) == (ours.data.missing, ours.data.mask)
         and theirs.objective.metric == ours.objective.metric
         and not ours.objective.counts_costs
     )

@@ -1,6 +1,7 @@
 """Sequences in the format of the UCR and UEA archives, read through aeon."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.faults import DatasetError, brief, is_number, short
-from trainables.sequences import Sequences, check_columns
+from trainables.sequences import Sequences, coarse_column
 from trainables.sources.room import check_room
 from trainables.sources.text import check_utf8
 
@@ -54,8 +55,7 @@ def assembled(path: Path, found: list[NDArray[Any]], labels: NDArray[Any]) -> Se
             f"{path.name}, {sequences.place(step, feature)}: must be finite and at most 3.4e38 in "
             f"size, but got {exact[step, feature]:g}"
         )
-    check_columns(path.name, exact)
-    return sequences
+    return replace(sequences, coarse=coarse_column(path.name, exact))
 
 
 def check_text(path: Path) -> NDArray[Any]:

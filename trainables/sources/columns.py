@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from trainables.faults import DatasetError, brief
 GUESSES = {
     "sequence": ("sequence", "sequence_id", "seq", "seq_id", "series", "series_id", "case_id",
                  "sample_id", "id"),
-    "step": ("step", "time_step", "timestep", "t", "time", "timestamp", "datetime", "date"),
+    "step": ("step", "time_step", "timestep", "time", "timestamp", "datetime", "date", "t"),
     "label": ("label", "labels", "class", "target", "y"),
 }  # fmt: skip
 """Names by which columns are known, in any case, the likelier first."""
@@ -19,6 +19,15 @@ GUESSES = {
 GROUPS = ("group", "subject", "subject_id", "person", "person_id", "patient", "patient_id", "user",
           "user_id", "participant", "speaker", "session")  # fmt: skip
 """Names of what sequences have in common that should stay in the same part."""
+
+NUMBERED = ("index", "row", "row_id", "no", "nr", "unnamed: 0")
+"""What columns are called that number the rows, beside those of `GUESSES`."""
+
+LABELS = ("label", "labels", "class", "target")
+"""Names of what is learned, and hardly ever of what is learned from."""
+
+LAG = re.compile(r"(?:.*[_. ])?(?:t-|lag[_. -]?)[0-9]+", re.IGNORECASE)
+"""A column of the wide form that is named by how many steps ago it was measured."""
 
 CELL = re.compile(r"(?P<feature>.*?)[_. -]?(?<![0-9])(?P<step>[0-9]{1,18})")
 """A column of the wide form: what is measured, and at which step."""
@@ -147,6 +156,8 @@ def find(file: str, names: Iterable[str], given: Columns, *, labelled: bool = Tr
         raise DatasetError(
             f"data.features: {file} must have columns to learn from, but has {brief(names)} alone"
         )
+    if labelled and not given.features:
+        check_labels(file, features, label)
     if sequence is not None:
         return Layout(label, sequence, step, features, (), given.group, given.time)
     like = step or (None if given.features else guess(list(features), "step", set()))
@@ -159,6 +170,16 @@ def find(file: str, names: Iterable[str], given: Columns, *, labelled: bool = Tr
         )
     measured, cells = grid(file, features)
     return Layout(label, None, None, measured, cells, given.group, given.time)
+
+
+def check_labels(file: str, features: Iterable[str], label: tuple[str, ...]) -> None:
+    """Refuse to learn from what is called as labels are, unless the document says so."""
+    odd = next((name for name in features if name.strip().lower() in LABELS), None)
+    if odd is not None:
+        raise DatasetError(
+            f"{file}, column {odd}: is called as what is learned, but {brief(label)} is: "
+            f"data.label names {odd}, too, or data.features those that are learned from"
+        )
 
 
 def named(file: str, names: list[str], given: Columns) -> set[str]:
@@ -193,11 +214,18 @@ def as_tuple(name: str | None) -> tuple[str, ...]:
     return () if name is None else (name,)
 
 
+def is_grid(names: Sequence[str]) -> bool:
+    """Return whether columns are called as the steps of rows that are sequences."""
+    found = [match for name in names if (match := CELL.fullmatch(name))]
+    return len({match["feature"] for match in found}) < len(found) == len(names)
+
+
 def grid(file: str, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the features of the wide form, and its columns step by step.
 
-    Columns such as ``x_0, x_1, y_0, y_1`` are steps of several features; any others are the steps
-    of one, in the order of the file, as are several of which each has one number only.
+    Columns such as ``x_0, x_1, y_0, y_1`` are steps of several features, such as ``t-1`` and
+    ``lag_1`` are steps ago; any others are the steps of one, in the order of the file, as are
+    several of which each has one number only.
 
     Raises:
         DatasetError: a feature lacks a step that another has, or has one twice.
@@ -232,6 +260,7 @@ def grid(file: str, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str,
                 f"{file}: each feature must have the same steps, but {has} has step {step} and "
                 f"{lacks} has not"
             )
+    order = sorted(found[first], reverse=any(map(LAG.fullmatch, names)))
     return tuple(feature or "value" for feature in found), tuple(
-        found[feature][step] for step in sorted(found[first]) for feature in found
+        found[feature][step] for step in order for feature in found
     )

@@ -48,11 +48,11 @@ def load(path: Path, options: FileOptions) -> tuple[Sequences, Sequences | None]
     """
     train_path, test_path = parts(path)
     test_path = options.test or test_path
-    train = complete(train_path, options)
+    train = complete(train_path, options, learned=True)
     if test_path is None:
         return train, None
     check_test(test_path)
-    test = in_order_of(train, complete(test_path, options))
+    test = in_order_of(train, complete(test_path, options, learned=False))
     if test.cells and train.cells and test.cells != train.cells:
         raise DatasetError(
             f"{test_path.name}: must have the steps of {train_path.name}, {brief(train.cells)}, "
@@ -91,9 +91,17 @@ def check_test(path: Path) -> None:
         raise DatasetError(f"data.test: must be a file, but there is no file {path}")
 
 
-def complete(path: Path, options: FileOptions) -> Sequences:
-    """Return the sequences of a file; refuse missing values unless they are to be filled."""
+def complete(path: Path, options: FileOptions, *, learned: bool) -> Sequences:
+    """Return the sequences of a file; refuse missing values unless they are to be filled.
+
+    Args:
+        path: the file.
+        options: how it is read.
+        learned: whether it is learned from, rather than only looked at.
+    """
     found = read(path, options.columns)
+    if learned and found.coarse is not None:
+        raise DatasetError(found.coarse)
     lacking = np.isnan(found.x) if options.missing == "refuse" else np.zeros(0, bool)
     if lacking.any():
         place = found.place(*map(int, np.unravel_index(lacking.argmax(), lacking.shape)))

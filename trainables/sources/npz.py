@@ -10,7 +10,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from trainables.faults import DatasetError, brief
-from trainables.sequences import Sequences, check_columns, unlabelled
+from trainables.sequences import Sequences, coarse_column, unlabelled
 from trainables.sources.room import check_room
 
 SHAPES = "[sequences, steps, features], or [all steps, features] with lengths"
@@ -33,7 +33,7 @@ def read(path: Path, *, labelled: bool = True) -> Sequences:
         DatasetError: it does not; names the array, and the place of a value.
     """
     arrays = load(path, ("x", "y") if labelled else ("x",))
-    x, lengths = values(path, arrays)
+    x, lengths, coarse = values(path, arrays)
     if "group" in arrays and "time" in arrays:
         raise DatasetError(f"{path.name}: must hold group or time, by which is split, but has both")
     count = len(lengths)
@@ -46,6 +46,7 @@ def read(path: Path, *, labelled: bool = True) -> Sequences:
         targets=tuple(f"y{n}" for n in range(labels.shape[1])) if labels.ndim > 1 else ("y",),
         groups=beside(path, arrays, "group", count),
         times=beside(path, arrays, "time", count),
+        coarse=coarse,
     )
 
 
@@ -92,8 +93,10 @@ def array(path: Path, opened: Any, name: str) -> NDArray[Any]:
     return found
 
 
-def values(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return all steps [all steps, features], and the lengths of the sequences."""
+def values(
+    path: Path, arrays: dict[str, NDArray[Any]]
+) -> tuple[NDArray[Any], NDArray[np.int64], str | None]:
+    """Return all steps [all steps, features], the lengths of the sequences, and what is coarse."""
     x = arrays["x"]
     if x.dtype.kind not in "uifb":
         raise DatasetError(f"{path.name}, x: must hold numbers, but holds {x.dtype}")
@@ -111,7 +114,7 @@ def values(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], N
         )
     flat = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
     if flat.dtype == np.uint8:
-        return flat, lengths
+        return flat, lengths, None
     with np.errstate(over="ignore"):
         numbers = flat.astype(np.float32, copy=False)
     if np.isinf(numbers).any():
@@ -123,9 +126,8 @@ def values(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], N
         raise DatasetError(
             f"{path.name}, x, {place}: must be finite and at most 3.4e38 in size, but got {got:g}"
         )
-    if flat.itemsize > numbers.itemsize:
-        check_columns(f"{path.name}, x", flat)
-    return numbers, lengths
+    longer = flat.dtype != np.float32 and flat.itemsize >= numbers.itemsize
+    return numbers, lengths, coarse_column(f"{path.name}, x", flat) if longer else None
 
 
 def lengths_of(path: Path, lengths: NDArray[Any], steps: int) -> NDArray[np.int64]:

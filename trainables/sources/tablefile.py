@@ -1,6 +1,7 @@
 """A table of which we know what is what: its columns as numpy's arrays, or what is wrong."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +12,23 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from trainables.faults import DatasetError, is_number
-from trainables.sequences import check_fine, unlabelled
+from trainables.sequences import coarse, unlabelled
 from trainables.sources.columns import GROUPS, Layout
 from trainables.sources.stored import Stored
 
 Rows = NDArray[np.int64]
 
+Ends = tuple[float, float]
+"""The least and the most of some values."""
+
+NO_ENDS: Ends = math.inf, -math.inf
+
 NUMBERS = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
 """What values of a feature may be."""
 
-LONG = (pa.types.is_float64, pa.types.is_int64, pa.types.is_uint64, pa.types.is_decimal)
-"""What holds more than 32 bits do."""
+LONG = (pa.types.is_float64, pa.types.is_int32, pa.types.is_uint32, pa.types.is_int64,
+        pa.types.is_uint64, pa.types.is_decimal)  # fmt: skip
+"""What holds more digits than numbers of 32 bits do."""
 
 TEXTS = (pa.types.is_string, pa.types.is_large_string)
 
@@ -55,6 +62,14 @@ class TableFile:
         """Return a fault of a column, at a row counted from 0 where it has one."""
         place = "" if row is None else f", row {row + 1}"
         return DatasetError(f"{self.stored.path.name}{place}, column {column}: {why}")
+
+    @staticmethod
+    def ends(column: pa.ChunkedArray) -> Ends:
+        """Return the least and the most of a column of more than 32 bits, `NO_ENDS` of others."""
+        if not is_any(LONG, column.type) or column.null_count == len(column):
+            return NO_ENDS
+        found = pc.min_max(column).as_py()
+        return float(found["min"]), float(found["max"])
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Return a column; see `readable`."""
@@ -105,11 +120,21 @@ class TableFile:
             row = int(endless.argmax())
             got = column[row].as_py()
             raise self.fault(name, row, f"must be finite and at most 3.4e38 in size, but got {got}")
-        if is_any(LONG, kind):
-            ends = pc.min_max(column).as_py()
-            where = f"{self.stored.path.name}, column {name}"
-            check_fine(where, float(ends["min"] or 0), float(ends["max"] or 0))
         return found
+
+    def coarse(self, ends: Mapping[str, Iterable[Ends]]) -> str | None:
+        """Return `sequences.coarse` of the first feature of which it says anything.
+
+        Args:
+            ends: of all columns of each feature.
+        """
+        for name, several in ends.items():
+            lows, highs = zip(*several, strict=True)
+            low, high = min(lows), max(highs)
+            said = coarse(f"{self.stored.path.name}, column {name}", low, high)
+            if low <= high and said is not None:
+                return said
+        return None
 
     def whole(self, name: str) -> pa.ChunkedArray:
         """Return a column that says something about rows, and in which nothing may be missing.
@@ -134,6 +159,16 @@ class TableFile:
     def is_blank(self, name: str) -> bool:
         """Whether a column holds nothing."""
         return bool(pc.all(lacks(trimmed(self.column(name)))).as_py())
+
+    def numbers_rows(self, name: str) -> bool:
+        """Return whether a column holds something else in every row: text, or whole numbers."""
+        column = self.column(name)
+        if (
+            pa.types.is_floating(column.type)
+            and not pc.all(pc.equal(pc.floor(column), column)).as_py()
+        ):
+            return False
+        return bool(pc.count_distinct(column, mode="all").as_py() == len(column))
 
     def codes(self, name: str) -> NDArray[np.int32]:
         """Return a number for each row, the same for the same value, 0 for the first and so on."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from trainables.faults import DatasetError
 from trainables.sequences import Sequences
 from trainables.sources import delimited, parquet
-from trainables.sources.columns import Columns, find
+from trainables.sources.columns import GUESSES, NUMBERED, Columns, find, is_grid
 from trainables.sources.stored import Stored
-from trainables.sources.tablefile import Rows, TableFile
+from trainables.sources.tablefile import Ends, Rows, TableFile
 
 AT_ONCE = 64
 """Columns of the wide form that are read together."""
@@ -80,17 +80,35 @@ def sequences(stored: Stored, columns: Columns, *, labelled: bool) -> Sequences:
         raise DatasetError(f"{stored.path.name}: must have rows, but has none")
     layout = find(stored.path.name, stored.names, columns, labelled=labelled)
     file = TableFile(stored, layout)
+    if numbering := numbering_rows(file, columns):
+        left = tuple(name for name in stored.names if name not in numbering)
+        found = sequences(replace(stored, names=left), columns, labelled=labelled)
+        if labelled or layout.sequence not in numbering:
+            return found
+        return replace(found, ids=file.plain(layout.sequence))
     if not labelled and all(map(file.is_blank, layout.label)):
         layout = replace(layout, label=())
         file = TableFile(stored, layout)
     if layout.sequence is None:
         return wide_form(file)
-    codes = file.codes(layout.sequence)
-    if columns.sequence is None and int(codes.max()) + 1 == len(codes):
-        # What is called like a sequence's number and is never the same numbers the rows.
+    if columns.sequence is None and columns.features and not labelled:
+        # A model has learned from the steps of a row, which may be called by anything.
         others = tuple(name for name in stored.names if name != layout.sequence)
         found = sequences(replace(stored, names=others), columns, labelled=labelled)
-        return found if labelled else replace(found, ids=file.plain(layout.sequence))
+        return replace(found, ids=file.plain(layout.sequence))
+    codes = file.codes(layout.sequence)
+    if (
+        columns.sequence is None
+        and layout.step is None
+        and is_grid(layout.features)
+        and 2 * (codes.max() + 1) > len(codes)
+    ):
+        raise DatasetError(
+            f"{stored.path.name}, column {layout.sequence}: must say which rows are steps of the "
+            f"same sequence, but {codes.max() + 1} of {len(codes)} rows have one of their own: "
+            f"data.sequence names {layout.sequence} where they are; where each row is a sequence, "
+            "data.features names its steps"
+        )
     runs = runs_of(codes, in_order(file, codes, layout.step))
     time = layout.time
     if layout.step is None and time is not None and differs(file.codes(time), runs).any():
@@ -100,6 +118,13 @@ def sequences(stored: Stored, columns: Columns, *, labelled: bool) -> Sequences:
     found = long_form(file, runs)
     # To read them takes long, and nobody wants them of what is learned from.
     return found if labelled else replace(found, ids=file.plain(layout.sequence, runs.firsts))
+
+
+def numbering_rows(file: TableFile, columns: Columns) -> tuple[str, ...]:
+    """Return the columns that by their names and values number the rows, of which none is named."""
+    known = {*GUESSES["sequence"], *NUMBERED} - set(columns.named().values())
+    called = [name for name in file.stored.names if name.strip().lower() in known]
+    return tuple(name for name in called if file.numbers_rows(name))
 
 
 def differs(codes: NDArray[np.int32], runs: Runs) -> NDArray[np.bool_]:
@@ -114,9 +139,12 @@ def long_form(file: TableFile, runs: Runs) -> Sequences:
     """Return sequences of which each row is a step."""
     layout = file.layout
     x = np.empty((file.stored.rows, len(layout.features)), np.float32)
+    ends = {}
     for place, name in enumerate(layout.features):
-        column = file.numbers(name, file.column(name))
+        stored = file.column(name)
+        column = file.numbers(name, stored)
         x[:, place] = column if runs.order is None else column[runs.order]
+        ends[name] = [file.ends(stored)]
     return Sequences(
         x=x,
         lengths=runs.lengths,
@@ -128,6 +156,7 @@ def long_form(file: TableFile, runs: Runs) -> Sequences:
         times=None if layout.time is None else latest(file.ordered(layout.time), runs),
         sequence=layout.sequence,
         step=layout.step,
+        coarse=file.coarse(ends),
     )
 
 
@@ -214,12 +243,14 @@ def wide_form(file: TableFile) -> Sequences:
     layout, count = file.layout, file.stored.rows
     features = len(layout.features)
     x = np.empty((count, layout.steps, features), np.float32)
+    ends: dict[str, list[Ends]] = {name: [] for name in layout.features}
     for begin in range(0, len(layout.cells), AT_ONCE):
         names = layout.cells[begin : begin + AT_ONCE]
         table = file.stored.read(names)
         for place, name in enumerate(names, start=begin):
             column = file.readable(name, table.column(name))
             x[:, place // features, place % features] = file.numbers(name, column)
+            ends[layout.features[place % features]].append(file.ends(column))
     return Sequences(
         x=x.reshape(count * layout.steps, features),
         lengths=np.full(count, layout.steps, np.int64),
@@ -230,4 +261,5 @@ def wide_form(file: TableFile) -> Sequences:
         cells=layout.cells,
         groups=None if layout.group is None else file.plain(layout.group),
         times=None if layout.time is None else file.ordered(layout.time),
+        coarse=file.coarse(ends),
     )

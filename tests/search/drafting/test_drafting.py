@@ -44,6 +44,11 @@ def test_few_sequences(tmp_path: Path, home: Path) -> None:
     assert (spec.budget.trials, spec.confirm.top, len(spec.baseline)) == (40, 5, 2)
 
 
+def test_a_split_that_leaves_nothing_is_one_message(tmp_path: Path, home: Path) -> None:
+    with pytest.raises(DatasetError, match="would hold out 12 and leave 0"):
+        made(walks(tmp_path / "t.npz", 12), "data.test_share=0.96")
+
+
 def test_a_job_takes_its_time_however_many_processors_there_are(tmp_path: Path) -> None:
     data, _ = data_of(walks(tmp_path / "t.npz", 100), ())
     found = survey(tmp_path / "t.npz", data)

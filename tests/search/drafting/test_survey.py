@@ -80,7 +80,7 @@ def test_more_labels_than_any_task_has(tmp_path: Path) -> None:
 
 
 def test_a_feature_that_is_no_measurement_is_said(tmp_path: Path) -> None:
-    rows = [f"{n},{n // 3},{n % 5},{'ab'[n % 2]}" for n in range(12)]
+    rows = [f"{n // 2},{n // 3},{n % 5},{'ab'[n % 2]}" for n in range(12)]
     found = look(write(tmp_path / "t.csv", "Unnamed: 0,Subject,speed,label", *rows))
     numbers, group = found.notes
     assert numbers.startswith("Unnamed: 0 is learned from, though it seems to number the rows")

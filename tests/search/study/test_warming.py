@@ -91,7 +91,13 @@ def test_what_was_confirmed_comes_first(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "overrides"), [(HALF, ()), (DATA, ("objective={metric: val_loss}",))]
+    ("data", "overrides"),
+    [
+        (HALF, ()),
+        (DATA, ("objective={metric: val_loss}",)),
+        (DATA, ("data={source: x.npz, missing: mean}",)),
+        (DATA, ("data={source: x.npz, missing: zero, mask: true}",)),
+    ],
 )
 def test_of_data_that_are_only_alike_nothing_is_known(
     store: Store, data: object, overrides: tuple[str, ...]

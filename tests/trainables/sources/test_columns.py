@@ -47,11 +47,21 @@ def test_columns_of_the_wide_form_that_do_not_fit(names: list[str], message: str
 
 
 def test_what_names_suggest() -> None:
-    found = find("t.csv", ["ID", " Timestamp", "Class", "target", "x"], Columns())
+    found = find("t.csv", ["ID", " Timestamp", "t", "Class", "x"], Columns())
 
     assert (found.sequence, found.step, found.label) == ("ID", " Timestamp", ("Class",))
-    assert found.features == ("target", "x")
-    assert found.used == ["ID", " Timestamp", "Class", "target", "x"]
+    assert found.features == ("t", "x")
+    assert found.used == ["ID", " Timestamp", "Class", "t", "x"]
+
+
+def test_what_is_called_as_a_label_is_learned_from_only_if_the_document_says_so() -> None:
+    names = ["sequence", "step", "a", "Target", "label"]
+    with pytest.raises(DatasetError, match=r"^t.csv, column Target: is called as what is learned"):
+        find("t.csv", names, Columns())
+
+    assert find("t.csv", names, Columns(features=("a", "Target"))).features == ("a", "Target")
+    assert find("t.csv", names, Columns(label=("Target", "label"))).features == ("a",)
+    assert find("t.csv", names, Columns(), labelled=False).features == ("a", "Target")
 
 
 def test_what_is_named_comes_before_what_names_suggest() -> None:
@@ -106,3 +116,20 @@ def test_no_column_is_looked_for_among_all() -> None:
     find("t.csv", [*names, Compared("label")], Columns(features=tuple(given)))
 
     assert Compared.number < 20 * len(names)
+
+
+@pytest.mark.parametrize(
+    ("names", "cells"),
+    [
+        (["t-3", "t-2", "t-1", "t0"], ["t-3", "t-2", "t-1", "t0"]),
+        (["lag_1", "lag_2", "lag_3"], ["lag_3", "lag_2", "lag_1"]),
+        (["a_t-2", "b_t-2", "a_t-1", "b_t-1"], ["a_t-2", "b_t-2", "a_t-1", "b_t-1"]),
+        (["price_lag1", "price_lag2"], ["price_lag2", "price_lag1"]),
+        (["flag_1", "flag_2"], ["flag_1", "flag_2"]),
+        (["t_1", "t_2"], ["t_1", "t_2"]),
+    ],
+)
+def test_steps_that_are_named_by_how_long_ago_they_were_end_with_the_latest(
+    names: list[str], cells: list[str]
+) -> None:
+    assert list(find("t.csv", [*names, "label"], Columns()).cells) == cells

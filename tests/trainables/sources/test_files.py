@@ -198,6 +198,29 @@ def test_values_that_32_bits_do_not_tell_apart(name: str, tmp_path: Path) -> Non
         load(tmp_path / name, FileOptions())
 
 
+@pytest.mark.parametrize("name", ["flat.npz", "long.csv", "archive.ts"])
+def test_what_is_only_looked_at_may_vary_less(name: str, tmp_path: Path) -> None:
+    """As a short walk does, seen by a model that knows the whole town."""
+    for part, many in (("train", 1e6), ("test", 1e-7)):
+        made = example(10)
+        places = [50.0 + many * np.arange(one.size).reshape(one.shape) for one in made.sequences]
+        ONE_LENGTH[name](tmp_path / f"{part}{Path(name).suffix}", Example(places, made.labels))
+
+    train, test = load(tmp_path, FileOptions())
+
+    assert train.coarse is None
+    assert test is not None
+    assert test.coarse is not None
+
+
+def test_targets_that_32_bits_do_not_tell_apart(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3, 1))
+    np.savez(tmp_path / "t.npz", x=x, y=1_700_000_000.0 + np.arange(40))
+
+    with pytest.raises(DatasetError, match=r"^label y: must vary by more than numbers of 32 bits"):
+        dataset(tmp_path / "t.npz", FileOptions(task="regression"))
+
+
 def with_gaps(made: Example) -> Example:
     made.sequences[2][1, 1] = made.sequences[4][0, 0] = made.sequences[4][0, 1] = np.nan
     return made

@@ -385,6 +385,52 @@ def test_a_number_for_each_row_is_no_sequence(tmp_path: Path) -> None:
     assert named.x.tolist() == [[1, 4], [2, 5], [3, 6]]
 
 
+@pytest.mark.parametrize("name", ["id", "Index", "Unnamed: 0"])
+@pytest.mark.parametrize("numbers", [[1, 2, 3, 4], ["p", "q", "r", "s"], [1.0, 2.0, 3.0, 4.0]])
+def test_nobody_learns_from_the_numbers_of_rows(
+    name: str, numbers: list[Any], tmp_path: Path
+) -> None:
+    """They tell the classes apart where the rows are sorted by class."""
+    found = of_parquet(tmp_path, {name: numbers, **long_table()})
+
+    assert found.features == ("speed",)
+
+
+def test_measurements_that_are_called_like_numbers_of_rows_are_learned_from(
+    tmp_path: Path,
+) -> None:
+    found = of_parquet(tmp_path, {"NO": [0.1, 0.2, 0.3, 0.4], "no": [1, 1, 2, 2], **long_table()})
+
+    assert found.features == ("NO", "no", "speed")
+
+
+def test_rows_that_are_sequences_are_no_steps_where_one_is_there_twice(tmp_path: Path) -> None:
+    wide = {"t0": [1, 2, 3, 1], "t1": [4, 5, 6, 4], "label": ["a", "b", "a", "a"]}
+    with pytest.raises(DatasetError, match=r"column id: must say .* 3 of 4 rows have one of their"):
+        of_parquet(tmp_path, {"id": [7, 8, 9, 7], **wide})
+
+    known = Columns(label=("label",), features=("t0", "t1"))
+    found = read(tmp_path / "t.parquet", known, labelled=False)
+    assert found.ids is not None
+    assert found.ids.tolist() == [7, 8, 9, 7]
+    assert found.lengths.tolist() == [2] * 4
+
+
+@pytest.mark.parametrize("kind", [pa.int32(), pa.uint32(), pa.int64(), pa.float64()])
+def test_what_32_bits_do_not_tell_apart_is_known(kind: pa.DataType, tmp_path: Path) -> None:
+    seconds = pa.array([1_700_000_000 + 250 * n for n in range(4)], kind)
+    said = "t.parquet, column speed: must vary by more than numbers of 32 bits"
+
+    assert str(of_parquet(tmp_path, long_table(speed=seconds)).coarse).startswith(said)
+    assert of_parquet(tmp_path, long_table(speed=pa.array(range(4), kind))).coarse is None
+
+
+def test_a_step_that_hardly_differs_is_fine_where_others_do(tmp_path: Path) -> None:
+    wide = {"x_0": [1013.25, 1013.2501], "x_1": [1000.0, 1020.0], "label": ["a", "b"]}
+
+    assert of_parquet(tmp_path, wide).coarse is None
+
+
 def test_a_row_may_be_larger_than_a_block(tmp_path: Path) -> None:
     count = 12_000
     head = ",".join(f"x{step}" for step in range(count))
