@@ -27,6 +27,9 @@ def classes_of(train: Sequences, test: Sequences | None) -> tuple[str, ...]:
     for one in parts:
         check_classes(one)
     known, *others = (set(names(one.labels)) for one in parts)
+    odd = next((name for name in known.union(*others) if not name.isprintable()), None)
+    if odd is not None:
+        raise DatasetError(f"label {train.targets[0]}: must be printable, but got {odd!r}")
     unseen = set().union(*others) - known
     if unseen:
         raise DatasetError(

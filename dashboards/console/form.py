@@ -175,7 +175,7 @@ def typed(value: str | list[str]) -> Any:
     try:
         # YAML 1.1 takes 1:30 for a number of base 60.
         read = yaml.safe_load(value) if len(value) < 200 and ":" not in value else value
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # 2024-02-30
         return value
     if isinstance(read, str):
         try:

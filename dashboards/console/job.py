@@ -198,9 +198,9 @@ def answer(request: Request, key: str, service: In) -> HTMLResponse:
 def log(request: Request, key: str, service: In, seen: Text = "") -> HTMLResponse:
     """Show the end of what a job's driver has said, unless nothing is new."""
     job = found(service, key)
-    lines = joblog.read(service.home, job.id)
-    now = hashlib.sha256(repr(lines).encode()).hexdigest()[:16]
+    lines, status = joblog.read(service.home, job.id), service.show(job)["status"]
+    now = hashlib.sha256(repr((lines, status)).encode()).hexdigest()[:16]
     if seen == now:
         return nothing_new()
-    live = service.show(job)["status"] in LIVE
-    return page(request, "log.html", lines=lines, id=job.id, live=live, seen=now)
+    live = status in LIVE
+    return page(request, "log.html", lines=lines, id=job.id, live=live, status=status, seen=now)

@@ -12,10 +12,10 @@ from sqlalchemy import select
 
 from dashboards.console.rendering import page
 from search.database.tables import Job
-from search.jobs.jobs import NotPossibleError
+from search.jobs.jobs import NoChampionError, NotPossibleError
 from search.service.api.context import Caller, In, Service, found
 from search.winner.fetching import answering, champion_files, offered
-from search.winner.promotion import NoChampionError, champions
+from search.winner.promotion import champions
 
 router = APIRouter()
 

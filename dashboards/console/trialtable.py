@@ -9,6 +9,9 @@ from dashboards.console.searched import Row
 SHOWN = 50
 """Trials of a part."""
 
+COUNTED_AS = {"budget": "pruned"}
+"""States that counts and filters do not tell from others: what ended it was not its own value."""
+
 OWN = {"trial": "trial", "state": "state", "value": "best_epoch_value", "epochs": "epochs"}
 """Columns that every table has, by the key of a row; the others are parameters."""
 
@@ -49,7 +52,7 @@ def table(rows: Sequence[Row], wanted: Wanted, *, maximize: bool) -> tuple[list[
     matching = [
         row
         for row in rows
-        if wanted.state in {"", row["state"]}
+        if wanted.state in {"", COUNTED_AS.get(row["state"], row["state"])}
         and wanted.cell in {"", row["cell"]}
         and all(word in described(row) for word in words)
     ]

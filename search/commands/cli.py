@@ -1,5 +1,6 @@
 """The commands about jobs, and those that run the service."""
 
+import io
 import json
 import logging
 import shlex
@@ -388,10 +389,13 @@ def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
         return
     typer.echo(f"{opened.address} is of version {HEAD}")
     if upgraded:
-        typer.echo(f"{installation.tracking_uri} is of the version of the MLflow here")
+        typer.echo(f"{installation.tracking_address} is of the version of the MLflow here")
 
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may not know every letter
+            stream.reconfigure(errors="replace")
     collect_seldom()
     app()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import requests
 from rich.console import Console
@@ -95,12 +95,17 @@ class Remote:
         """
         try:
             answer = self.session.request(
-                method, f"{self.url}/api/v1{path}", timeout=timeout_s, **given
+                method,
+                f"{self.url}/api/v1{path}",
+                timeout=timeout_s,
+                allow_redirects=False,
+                **given,
             )
         except requests.RequestException as error:
             raise UnansweredError(
                 f"no service answers at {self.url}: {reason_of(error)}"
             ) from error
+        check_here(answer)
         if answer.status_code >= 400:
             raise refusal(answer)
         return answer
@@ -287,7 +292,9 @@ class Remote:
             headers=headers,
             stream=True,
             timeout=SILENCE_S,
+            allow_redirects=False,
         ) as answer:
+            check_here(answer)
             if answer.status_code >= 400:
                 raise refusal(answer)
             yield "", "", {}
@@ -370,6 +377,19 @@ def quoted(key: str) -> str:
     if "/" in key or not key.strip("."):
         raise JobNotFoundError(f"no job is called {key!r}")
     return quote(key, safe="")
+
+
+def check_here(answer: requests.Response) -> None:
+    """Refuse an answer that leads elsewhere: a POST would become a GET there.
+
+    Raises:
+        ServerError: says where.
+    """
+    if answer.is_redirect:
+        place = urljoin(answer.url, answer.headers["location"])
+        raise ServerError(
+            f"{answer.url} leads to {place}; --server must be the address of the service itself"
+        )
 
 
 def refusal(answer: requests.Response) -> Exception:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qs, urlsplit
 
+from search.common.texts import without_passwords
 from trainables.folder import Folder, folder_at
 
 if TYPE_CHECKING:
@@ -94,6 +95,11 @@ class Home:
         from search.common.places import Places  # brings what commands that only look do without
 
         return Places(self.data, self.roots)
+
+    @property
+    def tracking_address(self) -> str:
+        """Where MLflow's state is, as people may be told: without a password."""
+        return without_passwords(self.tracking_uri)
 
     @property
     def embedded_tracking(self) -> bool:

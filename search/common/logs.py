@@ -11,6 +11,8 @@ from pathlib import Path
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
+from search.common.texts import without_passwords
+
 FIELDS = {"levelname": "level", "name": "logger"}
 
 
@@ -34,7 +36,7 @@ def write_json(level: int = logging.INFO, file: Path | None = None, **fields: st
     if file is not None and not is_stderr(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(file))
-    formatter = JsonFormatter(
+    formatter = SafeFormatter(
         "%(levelname)s %(name)s %(message)s",
         rename_fields=FIELDS,
         static_fields=fields,
@@ -45,6 +47,14 @@ def write_json(level: int = logging.INFO, file: Path | None = None, **fields: st
         handler.setFormatter(formatter)
     logging.basicConfig(level=level, handlers=handlers, force=True)
     logging.captureWarnings(capture=True)
+
+
+class SafeFormatter(JsonFormatter):
+    """Writes no password of a URL, also of what others have said in an error."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return without_passwords(super().format(record))
 
 
 def line_of(text: str) -> Line:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from search.common.texts import readable
 from trainables.config import Parameters, Precision, TrialConfig
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def loss_of(reason: str) -> Loss:
 
 def last_line(reason: str) -> str:
     """Return the last line of a traceback, which says what happened."""
-    return (reason.strip().splitlines() or ["no reason is known"])[-1].strip()
+    return readable((reason.strip().splitlines() or ["no reason is known"])[-1].strip())
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from search.common.texts import readable
 from search.database.tables import JournalRow, Run
 
 VERSION_TABLE = "gatetune_alembic_version"
@@ -253,4 +254,4 @@ def is_storable(text: str) -> bool:
 
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, which is the part a person can act on."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return readable((str(error).strip().splitlines() or [type(error).__name__])[0])

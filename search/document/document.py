@@ -71,6 +71,8 @@ def load_yaml(text: str, where: str) -> Any:
         raise SpecError([f"{where}: must be YAML, but it is nested too deep"]) from None
     except (ValueError, OverflowError) as error:  # 2024-13-45, or 1:1:1.5 with hundreds of parts
         raise SpecError([f"{where}: must be YAML, but {error}"]) from None
+    except (AttributeError, LookupError, TypeError):  # of a tag such as !!bool with something else
+        raise SpecError([f"{where}: must be YAML whose values are as their tags say"]) from None
 
 
 def construct(loader: Loader, node: yaml.Node, where: str) -> Any:

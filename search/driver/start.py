@@ -48,14 +48,15 @@ def check_tracking(home: Home) -> None:
         return
     if kind not in {"http", "https"}:
         raise TrackingUnreachableError(
-            f"MLFLOW_TRACKING_URI must start with http://, https:// or sqlite:///, but got {uri!r}"
+            f"MLFLOW_TRACKING_URI must start with http://, https:// or sqlite:///, but got "
+            f"{home.tracking_address!r}"
         )
     try:
         requests.get(f"{uri.rstrip('/')}/health", timeout=TRACKING_TIMEOUT_S).raise_for_status()
     except requests.RequestException as error:
         raise TrackingUnreachableError(
-            f"no MLflow server answers at MLFLOW_TRACKING_URI={uri}: {first_line(error)}; start "
-            "one, or unset the variable to keep runs in a file"
+            f"no MLflow server answers at MLFLOW_TRACKING_URI={home.tracking_address}: "
+            f"{first_line(error)}; start one, or unset the variable to keep runs in a file"
         ) from error
 
 

@@ -35,6 +35,10 @@ class NotPossibleError(RuntimeError):
     """The job is not in a state in which this can be done."""
 
 
+class NoChampionError(NotPossibleError):
+    """No model of this name was ever the champion."""
+
+
 def open_existing(home: Home) -> Store:
     """Open the database of an installation that exists.
 

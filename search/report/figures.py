@@ -78,6 +78,8 @@ def shares(study: optuna.Study) -> dict[str, float]:
     many trials the newest, as it takes 5 s of a thousand.
     """
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(complete) < 2:  # Optuna would say that all parameters matter alike
+        return {}
     newest = optuna.create_study(direction=study.direction)
     newest.add_trials(complete[-MOST:])
     try:

@@ -131,7 +131,7 @@ def serve(service: Service, listener: socket.socket, say: Callable[[], None]) ->
 
 def say(console: Console, home: Home, settings: Settings, tracking: TrackingServer | None) -> None:
     """Print what is where."""
-    uri = home.tracking_uri if tracking is None else tracking.url
+    uri = home.tracking_address if tracking is None else tracking.url
     for line in (
         f"console    http://{settings.host}:{settings.port}   (REST: /api/v1)",
         f"MLflow UI  {uri}",

@@ -1,6 +1,7 @@
 """A person's word on which job's model is the champion of its name."""
 
 import json
+import re
 from typing import Any
 
 from sqlalchemy import update
@@ -8,7 +9,7 @@ from sqlalchemy import update
 from search.common.home import Home
 from search.database.store import Store, first_line
 from search.database.tables import Job
-from search.jobs.jobs import NotPossibleError, find
+from search.jobs.jobs import NoChampionError, NotPossibleError, find
 from search.tracking.handover import TROUBLE
 from search.tracking.tracking import client_of
 from search.winner.champions import (
@@ -24,10 +25,6 @@ from search.winner.champions import (
     versions_of,
     written,
 )
-
-
-class NoChampionError(NotPossibleError):
-    """No model of this name was ever the champion."""
 
 
 def promote(home: Home, store: Store, key: str, by: str) -> dict[str, Any]:
@@ -86,7 +83,8 @@ def champions(home: Home, name: str) -> list[dict[str, Any]]:
     """
     try:
         client = client_of(home)
-        if found := history(client, name):
+        # The registry's filters have no way to say a quote.
+        if re.fullmatch(r"[a-z0-9_-]{1,64}", name) and (found := history(client, name)):
             return found
         known = sorted(one.name for one in client.search_registered_models(max_results=50))
     except TROUBLE as error:
@@ -97,4 +95,4 @@ def champions(home: Home, name: str) -> list[dict[str, Any]]:
 
 def unreachable(home: Home, error: BaseException) -> NotPossibleError:
     """Return what to tell a person of a registry that does not answer."""
-    return NotPossibleError(f"the registry of {home.tracking_uri}: {first_line(error)}")
+    return NotPossibleError(f"the registry of {home.tracking_address}: {first_line(error)}")

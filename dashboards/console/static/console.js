@@ -18,7 +18,9 @@ function since(seconds) {
 function tellTime(root = document) {
   for (const one of root.querySelectorAll("time[datetime]")) {
     const moment = new Date(one.dateTime);
-    const text = since(Math.max(0, (Date.now() - moment) / 1000));
+    const text = "exact" in one.dataset
+      ? moment.toLocaleTimeString("sv")
+      : since(Math.max(0, (Date.now() - moment) / 1000));
     if (one.textContent !== text) one.textContent = text;
     one.title = moment.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
   }

@@ -16,7 +16,7 @@ from starlette.types import Scope
 from search.common.faults import SpecError
 from search.database.lease import LeaseHeldError, LeaseLostError
 from search.database.store import StoreError
-from search.jobs.jobs import JobNotFoundError, NotPossibleError
+from search.jobs.jobs import JobNotFoundError, NoChampionError, NotPossibleError
 from search.jobs.listing import CursorError
 
 logger = logging.getLogger("gatetune.api")
@@ -56,6 +56,7 @@ class ApiError(Exception):
 STATUS_OF: tuple[tuple[type[Exception], int, str], ...] = (
     (SpecError, 422, "invalid-document"),
     (JobNotFoundError, 404, "job-not-found"),
+    (NoChampionError, 404, "not-found"),
     (NotPossibleError, 409, "not-possible"),
     (LeaseHeldError, 409, "not-possible"),
     (LeaseLostError, 409, "not-possible"),

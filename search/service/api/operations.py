@@ -83,9 +83,8 @@ def login(body: SessionRequest, service: In) -> Response:
         raise ApiError(401, "token-needed", "the token is not valid; it may have been revoked")
     response = Response(status_code=204)
     secure = service.settings.secure
-    response.set_cookie(
-        SESSION, body.token, httponly=True, samesite="strict", secure=secure, path="/"
-    )
+    # Not strict: who follows a link from a chat is logged in. Changes need the other one, too.
+    response.set_cookie(SESSION, body.token, httponly=True, samesite="lax", secure=secure, path="/")
     response.set_cookie(CSRF, secrets.token_urlsafe(32), samesite="strict", secure=secure, path="/")
     return response
 

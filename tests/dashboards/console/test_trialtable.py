@@ -19,6 +19,7 @@ ROWS = [
     row(3, 0.7, params={"head": "last"}),
     row(4, 0.9, state="pruned"),
 ]
+SPENT = row(5, 0.8, state="budget")
 
 
 def numbers(wanted: Wanted, *, maximize: bool = True) -> list[int]:
@@ -75,3 +76,8 @@ def test_a_click_turns_the_order_round() -> None:
     assert [Wanted(order).sorting("epochs") for order in ("", "epochs", "-epochs")] == [
         "none", "ascending", "descending",
     ]  # fmt: skip
+
+
+def test_what_is_counted_as_pruned_is_found_as_that() -> None:
+    found, matching = table([*ROWS, SPENT], Wanted(state="pruned"), maximize=True)
+    assert ([one["trial"] for one in found], matching) == ([4, 5], 2)

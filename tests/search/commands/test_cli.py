@@ -1,5 +1,6 @@
 """The commands: help for each one, one message for each fault, JSON for programs."""
 
+import io
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from search.commands.cli import app
+from search.commands.cli import app, main
 from search.common.home import Home
 from search.database.lease import Lease
 from search.database.store import Store
@@ -466,3 +467,13 @@ def test_a_file_that_is_no_database(home: Path) -> None:
     home.mkdir()
     (home / "gatetune.db").write_text("not a database" * 100)
     refused(call("jobs"), "cannot use the database sqlite:///", "file is not a database")
+
+
+def test_a_terminal_that_does_not_know_a_letter_gets_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(shown, "ascii", write_through=True))
+    monkeypatch.setattr("search.commands.cli.app", lambda: sys.stdout.write("0.98 – 1.00"))
+    main()
+    assert shown.getvalue() == b"0.98 ? 1.00"

@@ -339,6 +339,8 @@ def another(status: int, kind: str, body: bytes, **headers: str) -> Iterator[str
             self.end_headers()
             self.wfile.write(body)
 
+        do_POST = do_GET  # noqa: N815 - the base's name
+
         def log_message(self, format: str, *_: object) -> None:  # noqa: A002 - the base's name
             pass
 
@@ -369,11 +371,13 @@ def test_an_address_of_something_else(status: int, kind: str, body: bytes, said:
     assert said in done.stderr
 
 
-def test_an_address_that_leads_in_a_circle() -> None:
-    with another(302, "text/html", b"", location="/api/v1/jobs") as url:
-        done = call("jobs", "--server", url)
+@pytest.mark.parametrize("command", [["jobs"], ["stop", "tiny-0001"], ["show", "tiny-0001"]])
+def test_an_address_that_leads_elsewhere_is_named(command: list[str]) -> None:
+    """As a proxy's does for those who come by http; there a POST would become a GET."""
+    with another(301, "text/html", b"", location="https://tune.example/api/v1/jobs") as url:
+        done = call(*command, "--server", url)
     assert done.exit_code == 2
-    assert "Exceeded 30 redirects" in done.stderr
+    assert "leads to https://tune.example/api/v1/jobs; --server must be the addr" in done.stderr
 
 
 def test_an_address_that_speaks_no_http() -> None:

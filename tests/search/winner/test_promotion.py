@@ -1,18 +1,20 @@
 """The champion's alias in a person's hands, with MLflow's own registry."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from search.common.home import Home
 from search.database.store import Store
-from search.jobs.jobs import JobNotFoundError, NotPossibleError, find
+from search.jobs.jobs import JobNotFoundError, NoChampionError, NotPossibleError, find
 from search.tracking.tracking import client_of
 from search.winner.champions import SEEDS_TAG, versions_of
 from search.winner.promotion import champions, promote
 from search.winner.registry import publish
 from tests.search.conftest import add_job, make_spec
 from tests.search.winners import GOOD, JOB, candidate, finish_job, result
+from tests.servers import free_port
 from trainables.datasets import SequenceDataset
 
 OTHER = "tiny-0002"
@@ -86,3 +88,17 @@ def test_what_cannot_be_promoted(two: Home, store: Store) -> None:
         promote(two, store, "nobody", "ada")
     with pytest.raises(NotPossibleError, match=r"no model called 'x' had a champion; .* are: tiny"):
         champions(two, "x")
+
+
+@pytest.mark.parametrize("name", ["a'b", "tiny", "", "x" * 65])
+def test_a_name_that_no_model_has(installation: Home, name: str) -> None:
+    with pytest.raises(NoChampionError, match=r"no model called .* the models are: none yet"):
+        champions(installation, name)
+
+
+def test_a_password_of_mlflow_is_told_to_nobody(installation: Home) -> None:
+    away = replace(installation, tracking_uri=f"http://svc:s3cr3t@127.0.0.1:{free_port()}")
+    with pytest.raises(NotPossibleError) as caught:
+        champions(away, "tiny")
+    assert "registry of http://127.0.0.1" in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)

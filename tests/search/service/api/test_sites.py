@@ -129,7 +129,7 @@ def test_the_cookies_of_a_login(tmp_path: Path, secure: bool) -> None:
         cookies = log_in(served, token)
         assert cookies.keys() == {SESSION, CSRF}
         for name, cookie in cookies.items():
-            assert cookie["samesite"] == "strict"
+            assert cookie["samesite"] == ("lax" if name == SESSION else "strict")
             assert cookie["path"] == "/"
             assert cookie["domain"] == ""
             assert bool(cookie["secure"]) is secure
@@ -137,6 +137,17 @@ def test_the_cookies_of_a_login(tmp_path: Path, secure: bool) -> None:
         assert cookies[SESSION].value == token
         assert len(cookies[CSRF].value) >= 43
         assert log_in(served, token)[CSRF].value != cookies[CSRF].value
+
+
+def test_on_loopback_the_cookie_of_another_service_locks_nobody_out(tmp_path: Path) -> None:
+    """Cookies know no ports."""
+    with serving(fresh(tmp_path)) as served:
+        cookie = {"Cookie": f"{SESSION}=gt_0123abcd_of-another-service"}
+        assert served.ask("GET", "/jobs", headers=cookie).status_code == 200
+        wrong = {"Authorization": "Bearer gt_0123abcd_wrong"}
+        assert served.ask("GET", "/jobs", headers=wrong).status_code == 401
+        proxied = cookie | {"X-Forwarded-For": "10.0.0.1"}
+        assert served.ask("GET", "/jobs", headers=proxied).status_code == 401
 
 
 def test_a_page_reads_with_its_cookie(network: World) -> None:

@@ -1,0 +1,24 @@
+"""What others have written harms nobody who reads it."""
+
+import pytest
+
+from search.common.texts import readable, without_passwords
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "API request to http://svc:s3cr3t@mlflow:5000/api failed",
+            "API request to http://mlflow:5000/api failed",
+        ),
+        ("postgresql://me:p%40ss@db/x, s3://key@bucket", "postgresql://db/x, s3://bucket"),
+        ("write to ada@example.org", "write to ada@example.org"),
+    ],
+)
+def test_a_url_does_not_say_who_asks(text: str, shown: str) -> None:
+    assert without_passwords(text) == readable(text) == shown
+
+
+def test_a_terminal_is_not_commanded() -> None:
+    assert readable("a\x1b]0;title\x07\x1b[31m red\x9b1m\ttab\n") == "a]0;title[31m red1m\ttab\n"
