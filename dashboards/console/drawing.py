@@ -46,6 +46,11 @@ def nothing(why: str) -> Figure:
     return {"data": [], "layout": {}, "summary": "", "empty": why}
 
 
+def count_of(shown: int, number: int) -> str:
+    """Return how many there are, and how many of them are shown where that is not all."""
+    return str(number) if shown >= number else f"{shown} of {number}"
+
+
 def some(rows: Sequence[Row], most: int = MOST) -> list[Row]:
     """Return the best half of what may be drawn, and of the rest every so many."""
     if len(rows) <= most:

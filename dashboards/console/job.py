@@ -116,7 +116,7 @@ def trial_table(  # noqa: PLR0913 - each filters
 
 def trial_rows(trials: Searched, wanted: Wanted) -> dict[str, Any]:
     """Return what the table of trials shows."""
-    rows, number = table(trials.rows, wanted, maximize=trials.maximize)
+    rows, number, wanted = table(trials.rows, wanted, maximize=trials.maximize)
     several = varied(trials.rows)
     return {
         "rows": rows,

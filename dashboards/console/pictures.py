@@ -11,6 +11,7 @@ from dashboards.console.drawing import (
     Figure,
     by_cell,
     color,
+    count_of,
     figure,
     is_log,
     middle,
@@ -46,11 +47,9 @@ def curves(found: Searched) -> Figure:
         | {"name": f"{word}, {name_of(best)}"}
         | {"line": {"color": color(best["cell"]), "width": 4}}
     )
-    told_of = f"{len(shown)} of {len(ranked)} trials" if len(shown) < len(ranked) else (
-        f"{len(ranked)} trials"
-    )  # fmt: skip
     summary = (
-        f"{told_of}; those that ended early are faded. {word.capitalize()}: {name_of(best)}, "
+        f"{count_of(len(shown), len(ranked))} trials; those that ended early are faded. "
+        f"{word.capitalize()}: {name_of(best)}, "
         f"{best['cell'].upper()}, {format_value(best['best_epoch_value'])}."
     )
     values = [v for row in shown for v in found.curves[row["trial"]] if math.isfinite(v)]
@@ -84,10 +83,9 @@ def history(found: Searched) -> Figure:
     complete = [row for row in found.trials if row["state"] == "complete"]
     if not complete:
         return nothing("No trial is complete yet.")
-    ranked = [row for row in found.ranked if row["state"] == "complete"]
+    shown = some([row for row in found.ranked if row["state"] == "complete"], MOST_POINTS)
     data: list[dict[str, Any]] = [
-        points(found, ones, cell, [row["trial"] for row in ones])
-        for cell, ones in by_cell(some(ranked, MOST_POINTS))
+        points(found, ones, cell, [row["trial"] for row in ones]) for cell, ones in by_cell(shown)
     ]
     better = max if found.maximize else min
     so_far: list[float] = []
@@ -103,8 +101,8 @@ def history(found: Searched) -> Figure:
     )  # fmt: skip
     values = [row["value"] for row in complete]
     summary = (
-        f"{len(complete)} complete trials; the best value went from {format_value(so_far[0])} to "
-        f"{format_value(so_far[-1])}."
+        f"{count_of(len(shown), len(complete))} complete trials; the best value went from "
+        f"{format_value(so_far[0])} to {format_value(so_far[-1])}."
     )
     return figure(
         data, "trial", found.metric, summary, yaxis={"range": middle(values, found.maximize)},
@@ -120,9 +118,10 @@ def slices(found: Searched) -> Figure:
         return nothing("Two complete trials are needed for this picture.")
     data, layout = [], {}
     values = [row["value"] for row in complete]
+    shown = some(complete, MOST_POINTS)
     for place, name in enumerate(names):
         nth = "" if place == 0 else str(place + 1)
-        for cell, ones in by_cell(some(complete, MOST_POINTS)):
+        for cell, ones in by_cell(shown):
             own = [row for row in ones if row["params"].get(name) is not None]
             x = [row["params"][name] for row in own]
             trace = points(found, own, cell, [str(v) if isinstance(v, bool) else v for v in x])
@@ -138,7 +137,8 @@ def slices(found: Searched) -> Figure:
             "domain": [place * width + 0.02, (place + 1) * width - 0.02],
             **({"dtick": "D2"} if kind else {}),
         }  # fmt: skip
-    summary = f"{found.metric} of {len(complete)} complete trials over {', '.join(names)}."
+    number = count_of(len(shown), len(complete))
+    summary = f"{found.metric} of {number} complete trials over {', '.join(names)}."
     return figure(
         data, "", found.metric, summary, yaxis={"range": middle(values, found.maximize)}, **layout
     )
@@ -171,7 +171,7 @@ def front(found: Searched, cost: str) -> Figure:
         return nothing("No trial is complete yet.")
     data: list[dict[str, Any]] = [
         points(found, ones, cell, [row["costs"][cost] for row in ones])
-        for cell, ones in by_cell(complete)
+        for cell, ones in by_cell(some(complete, MOST_POINTS))
     ]
     best: list[Row] = []
     sign = 1 if found.maximize else -1

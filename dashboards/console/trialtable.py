@@ -1,7 +1,7 @@
 """The table of a job's trials: sorted, filtered, in parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboards.console.searched import Row
@@ -46,8 +46,11 @@ class Wanted:
         return f"-{column}" if self.order == column else column
 
 
-def table(rows: Sequence[Row], wanted: Wanted, *, maximize: bool) -> tuple[list[Row], int]:
-    """Return the part of the trials that is wanted, and how many match in all."""
+def table(rows: Sequence[Row], wanted: Wanted, *, maximize: bool) -> tuple[list[Row], int, Wanted]:
+    """Return the part of the trials that is wanted, how many match in all, and what was wanted.
+
+    Where fewer match than are to be left out, the first part is.
+    """
     words = wanted.text.lower().split()
     matching = [
         row
@@ -62,7 +65,9 @@ def table(rows: Sequence[Row], wanted: Wanted, *, maximize: bool) -> tuple[list[
     # Sorting keeps the order of equals: by number, whichever way.
     known.sort(key=lambda row: comparable(at(row, column)), reverse=falls)
     ordered = known + [row for row in matching if at(row, column) is None]
-    return ordered[wanted.first : wanted.first + SHOWN], len(ordered)
+    if wanted.first >= len(ordered):
+        wanted = replace(wanted, first=0)
+    return ordered[wanted.first : wanted.first + SHOWN], len(ordered), wanted
 
 
 def at(row: Row, column: str) -> Any:

@@ -132,8 +132,9 @@ def serve(service: Service, listener: socket.socket, say: Callable[[], None]) ->
 def say(console: Console, home: Home, settings: Settings, tracking: TrackingServer | None) -> None:
     """Print what is where."""
     uri = home.tracking_address if tracking is None else tracking.url
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     for line in (
-        f"console    http://{settings.host}:{settings.port}   (REST: /api/v1)",
+        f"console    http://{host}:{settings.port}   (REST: /api/v1)",
         f"MLflow UI  {uri}",
         f"state      {home.path}   Ctrl-C ends all; jobs go on with the next `up`",
     ):

@@ -33,11 +33,12 @@ def delete_job(home: Home, store: Store, key: str) -> str:
             answer; nothing was deleted.
     """
     job = find(store, key)
-    status = live_status(job, time.time())
-    if status in LIVE:
-        raise NotPossibleError(f"job {job.id} is {status}; `gatetune stop {job.id}` comes first")
+    check_ended(job.id, live_status(job, time.time()))
     try:
         with answering(job), Lease(store, job.id) as lease:
+            again = find(store, job.id).status
+            # It may have been resumed meanwhile; "running" is that of a driver that died.
+            check_ended(job.id, "stopped" if again == "running" else again)
             home.folder(job.id).names()
             try:
                 check_tracking(home)
@@ -53,6 +54,16 @@ def delete_job(home: Home, store: Store, key: str) -> str:
     except LeaseHeldError as error:
         raise NotPossibleError(str(error)) from error
     return job.id
+
+
+def check_ended(job_id: str, status: str) -> None:
+    """Refuse to delete a job that runs or waits.
+
+    Raises:
+        NotPossibleError: it does.
+    """
+    if status in LIVE:
+        raise NotPossibleError(f"job {job_id} is {status}; `gatetune stop {job_id}` comes first")
 
 
 def delete_by_id(home: Home, store: Store, job_id: str) -> str:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dashboards.console.drawing import CELLS, MOST, some
-from dashboards.console.pictures import PICTURES, TITLES, curves, front, history
+from dashboards.console.pictures import PICTURES, TITLES, curves, front, history, slices
 from tests.dashboards.console.searches import SOME, found
 
 
@@ -47,6 +47,8 @@ def test_of_very_many_trials_the_best_and_some_others_are_drawn() -> None:
     assert sum(trace["x"].count(None) for trace in drawn["data"]) <= MOST
     assert " of 1000 trials" in drawn["summary"]
     assert [row["trial"] for row in some(many.ranked)[:3]] == [999, 998, 997]
+    for picture in (history, slices):
+        assert " of 1000 complete trials" in picture(many)["summary"]
 
 
 def test_history_follows_the_best() -> None:

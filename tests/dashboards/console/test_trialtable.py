@@ -65,7 +65,7 @@ def test_the_filters(wanted: Wanted, expected: list[int]) -> None:
 
 def test_parts() -> None:
     rows = [row(number, number / 1000) for number in range(2 * SHOWN + 1)]
-    shown, number = table(rows, Wanted(first=2 * SHOWN), maximize=True)
+    shown, number, _ = table(rows, Wanted(first=2 * SHOWN), maximize=True)
     assert ([one["trial"] for one in shown], number) == ([0], 2 * SHOWN + 1)
 
 
@@ -79,5 +79,10 @@ def test_a_click_turns_the_order_round() -> None:
 
 
 def test_what_is_counted_as_pruned_is_found_as_that() -> None:
-    found, matching = table([*ROWS, SPENT], Wanted(state="pruned"), maximize=True)
+    found, matching, _ = table([*ROWS, SPENT], Wanted(state="pruned"), maximize=True)
     assert ([one["trial"] for one in found], matching) == ([4, 5], 2)
+
+
+def test_where_fewer_match_than_are_left_out_the_first_part_is_shown() -> None:
+    found, number, wanted = table(ROWS, Wanted(first=SHOWN), maximize=True)
+    assert (len(found), number, wanted.first) == (len(ROWS), len(ROWS), 0)

@@ -183,6 +183,21 @@ def test_a_job_that_is_just_being_resumed_is_refused(ended: Home, store: Store) 
     assert (rows(store), files_of(ended, JOB)) == (before, files)
 
 
+def test_a_job_that_was_resumed_before_the_lease_was_taken_is_refused(
+    ended: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquire = Lease.acquire
+
+    def late(self: Lease) -> None:
+        set_job(store, status="queued", supervised=True)
+        acquire(self)
+
+    monkeypatch.setattr(Lease, "acquire", late)
+    with pytest.raises(NotPossibleError, match=f"job {JOB} is queued; `gatetune stop"):
+        delete_job(ended, store, JOB)
+    assert find(store, JOB).status == "queued"
+
+
 def test_a_job_whose_own_command_was_killed_can_be_deleted(ended: Home, store: Store) -> None:
     set_job(store, status="running", lease_owner=dead_owner(), lease_until=time.time() + 60)
     delete_job(ended, store, JOB)
