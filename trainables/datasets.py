@@ -16,7 +16,7 @@ from trainables.preparation import Preparation
 from trainables.sequences import Sequences, coarse
 from trainables.sources import ARCHIVED, SOURCES, files
 from trainables.sources.columns import Columns
-from trainables.sources.files import FileOptions
+from trainables.sources.files import FileOptions, columns_of
 from trainables.sources.named import LOADERS, archived
 from trainables.sources.room import give_back
 
@@ -245,19 +245,6 @@ def of_file(path: Path, validation: float, seed: int, options: FileOptions) -> S
         targets=None if classes else targets_of(train.targets, parts["train"].y),
         named=train.features,
         columns=columns_of(train, options.columns),
-    )
-
-
-def columns_of(train: Sequences, said: Columns) -> Columns:
-    """Return which column of such a table is what; nothing where it is from no table."""
-    if not train.read_as:
-        return Columns()
-    return replace(
-        said,
-        label=train.targets,
-        sequence=train.sequence,
-        step=train.step,
-        features=train.cells or train.features,
     )
 
 

@@ -1,5 +1,6 @@
 """The labels of sequences, as classes or as numbers; light to import."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,9 @@ from trainables.sequences import Sequences
 MOST_CLASSES = 1000
 """More than any known data set of sequences has; so many labels are numbers, or names."""
 
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What commands a terminal, rather than be read."""
 
 MISSING = ("nan", "na", "n/a", "#n/a", "<na>", "null")
 """What a missing label is called by programs that write tables."""
@@ -27,9 +31,9 @@ def classes_of(train: Sequences, test: Sequences | None) -> tuple[str, ...]:
     for one in parts:
         check_classes(one)
     known, *others = (set(names(one.labels)) for one in parts)
-    odd = next((name for name in known.union(*others) if not name.isprintable()), None)
+    odd = next((name for name in known.union(*others) if CONTROL.search(name)), None)
     if odd is not None:
-        raise DatasetError(f"label {train.targets[0]}: must be printable, but got {odd!r}")
+        raise DatasetError(f"label {train.targets[0]}: must be text for people, but got {odd!r}")
     unseen = set().union(*others) - known
     if unseen:
         raise DatasetError(

@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from search.common.faults import SpecError
-from search.document.document import load_document
+from search.document.document import MISTAGGED, load_document
 from search.jobs.submission import check_length
 from trainables.metrics import METRICS
 
@@ -175,7 +175,7 @@ def typed(value: str | list[str]) -> Any:
     try:
         # YAML 1.1 takes 1:30 for a number of base 60.
         read = yaml.safe_load(value) if len(value) < 200 and ":" not in value else value
-    except (yaml.YAMLError, ValueError):  # 2024-02-30
+    except (yaml.YAMLError, ValueError, *MISTAGGED):  # such as 2024-02-30
         return value
     if isinstance(read, str):
         try:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from search.common.texts import readable
+
 FAILED = 1
 WRONG = 2
 INTERRUPTED = 130
@@ -86,7 +88,7 @@ def one_message_of_a_run() -> Iterator[None]:
 
 def fail(message: str, code: int) -> NoReturn:
     """Say what is wrong and end."""
-    typer.echo(f"gatetune: {message}", err=True)
+    typer.echo(f"gatetune: {readable(message)}", err=True)
     sys.exit(code)
 
 

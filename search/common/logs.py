@@ -11,7 +11,7 @@ from pathlib import Path
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
-from search.common.texts import without_passwords
+from search.common.texts import readable, without_passwords
 
 FIELDS = {"levelname": "level", "name": "logger"}
 
@@ -71,7 +71,7 @@ def last_words(log: str) -> str:
     """Return the last thing that a log says, in one line; of a traceback the error."""
     lines = log.strip().splitlines()
     said = line_of(lines[-1]).text.strip().splitlines() if lines else []
-    return said[-1][:500] if said else "nothing"
+    return readable(said[-1])[:500] if said else "nothing"
 
 
 def is_stderr(file: Path) -> bool:

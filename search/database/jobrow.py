@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from search.common.texts import readable
 from search.common.trial import SHOWN_OF_JOB
 from search.database.lease import Lease, LeaseLostError
 from search.database.tables import PARENT, Job, JournalRow, Run
@@ -49,6 +50,11 @@ class JobRow:
         with self.lease.store.session() as session:
             return session.scalar(ours) is not None
 
+    def is_asked_to_stop(self) -> bool:
+        """Return whether a person wants this job to stop."""
+        with self.lease.store.session() as session:
+            return session.get_one(Job, self.job_id).stop_requested
+
     def begin(self) -> None:
         """Mark the job as running, and its parent run too."""
         with self.lease.session() as session:
@@ -80,7 +86,7 @@ class JobRow:
         try:
             self.set(
                 status=status,
-                message=message,
+                message=message and readable(message),
                 ended_at=time.time(),
                 elapsed_s=self.elapsed_s(),
                 slots=None,

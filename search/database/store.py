@@ -215,6 +215,8 @@ class Store:
         with ALEMBIC:
             if self.engine.dialect.name == "postgresql":
                 with self.engine.begin() as connection:
+                    # It stands idle for as long as a migration takes.
+                    connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
                     connection.execute(text("SELECT pg_advisory_xact_lock(726254)"))
                     yield
                 return

@@ -50,6 +50,10 @@ Loader.add_implicit_resolver(
 )
 
 
+MISTAGGED = (AttributeError, LookupError, TypeError)
+"""What PyYAML raises of a value that is not as its tag says, such as ``!!bool maybe``."""
+
+
 def load_yaml(text: str, where: str) -> Any:
     """Return what ``text`` says; raise `SpecError` naming ``where`` if it is no YAML."""
     try:
@@ -71,7 +75,7 @@ def load_yaml(text: str, where: str) -> Any:
         raise SpecError([f"{where}: must be YAML, but it is nested too deep"]) from None
     except (ValueError, OverflowError) as error:  # 2024-13-45, or 1:1:1.5 with hundreds of parts
         raise SpecError([f"{where}: must be YAML, but {error}"]) from None
-    except (AttributeError, LookupError, TypeError):  # of a tag such as !!bool with something else
+    except MISTAGGED:
         raise SpecError([f"{where}: must be YAML whose values are as their tags say"]) from None
 
 

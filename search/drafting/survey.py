@@ -16,7 +16,7 @@ from trainables.labels import MOST_CLASSES, check_classes, is_one_hot, names, nu
 from trainables.metrics import METRICS, Task
 from trainables.sequences import Sequences
 from trainables.sources import files
-from trainables.sources.columns import GROUPS, GUESSES, NUMBERED
+from trainables.sources.columns import GROUPS, GUESSES, may_number_rows
 from trainables.sources.files import FileOptions
 
 MOST_GUESSED = 50
@@ -161,7 +161,7 @@ def odd(features: Sequence[str]) -> Iterator[str]:
                 f"{name} is learned from; --set data.group={name} keeps the sequences of one in "
                 "the same part instead"
             )
-        elif word in NUMBERED or word.startswith("unnamed:"):
+        elif may_number_rows(name):
             yield (
                 f"{name} is learned from, though it seems to number the rows; data.features names "
                 "what is to be learned from"

@@ -115,6 +115,8 @@ def cluster(
     Raises:
         ClusterError: there is no Ray at the address.
     """
+    if address is not None:
+        check_answers(address)  # Ray itself takes more than a minute to give up
     own = {} if address else LOCAL | {MARK: mark()}
     if address is None and ahead is not None:
         own |= AHEAD | {"RAY_worker_maximum_startup_concurrency": str(ahead)}
@@ -123,8 +125,6 @@ def cluster(
         logging.getLogger(name).setLevel(logging.CRITICAL)
     sweep()
     try:
-        if address is not None:
-            check_answers(address)  # Ray itself takes more than a minute to give up
         with short_turns(), nullcontext() if address else replaced(Node, **UNNEEDED):
             ray.init(
                 address=address or "local",

@@ -24,7 +24,6 @@ from search.database.storage import DATABASE_AWAY, trials_of
 from search.database.store import Store, first_line, undelivered
 from search.database.tables import Job
 from search.document.spec import JobSpec
-from search.driver.cluster import sweep
 from search.driver.engine import Engine, UnworkableError
 from search.driver.packing import Packing
 from search.driver.patience import Patience
@@ -203,10 +202,6 @@ class Driver:
 
     def clear_up(self) -> None:
         """Delete what the job needs no more, of this driver and of any that was killed."""
-        if (
-            self.home.ray_address is None
-        ):  # else others may still work on a Ray that lost its service
-            sweep()
         shutil.rmtree(self.scratch, ignore_errors=True)
         with self.store.session() as session:
             chosen = session.get_one(Job, self.job_id).result is not None

@@ -26,6 +26,7 @@ from search.driver.progress import Progress
 from search.driver.shares import Share
 from search.driver.start import go_on
 from search.jobs import jobs
+from search.service.queue import LACKS_NODES
 from trainables.datasets import DatasetError
 
 logger = logging.getLogger("gatetune.driver")
@@ -60,7 +61,9 @@ def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
             row = JobRow(lease)
             if may_grow(home.ray_address) and lacks_nodes(error, row):
                 logger.info("the job waits for nodes: %s", error)
-                row.end("queued", f"{error}; it goes on when the nodes are there")
+                status = "stopped" if row.is_asked_to_stop() else "queued"
+                row.tell_parent(status)
+                row.end(status, f"{error}{LACKS_NODES}")
                 return
             row.tell_parent("failed")
             row.end("failed", str(error))

@@ -21,6 +21,12 @@ CLAIM_S = 120.0
 ROUND_S = 5.0
 """By how much clocks of machines that share a database may differ."""
 
+LACKS_NODES = "; it goes on when the cluster has such nodes"
+"""How the message of a job ends that waits for nodes."""
+
+REST_S = 120.0
+"""How long such a job lets others go first, which may fit on the nodes that there are."""
+
 FAILED_STARTS = 3
 """Drivers in a row that may die without having reported an epoch before the job is failed."""
 
@@ -70,6 +76,13 @@ def claim(
             select(Job)
             .where(Job.supervised, Job.status.in_(LIVE), Job.owner.not_in(full))
             .where(or_(Job.lease_owner.is_(None), Job.id.in_(left)))
+            .where(
+                or_(
+                    Job.message.is_(None),
+                    Job.message.not_like(f"%{LACKS_NODES}"),
+                    Job.ended_at < now - REST_S,
+                )
+            )
             .order_by(Job.status.desc(), Job.priority.desc(), Job.created_at, Job.id)
             .limit(1)
             # A row that a person changes just now is left for the next look.
@@ -81,13 +94,13 @@ def claim(
         return job
 
 
-def give_back(store: Store, job_id: str, *, lived_s: float, why: str) -> bool:
+def give_back(store: Store, job_id: str, *, began: float, why: str) -> bool:
     """Note that a driver ended before its job did; return whether another one shall try.
 
     Args:
         store: the database.
         job_id: the job.
-        lived_s: how long the driver ran; one that reported an epoch does not count as failed.
+        began: when the driver began; one that has reported an epoch does not count as failed.
         why: the last that it said.
     """
     with store.session() as session:
@@ -97,11 +110,11 @@ def give_back(store: Store, job_id: str, *, lived_s: float, why: str) -> bool:
         if driver_is_alive(job, time.time()):
             return False
         worked = select(JournalRow.study).where(
-            JournalRow.job_id == job_id, JournalRow.time_ms >= (time.time() - lived_s) * 1000
+            JournalRow.job_id == job_id, JournalRow.time_ms >= began * 1000
         )
         if session.scalar(worked.limit(1)):
             job.failed_starts = 0
-        elif not put_back(job, lived_s):
+        elif not put_back(job, began):
             job.failed_starts += 1
         if job.failed_starts < FAILED_STARTS:
             return True
@@ -114,9 +127,8 @@ def give_back(store: Store, job_id: str, *, lived_s: float, why: str) -> bool:
     return False
 
 
-def put_back(job: Job, lived_s: float) -> bool:
-    """Return whether a driver that just ended put its job back into the queue itself."""
-    began = time.time() - lived_s
+def put_back(job: Job, began: float) -> bool:
+    """Return whether a driver that began then put its job back into the queue itself."""
     return job.status == "queued" and job.ended_at is not None and job.ended_at >= began - ROUND_S
 
 

@@ -25,14 +25,18 @@ TROUBLE = (ConnectionError, RuntimeError, requests.RequestException)
 SILENCE_S = 30.0
 """How long a cluster may take to answer."""
 
+TAKING_S = 300.0
+"""How long it may take to take a job, with this package."""
+
 PACKAGES = ("search", "trainables")
 
 
 class Client(JobSubmissionClient):
     """Ray's own, which waits without an end for a cluster that has fallen silent."""
 
-    def _do_request(self, *given: Any, **settings: Any) -> requests.Response:
-        return super()._do_request(*given, timeout=SILENCE_S, **settings)
+    def _do_request(self, method: str, *given: Any, **settings: Any) -> requests.Response:
+        patience_s = SILENCE_S if method == "GET" else TAKING_S
+        return super()._do_request(method, *given, timeout=patience_s, **settings)
 
 
 @dataclass
@@ -43,11 +47,15 @@ class RayJob:
     submission_id: str
 
     def ended(self) -> bool:
-        """Whether it has ended, or the cluster has forgotten it; not while nobody answers."""
+        """Whether it has ended, or the cluster has forgotten it.
+
+        Raises:
+            ClusterError: nobody answers; the job's lease says whether it lives.
+        """
         try:
             status: JobStatus = self.client.get_job_status(self.submission_id)
-        except (ConnectionError, requests.RequestException):
-            return False  # its lease says whether it lives
+        except (ConnectionError, requests.RequestException) as error:
+            raise ClusterError(f"Ray does not answer: {first_line(error)}") from error
         except RuntimeError as error:
             return "does not exist" in str(error)
         return bool(status.is_terminal())

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from search.common.home import Home
@@ -79,11 +78,18 @@ class SharedRay:
         self.start()
 
     def runs(self, process: "subprocess.Popen[bytes]") -> bool:
-        """Return whether drivers can join; `ray start` may outlive the Ray that it started."""
-        with suppress(ClusterError):
+        """Return whether Ray lives; `ray start` may outlive what it started.
+
+        Raises:
+            ClusterError: this cannot be told now.
+        """
+        try:
             check_answers(self.environment["RAY_ADDRESS"])
-            return process.poll() is None
-        return False
+        except ClusterError as error:
+            if isinstance(error.__cause__, ConnectionRefusedError):
+                return False
+            raise
+        return process.poll() is None
 
     def start(self) -> None:
         """Start Ray and wait until it answers."""
@@ -128,7 +134,9 @@ class SharedRay:
         """Wait until Ray says that it runs; return whether it does."""
         deadline = time.monotonic() + START_S
         while process.poll() is None and time.monotonic() < deadline:
-            said = self.log.read_bytes()[self.said_before :].decode(errors="replace")
+            with self.log.open("rb") as log:
+                log.seek(self.said_before)
+                said = log.read().decode(errors="replace")
             # Another service of this home may write into the same log.
             if found := re.search(rf"will be saved to: [^/]*(/\S+?_{process.pid})/", said):
                 self.session = Path(found[1])

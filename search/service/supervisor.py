@@ -32,7 +32,9 @@ class Started:
     driving: Driving
     claim: str
     began: float
+    """Time of day, as the journal's is."""
     ended: float | None = None
+    """When that was seen, on the clock that cannot be set."""
 
 
 class Supervisor:
@@ -97,7 +99,7 @@ class Supervisor:
             except ClusterError:
                 release(self.store, job.id, owner)
                 raise
-            self.started[job.id] = Started(driving, owner, time.monotonic())
+            self.started[job.id] = Started(driving, owner, time.time())
 
     def is_waking(self) -> bool:
         """Whether this machine has just slept, so that leases lapsed whose drivers live."""
@@ -109,6 +111,8 @@ class Supervisor:
     def reap(self) -> None:
         """Take note of drivers that have ended."""
         for job_id, one in list(self.started.items()):
+            if self.ending.is_set():
+                return
             if not one.driving.ended():
                 continue
             one.ended = one.ended or time.monotonic()
@@ -116,8 +120,8 @@ class Supervisor:
             # Of a driver elsewhere that was killed nobody knows until its lease has lapsed.
             if is_held(self.store, job_id) and time.monotonic() < one.ended + DURATION_S:
                 continue
-            lived_s, why = one.ended - one.began, one.driving.last_words()
-            again = give_back(self.store, job_id, lived_s=lived_s, why=why)
+            why = one.driving.last_words()
+            again = give_back(self.store, job_id, began=one.began, why=why)
             del self.started[job_id]
             said = f"its driver died and is started again: {why}" if again else "driver ended"
             logger.log(logging.WARNING if again else logging.INFO, said, extra={"job": job_id})

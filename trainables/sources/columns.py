@@ -20,8 +20,8 @@ GROUPS = ("group", "subject", "subject_id", "person", "person_id", "patient", "p
           "user_id", "participant", "speaker", "session")  # fmt: skip
 """Names of what sequences have in common that should stay in the same part."""
 
-NUMBERED = ("index", "row", "row_id", "no", "nr", "unnamed: 0")
-"""What columns are called that number the rows, beside those of `GUESSES`."""
+NUMBERED = re.compile(r"index|row|row_id|no|nr|unnamed:.*")
+"""What columns are called, in small letters, that number the rows, beside `GUESSES`."""
 
 LABELS = ("label", "labels", "class", "target")
 """Names of what is learned, and hardly ever of what is learned from."""
@@ -124,14 +124,24 @@ class Layout:
         )
 
 
-def find(file: str, names: Iterable[str], given: Columns, *, labelled: bool = True) -> Layout:
+def may_number_rows(name: str) -> bool:
+    """Return whether a column is called as those that number the rows."""
+    word = name.strip().lower()
+    return word in GUESSES["sequence"] or NUMBERED.fullmatch(word) is not None
+
+
+def find(
+    file: str, names: Iterable[str], given: Columns, *, labelled: bool = True, strict: bool = True
+) -> Layout:
     """Return which of a table's columns is what.
 
     Args:
         file: the name of the file, for messages.
         names: of its columns.
         given: what the document says.
-        labelled: whether there must be a label; else the layout may have none.
+        labelled: whether there must be a label; else the layout may have none, and is that of a
+            model, which has learned from features in the order in which they are given.
+        strict: whether columns of the wide form must be of one kind; some may only number the rows.
 
     Raises:
         DatasetError: a column that is named is not there, or there is no label or no feature.
@@ -168,7 +178,8 @@ def find(file: str, names: Iterable[str], given: Columns, *, labelled: bool = Tr
             f"a sequence, data.features names the steps, or data.time names {like}; it has "
             f"{brief(names)}"
         )
-    measured, cells = grid(file, features)
+    ordered = bool(given.features) and not labelled
+    measured, cells = grid(file, features, strict=strict, ordered=ordered)
     return Layout(label, None, None, measured, cells, given.group, given.time)
 
 
@@ -214,25 +225,41 @@ def as_tuple(name: str | None) -> tuple[str, ...]:
     return () if name is None else (name,)
 
 
+def are_lags(names: Iterable[str]) -> bool:
+    """Return whether columns are called by how many steps ago they were, but for the present."""
+    lagged = {name: LAG.fullmatch(name) is not None for name in names}
+    return any(lagged.values()) and all(
+        is_lag or re.fullmatch(r".*?(?<![0-9])0+", name) for name, is_lag in lagged.items()
+    )
+
+
 def is_grid(names: Sequence[str]) -> bool:
     """Return whether columns are called as the steps of rows that are sequences."""
     found = [match for name in names if (match := CELL.fullmatch(name))]
     return len({match["feature"] for match in found}) < len(found) == len(names)
 
 
-def grid(file: str, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def grid(
+    file: str, names: tuple[str, ...], *, strict: bool = True, ordered: bool = False
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the features of the wide form, and its columns step by step.
 
     Columns such as ``x_0, x_1, y_0, y_1`` are steps of several features, such as ``t-1`` and
     ``lag_1`` are steps ago; any others are the steps of one, in the order of the file, as are
     several of which each has one number only.
 
+    Args:
+        file: the name of the file, for messages.
+        names: of the columns.
+        strict: see `find`.
+        ordered: whether the columns stand in the order of their steps already.
+
     Raises:
         DatasetError: a feature lacks a step that another has, or has one twice.
     """
     found: dict[str, dict[int, str]] = {}
     plain = [name for name in names if CELL.fullmatch(name) is None]
-    if plain and 3 * len(plain) < len(names):
+    if strict and plain and 3 * len(plain) < len(names):
         raise DatasetError(
             f"{file}: must have columns of one kind, but {brief(plain)} has no number of a step as "
             f"{names[0] if names[0] not in plain else names[-1]} has; data.features names those "
@@ -260,7 +287,7 @@ def grid(file: str, names: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str,
                 f"{file}: each feature must have the same steps, but {has} has step {step} and "
                 f"{lacks} has not"
             )
-    order = sorted(found[first], reverse=any(map(LAG.fullmatch, names)))
+    order = list(found[first]) if ordered else sorted(found[first], reverse=are_lags(names))
     return tuple(feature or "value" for feature in found), tuple(
         found[feature][step] for step in order for feature in found
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def load(path: Path, options: FileOptions) -> tuple[Sequences, Sequences | None]
     if test_path is None:
         return train, None
     check_test(test_path)
-    test = in_order_of(train, complete(test_path, options, learned=False))
+    test = in_order_of(train, tested(test_path, train, options))
     if test.cells and train.cells and test.cells != train.cells:
         raise DatasetError(
             f"{test_path.name}: must have the steps of {train_path.name}, {brief(train.cells)}, "
@@ -69,6 +70,27 @@ def load(path: Path, options: FileOptions) -> tuple[Sequences, Sequences | None]
             f"{brief(train.features)}, but has {brief(test.features)}"
         )
     return train, test
+
+
+def tested(path: Path, train: Sequences, options: FileOptions) -> Sequences:
+    """Return the test part, read as the training part was; else for itself, to say what differs."""
+    with suppress(DatasetError):
+        known = replace(options, columns=columns_of(train, options.columns))
+        return complete(path, known, learned=False)
+    return complete(path, options, learned=False)
+
+
+def columns_of(train: Sequences, said: Columns) -> Columns:
+    """Return which column of such a table is what; nothing where it is from no table."""
+    if not train.read_as:
+        return Columns()
+    return replace(
+        said,
+        label=train.targets,
+        sequence=train.sequence,
+        step=train.step,
+        features=train.cells or train.features,
+    )
 
 
 def in_order_of(train: Sequences, test: Sequences) -> Sequences:

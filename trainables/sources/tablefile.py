@@ -30,6 +30,8 @@ LONG = (pa.types.is_float64, pa.types.is_int32, pa.types.is_uint32, pa.types.is_
         pa.types.is_uint64, pa.types.is_decimal)  # fmt: skip
 """What holds more digits than numbers of 32 bits do."""
 
+FLOATS = (pa.types.is_float32, pa.types.is_float64)
+
 TEXTS = (pa.types.is_string, pa.types.is_large_string)
 
 UNREAD = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string_view)
@@ -162,7 +164,11 @@ class TableFile:
 
     def numbers_rows(self, name: str) -> bool:
         """Return whether a column holds something else in every row: text, or whole numbers."""
-        column = self.column(name)
+        column = self.stored.read([name]).column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if not is_any((*TEXTS, pa.types.is_integer, *FLOATS), column.type):
+            return False
         if (
             pa.types.is_floating(column.type)
             and not pc.all(pc.equal(pc.floor(column), column)).as_py()

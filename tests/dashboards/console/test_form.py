@@ -59,7 +59,7 @@ def test_the_direction_follows_from_a_metric_that_is_chosen() -> None:
     ("text", "value"),
     [("3", 3), ("1e-3", 0.001), ("0.5", 0.5), ("", None), ("lstm", "lstm"), ("[1", "[1"),
      ("{a: 1}", "{a: 1}"), ("2024-01-01", "2024-01-01"), ("yes", True), ("nan", "nan"),
-     ("2024-02-30", "2024-02-30"), ("0x_", "0x_"),
+     ("2024-02-30", "2024-02-30"), ("0x_", "0x_"), ("!!bool x", "!!bool x"),
      (".inf", ".inf"), ("1:30", "1:30")],
 )  # fmt: skip
 def test_what_is_typed_is_read_as_yaml_reads_it(text: str, value: object) -> None:

@@ -16,6 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from search.commands.cli import app
+from search.commands.desk import ServerError
 from search.commands.local import Local
 from search.commands.remote import Remote
 from search.common.home import Home
@@ -376,6 +377,8 @@ def test_an_address_that_leads_elsewhere_is_named(command: list[str]) -> None:
     """As a proxy's does for those who come by http; there a POST would become a GET."""
     with another(301, "text/html", b"", location="https://tune.example/api/v1/jobs") as url:
         done = call(*command, "--server", url)
+        with pytest.raises(ServerError, match=r"leads to https://tune\.example"):
+            next(Remote(url, None).events("tiny-0001", None))
     assert done.exit_code == 2
     assert "leads to https://tune.example/api/v1/jobs; --server must be the addr" in done.stderr
 

@@ -15,6 +15,7 @@ from search.common.logs import write_json
 write_json()
 logger = logging.getLogger("gatetune.test")
 logger.debug("nobody asked for this")
+logger.info("asked http://me:secret@mlflow:5000")
 logger.info("trial %d ended", 3, extra={"job": "tiny-0001", "trial": 3})
 try:
     {}["batch"]
@@ -29,7 +30,8 @@ def test_every_event_is_a_line_of_json_that_says_what_it_is_about() -> None:
         [sys.executable, "-c", LOGGING], capture_output=True, text=True, check=True
     )
     assert done.stdout == ""
-    ended, failed, warned = (json.loads(line) for line in done.stderr.splitlines())
+    asked, ended, failed, warned = (json.loads(line) for line in done.stderr.splitlines())
+    assert asked["message"] == "asked http://mlflow:5000"
     assert ended.pop("time")
     assert ended == {
         "level": "INFO", "logger": "gatetune.test", "message": "trial 3 ended", "job": "tiny-0001",

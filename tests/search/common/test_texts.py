@@ -13,6 +13,7 @@ from search.common.texts import readable, without_passwords
             "API request to http://mlflow:5000/api failed",
         ),
         ("postgresql://me:p%40ss@db/x, s3://key@bucket", "postgresql://db/x, s3://bucket"),
+        ("http://u:p@ss@h:5000/", "http://h:5000/"),
         ("write to ada@example.org", "write to ada@example.org"),
     ],
 )

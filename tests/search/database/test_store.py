@@ -172,6 +172,10 @@ def test_a_server_that_may_not_be_written_to_just_now_is_away(postgres_store: St
 def test_a_server_ends_a_transaction_whose_owner_fell_silent(postgres_store: Store) -> None:
     with postgres_store.session() as session:
         assert session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
+    optuna = open_storage(postgres_store)
+    with optuna.engine.connect() as connection:
+        assert connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
+    optuna.engine.dispose()
 
 
 def test_an_unreachable_server_is_named_without_its_password() -> None:

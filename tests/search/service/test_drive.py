@@ -140,6 +140,20 @@ def test_a_job_waits_for_the_nodes_of_a_cluster_that_it_has_had(
     assert job.lease_owner is None
 
 
+def test_a_job_that_waits_for_nodes_can_be_stopped(
+    store: Store, run: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(*_: object) -> None:
+        with store.session() as session:
+            session.get_one(Job, "tiny-0001").stop_requested = True
+        raise NoWorkersError("the cluster has no worker")
+
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    run(work)
+    job = read(store)
+    assert (job.status, job.supervised, job.lease_owner) == ("stopped", False, None)
+
+
 def test_a_job_that_cannot_run_now_is_left_to_the_next_driver(
     store: Store, run: Callable[..., None]
 ) -> None:

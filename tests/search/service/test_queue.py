@@ -19,6 +19,8 @@ from search.jobs.jobs import NotPossibleError, request_stop
 from search.service.queue import (
     CLAIM_S,
     FAILED_STARTS,
+    LACKS_NODES,
+    REST_S,
     claim,
     enqueue,
     give_back,
@@ -179,6 +181,14 @@ class TestOnEveryDatabase:
         assert job.id == "a"
         assert claim(opened, identity(), limits, here=True) is None
 
+    def test_a_job_that_lacks_nodes_lets_others_go_first(self, opened: Store) -> None:
+        lacking = f"the cluster has no worker{LACKS_NODES}"
+        add(opened, "lacking", priority=9, message=lacking, ended_at=1000.0)
+        add(opened, "back", message="its driver was ended", ended_at=1000.0)
+        add(opened, "new")
+        assert claim_all(opened, now=1000.0 + REST_S) == ["back", "new"]
+        assert claim_all(opened, now=1001.0 + REST_S) == ["lacking"]
+
     def test_ten_tenths_of_the_shared_ray_are_all_of_it(self, opened: Store) -> None:
         for number in range(10):
             add_live(opened, f"live-{number}", slots=10)
@@ -321,14 +331,14 @@ class TestOnEveryDatabase:
         assert is_held(opened, "one")
         release(opened, "one", CLAIMS[0])
         assert not is_held(opened, "one")
-        assert give_back(opened, "one", lived_s=2.0, why="killed")
+        assert give_back(opened, "one", began=time.time() - 2, why="killed")
         job = read(opened, "one")
         assert (job.status, job.failed_starts, job.lease_owner) == ("queued", 1, None)
         assert claim_all(opened) == ["one"]
 
     def test_a_driver_that_died_at_work_is_followed_by_another(self, opened: Store) -> None:
         add(opened, "one", status="running", lease_owner=dead_owner(), lease_until=time.time() + 9)
-        assert give_back(opened, "one", lived_s=2.0, why="killed")
+        assert give_back(opened, "one", began=time.time() - 2, why="killed")
         job = read(opened, "one")
         assert (job.status, job.failed_starts) == ("running", 1)
         assert claim_all(opened) == ["one"]
@@ -342,7 +352,7 @@ class TestOnEveryDatabase:
             claim(opened, CLAIMS[number], Limits())
             release(opened, "one", CLAIMS[number])
             why = f"KeyError: {number}"
-            again.append(give_back(opened, "one", lived_s=59.0, why=why))
+            again.append(give_back(opened, "one", began=time.time() - 59, why=why))
         assert again == [True] * (FAILED_STARTS - 1) + [False]
         job = read(opened, "one")
         assert (job.status, job.supervised, job.lease_owner) == ("failed", False, None)
@@ -363,16 +373,16 @@ class TestOnEveryDatabase:
                 )
             )  # fmt: skip
         for lived_s, counted in [(120.0, 0), (1.0, 1), (90.0, 2), (3600.0, 0)]:
-            assert give_back(opened, "one", lived_s=lived_s, why="killed")
+            assert give_back(opened, "one", began=time.time() - lived_s, why="killed")
             assert read(opened, "one").failed_starts == counted
 
     def test_a_driver_that_put_its_job_back_is_no_failed_one(self, opened: Store) -> None:
         now = time.time()
         add(opened, "one", failed_starts=FAILED_STARTS - 1, ended_at=now)  # its Ray had died
-        assert give_back(opened, "one", lived_s=2.0, why="its Ray died")
+        assert give_back(opened, "one", began=time.time() - 2, why="its Ray died")
         assert read(opened, "one").failed_starts == FAILED_STARTS - 1
         set_job(opened, "one", ended_at=now - 60)  # and the next one was killed before it began
-        assert not give_back(opened, "one", lived_s=2.0, why="killed")
+        assert not give_back(opened, "one", began=time.time() - 2, why="killed")
         assert read(opened, "one").status == "failed"
 
     @pytest.mark.parametrize("status", ["stopped", "failed", "finished"])
@@ -380,16 +390,16 @@ class TestOnEveryDatabase:
         self, opened: Store, status: str
     ) -> None:
         add(opened, "one", status=status, supervised=False, message="why")
-        assert not give_back(opened, "one", lived_s=2.0, why="exit code 0")
+        assert not give_back(opened, "one", began=time.time() - 2, why="exit code 0")
         job = read(opened, "one")
         assert (job.status, job.message, job.failed_starts) == (status, "why", 0)
 
     def test_a_job_that_was_deleted_is_not_given_back(self, opened: Store) -> None:
-        assert not give_back(opened, "gone", lived_s=2.0, why="")
+        assert not give_back(opened, "gone", began=time.time() - 2, why="")
 
     def test_a_job_that_somebody_else_took_over_stays_theirs(self, opened: Store) -> None:
         add_live(opened, "one", failed_starts=FAILED_STARTS - 1)
-        assert not give_back(opened, "one", lived_s=2.0, why="")
+        assert not give_back(opened, "one", began=time.time() - 2, why="")
         job = read(opened, "one")
         assert (job.status, job.failed_starts) == ("running", FAILED_STARTS - 1)
         assert job.lease_owner == ELSEWHERE

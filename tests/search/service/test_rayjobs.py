@@ -9,19 +9,26 @@ import requests
 
 from search.common.home import Home
 from search.common.versions import SETTING
+from search.driver.cluster import ClusterError
 from search.service.rayjobs import Client, RayJob, RayJobs
+
+
+@pytest.mark.parametrize("error", [ConnectionError, requests.ConnectionError])
+def test_whether_a_job_has_ended_is_not_known_while_nobody_answers(error: type[Exception]) -> None:
+    client = Mock()
+    client.get_job_status.side_effect = error("refused")
+    with pytest.raises(ClusterError, match="Ray does not answer: refused"):
+        RayJob(client, "x").ended()
 
 
 @pytest.mark.parametrize(
     ("error", "ended"),
     [
-        (ConnectionError("refused"), False),
-        (requests.ConnectionError("refused"), False),
         (RuntimeError("503: try later"), False),
         (RuntimeError("404: job x does not exist"), True),
     ],
 )
-def test_a_job_has_not_ended_while_nobody_answers(error: Exception, ended: bool) -> None:
+def test_a_job_has_ended_once_the_cluster_has_forgotten_it(error: Exception, ended: bool) -> None:
     client = Mock()
     client.get_job_status.side_effect = error
     assert RayJob(client, "x").ended() is ended
@@ -34,7 +41,8 @@ def test_a_cluster_that_has_fallen_silent_is_not_waited_for_for_ever(
     monkeypatch.setattr(Client, "_check_connection_and_version", lambda *_, **__: None)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = Client(f"http://127.0.0.1:{silent.getsockname()[1]}")
-        assert RayJob(client, "x").ended() is False
+        with pytest.raises(ClusterError, match=r"Ray does not answer: .*timed out"):
+            RayJob(client, "x").ended()
 
 
 def test_a_driver_gets_the_limits_of_trials_and_no_secret(

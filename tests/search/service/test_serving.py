@@ -17,8 +17,17 @@ from urllib.request import Request, urlopen
 import pytest
 
 from search.common.home import Home
+from search.common.processes import marked, namespace
 from search.service.service import tracked
-from search.service.serving import HOST, PORTS_TRIED, ServingError, TrackingServer, answers, command
+from search.service.serving import (
+    HOST,
+    MARK,
+    PORTS_TRIED,
+    ServingError,
+    TrackingServer,
+    answers,
+    command,
+)
 from search.service.serving import free_port as next_free_port
 from tests.servers import free_port
 
@@ -164,6 +173,18 @@ class TestBegin:
                 assert server.trouble() is None
             finally:
                 sooner.kill()
+
+    def test_the_server_of_a_service_that_was_killed_is_ended_by_the_next(
+        self, server: TrackingServer
+    ) -> None:
+        with subprocess.Popen(["true"]) as ended:
+            pass
+        left = {MARK: f"{ended.pid}:12345:{namespace()}"}
+        with subprocess.Popen(["sleep", "300"], env=left) as orphan:
+            server.begin()
+            assert orphan.wait() == -signal.SIGKILL
+        assert server.process is not None
+        assert server.process.pid in dict(marked(MARK))
 
     def test_one_that_ends_at_once_is_reported_with_its_log(
         self, server: TrackingServer, monkeypatch: pytest.MonkeyPatch

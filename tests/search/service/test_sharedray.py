@@ -11,7 +11,7 @@ import pytest
 
 from search.common.home import Home
 from search.common.processes import marked
-from search.driver.cluster import MARK, ClusterError
+from search.driver.cluster import MARK, OWN, ClusterError
 from search.service.sharedray import SharedRay
 
 FAKE_RAY = """#!{python} -I
@@ -50,6 +50,7 @@ def test_it_is_started_once(ray: SharedRay, tmp_path: Path) -> None:
     ray.ensure()
     assert ray.process is process
     assert ray.session == tmp_path / f"session_{process.pid}"
+    assert OWN in ray.environment
     assert ray.environment["RAY_ADDRESS"] == f"127.0.0.1:{ray.port}"
     said = ray.log.read_text()
     assert f"--port={ray.port}" in said
@@ -96,6 +97,24 @@ def test_one_that_nobody_can_join_is_started_again_and_its_log_kept(
         f"Ray ended and is started again; see {ray.log}"
     ]
     assert all(f"--port={number}" in ray.log.read_text() for number in (port, ray.port))
+
+
+def test_one_that_cannot_be_looked_at_is_not_ended(
+    ray: SharedRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a service has no file descriptors left."""
+    ray.ensure()
+    process = ray.process
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("search.driver.cluster.socket.create_connection", full)
+        with pytest.raises(ClusterError, match="Too many open files"):
+            ray.ensure()
+    ray.ensure()
+    assert ray.process is process
 
 
 def test_a_real_one_starts_nothing_that_another_beside_it_could_take_the_port_of(

@@ -198,6 +198,19 @@ class TestStep:
         assert read(store, "a").failed_starts == 1
         assert drivers.ids == ["a", "a"]
 
+    def test_on_its_own_ray_a_supervisor_counts_what_runs_here_alone(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a", "b", "c")
+        held = {"lease_owner": "elsewhere:1:2:ab", "lease_until": time.time() + 20}
+        for job_id in "ab":
+            set_job(store, job_id, status="running", slots=1, **held)
+        supervisor.step()
+        assert drivers.ids == []
+        drivers.own_ray = True
+        supervisor.step()
+        assert drivers.ids == ["c"]
+
     def test_after_a_sleep_drivers_have_a_while_to_renew_their_leases(
         self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
     ) -> None:

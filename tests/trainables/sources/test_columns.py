@@ -127,9 +127,16 @@ def test_no_column_is_looked_for_among_all() -> None:
         (["price_lag1", "price_lag2"], ["price_lag2", "price_lag1"]),
         (["flag_1", "flag_2"], ["flag_1", "flag_2"]),
         (["t_1", "t_2"], ["t_1", "t_2"]),
+        (["lag_1", "lag_2", "x_1", "x_2"], ["lag_1", "x_1", "lag_2", "x_2"]),
     ],
 )
 def test_steps_that_are_named_by_how_long_ago_they_were_end_with_the_latest(
     names: list[str], cells: list[str]
 ) -> None:
     assert list(find("t.csv", [*names, "label"], Columns()).cells) == cells
+
+
+@pytest.mark.parametrize("cells", [("lag_1", "lag_2"), ("lag_2", "lag_1")])
+def test_a_model_keeps_the_order_that_it_has_learned(cells: tuple[str, ...]) -> None:
+    known = Columns(label=("label",), features=cells)
+    assert find("t.csv", ["lag_2", "lag_1"], known, labelled=False).cells == cells

@@ -154,6 +154,17 @@ def test_a_test_part_with_its_columns_in_another_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(test.x, train.x)
 
 
+def test_a_test_part_is_read_as_the_training_part_was(tmp_path: Path) -> None:
+    """By itself `no` would number its rows."""
+    (tmp_path / "train.csv").write_text("sequence,no,a,label\n1,1,2,x\n1,1,4,x\n2,1,2,y\n")
+    (tmp_path / "test.csv").write_text("sequence,no,a,label\n1,1,2,x\n1,2,4,x\n2,3,2,y\n")
+
+    train, test = load(tmp_path, FileOptions())
+
+    assert test is not None
+    assert test.features == train.features == ("no", "a")
+
+
 def test_a_wide_test_part_with_its_features_in_another_order(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("a_0,a_1,b_0,b_1,label\n1,2,3,4,x\n5,6,7,8,y\n")
     (tmp_path / "test.csv").write_text("b_0,b_1,a_0,a_1,label\n3,4,1,2,x\n7,8,5,6,y\n")

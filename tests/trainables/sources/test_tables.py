@@ -404,6 +404,23 @@ def test_measurements_that_are_called_like_numbers_of_rows_are_learned_from(
     assert found.features == ("NO", "no", "speed")
 
 
+@pytest.mark.parametrize("steps", [2, 6])
+def test_the_numbers_of_rows_are_no_steps(steps: int, tmp_path: Path) -> None:
+    wide = {f"x_{step}": [1, 2, 3] for step in range(steps)}
+    found = of_parquet(tmp_path, {"index": [7, 8, 9], **wide, "label": ["a", "b", "a"]})
+
+    assert found.cells == tuple(wide)
+
+
+@pytest.mark.parametrize(
+    "column", [pa.array([[1]] * 4), pa.nulls(4), pa.array([1.0] * 4, pa.float16())]
+)
+def test_what_nobody_uses_may_hold_anything(column: pa.Array, tmp_path: Path) -> None:
+    named = Columns(label=("label",), sequence="sequence", step="step", features=("speed",))
+
+    assert of_parquet(tmp_path, {"index": column, **long_table()}, named).features == ("speed",)
+
+
 def test_rows_that_are_sequences_are_no_steps_where_one_is_there_twice(tmp_path: Path) -> None:
     wide = {"t0": [1, 2, 3, 1], "t1": [4, 5, 6, 4], "label": ["a", "b", "a", "a"]}
     with pytest.raises(DatasetError, match=r"column id: must say .* 3 of 4 rows have one of their"):
