@@ -61,9 +61,12 @@ def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
             row = JobRow(lease)
             if may_grow(home.ray_address) and lacks_nodes(error, row):
                 logger.info("the job waits for nodes: %s", error)
-                status = "stopped" if row.is_asked_to_stop() else "queued"
+                if row.is_asked_to_stop():
+                    status, message = "stopped", str(error)
+                else:
+                    status, message = "queued", f"{error}{LACKS_NODES}"
                 row.tell_parent(status)
-                row.end(status, f"{error}{LACKS_NODES}")
+                row.end(status, message)
                 return
             row.tell_parent("failed")
             row.end("failed", str(error))

@@ -18,7 +18,7 @@ from search.jobs.jobs import NotPossibleError, check_resumable
 CLAIM_S = 120.0
 """How long a claim holds until its driver, which may have to load and wait, takes it over."""
 
-ROUND_S = 5.0
+SKEW_S = 5.0
 """By how much clocks of machines that share a database may differ."""
 
 LACKS_NODES = "; it goes on when the cluster has such nodes"
@@ -129,7 +129,7 @@ def give_back(store: Store, job_id: str, *, began: float, why: str) -> bool:
 
 def put_back(job: Job, began: float) -> bool:
     """Return whether a driver that began then put its job back into the queue itself."""
-    return job.status == "queued" and job.ended_at is not None and job.ended_at >= began - ROUND_S
+    return job.status == "queued" and job.ended_at is not None and job.ended_at >= began - SKEW_S
 
 
 def is_held(store: Store, job_id: str) -> bool:

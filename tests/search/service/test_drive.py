@@ -152,6 +152,7 @@ def test_a_job_that_waits_for_nodes_can_be_stopped(
     run(work)
     job = read(store)
     assert (job.status, job.supervised, job.lease_owner) == ("stopped", False, None)
+    assert job.message == "the cluster has no worker"
 
 
 def test_a_job_that_cannot_run_now_is_left_to_the_next_driver(

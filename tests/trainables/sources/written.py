@@ -131,3 +131,17 @@ ONE_LENGTH: dict[str, Writer] = {
     **ANY_LENGTH, "wide.parquet": wide_parquet, "wide.csv": wide_csv, "cube.npz": cube_npz,
 }  # fmt: skip
 """How those of one length are."""
+
+
+def of_parquet(folder: Path, table: dict[str, Any], columns: Columns | None = None) -> Sequences:
+    pq.write_table(pa.table(table), folder / "t.parquet")
+    return read(folder / "t.parquet", columns or Columns())
+
+
+def long_table(**changed: Any) -> dict[str, Any]:
+    """The columns of `LONG`, some of them others."""
+    good = {
+        "sequence": ["a", "a", "b", "b"], "step": [0, 1, 0, 1], "speed": [1.0, 2, 3, 4],
+        "label": ["x", "x", "y", "y"],
+    }  # fmt: skip
+    return {name: column for name, column in (good | changed).items() if column is not None}
