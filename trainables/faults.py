@@ -1,6 +1,10 @@
 """What is wrong with data, said for people; light to import."""
 
+import re
 from collections.abc import Iterable
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What would command a terminal, rather than be read."""
 
 LONGEST = 80
 """Characters of a name in a message."""

@@ -1,21 +1,17 @@
 """The labels of sequences, as classes or as numbers; light to import."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.faults import DatasetError, brief, is_number
+from trainables.faults import CONTROL, DatasetError, brief, is_number
 from trainables.sequences import Sequences
 
 MOST_CLASSES = 1000
 """More than any known data set of sequences has; so many labels are numbers, or names."""
 
-
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What commands a terminal, rather than be read."""
 
 MISSING = ("nan", "na", "n/a", "#n/a", "<na>", "null")
 """What a missing label is called by programs that write tables."""

@@ -13,6 +13,9 @@ from pythonjsonlogger.json import JsonFormatter
 
 from search.common.texts import readable, without_passwords
 
+BYTES = 64 * 1024
+"""At the end of a log that are read, in which there are its last words."""
+
 FIELDS = {"levelname": "level", "name": "logger"}
 
 
@@ -55,6 +58,14 @@ class SafeFormatter(JsonFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         return without_passwords(super().format(record))
+
+
+def tail(path: Path) -> str:
+    """Return the end of a log, nothing where there is none; a job's goes with it at any moment."""
+    with suppress(FileNotFoundError), path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - BYTES))
+        return stream.read().decode(errors="replace")
+    return ""
 
 
 def line_of(text: str) -> Line:

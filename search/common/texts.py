@@ -2,8 +2,7 @@
 
 import re
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What would command a terminal, rather than be read."""
+from trainables.faults import CONTROL
 
 USER = re.compile(r"://[^/\s]+@")
 """Who asks, and the password, in a URL."""

@@ -50,10 +50,11 @@ class JobRow:
         with self.lease.store.session() as session:
             return session.scalar(ours) is not None
 
-    def is_asked_to_stop(self) -> bool:
-        """Return whether a person wants this job to stop."""
+    def is_wanted(self) -> bool:
+        """Return whether a supervisor is to start another driver for this job."""
         with self.lease.store.session() as session:
-            return session.get_one(Job, self.job_id).stop_requested
+            job = session.get_one(Job, self.job_id)
+            return job.supervised and not job.stop_requested
 
     def begin(self) -> None:
         """Mark the job as running, and its parent run too."""

@@ -32,6 +32,9 @@ def direction_of(metric: str) -> Direction:
     return "minimize" if metric.removeprefix("val_") in LOWER else "maximize"
 
 
+NAME = r"[a-z0-9_-]{1,64}"
+"""What a job, and so its model, may be called: it stands in ids, addresses and filters."""
+
 MOST_JOBS = 10
 """Earlier jobs that a search starts from."""
 
@@ -71,7 +74,7 @@ class Identity(Section):
     @classmethod
     def plain(cls, name: str) -> str:
         """Refuse a name that cannot stand in ids and addresses."""
-        if not re.fullmatch(r"[a-z0-9_-]{1,64}", name):
+        if not re.fullmatch(NAME, name):
             raise ValueError("must be 1 to 64 of a-z, 0-9, - and _")
         return name
 

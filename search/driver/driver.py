@@ -142,22 +142,15 @@ class Driver:
 
     def interrupted(self) -> Outcome:
         """Return how a job ends that was interrupted; one of a queue, unasked, goes back to it."""
-        if self.is_wanted:
+        if self.row.is_wanted():
             return "queued", "its driver was ended, it goes on when the queue comes to it"
         return "stopped", f"interrupted; `gatetune resume {self.job_id}` goes on"
 
     def broken_off(self, error: BaseException) -> Outcome:
         """Return how a job ends that an error ended; a Ray that died is no fault of the job."""
-        if isinstance(error, RayError) and self.is_wanted:
+        if isinstance(error, RayError) and self.row.is_wanted():
             return "queued", "its Ray died, it goes on when the queue comes to it"
         return "failed", first_line(error)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether a supervisor is to start another driver for the job."""
-        with self.store.session() as session:
-            job = session.get_one(Job, self.job_id)
-            return job.supervised and not job.stop_requested
 
     def choose(self, shared: Shared) -> Outcome:
         """Search, confirm and choose."""

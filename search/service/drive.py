@@ -61,10 +61,10 @@ def drive(home: Home, store: Store, job_id: str, claim: str) -> None:
             row = JobRow(lease)
             if may_grow(home.ray_address) and lacks_nodes(error, row):
                 logger.info("the job waits for nodes: %s", error)
-                if row.is_asked_to_stop():
-                    status, message = "stopped", str(error)
-                else:
+                if row.is_wanted():
                     status, message = "queued", f"{error}{LACKS_NODES}"
+                else:
+                    status, message = "stopped", str(error)
                 row.tell_parent(status)
                 row.end(status, message)
                 return

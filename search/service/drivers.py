@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Protocol
 
 from search.common.home import Home
-from search.common.logs import last_words
+from search.common.logs import last_words, tail
 from search.driver.cluster import ClusterError, check_answers
 from search.service.serving import ServingError
 from search.service.sharedray import SharedRay
 
 logger = logging.getLogger("gatetune.supervisor")
-
-SAID = 64 * 1024
-"""Bytes at the end of a driver's log in which its last words are looked for."""
 
 PATIENCE_S = 60.0
 """How long drivers may take to put their jobs back into the queue when the service ends."""
@@ -73,12 +70,8 @@ class LocalProcess:
 
     def last_words(self) -> str:
         """Return the last that its log says, and how it ended."""
-        said = ""
-        with suppress(FileNotFoundError), self.log.open("rb") as stream:
-            # Its job may have ended, and been deleted by now.
-            stream.seek(max(0, self.log.stat().st_size - SAID))
-            said = stream.read().decode(errors="replace")
-        return f"{last_words(said)} (exit code {self.process.returncode}; see {self.log})"
+        said = last_words(tail(self.log))
+        return f"{said} (exit code {self.process.returncode}; see {self.log})"
 
 
 class LocalDrivers:

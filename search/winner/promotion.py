@@ -9,6 +9,7 @@ from sqlalchemy import update
 from search.common.home import Home
 from search.database.store import Store, first_line
 from search.database.tables import Job
+from search.document.sections import NAME
 from search.jobs.jobs import NoChampionError, NotPossibleError, find
 from search.tracking.handover import TROUBLE
 from search.tracking.tracking import client_of
@@ -84,7 +85,7 @@ def champions(home: Home, name: str) -> list[dict[str, Any]]:
     try:
         client = client_of(home)
         # The registry's filters have no way to say a quote.
-        if re.fullmatch(r"[a-z0-9_-]{1,64}", name) and (found := history(client, name)):
+        if re.fullmatch(NAME, name) and (found := history(client, name)):
             return found
         known = sorted(one.name for one in client.search_registered_models(max_results=50))
     except TROUBLE as error:

@@ -130,9 +130,7 @@ def may_number_rows(name: str) -> bool:
     return word in GUESSES["sequence"] or NUMBERED.fullmatch(word) is not None
 
 
-def find(
-    file: str, names: Iterable[str], given: Columns, *, labelled: bool = True, strict: bool = True
-) -> Layout:
+def find(file: str, names: Iterable[str], given: Columns, *, labelled: bool = True) -> Layout:
     """Return which of a table's columns is what.
 
     Args:
@@ -141,7 +139,6 @@ def find(
         given: what the document says.
         labelled: whether there must be a label; else the layout may have none, and is that of a
             model, which has learned from features in the order in which they are given.
-        strict: whether columns of the wide form must be of one kind; some may only number the rows.
 
     Raises:
         DatasetError: a column that is named is not there, or there is no label or no feature.
@@ -179,7 +176,7 @@ def find(
             f"{brief(names)}"
         )
     ordered = bool(given.features) and not labelled
-    measured, cells = grid(file, features, strict=strict, ordered=ordered)
+    measured, cells = grid(file, features, ordered=ordered)
     return Layout(label, None, None, measured, cells, given.group, given.time)
 
 
@@ -239,8 +236,23 @@ def is_grid(names: Sequence[str]) -> bool:
     return len({match["feature"] for match in found}) < len(found) == len(names)
 
 
+def check_one_kind(file: str, names: Sequence[str]) -> None:
+    """Refuse columns of the wide form of which few are no steps.
+
+    Raises:
+        DatasetError: says what helps.
+    """
+    plain = [name for name in names if CELL.fullmatch(name) is None]
+    if plain and 3 * len(plain) < len(names):
+        raise DatasetError(
+            f"{file}: must have columns of one kind, but {brief(plain)} has no number of a step as "
+            f"{names[0] if names[0] not in plain else names[-1]} has; data.features names those "
+            "that are learned from"
+        )
+
+
 def grid(
-    file: str, names: tuple[str, ...], *, strict: bool = True, ordered: bool = False
+    file: str, names: tuple[str, ...], *, ordered: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the features of the wide form, and its columns step by step.
 
@@ -251,24 +263,16 @@ def grid(
     Args:
         file: the name of the file, for messages.
         names: of the columns.
-        strict: see `find`.
         ordered: whether the columns stand in the order of their steps already.
 
     Raises:
         DatasetError: a feature lacks a step that another has, or has one twice.
     """
     found: dict[str, dict[int, str]] = {}
-    plain = [name for name in names if CELL.fullmatch(name) is None]
-    if strict and plain and 3 * len(plain) < len(names):
-        raise DatasetError(
-            f"{file}: must have columns of one kind, but {brief(plain)} has no number of a step as "
-            f"{names[0] if names[0] not in plain else names[-1]} has; data.features names those "
-            "that are learned from"
-        )
-    for name in names:
-        match = CELL.fullmatch(name)
-        if match is None:
-            return ("value",), names
+    cells = {name: match for name in names if (match := CELL.fullmatch(name))}
+    if len(cells) < len(names):
+        return ("value",), names
+    for name, match in cells.items():
         steps, step = found.setdefault(match["feature"], {}), int(match["step"])
         if step in steps:
             raise DatasetError(

@@ -48,6 +48,12 @@ def is_any(kinds: tuple[Any, ...], kind: pa.DataType) -> bool:
     return any(is_kind(kind) for is_kind in kinds)
 
 
+def without_dictionary(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column with its values, never as places in a dictionary."""
+    kind = column.type
+    return column.cast(kind.value_type) if pa.types.is_dictionary(kind) else column
+
+
 @dataclass(frozen=True)
 class TableFile:
     """An open table, of which we know what is what.
@@ -83,8 +89,7 @@ class TableFile:
         Raises:
             DatasetError: bytes are no text.
         """
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
+        column = without_dictionary(column)
         if not is_any(UNREAD, column.type):
             return column
         try:
@@ -164,9 +169,7 @@ class TableFile:
 
     def numbers_rows(self, name: str) -> bool:
         """Return whether a column holds something else in every row: text, or whole numbers."""
-        column = self.stored.read([name]).column(name)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
+        column = without_dictionary(self.stored.read([name]).column(name))
         if not is_any((*TEXTS, pa.types.is_integer, *FLOATS), column.type):
             return False
         if (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trainables.faults import DatasetError
 from trainables.sequences import Sequences
 from trainables.sources import delimited, parquet
-from trainables.sources.columns import Columns, find, is_grid, may_number_rows
+from trainables.sources.columns import Columns, check_one_kind, find, is_grid, may_number_rows
 from trainables.sources.stored import Stored
 from trainables.sources.tablefile import Ends, Rows, TableFile
 
@@ -59,7 +59,7 @@ def read(path: Path, columns: Columns, *, labelled: bool = True) -> Sequences:
     )
 
     def names(of: Sequence[str]) -> dict[str, bool]:
-        return find(path.name, of, columns, labelled=labelled, strict=False).names
+        return find(path.name, of, columns, labelled=labelled).names
 
     try:
         with source.opened(path, names) as stored:
@@ -78,7 +78,7 @@ def sequences(stored: Stored, columns: Columns, *, labelled: bool) -> Sequences:
     """Return the sequences of an open table."""
     if not stored.rows:
         raise DatasetError(f"{stored.path.name}: must have rows, but has none")
-    layout = find(stored.path.name, stored.names, columns, labelled=labelled, strict=False)
+    layout = find(stored.path.name, stored.names, columns, labelled=labelled)
     file = TableFile(stored, layout)
     if numbering := numbering_rows(file, columns):
         left = tuple(name for name in stored.names if name not in numbering)
@@ -86,8 +86,8 @@ def sequences(stored: Stored, columns: Columns, *, labelled: bool) -> Sequences:
         if labelled or layout.sequence not in numbering:
             return found
         return replace(found, ids=file.plain(layout.sequence))
-    layout = find(stored.path.name, stored.names, columns, labelled=labelled)
-    file = TableFile(stored, layout)
+    if layout.sequence is None:
+        check_one_kind(stored.path.name, layout.cells)
     if not labelled and all(map(file.is_blank, layout.label)):
         layout = replace(layout, label=())
         file = TableFile(stored, layout)

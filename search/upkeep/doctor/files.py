@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from search.common.home import Home
+from search.document.sections import NAME
 from search.study.retention import complete, top, unreferenced_of_job
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.record import Record
@@ -13,7 +14,7 @@ from search.winner.fetching import champion_folder, is_whole
 from trainables.checkpoint import BEST, Checkpoints, epoch_files, epoch_of
 from trainables.folder import DamagedError, Folder, Item, LocalFolder
 
-JOB_ID = re.compile(r"[a-z0-9_-]{1,64}-(?:[0-9a-f]{4}|[0-9a-f]{8})")
+JOB_ID = re.compile(rf"{NAME}-(?:[0-9a-f]{{4}}|[0-9a-f]{{8}})")
 """What `search.jobs.jobs.create` calls a job."""
 
 
