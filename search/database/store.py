@@ -86,12 +86,13 @@ def tune_postgresql(engine: Engine) -> None:
         "tcp_keepalives_count": 3,
     }
 
+    statements = "; ".join(f"SET {name} = {value}" for name, value in settings.items())
+
     @event.listens_for(engine, "connect")
     def set_all(connection: Any, _record: Any) -> None:
         # Not as options of the start, which poolers refuse.
         with connection.cursor() as cursor:
-            for name, value in settings.items():
-                cursor.execute(f"SET {name} = {value}")
+            cursor.execute(statements)
         connection.commit()
 
 
