@@ -23,7 +23,8 @@ has, so that this is told for several times; the table's decides.
 How sure that is tell repetitions that are drawn again, and with them what configurations are worth,
 as the trainings leave it open. Where a search differs from the default by more than that, it is
 told in what. All trainings are judged by the same validation sequences; what others would say is
-not in it.
+not in it. A default is one for all data: "all" has the geometric means of the errors, and of how
+many times sooner.
 """
 
 import argparse
@@ -36,19 +37,14 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.bench import Answer, answer, goal, over_processors, parser
 from benchmarks.curves import DOCUMENTS, TABLE
+from benchmarks.judge import DEFAULT, RANDOM, Judge, Overall, Repeated, Search, Yardstick, training
 from benchmarks.portfolio import elsewhere
 from benchmarks.replay import Found, Table, document, play
 from search.study.portfolio import fitted
 
-Search = tuple[str, str]
-"""A sampler, "portfolio, " before it where it begins with one, and a pruner."""
-
-DEFAULT: Search = ("portfolio, tpe", "successive-halving")
-RANDOM: Search = ("random", "none")
 SEARCHES: tuple[Search, ...] = (
     DEFAULT,
     *((DEFAULT[0], p) for p in ("{min_resource: 1}", "hyperband", "median", "patient", "none")),
@@ -68,19 +64,16 @@ LENGTHS = (30, TRIALS, 120)
 """Trials of random search in whose time the default is compared with it, too. Each twice the one
 before, so that no rounding moves an epoch across the end."""
 
-MOMENTS = 1000
-"""Into how many moments the time of a search is divided."""
-
-DRAWS = 2000
-"""How often repetitions, and what configurations are worth, are drawn again."""
-
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of one's own is made there
 
-CHANCE = 0.01
-"""A difference counts where what is drawn again has none less often than this."""
+Everything = dict[str, Repeated]
+"""That of each data set."""
 
-Repeated = dict[Search, list[Found]]
-"""What each search found, one entry a seed."""
+Tables = dict[str, list[Table]]
+"""Of each data set, one for each training that searches may see."""
+
+ALL = "all"
+"""The data sets together."""
 
 table = cache(Table)
 """The table of a file's data set, kept for the next search."""
@@ -94,19 +87,19 @@ def begin() -> None:
         tempfile.tempdir = str(MEMORY)
 
 
-def training(repetition: int, trainings: int) -> int:
-    """Return which training a repetition sees: they take turns, with either cell of `cma-es`."""
-    return repetition // 2 % trainings
+def times(path: Path, source: str) -> int:
+    """Return how often a file's configurations were trained on a data set."""
+    return table(path, source, 0).times
 
 
 def one(path: Path, source: str, search: Search, repetition: int) -> Found:
     """Play one search."""
     sampler, pruner = search
-    known = table(path, source, training(repetition, table(path, source, 0).times))
+    known = table(path, source, training(repetition, times(path, source)))
     seed = FIRST_SEED + repetition
     spec = document(source, sampler.split()[-1], pruner, seed=seed, trials=TRIALS)
-    first = [fitted(spec, one) for one in elsewhere(source, path)] if "," in sampler else []
-    return play(known, spec, known.seconds(played_for(search)), first)
+    begun = [fitted(spec, one) for one in elsewhere(source, path)] if "," in sampler else []
+    return play(known, spec, known.seconds(played_for(search)), begun)
 
 
 def played_for(search: Search) -> int:
@@ -123,7 +116,7 @@ def within(found: Repeated, trials: int) -> Repeated:
     }
 
 
-def everything(path: Path, searches: Sequence[Search], seeds: int) -> dict[str, Repeated]:
+def everything(path: Path, searches: Sequence[Search], seeds: int) -> Everything:
     """Play searches of all data sets, over all processors."""
     work = {
         (source, search, seed): partial(one, path, source, search, seed)
@@ -145,95 +138,40 @@ def repetitions(search: Search, seeds: int) -> int:
     return max(1, seeds // 5) if "gp" in search[0] else seeds
 
 
-class Yardstick:
-    """Random search on one data set, by which all others are judged.
+def judges(found: Everything, tables: Tables, trials: int) -> dict[str, Judge]:
+    """Return who judges searches, in the time of so many trials of random search.
 
-    Args:
-        found: what each search found, all of them as often.
-        tables: of the data set, one for each training that searches may see.
+    Of each data set, and of all of them.
     """
-
-    def __init__(self, found: Repeated, tables: Sequence[Table]) -> None:
-        number = len(found[RANDOM])
-        random = np.random.default_rng(0)
-        chance = random.standard_normal((DRAWS, len(tables[0].curves)))
-        # The same chance for all: what they leave out differs little.
-        drawn = [[one.worth, *one.surrogate.drawn(one.points, chance)] for one in tables]
-        worth = np.pad(np.array(drawn), ((0, 0), (0, 0), (0, 1)))  # 0 for no configuration
-        repeated = [np.arange(number), *random.integers(number, size=(DRAWS, number))]
-        seen = np.array([training(seed, len(tables)) for seed in range(number)])
-        moments = np.linspace(0, 1, MOMENTS)
-        had = {search: np.array([held(one, moments) for one in found[search]]) for search in found}
-        self.worth = {
-            search: np.array(
-                [
-                    worth[seen[row, None], draw, configurations[row]].mean(axis=0)
-                    for draw, row in enumerate(repeated)
-                ]
-            )
-            for search, configurations in had.items()
-        }
-        """What each search has at each moment, on average over its repetitions: as it was, then as
-        repetitions and what configurations are worth are drawn again [1 + draws, moments]."""
-
-    def ends(self, search: Search) -> NDArray[np.float64]:
-        """Return what a search has at the end, as it was, then of what is drawn again."""
-        return self.worth[search][:, -1]
-
-    def times(self, search: Search) -> NDArray[np.float64]:
-        """Return from when on a search has what random search has at the end.
-
-        In parts of its time; where it has less at its own end, that counts.
-        """
-        there = self.worth[search] >= self.ends(RANDOM)[:, None] - 1e-9  # as equal sums may differ
-        there[:, -1] = True
-        since = MOMENTS - np.logical_not(there)[:, ::-1].argmax(axis=1)
-        times: NDArray[np.float64] = since / (MOMENTS - 1)
-        return times
-
-    def ratios(self, search: Search, other: Search = RANDOM) -> NDArray[np.float64]:
-        """Return how many times sooner than another a search was."""
-        return self.times(other) / self.times(search)
-
-    def sooner(self, search: Search) -> str:
-        """Return how many times sooner than random search that was, and how sure that is."""
-        ratio, *drawn = self.ratios(search)
-        low, high = np.quantile(drawn, (0.025, 0.975))
-        never = self.ends(search)[0] < self.ends(RANDOM)[0]
-        told = "never" if never else f"{ratio:.2f}"
-        return f"{told} ({low:.2f} to {high:.2f})"
-
-    def against_default(self, search: Search) -> list[str]:
-        """Return in what a search differs from the default by more than chance."""
-        words = [
-            compare(np.log(self.ratios(search, DEFAULT)[1:]), "sooner", "later"),
-            compare((self.ends(search) - self.ends(DEFAULT))[1:], "better", "worse"),
-        ]
-        return [word for word in words if word]
-
-    def row(self, source: str, search: Search) -> tuple[str, ...]:
-        """Return the table's row."""
-        return (
-            source,
-            " + ".join(search),
-            self.sooner(search),
-            f"{100 * self.ends(search)[0]:.2f}",
-            ", ".join(self.against_default(search)),
-        )
+    each: dict[str, Judge] = {
+        source: Yardstick(within(its, trials), tables[source], seed)
+        for seed, (source, its) in enumerate(found.items())
+    }
+    return {**each, ALL: Overall(list(each.values()))}
 
 
-def held(found: Found, moments: NDArray[np.float64]) -> NDArray[np.int_]:
-    """Return which configuration a search has at each moment; -1 before a trial has ended."""
-    times, places = zip((-1.0, -1), *found, strict=True)
-    return np.array(places)[np.searchsorted(times, moments, side="right") - 1]
+def first(found: Everything, number: int) -> Everything:
+    """Return the first repetitions of all searches that were played so often."""
+    return {
+        source: {search: one[:number] for search, one in its.items() if len(one) >= number}
+        for source, its in found.items()
+    }
 
 
-def compare(apart: NDArray[np.float64], more: str, less: str) -> str | None:
-    """Return the word for how two searches differ, of repetitions drawn again; None for chance."""
-    low, high = np.quantile(apart, (CHANCE / 2, 1 - CHANCE / 2))
-    if low <= 0 <= high:
-        return None
-    return more if low > 0 else less
+def described(tables: Sequence[Table], judge: Yardstick) -> str:
+    """Return what a data set's table holds, and how much its trainings say."""
+    known = tables[0]
+    worth, others = np.mean([each.off() for each in tables], axis=0)
+    return (
+        f"{len(known.curves)} configurations; neighbours correlate by {known.likeness():.2f}, one "
+        f"training and the others by {known.steadiness():.2f}. {known.seconds(TRIALS):.0f} s hold "
+        f"{TRIALS} trials of random search, which on average has "
+        f"{100 * judge.ends(RANDOM)[0]:.2f} from {judge.times(RANDOM)[0]:.0%} of its time on. Of "
+        "the better half, the accuracy after each epoch correlates with the best by "
+        f"{', '.join(f'{one:.2f}' for one in known.early())}. Of the best third, a training left "
+        f"out differs by {100 * worth:.2f} points from what its configuration is worth, by "
+        f"{100 * others:.2f} from the mean of its others."
+    )
 
 
 def measure(options: argparse.Namespace) -> Answer:
@@ -241,32 +179,24 @@ def measure(options: argparse.Namespace) -> Answer:
     warnings.filterwarnings("ignore")
     seeds = options.seeds or (50 if options.short else 100)
     searches = [one for one in SEARCHES if "gp" not in one[0] or not options.short]
+    found = everything(options.table, searches, seeds)
+    tables = {
+        source: [table(options.table, source, at) for at in range(times(options.table, source))]
+        for source in found
+    }
+    # Who was played less often is judged by as many of the others' repetitions.
+    played = {search: repetitions(search, seeds) for search in searches}
+    judged = {n: judges(first(found, n), tables, TRIALS) for n in set(played.values())}
+    both = {source: {one: its[one] for one in (DEFAULT, RANDOM)} for source, its in found.items()}
+    lengths = {n: judges(both, tables, n) for n in LENGTHS}
     rows: list[tuple[str, ...]] = []
     remarks: list[str] = []
-    for source, found in everything(options.table, searches, seeds).items():
-        known, whole = table(options.table, source, 0), within(found, TRIALS)
-        every = [table(options.table, source, at) for at in range(known.times)]
-        # Who was played less often is judged by as many of the others' repetitions.
-        judges = {
-            n: Yardstick({one: its[:n] for one, its in whole.items() if len(its) >= n}, every)
-            for n in {len(its) for its in whole.values()}
-        }
-        judged = {search: judges[len(whole[search])] for search in searches}
-        judge = judged[DEFAULT]
-        rows += [judged[search].row(source, search) for search in searches]
-        worth, others = np.mean([each.off() for each in every], axis=0)
-        remarks.append(
-            f"{source}: {len(known.curves)} configurations; neighbours correlate by "
-            f"{known.likeness():.2f}, one training and the others by {known.steadiness():.2f}. "
-            f"{known.seconds(TRIALS):.0f} s hold {TRIALS} trials of random search, which on "
-            f"average has {100 * judge.ends(RANDOM)[0]:.2f} from {judge.times(RANDOM)[0]:.0%} of "
-            "its time on. Of the better half, the accuracy after each epoch correlates with the "
-            f"best by {', '.join(f'{one:.2f}' for one in known.early())}. Of the best third, a "
-            f"training left out differs by {100 * worth:.2f} points from what its configuration is "
-            f"worth, by {100 * others:.2f} from the mean of its others."
-        )
-        both = {search: found[search] for search in (DEFAULT, RANDOM)}
-        told = [f"{Yardstick(within(both, n), every).sooner(DEFAULT)} with {n}" for n in LENGTHS]
+    for source, judge in judged[seeds].items():
+        whose = {search: judged[played[search]][source] for search in searches}
+        rows += [one.row(source, search) for search, one in whose.items()]
+        if isinstance(judge, Yardstick):
+            remarks.append(f"{source}: {described(tables[source], judge)}")
+        told = [f"{one[source].sooner(DEFAULT)} with {n}" for n, one in lengths.items()]
         remarks.append(
             f"{source}: how many times sooner the default has what random search ends with, by the "
             f"trials that the latter has time for: {', '.join(told)}."
@@ -278,7 +208,7 @@ def measure(options: argparse.Namespace) -> Answer:
             ),
             goal(
                 f"{source}, nothing ends better than the default",
-                reached=all("better" not in judged[one].against_default(one) for one in searches),
+                reached=all("better" not in one.against_default(it) for it, one in whose.items()),
             ),
         ]
     columns = (

@@ -1,11 +1,10 @@
-"""How soon searches find what random search finds, of findings made by hand."""
+"""Searches are played on the table of curves."""
 
-import numpy as np
 import pytest
 
 from benchmarks.curves import TABLE
-from benchmarks.replay import Found, Table
-from benchmarks.search_quality import DEFAULT, LENGTHS, RANDOM, Yardstick, held, one, within
+from benchmarks.judge import DEFAULT, RANDOM
+from benchmarks.search_quality import LENGTHS, one, within
 
 
 @pytest.mark.parametrize("search", [DEFAULT, RANDOM])
@@ -18,52 +17,3 @@ def test_a_long_play_begins_as_a_short_one(
 
     assert len(short) > 1
     assert long == [pytest.approx(found) for found in short]
-
-
-@pytest.fixture(scope="module")
-def tables() -> list[Table]:
-    return [Table(TABLE, "digits")]
-
-
-def judged(tables: list[Table], ours: Found, theirs: Found) -> Yardstick:
-    """Return what is said of a search that finds the same in each of 20 repetitions."""
-    return Yardstick({DEFAULT: [ours] * 20, RANDOM: [theirs] * 20}, tables)
-
-
-def best(tables: list[Table], place: int) -> int:
-    """Return the configuration that is so many places behind the best."""
-    return int(np.argsort(-tables[0].worth)[place])
-
-
-def test_who_has_the_same_in_half_of_the_time_is_twice_as_soon(tables: list[Table]) -> None:
-    middling, good = best(tables, 150), best(tables, 0)
-
-    judge = judged(tables, [(0.1, middling), (0.4, good)], [(0.2, middling), (0.8, good)])
-
-    assert judge.ratios(DEFAULT)[0] == pytest.approx(2, abs=0.01)
-    assert judge.sooner(DEFAULT) == "2.00 (2.00 to 2.00)"
-    assert judge.against_default(RANDOM) == ["later"]
-
-
-def test_who_ends_with_less_never_gets_there(tables: list[Table]) -> None:
-    judge = judged(tables, [(0.1, best(tables, 150))], [(0.5, best(tables, 0))])
-
-    assert judge.sooner(DEFAULT).startswith("never (0.5")
-    assert "better" in judge.against_default(RANDOM)
-
-
-def test_what_the_trainings_leave_open_tells_none_apart(tables: list[Table]) -> None:
-    judge = judged(tables, [(0.5, best(tables, 1))], [(0.5, best(tables, 0))])
-
-    assert judge.ends(RANDOM)[0] > judge.ends(DEFAULT)[0]
-    assert judge.against_default(RANDOM) == []
-
-
-def test_a_search_has_nothing_before_its_first_trial_has_ended() -> None:
-    assert held([(0.5, 7), (0.75, 3)], np.array([0.0, 0.5, 0.7, 0.75, 1.0])).tolist() == [
-        -1,
-        7,
-        7,
-        3,
-        3,
-    ]

@@ -125,7 +125,7 @@ class Gate:
         try:
             await self.admit(scope)
             with self.counted_stream(scope):
-                await self.app(scope, self.limited(scope, receive), tell)
+                await self.app(routed(scope), self.limited(scope, receive), tell)
         except ApiError as error:
             detail = ErrorDetail(code=error.code, message=str(error), request_id=request_id)
             refusal = answer(error.status, detail, error.headers)
@@ -318,6 +318,16 @@ def address(scope: Scope) -> str:
     """Return from where a request comes."""
     client = scope.get("client")
     return str(client[0]) if client else "unknown"
+
+
+def routed(scope: Scope) -> Scope:
+    """Return a request as routes know it: HEAD is GET, whose body the server leaves out.
+
+    But for a stream, which would have no end.
+    """
+    if scope["method"] != "HEAD" or STREAM_PATH.fullmatch(scope["path"]):
+        return scope
+    return {**scope, "method": "GET"}
 
 
 def cookies_of(headers: Headers) -> dict[str, str]:

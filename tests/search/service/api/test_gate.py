@@ -257,3 +257,17 @@ def test_what_passes_is_logged_with_its_owner(network: World) -> None:
     said = vars(record)
     assert (record.levelno, said["owner"], said["address"]) == (logging.INFO, "bob", "127.0.0.1")
     assert said["took_ms"] > 0
+
+
+def test_a_head_is_that_of_the_answer(network: World) -> None:
+    whole, head = (network.ask("viewer", method, "/jobs") for method in ("GET", "HEAD"))
+    assert (head.status_code, head.content) == (200, b"")
+    assert [head.headers[name] for name in ("content-type", "content-length")] == [
+        "application/json",
+        str(len(whole.content)),
+    ]
+    assert network.ask(None, "HEAD", "/jobs").status_code == 401
+
+
+def test_a_stream_has_no_head(network: World) -> None:
+    assert network.ask("viewer", "HEAD", f"/jobs/{FINISHED}/events").status_code == 405
