@@ -39,6 +39,7 @@ from trainables.config import Precision, TrialConfig
 from trainables.datasets import Part, SequenceDataset
 from trainables.device import DTYPES, configure, has_fast_bfloat16, pick_precision
 from trainables.preparation import Preparation
+from trainables.products import linear
 from trainables.training import Trainer
 
 Cell = Literal["lstm", "gru"]
@@ -199,6 +200,8 @@ class Ours:
 class Products:
     """The machine's own rate: products of square matrices, as much work as a turn, or one product.
 
+    By the faster of PyTorch's libraries.
+
     Args:
         work: operations in a turn.
         dtype: of the matrices.
@@ -206,14 +209,13 @@ class Products:
 
     def __init__(self, work: int, dtype: torch.dtype) -> None:
         self.factor = torch.randn(SIDE, SIDE).to(dtype)
-        self.out = torch.empty_like(self.factor)
         self.number = max(1, round(work / PRODUCT))
 
     def product_s(self) -> float:
         """Return the seconds of a product."""
         began = time.process_time()
         for _ in range(self.number):
-            torch.mm(self.factor, self.factor, out=self.out)
+            linear(self.factor, self.factor)
         return (time.process_time() - began) / self.number
 
 

@@ -1,7 +1,8 @@
 """Where and how exactly a trial computes.
 
 What depends on the device beside this: how a batch is learned (`trainables.learning`), to which
-lengths it is padded (`trainables.batches`), and the gradients of GRUs (`trainables.gru`).
+lengths it is padded (`trainables.batches`), and the gradients of GRUs (`trainables.gru`) and their
+products (`trainables.products`).
 """
 
 import ctypes
@@ -17,12 +18,16 @@ from pathlib import Path
 import torch
 
 from trainables.config import Precision, TrialConfig
+from trainables.products import has_faster
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """The type of each precision."""
 
 ARITHMETIC = "GRUs with gradients of Gatetune's own, nothing below 1e-38"
 """What of this code decides the last digits on a processor, beside PyTorch and the machine."""
+
+ARITHMETIC_BY_ONEDNN = f"{ARITHMETIC}, their larger products by oneDNN"
+"""The same where `trainables.products` has a faster library."""
 
 ARITHMETIC_ON_GPU = "graphs, bfloat16 by a copy"
 """The same of a GPU."""
@@ -181,9 +186,10 @@ def machine(device: torch.device) -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     on_gpu = device.type == "cuda"
+    arithmetic = ARITHMETIC_BY_ONEDNN if has_faster() else ARITHMETIC
     found = {
         "torch": torch.__version__,
-        "arithmetic": ARITHMETIC_ON_GPU if on_gpu else ARITHMETIC,
+        "arithmetic": ARITHMETIC_ON_GPU if on_gpu else arithmetic,
         "processor": names[0] if names else platform.machine(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 
+from trainables.products import is_faster, linear, over_rows
+
 
 class GRU(nn.GRU):
     """PyTorch's GRU: the same weights and, but for rounding, the same answers and gradients.
@@ -95,18 +97,26 @@ class Steps(torch.autograd.Function):
         two = 2 * units
         # r and z take the sum of both products, n has them apart.
         bias = torch.cat((b_x[:two] + b_h[:two], b_x[two:]))
-        gates = torch.addmm(bias, x.flatten(0, 1), w_x.t()).view(steps, batch, 3 * units)
+        gates = linear(x.flatten(0, 1), w_x, bias).view(steps, batch, 3 * units)
         recurrent = x.new_empty(steps, batch, units)
         outputs = x.new_empty(steps + 1, batch, units)
         outputs[0] = 0
         w_rz, w_n = w_h[:two].t().contiguous(), w_h[two:].t().contiguous()
+        b_n = torch.cat((torch.zeros_like(b_h[:two]), b_h[two:]))
+        at_once = is_faster(outputs[0], w_h)
         rs, zs, ns = (part.unbind() for part in gates.chunk(3, 2))
         both, hs = gates[:, :, :two].unbind(), outputs.unbind()
         for rz, r, z, n, u, h, following in zip(
             both, rs, zs, ns, recurrent.unbind(), hs[:-1], hs[1:], strict=True
         ):
-            rz.addmm_(h, w_rz).sigmoid_()
-            torch.addmm(b_h[two:], h, w_n, out=u)
+            if at_once:
+                product = linear(h, w_h, b_n)
+                rz.add_(product[:, :two])
+                u.copy_(product[:, two:])
+            else:
+                rz.addmm_(h, w_rz)
+                torch.addmm(b_h[two:], h, w_n, out=u)
+            rz.sigmoid_()
             n.addcmul_(r, u).tanh_()
             torch.lerp(n, h, z, out=following)
         ctx.save_for_backward(x, w_x, w_h, gates, recurrent, outputs)
@@ -130,6 +140,7 @@ class Steps(torch.autograd.Function):
         kept, new, change, back = x.new_empty(4, batch, units).unbind()
         of_rz = x.new_empty(batch, two)
         of_r, of_z = of_rz.chunk(2, 1)
+        w_back, at_once = w_h.t(), is_faster(to_h[0], w_h)
         of_output = givens[-1]
         for t in range(steps - 1, -1, -1):
             torch.mul(of_output, zs[t], out=kept)
@@ -141,9 +152,13 @@ class Steps(torch.autograd.Function):
             aten.sigmoid_backward.grad_input(of_rz, both[t], grad_input=to_rz[t])
             torch.mul(to_n[t], rs[t], out=to_u[t])
             if t:
-                of_output = torch.addmm(kept, to_h[t], w_h, out=back).add_(givens[t - 1])
+                if at_once:
+                    back = linear(to_h[t], w_back).add_(kept)
+                else:
+                    torch.addmm(kept, to_h[t], w_h, out=back)
+                of_output = back.add_(givens[t - 1])
         flat = of_h.view(-1, 3 * units)
-        of_w_h, of_b_h = flat.t() @ outputs[:-1].flatten(0, 1), flat.sum(0)
+        of_w_h, of_b_h = over_rows(flat, outputs[:-1].flatten(0, 1)), flat.sum(0)
         of_h[:, :, two:] = of_n
-        of_x = (flat @ w_x).view_as(x) if ctx.needs_input_grad[0] else None
-        return of_x, flat.t() @ x.flatten(0, 1), of_w_h, flat.sum(0), of_b_h
+        of_x = linear(flat, w_x.t()).view_as(x) if ctx.needs_input_grad[0] else None
+        return of_x, over_rows(flat, x.flatten(0, 1)), of_w_h, flat.sum(0), of_b_h

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from trainables.gru import GRU, Steps
+from trainables.products import is_faster
 
 
-def pair(**options: Any) -> tuple[nn.GRU, GRU]:
+def pair(units: int = 4, **options: Any) -> tuple[nn.GRU, GRU]:
     """PyTorch's layers and ours with the same weights."""
     torch.manual_seed(0)
-    theirs = nn.GRU(3, 4, batch_first=True, **options)
-    ours = GRU(3, 4, batch_first=True, **options)
+    theirs = nn.GRU(3, units, batch_first=True, **options)
+    ours = GRU(3, units, batch_first=True, **options)
     ours.load_state_dict(theirs.state_dict())
     return theirs, ours
 
@@ -41,6 +42,18 @@ def test_answers_and_gradients_are_pytorchs(
     assert used.call_count == num_layers * (1 + bidirectional)
     assert len(found) == 3 + 4 * used.call_count
     torch.testing.assert_close(found, learned(theirs, x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("by_onednn", [False, True])
+def test_wide_layers_are_pytorchs_by_either_library(by_onednn: bool) -> None:
+    theirs, ours = pair(80, num_layers=2)
+    x = torch.randn(64, 6, 3)
+
+    with patch("trainables.products.has_faster", return_value=by_onednn):
+        assert is_faster(x[:, 0], theirs.all_weights[0][1]) is by_onednn
+        found = learned(ours, x)
+
+    torch.testing.assert_close(found, learned(theirs, x), rtol=1e-5, atol=1e-4)
 
 
 def test_gradients_are_those_of_the_answers() -> None:
