@@ -92,6 +92,11 @@ def first_line(path: Path) -> str:
         line = file.readline()
     if not line.strip():
         raise DatasetError(f"{path.name}, line 1: must name the columns, but is empty")
+    if re.fullmatch('"?sep=.?"?\\s*', line):
+        raise DatasetError(
+            f"{path.name}, line 1: must name the columns, but tells Excel what sets them apart; "
+            "without that line they are found as they are"
+        )
     if not line.endswith("\n"):
         raise DatasetError(f"{path.name}: must have rows, but has one line only")
     return line.rstrip("\n")
