@@ -35,7 +35,7 @@ class Job(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str]
     document: Mapped[str]
-    """Canonical JSON of the JobSpec."""
+    """JSON of the JobSpec, its space in the order of the document."""
     source: Mapped[str]
     """The document as the person wrote it, overrides applied."""
     commit: Mapped[str | None]

@@ -68,6 +68,16 @@ class Space:
             name: distribution(self.parameters[name]) for name in self.names if name in parameters
         }
 
+    def holds(self, parameters: Parameters) -> bool:
+        """Whether these are the active parameters of one of its configurations."""
+        chosen: Parameters = {}
+        for name in self.names:
+            if self.is_active(name, chosen) != (name in parameters):
+                return False
+            if name in parameters:
+                chosen[name] = parameters[name]
+        return True
+
     @property
     def size(self) -> int | None:
         """How many configurations there are, or None for a continuum."""

@@ -78,12 +78,15 @@ class JobSpec(Identity):
         return (confirm.top + bool(self.baseline)) * confirm.seeds if confirm.top else 0
 
     def to_json(self) -> str:
-        """Return the document with its sections' defaults; equal jobs give equal text.
+        """Return the document with its sections' defaults.
+
+        The space keeps its order, since samplers draw one parameter after the other: a job that is
+        read back goes on as it began.
 
         Of `training` it has what the document says: who changes a setting's default has to write
         the one of before into the jobs that are there.
         """
-        return json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+        return json.dumps(self.model_dump(mode="json", by_alias=True))
 
     @classmethod
     def from_json(cls, text: str) -> "JobSpec":

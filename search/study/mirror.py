@@ -32,6 +32,9 @@ RANDOM_DRAWS = 1000
 """Draws at random before a space without end counts as exhausted: most of it may be few
 configurations, and what has no end only count where some rare condition holds."""
 
+APART = "apart"
+"""The study in memory of trials that no sampler sees."""
+
 
 class Mirror:
     """The sampler and all that it may know: of the study, and of earlier jobs.
@@ -83,6 +86,7 @@ class Mirror:
         aim = self.spec.objective
         smaller: list[Direction] = ["minimize"] * len(aim.beside)
         study = in_memory_study("mirror", aim.direction, *smaller)
+        study._storage.create_new_study(study.directions, APART)
         for one in self.taken.history:
             study.add_trial(one.trial(self.space))
         return study
@@ -98,8 +102,19 @@ class Mirror:
 
     def add(self, number: int, trial: FrozenTrial, identity: str) -> None:
         """Add a trial that exists in the study, or is about to."""
-        self.ids[number] = self.storage.create_new_trial(self.study_id, trial)
+        self.ids[number] = self.keep(trial)
         self.tried.add(identity)
+
+    def keep(self, trial: FrozenTrial) -> int:
+        """Add a trial to the memory, and return its id there.
+
+        No sampler sees a baseline that is no configuration of the space, such as one of a single
+        layer where dropout is searched between two: grid search would find it where none can be,
+        and those that look for what all trials share would lose the parameter that it lacks.
+        """
+        inside = self.space.holds(trial.params)
+        study = self.study_id if inside else self.storage.get_study_id_from_name(APART)
+        return self.storage.create_new_trial(study, trial)
 
     def next(self, number: int, *, left: int, slots: int) -> FrozenTrial | None:
         """Return the next trial to start, None if no configuration is left.
@@ -173,11 +188,7 @@ class Mirror:
         attrs = self.attrs()
         self.study = self.started()
         self.restore_attrs(attrs)
-        self.ids = {
-            n: self.storage.create_new_trial(self.study_id, trial)
-            for n, trial in sorted(known.items())
-            if n not in lost
-        }
+        self.ids = {n: self.keep(trial) for n, trial in sorted(known.items()) if n not in lost}
 
     def look_up(self, number: int) -> FrozenTrial | None:
         """Return one of the configurations left in a small discrete space."""
@@ -230,6 +241,8 @@ class Mirror:
         """Return a trial of the study that has ended, as the sampler is told of it."""
         costs = trial.user_attrs.get("costs")
         told = copy.copy(trial)
+        # In the order of the space, by which grid search finds its way through earlier trials.
+        told.distributions = self.space.distributions(trial.params)
         told.state, told.values = self.told(
             trial.state, trial.value, trial.intermediate_values, costs
         )

@@ -1,5 +1,5 @@
 import pytest
-from optuna.samplers import RandomSampler
+from optuna.samplers import CmaEsSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
 
 from search.document.samplers import Tpe
@@ -217,3 +217,58 @@ def test_the_last_trials_may_be_drawn_where_earlier_ones_are_forgotten(
         assert trial is not None
         mirror.report(number, 1, 0.5)
         assert mirror.storage.get_trial(mirror.ids[number]).params == trial.params
+
+
+ODD_ORDER = "space={optimizer: [adamw, adam], hidden_size: [8, 16], cell: [lstm, gru]}"
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "grid", "nsga-ii"])
+def test_a_job_that_is_read_back_draws_as_it_began(sampler: str) -> None:
+    spec = make_spec(ODD_ORDER, f"sampler={sampler}")
+    again = JobSpec.from_json(spec.to_json())
+    assert drawn(Mirror(spec), 0, 1, 2, 3) == drawn(Mirror(again), 0, 1, 2, 3)
+
+
+def finished(mirror: Mirror, parameters: Parameters) -> FrozenTrial:
+    """A trial of an earlier driver that has ended."""
+    trial = mirror.frozen(parameters)
+    trial.state, trial.value = TrialState.COMPLETE, 0.5
+    return trial
+
+
+def test_a_grid_goes_on_from_trials_that_were_written_in_another_order() -> None:
+    mirror = Mirror(make_spec(SMALL, "sampler=grid"))
+    earlier: Parameters = {"hidden_size": 8, "cell": "gru"}
+    trial = finished(mirror, earlier)
+    trial.distributions = dict(reversed(trial.distributions.items()))
+    mirror.add(0, mirror.ended(trial), mirror.identity(earlier, {}))
+    found = drawn(mirror, 1, 2, 3)
+    assert len(found) == 3
+    assert earlier not in found
+
+
+CONDITIONAL = "dropout: {choices: [0.0, 0.2, 0.4], when: {layers: {at_least: 2}}}"
+
+
+def test_a_grid_is_drawn_whole_beside_a_baseline_outside_of_its_conditions() -> None:
+    space = f"space={{hidden_size: [8, 16], {CONDITIONAL}}}"
+    mirror = Mirror(make_spec(space, "training.layers=2", "sampler=grid"))
+    single: Parameters = {"hidden_size": 8}
+    mirror.add(0, mirror.frozen(single), mirror.identity(single, {"layers": 1}))
+    mirror.report(0, 1, 0.5)
+    mirror.finish(0, TrialState.COMPLETE, 0.5)
+    assert len(drawn(mirror, *range(1, 7))) == 6
+    assert mirror.draw(7) is None
+
+
+def test_a_baseline_that_lacks_a_parameter_takes_it_from_no_sampler() -> None:
+    space = (
+        "space={learning_rate: {low: 0.001, high: 0.1}, "
+        "dropout: {low: 0.0, high: 0.5, when: {layers: 2}}}"
+    )
+    mirror = Mirror(make_spec(space, "training.layers=2", "sampler=cma-es"))
+    mirror.add(0, finished(mirror, {"learning_rate": 0.01}), "")
+    mirror.add(1, finished(mirror, {"learning_rate": 0.02, "dropout": 0.1}), "")
+    trial = mirror.study.ask()
+    found = CmaEsSampler().infer_relative_search_space(mirror.study, trial)
+    assert found.keys() == {"learning_rate", "dropout"}
