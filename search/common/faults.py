@@ -3,7 +3,7 @@
 import difflib
 import reprlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -85,10 +85,18 @@ def read(
         faults.append(f"{where}: must be a mapping, but got {show(value)}")
         return None
     try:
-        return model.model_validate(dict(value))
+        return model.model_validate(
+            {key: one for key, one in value.items() if one is not None or takes_null(model, key)}
+        )
     except ValidationError as error:
         faults.extend(describe(detail, model, where, kind) for detail in error.errors())
         return None
+
+
+def takes_null(model: type[BaseModel], key: str) -> bool:
+    """Whether null says something else of a key than that it is left out."""
+    field = model.model_fields.get(key)
+    return field is None or field.is_required() or type(None) in get_args(field.annotation)
 
 
 def describe(error: ErrorDetails, model: type[BaseModel], where: str, kind: str) -> str:

@@ -73,6 +73,10 @@ SIGNS = {
 }
 
 
+DIED = r"\b[Aa]ctor (?:is dead|died)\b"
+"""What Ray says of a worker whose process has ended."""
+
+
 def loss_of(reason: str) -> Loss:
     """Return what kind of loss a traceback or message tells of."""
     return next((loss for loss, sign in SIGNS.items() if re.search(sign, reason)), Loss.OTHER)

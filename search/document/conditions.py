@@ -20,7 +20,7 @@ class Settings(TrialConfig):
 def setting_kind(name: str) -> type[int] | type[float] | None:
     """Return the number type of a setting, or None where it is no number."""
     annotation = Settings.model_fields[name].annotation
-    if annotation is int:
+    if annotation in {int, int | None}:
         return int
     return float if annotation in {float, float | None} else None
 
@@ -87,6 +87,8 @@ class Condition(Section):
 
 def read_when(document: object, where: str, faults: list[str]) -> dict[str, Condition]:
     """Return the conditions of a parameter by setting; ``faults`` takes what is wrong."""
+    if document is None:
+        return {}
     if not isinstance(document, dict):
         faults.append(
             f"{where}: must be a mapping of settings to conditions, but got {show(document)}"

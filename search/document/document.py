@@ -185,7 +185,7 @@ def assign(node: Any, keys: Sequence[str], value: object, where: str) -> Any:
         return {**node, key: assign(node.get(key), rest, value, where)}
     if not isinstance(node, list):
         raise SpecError([f"{where}: must lead through mappings and lists, but got {show(node)}"])
-    if not key.isdecimal() or int(key) > len(node):
+    if not re.fullmatch("[0-9]{1,9}", key) or int(key) > len(node):
         raise SpecError([f"{where}: must be an index from 0 to {len(node)}, but got {key}"])
     node, index = copy.copy(node), int(key)
     if index == len(node):
@@ -195,9 +195,17 @@ def assign(node: Any, keys: Sequence[str], value: object, where: str) -> Any:
 
 
 def as_launched(text: str, overrides: Sequence[str]) -> str:
-    """Return a document as the person wrote it, with what replaced parts of it."""
-    said = [f"# {line}" for one in overrides for line in f"--set {one}".splitlines()]
+    """Return a document as the person wrote it, with what replaced parts of it, a line each."""
+    said = [f"# --set {on_one_line(one)}" for one in overrides]
     return "\n".join([text.rstrip("\n"), *said]) + "\n"
+
+
+def on_one_line(text: str) -> str:
+    """Return an override whose value, which may be YAML of several lines, is on one."""
+    if len(text.splitlines()) == 1:
+        return text
+    path, _, value = text.partition("=")
+    return f"{path.strip()}={json.dumps(load_yaml(value, path))}"
 
 
 def split_launched(text: str) -> tuple[str, list[str]]:

@@ -192,7 +192,8 @@ class Range(Parameter):
     def step_faults(self, step: float) -> Iterator[str]:
         """Yield what is wrong with the step."""
         steps = self.steps(step)
-        if self.log and "step" in self.model_fields_set and step != 1:
+        every_number = isinstance(self, IntRange) and step == 1
+        if self.log and "step" in self.model_fields_set and not every_number:
             yield f"log and step exclude each other, but got step={show(step)}"
         elif steps >= MOST_VALUES:
             yield f"step must leave at most {MOST_VALUES} values, but got {show(step)}"

@@ -22,8 +22,8 @@ class PrunerOptions(Section):
 
     name: str
 
-    def refusals(self, epochs: int) -> Iterator[str]:
-        """Yield why this pruner makes no sense for trials of at most so many epochs."""
+    def refusals(self, epochs: int, trials: int) -> Iterator[str]:
+        """Yield why this pruner makes no sense for so many trials of at most so many epochs."""
         yield from ()
 
     def build(self, epochs: int) -> "BasePruner":
@@ -49,18 +49,19 @@ class SuccessiveHalving(PrunerOptions):
         description="epoch of the first rung; null: half of the most epochs a trial may have",
     )
     reduction_factor: int = Field(
-        2, ge=2, description="one of so many goes on, to a rung so many times later"
+        2, ge=2, le=1000, description="one of so many goes on, to a rung so many times later"
     )
     min_early_stopping_rate: int = Field(
         0, ge=0, le=20, description="rungs left out at the beginning"
     )
     bootstrap_count: int = Field(
-        0, ge=0, description="trials that must reach a rung before any may go on from it"
+        0, ge=0, description="trials that end at a rung before any goes on from it"
     )
 
-    def refusals(self, epochs: int) -> Iterator[str]:
-        """Yield the fault of a first rung that no trial reaches."""
+    def refusals(self, epochs: int, trials: int) -> Iterator[str]:
+        """Yield the faults of a first rung that no trial reaches, or that none goes on from."""
         first = self.first(epochs)
+        yield from too_few(self.name, self.bootstrap_count, trials)
         if first > epochs:
             yield f"successive-halving must start within {epochs} epochs, but got epoch {first}"
 
@@ -98,14 +99,15 @@ class Hyperband(PrunerOptions):
     max_resource: int | None = Field(
         None, ge=1, description="epoch of the last rung; null: the most epochs a trial may have"
     )
-    reduction_factor: int = Field(3, ge=2, description="one of so many goes on at a rung")
+    reduction_factor: int = Field(3, ge=2, le=1000, description="one of so many goes on at a rung")
     bootstrap_count: int = Field(
-        0, ge=0, description="trials that must reach a rung before any may go on from it"
+        0, ge=0, description="trials that end at a rung before any goes on from it"
     )
 
-    def refusals(self, epochs: int) -> Iterator[str]:
-        """Yield the fault of a last rung before the first."""
+    def refusals(self, epochs: int, trials: int) -> Iterator[str]:
+        """Yield the faults of a last rung before the first, and of one that none goes on from."""
         last = self.max_resource or epochs
+        yield from too_few(self.name, self.bootstrap_count, trials)
         if self.min_resource > last:
             yield (
                 "hyperband must have min_resource <= max_resource, "
@@ -129,7 +131,7 @@ class Median(PrunerOptions):
     interval_steps: int = Field(1, ge=1, description="epochs from one look to the next")
     n_min_trials: int = Field(1, ge=1, description="trials with this epoch before it prunes there")
 
-    def refusals(self, epochs: int) -> Iterator[str]:
+    def refusals(self, epochs: int, trials: int) -> Iterator[str]:
         """Yield the fault of a warm-up that lasts as long as the trials."""
         if self.n_warmup_steps >= epochs:
             got = self.n_warmup_steps
@@ -151,7 +153,7 @@ class Patient(PrunerOptions):
     )
     min_delta: float = Field(0.0, ge=0.0, description="how far below still counts as no worse")
 
-    def refusals(self, epochs: int) -> Iterator[str]:
+    def refusals(self, epochs: int, trials: int) -> Iterator[str]:
         """Yield the fault of more patience than a trial is long; two epochs must be left."""
         if self.patience > epochs - 2:
             got = self.patience
@@ -184,6 +186,13 @@ PRUNERS: dict[str, type[PrunerOptions]] = {
     for model in (SuccessiveHalving, Hyperband, Median, Patient, NoPruner)
 }
 """The options of every pruner, by the name that documents use."""
+
+
+def too_few(name: str, bootstrap_count: int, trials: int) -> Iterator[str]:
+    """Yield the fault of a rung that ends every trial."""
+    if bootstrap_count >= trials:
+        got = bootstrap_count
+        yield f"{name} must have bootstrap_count below the {trials} trials, but got {got}"
 
 
 def make_pruner(spec: "JobSpec") -> "BasePruner":

@@ -151,7 +151,7 @@ def check_sections(found: Sections, faults: list[str]) -> None:
         (("baseline", "budget"), check_trials),
         (("space", "training"), check_space),
         (("sampler", "space", "training", "budget"), check_sampler),
-        (("pruner", "space", "training"), check_pruner),
+        (("pruner", "space", "training", "budget"), check_pruner),
         (("objective", "sampler", "pruner", "budget"), check_several),
         (("sampler", "warm_start"), check_warm_start),
         (("baseline", "space", "training"), check_entries),
@@ -243,9 +243,10 @@ def check_sampler(found: Sections, faults: list[str]) -> None:
 
 
 def check_pruner(found: Sections, faults: list[str]) -> None:
-    """Refuse a pruner that makes no sense for the length of trials."""
+    """Refuse a pruner that makes no sense for the length and number of trials."""
     pruner: PrunerOptions = found["pruner"]
-    reasons = pruner.refusals(most_epochs(found["space"], found["training"]))
+    epochs = most_epochs(found["space"], found["training"])
+    reasons = pruner.refusals(epochs, found["budget"].trials)
     faults += [f"pruner: {reason}" for reason in reasons]
 
 

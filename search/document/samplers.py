@@ -28,6 +28,9 @@ class SamplerOptions(Section):
     """Whether draws follow from how earlier trials went."""
     several: ClassVar[bool] = True
     """Whether it can weigh several objectives."""
+    draws: ClassVar[int] = 20
+    """Draws before a configuration that is new is looked up instead, or drawn at random where there
+    is no end of them: one that does not learn from pruned trials may propose the same for ever."""
 
     name: str
 
@@ -100,6 +103,7 @@ class Gp(SamplerOptions):
 
     name: Literal["gp"] = Field("gp", description="the sampler")
     several: ClassVar[bool] = False
+    draws: ClassVar[int] = 3  # each takes a second, and another seed hardly changes what it finds
     n_startup_trials: int = Field(10, ge=0, description="random trials before it learns")
     deterministic_objective: bool = Field(default=False, description="take values as free of noise")
 

@@ -32,8 +32,14 @@ def direction_of(metric: str) -> Direction:
     return "minimize" if metric.removeprefix("val_") in LOWER else "maximize"
 
 
-NAME = r"[a-z0-9_-]{1,64}"
+NAME = r"[a-z0-9_][a-z0-9_-]{0,63}"
 """What a job, and so its model, may be called: it stands in ids, addresses and filters."""
+
+GRAIN = 0.0001
+"""The least part of a processor or GPU that Ray tells from none."""
+
+MOST_GPUS = 1_000_000
+"""GPUs that a trial may ask for; no cluster has them."""
 
 MOST_JOBS = 10
 """Earlier jobs that a search starts from."""
@@ -43,7 +49,8 @@ class Identity(Section):
     """What a job is called, what it learns, and what it starts from."""
 
     name: str = Field(
-        description="1 to 64 of a-z, 0-9, - and _; part of the job's id, its name in MLflow"
+        description="1 to 64 of a-z, 0-9, - and _, the first no -; part of the job's id, its name "
+        "in MLflow"
     )
     task: Task = Field(
         "classification",
@@ -75,7 +82,7 @@ class Identity(Section):
     def plain(cls, name: str) -> str:
         """Refuse a name that cannot stand in ids and addresses."""
         if not re.fullmatch(NAME, name):
-            raise ValueError("must be 1 to 64 of a-z, 0-9, - and _")
+            raise ValueError("must be 1 to 64 of a-z, 0-9, - and _, and begin with no -")
         return name
 
 
@@ -263,7 +270,7 @@ class Budget(Section):
 class Workers(Section):
     """What each trial gets, and how many run at once."""
 
-    cpus: float = Field(1.0, gt=0.0, description="processor cores a trial")
+    cpus: float = Field(1.0, ge=GRAIN, description="processor cores a trial")
     gpus: Literal["auto"] | float = Field(
         0.0,
         description="GPUs a trial, 0 or more, and may be a fraction; auto: a part of one in which "
@@ -298,6 +305,8 @@ class Workers(Section):
             return gpus
         if not is_number(gpus) or not 0 <= gpus < math.inf:
             raise ValueError("must be auto or a number of at least 0")
+        if gpus > MOST_GPUS or 0 < gpus < GRAIN:
+            raise ValueError(f"must be from {GRAIN} to {MOST_GPUS} where it is not 0")
         if gpus > 1 and gpus != int(gpus):
             raise ValueError("must be a whole number where it is above 1")
         return float(gpus)

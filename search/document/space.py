@@ -139,11 +139,16 @@ class Space:
     def demands(self, name: str) -> dict[str, list[Condition]]:
         """Return all conditions that hold where ``name`` is active, by setting."""
         found: dict[str, list[Condition]] = {}
-        for other, condition in self.parameters[name].when.items():
-            found.setdefault(other, []).append(condition)
-            if other in self.parameters:
-                for far, conditions in self.demands(other).items():
-                    found.setdefault(far, []).extend(conditions)
+        seen = {name}
+
+        def visit(one: str) -> None:
+            for other, condition in self.parameters[one].when.items():
+                found.setdefault(other, []).append(condition)
+                if other in self.parameters and other not in seen:
+                    seen.add(other)
+                    visit(other)
+
+        visit(name)
         return found
 
 

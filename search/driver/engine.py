@@ -1,6 +1,8 @@
 """Ray Tune over studies: Tune places trials on workers, the study decides everything else."""
 
+import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from ray.tune.search import Searcher
 
 from search.common.background import Errands
 from search.common.signals import Interrupted
-from search.common.trial import LiveTrial, Loss, Verdict, last_line, loss_of
+from search.common.trial import DIED, LiveTrial, Loss, Verdict, last_line, loss_of
 from search.database.lease import LeaseLostError
 from search.database.storage import DATABASE_AWAY
 from search.document.spec import JobSpec
@@ -314,6 +316,7 @@ class Engine:
         if number is None or number not in self.study.live:
             return
         live = self.study.live[number]
+        reason = self.hung(number, reason) or reason
         self.forget(number)
         self.workers.clear()  # one of them is gone; those that live will report
         again = self.study.fail(number, reason)
@@ -333,6 +336,17 @@ class Engine:
                 f"{self.study.failures} trials in a row failed without finishing an epoch, the "
                 f"last one (trial {number}) with: {last_line(reason)}"
             )
+
+    def hung(self, number: int, reason: str) -> str | None:
+        """Return what happened to a worker that was ended as its epoch took too long, else None.
+
+        Ray only knows that it died.
+        """
+        limit_s = self.spec.workers.epoch_limit_s
+        silent_s = time.monotonic() - self.heard.get(number, math.inf)
+        if silent_s < limit_s or not re.search(DIED, reason):
+            return None
+        return f"no epoch ended within {limit_s:g} s, the limit workers.epoch_limit_s"
 
     def forget(self, number: int) -> None:
         """Forget an attempt at a trial that has ended."""
@@ -359,7 +373,8 @@ class Engine:
         fit = slots(nodes, each)
         left = max(1, self.study.left)
         asked = self.spec.workers.concurrent
-        most = fit if asked == "auto" else asked
+        # What waits for its place was drawn before it could learn of what runs.
+        most = fit if asked == "auto" else min(asked, fit)
         self.slots = self.share(fit, max(1, min(most, left)), len(self.study.live))
         if self.workers and left <= self.slots:
             self.stage.when_last()
@@ -390,8 +405,8 @@ class Engine:
             actor = actor_of(trial)
             if actor is None:
                 self.heard[number] = now  # it waits for its place, which may take long
-            elif now - self.heard.get(number, now) > limit:
-                self.heard[number] = now
+            elif limit < now - self.heard.get(number, now) < math.inf:
+                self.heard[number] = -math.inf  # it is silent for good
                 ray.kill(actor)
 
     def guard(self, error: BaseException) -> None:

@@ -24,10 +24,6 @@ from search.study.cost import typical_s
 from search.study.warming import Taken, without_history
 from trainables.config import Parameters
 
-DRAWS = 20
-"""Draws before a configuration that is new is looked up instead, or drawn at random where there is
-no end of them: a sampler that does not learn from pruned trials may propose one for ever."""
-
 RANDOM_DRAWS = 1000
 """Draws at random before a space without end counts as exhausted: most of it may be few
 configurations, and what has no end only count where some rare condition holds."""
@@ -150,9 +146,10 @@ class Mirror:
         again goes on as the first would have.
         """
         self.forget(number)
-        for attempt in range(DRAWS if self.space.size else DRAWS + RANDOM_DRAWS):
+        draws = self.spec.sampler.draws
+        for attempt in range(draws if self.space.size else draws + RANDOM_DRAWS):
             seed = derive_seed(self.spec.seed, "sample", number, attempt)
-            at_random = attempt >= DRAWS
+            at_random = attempt >= draws
             known = {} if attempt else self.first_draws.get(number, {})
             self.study.sampler = (
                 RandomSampler(seed) if at_random else make_sampler(self.spec, seed, known)

@@ -7,7 +7,13 @@ import pytest
 
 from search.common.faults import SpecError
 from search.document import document
-from search.document.document import MOST_VALUES, as_launched, load_document, load_yaml
+from search.document.document import (
+    MOST_VALUES,
+    as_launched,
+    load_document,
+    load_yaml,
+    split_launched,
+)
 
 LAUGHS = "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
@@ -76,5 +82,6 @@ def test_as_many_values_as_are_allowed_are_taken(monkeypatch: pytest.MonkeyPatch
 
 def test_a_document_is_kept_with_what_replaced_parts_of_it() -> None:
     launched = as_launched("name: a  # mine\n\n", ["budget.trials=4", "seed=\n  1"])
-    assert launched == "name: a  # mine\n# --set budget.trials=4\n# --set seed=\n#   1\n"
+    assert launched == "name: a  # mine\n# --set budget.trials=4\n# --set seed=1\n"
     assert load_yaml(launched, "it") == {"name": "a"}
+    assert split_launched(launched) == ("name: a  # mine\n", ["budget.trials=4", "seed=1"])

@@ -173,8 +173,14 @@ BAD_OVERRIDES = [
     ("seed=-1", "seed: must be at least 0, but got -1"),
     ("seed=1.5", "seed: must be a whole number, but got 1.5"),
     ("seed=true", "seed: must be a whole number, but got true"),
-    ("name=Foo Bar", "name: must be 1 to 64 of a-z, 0-9, - and _, but got 'Foo Bar'"),
-    (f"name={'a' * 65}", "name: must be 1 to 64 of a-z, 0-9, - and _, but got 'aaa"),
+    (
+        "name=Foo Bar",
+        "name: must be 1 to 64 of a-z, 0-9, - and _, and begin with no -, but got 'Foo Bar'",
+    ),
+    (
+        f"name={'a' * 65}",
+        "name: must be 1 to 64 of a-z, 0-9, - and _, and begin with no -, but got 'aaa",
+    ),
     ("name=2024-01-01", "name: must be text, but got 2024-01-01 (date)"),
     ("training.hidden_size=3.0", "training.hidden_size: must be a whole number, but got 3.0"),
     ("training.weight_decay=.inf", "training.weight_decay: must be a finite number, but got inf"),
@@ -195,11 +201,30 @@ BAD_OVERRIDES = [
     ),
     ("objective.direction=minimize", "must be maximize for val_accuracy, but got 'minimize'"),
     ("workers.cpus=two", "workers.cpus: must be a number, but got 'two'"),
-    ("workers.cpus=0", "workers.cpus: must be greater than 0, but got 0"),
+    ("workers.cpus=0", "workers.cpus: must be at least 0.0001, but got 0"),
     ("workers.gpus=-1", "workers.gpus: must be auto or a number of at least 0, but got -1"),
     ("workers.gpus=two", "workers.gpus: must be auto or a number of at least 0, but got 'two'"),
     ("workers.gpus=.inf", "workers.gpus: must be auto or a number of at least 0, but got inf"),
     ("workers.gpus=true", "workers.gpus: must be auto or a number of at least 0, but got true"),
+    ("workers.cpus=1.0e-5", "workers.cpus: must be at least 0.0001, but got 1e-05"),
+    (
+        f"workers.gpus=1{'0' * 400}",
+        "workers.gpus: must be from 0.0001 to 1000000 where it is not 0",
+    ),
+    ("name=--help", "name: must be 1 to 64 of a-z, 0-9, - and _, and begin with no -"),
+    (f"baseline.{'1' * 5000}.layers=1", "must be an index from 0 to 0"),
+    (
+        "space.clip_norm={low: 1, high: 5, step: 1, log: true}",
+        "space.clip_norm: log and step exclude each other, but got step=1",
+    ),
+    (
+        "pruner={name: successive-halving, bootstrap_count: 4}; budget.trials=4",
+        "successive-halving must have bootstrap_count below the 4 trials, but got 4",
+    ),
+    (
+        "pruner={name: hyperband, bootstrap_count: 9}; budget.trials=4",
+        "hyperband must have bootstrap_count below the 4 trials, but got 9",
+    ),
     ("workers.gpus=1.5", "workers.gpus: must be a whole number where it is above 1, but got 1.5"),
     ("workers.concurrent=0", "concurrent: must be auto or a whole number of at least 1, but got 0"),
     ("workers.concurrent=true", "must be auto or a whole number of at least 1, but got true"),
@@ -352,6 +377,20 @@ FULL = job(
     "sampler: {name: qmc, qmc_type: halton}",
     "pruner: none",
 )
+
+
+def test_null_is_as_left_out_where_it_says_nothing_else() -> None:
+    nulls = ["training.epochs", "budget.trials", "confirm.top", "workers.gpus", "objective.metric"]
+    spec = parse_job(FULL, [f"{key}=null" for key in nulls] + ["space.layers.log=null"])
+    assert spec == parse_job(FULL)
+    always = parse_job(FULL, ["space.dropout.when=null", "training={}", "baseline=[]"])
+    assert always.space["dropout"].when == {}
+
+
+def test_patience_may_be_searched_and_asked_for() -> None:
+    when = "dropout: {low: 0, high: 0.5, when: {patience: {at_least: 3}}}"
+    spec = parse_job(FULL, [f"space={{patience: {{low: 2, high: 5}}, {when}}}", "baseline=[]"])
+    assert list(spec.space["patience"].grid or ()) == [2, 3, 4, 5]
 
 
 def test_json_round_trip() -> None:

@@ -11,8 +11,10 @@ BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
     "blanks alone": (b"   \n\n", "t.csv, line 1: must name the columns, but is empty"),
     "a line for Excel": (
         "sep=;\nsequence;x;label\na;1;y\n",
-        "t.csv, line 1: must name the columns, but tells Excel what sets them apart; without that "
-        "line they are found as they are",
+        (
+            "t.csv, line 1: must name the columns, but tells Excel what sets them apart; without "
+            "that line they are found as they are"
+        ),
     ),
     "a head alone": (b"sequence,step,x,label\n", "t.csv: must have rows, but has none"),
     "a head without an end": (b"sequence,x,label", "t.csv: must have rows, but has one line only"),
