@@ -135,6 +135,9 @@ def why_not(result: Result) -> str:
     if result.chosen.baseline:
         return "it is itself a baseline: nothing that was found is better"
     if result.chance is None:
+        rival = result.rival
+        if rival is not None and min(len(result.chosen.runs), len(rival.runs)) > 1:
+            return "a single validation sequence is sure of nothing"
         return "a single run is sure of nothing: `confirm` has it trained again with other seeds"
     return "it does not surely beat the baseline on the validation part"
 

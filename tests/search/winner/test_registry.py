@@ -46,7 +46,9 @@ def ahead(probability: float) -> Gain:
     return Gain(value=0.01, low=-0.01, high=0.02, probability=probability)
 
 
-ONCE = GOOD.model_copy(update={"chance": None})
+ONCE = result(candidate(2, 0.9), candidate(0, 0.8, baseline=True)).model_copy(
+    update={"chance": None}
+)
 LOST = result(candidate(2, 0.9, 0.9)).model_copy(update={"lost_baseline": True})
 TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
 
@@ -84,6 +86,13 @@ TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
         ),
         (LOST, None, None, "challenger", "the baseline did not complete"),
         (ONCE, None, None, "challenger", "a single run is sure of nothing"),
+        (
+            GOOD.model_copy(update={"chance": None}),
+            None,
+            None,
+            "challenger",
+            "a single validation sequence is sure of nothing",
+        ),
         (
             result(candidate(0, 0.8, baseline=True), candidate(0, 0.8, baseline=True), chance=1),
             None,
