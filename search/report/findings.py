@@ -9,10 +9,13 @@ from optuna.trial import FrozenTrial, TrialState
 from search.common.labels import between, describe, format_value, mean_and_deviation, probability
 from search.database.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
 from search.document.spec import JobSpec
-from trainables.metrics import Cost
+from trainables.metrics import COUNTED, Cost
 
 ENOUGH = 10
 """Complete trials of which something can be said about parameters, or about more trials."""
+
+MANY = 100
+"""Test sequences from which on intervals of losses, whose values are skewed, hold the truth."""
 
 TOLD = {"cell", "hidden_size", "layers", "learning_rate", "dropout", "bidirectional"}
 """What `describe` says already."""
@@ -107,6 +110,40 @@ def advantage(result: Result) -> list[str]:
         for one in result.simple
         if one.test_gain is not None
     ]
+
+
+def honesty(result: Result, sequences: int) -> str:
+    """Return what the choice has seen, and how far intervals can be trusted.
+
+    Args:
+        result: of the job.
+        sequences: of the test part.
+    """
+    rivals = len(result.measured) - 1
+    seen = [
+        "the chosen configuration",
+        *(["the baseline" if rivals == 1 else "the baselines"] if rivals else []),
+        *(["the simple models"] if result.simple else []),
+    ]
+    alone = " and ".join([", ".join(seen[:-1]), seen[-1]] if seen[1:] else seen)
+    told = [
+        "The choice was made on the validation part.",
+        f"The test part was looked at afterwards, for {alone} alone.",
+    ]
+    if any(one.test_interval for one in result.measured):
+        name = result.metric.removeprefix("val_")
+        few = sequences < MANY and name not in COUNTED
+        told.append(
+            "Intervals on the test part hold the truth with 95 percent, over other seeds and other "
+            "sequences of the same kind"
+            + (f"; of {name} on fewer than {MANY} sequences, less often." if few else ".")
+        )
+    if any(one.validation_interval for one in result.candidates):
+        told.append(
+            "Intervals on the validation part may promise too much: epochs and the winner were "
+            "chosen on it."
+        )
+    return " ".join(told)
 
 
 def cells(spec: JobSpec, result: Result, trials: Sequence[FrozenTrial]) -> list[str]:

@@ -26,12 +26,6 @@ from search.report.pages import Section, Table, in_markdown, page
 from search.study import champion
 from trainables.metrics import COSTS
 
-HONESTY = (
-    "The choice was made on the validation part. The test part was looked at afterwards, for the "
-    "chosen configuration and the baseline alone. Intervals hold the truth with 95 percent, over "
-    "other seeds and other sequences of the same kind."
-)
-
 UNITS = (
     "Megabytes are those of the weights in float32. Milliseconds are those of one sequence as long "
     "as the longest, on one thread of the machine that chose: a median, after a warm-up."
@@ -67,6 +61,10 @@ class Report:
     def verdict(self) -> str:
         """Return the one sentence that a reader wants first."""
         return findings.verdict(self.spec, self.result)
+
+    def honesty(self) -> str:
+        """Return what the choice has seen, and how far intervals can be trusted."""
+        return findings.honesty(self.result, self.data["test"])
 
     def beginning(self) -> Section:
         """Return the answer itself."""
@@ -104,7 +102,7 @@ class Report:
     def sections(self) -> Iterable[Section]:
         """Yield the answers to what a reader asks, in this order."""
         yield self.beginning()
-        yield Section("How much better is it?", [*findings.advantage(self.result), HONESTY])
+        yield Section("How much better is it?", [*findings.advantage(self.result), self.honesty()])
         yield Section("LSTM or GRU?", findings.cells(self.spec, self.result, self.trials))
         yield from self.several()
         yield from self.importance()
@@ -223,7 +221,7 @@ class Report:
 
     def note(self) -> str:
         """Return the answer alone in Markdown: the description of the parent run."""
-        ones = [self.beginning(), Section("", [HONESTY]), self.ending()]
+        ones = [self.beginning(), Section("", [self.honesty()]), self.ending()]
         return "\n".join(map(in_markdown, ones))
 
     def markdown(self) -> str:

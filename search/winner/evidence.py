@@ -11,6 +11,7 @@ from torch import Tensor
 
 from search.database.result import SURE, Gain
 from trainables.goals import Goal
+from trainables.metrics import COUNTED
 
 DRAWS = 4000
 
@@ -19,9 +20,6 @@ RANKED_DRAWS = 1000
 
 AT_ONCE = 2**22
 """Weights that are drawn at once; bounds memory."""
-
-COUNTED = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
-"""Metrics that only know right and wrong: of 40 right ones of 40, resampling makes nothing else."""
 
 EXTREME = 1000.0
 """A logit beside which all others make no difference."""

@@ -63,6 +63,24 @@ def test_how_much_better_it_is() -> None:
     assert "is 0.999" in said
 
 
+def test_what_was_looked_at_and_how_far_intervals_can_be_trusted() -> None:
+    single = result(candidate(2, 0.9), BASELINE, BASELINE.model_copy(update={"of": 1}))
+    assert findings.honesty(single, 50) == (
+        "The choice was made on the validation part. The test part was looked at afterwards, for "
+        "the chosen configuration and the baselines alone."
+    )
+    sure = WINNER.model_copy(update={"test_interval": (0.8, 0.9)})
+    found = result(sure, BASELINE).model_copy(update={"simple": (LINEAR,)})
+    said = findings.honesty(found, 50)
+    assert "for the chosen configuration, the baseline and the simple models alone." in said
+    assert "with 95 percent, over other seeds and other sequences of the same kind. Interv" in said
+    assert said.endswith("may promise too much: epochs and the winner were chosen on it.")
+    of_loss = found.model_copy(update={"metric": "val_loss"})
+    assert "of loss on fewer than 100 sequences, less often" in findings.honesty(of_loss, 50)
+    assert "less often" not in findings.honesty(of_loss, 100)
+    assert "for the chosen configuration alone" in findings.honesty(result(BASELINE, BASELINE), 9)
+
+
 @pytest.mark.parametrize(
     ("chance", "said"),
     [
