@@ -16,6 +16,7 @@ from search.common.labels import (
     format_value,
     mean_and_deviation,
     probability,
+    seeds,
 )
 from search.database.result import SURE, mean
 
@@ -207,10 +208,7 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
 
 def certainty(console: Console, confirmed: dict[str, Any], tried: int) -> None:
     """Print how sure it is that the winner, the best of so many tried, beats the baseline."""
-    console.print(
-        f"  mean ± standard deviation over {confirmed['seeds']} seed"
-        + "s" * (confirmed["seeds"] != 1)
-    )
+    console.print(f"  mean ± standard deviation over {seeds(confirmed['seeds'])}")
     if len(confirmed["level"]) > 1:
         console.print(
             f"  {len(confirmed['level'])} of them cannot be told apart; the winner is the best of "
@@ -292,11 +290,10 @@ def champion_list(console: Console, name: str, reigns: list[dict[str, Any]]) -> 
     console.print(shown)
     present = next((one for one in reigns if one["present"]), None)
     if present is not None:
-        seeds = len(present["validation"])
         data = present["fingerprint"][:12]
         console.print(
             f"models:/{name}@champion is version {present['version']}, chosen by "
-            f"{present['metric']} over {seeds} seeds on data {data}"
+            f"{present['metric']} over {seeds(len(present['validation']))} on data {data}"
         )
 
 
@@ -310,7 +307,7 @@ def document_page(console: Console, spec: "JobSpec") -> None:
     fact(console, "space", ", ".join(spec.space) or "nothing is searched")
     fact(console, "sampler", f"{spec.sampler.name}, pruner {spec.pruner.name}")
     fact(console, "budget", f"{spec.budget.trials} trials of up to {spec.config({}).epochs} epochs")
-    fact(console, "confirm", f"top {spec.confirm.top} over {spec.confirm.seeds} seeds")
+    fact(console, "confirm", f"top {spec.confirm.top} over {seeds(spec.confirm.seeds)}")
 
 
 def token_list(console: Console, listed: list[dict[str, Any]]) -> None:

@@ -28,6 +28,11 @@ def run_name(number: int, config: TrialConfig, attrs: Mapping[str, Any]) -> str:
     return f"confirm {name} seed {attrs['replicate']}" if "replicate" in attrs else name
 
 
+def seeds(count: int) -> str:
+    """Return over how many seeds something was measured, such as ``1 seed``."""
+    return f"{count} seed{'s' * (count != 1)}"
+
+
 def format_value(value: float | None) -> str:
     """Return a metric with four decimals, or digits where that says little; a dash for none."""
     if value is None:

@@ -6,10 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.common.labels import between, describe, format_value, mean_and_deviation, probability
+from search.common.labels import (
+    between,
+    describe,
+    format_value,
+    mean_and_deviation,
+    probability,
+    seeds,
+)
 from search.database.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
 from search.document.spec import JobSpec
-from trainables.metrics import COUNTED, Cost
+from trainables.metrics import COUNTED, LOWER, Cost
 
 ENOUGH = 10
 """Complete trials of which something can be said about parameters, or about more trials."""
@@ -56,10 +63,10 @@ def sure(gain: Gain) -> str:
 def verdict(spec: JobSpec, result: Result) -> str:
     """Return the one sentence that a reader wants first."""
     chosen, rival = result.chosen, result.rival
-    seeds = (
-        f"over {len(chosen.runs)} seeds" if result.confirmed else "in a single run, not confirmed"
+    runs = (
+        f"over {seeds(len(chosen.runs))}" if result.confirmed else "in a single run, not confirmed"
     )
-    found = f"{label(spec, chosen)} reached {part(result)} {spread(chosen.validation)} {seeds}"
+    found = f"{label(spec, chosen)} reached {part(result)} {spread(chosen.validation)} {runs}"
     if result.unbeaten is not None:
         name, where = result.unbeaten
         found += f" (no better than {name}{' on the test part' if where == 'test' else ''})"
@@ -212,10 +219,19 @@ def outlook(result: Result, trials: Sequence[FrozenTrial]) -> str | None:
     """Return whether more trials are likely to help, by the curve of the best so far."""
     ended = [one for one in trials if one.state.is_finished()]
     curve = best_so_far(ended, sign_of(result.direction))
-    if len(ended) < ENOUGH or math.isnan(curve[len(ended) // 2 - 1]):
+    when = next((at for at, value in enumerate(curve) if value == curve[-1]), 0)
+    bound = 0 if result.metric.removeprefix("val_") in LOWER else 1
+    if curve and curve[-1] == bound:
+        return f"Trial {ended[when].number} reached {bound}: no better {part(result)} is possible."
+    if len(ended) < ENOUGH:
         return f"{len(ended)} trials are too few to say whether more would help."
-    gained = curve[-1] - curve[len(ended) // 2 - 1]
-    when = next(at for at, value in enumerate(curve) if value == curve[-1])
+    half = len(ended) // 2
+    if math.isnan(curve[half - 1]):
+        return (
+            f"None of the first {half} of {len(ended)} trials is complete, so that they do not "
+            "say whether more would help."
+        )
+    gained = curve[-1] - curve[half - 1]
     noise = sd(result.chosen.validation)
     found = (
         f"The best value came with trial {ended[when].number}; the second half of {len(ended)} "
