@@ -14,6 +14,7 @@ from search.common.labels import (
     describe,
     duration,
     format_value,
+    lead,
     mean_and_deviation,
     probability,
     seeds,
@@ -203,11 +204,19 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
     if job["confirmed"] is None:
         console.print("  one run each, not confirmed over several seeds")
     else:
-        certainty(console, job["confirmed"], sum(not one["baseline"] for one in job["compared"]))
+        tried = sum(not one["baseline"] for one in job["compared"])
+        certainty(console, job["confirmed"], tried, stands=job["compared"][0]["baseline"])
 
 
-def certainty(console: Console, confirmed: dict[str, Any], tried: int) -> None:
-    """Print how sure it is that the winner, the best of so many tried, beats the baseline."""
+def certainty(console: Console, confirmed: dict[str, Any], tried: int, *, stands: bool) -> None:
+    """Print how sure it is that the winner beats the baseline.
+
+    Args:
+        console: where.
+        confirmed: what the confirmation found.
+        tried: of how many the winner is the best.
+        stands: whether it is the baseline itself.
+    """
     console.print(f"  mean ± standard deviation over {seeds(confirmed['seeds'])}")
     if len(confirmed["level"]) > 1:
         console.print(
@@ -215,19 +224,27 @@ def certainty(console: Console, confirmed: dict[str, Any], tried: int) -> None:
             "the smallest"
         )
     if confirmed["beats_baseline"] is not None:
-        word = "beats" if confirmed["beats_baseline"] else "does not surely beat"
-        console.print(f"  the winner {word} the baseline")
+        console.print(f"  {against(confirmed, stands=stands)}")
         for part, gain in (("validation", confirmed["gain"]), ("test", confirmed["test_gain"])):
             if gain is not None:
-                limits = between((gain["low"], gain["high"]))
-                seen = format_value(gain["value"])
-                fact(console, f"  {part:<10}", f"better by {seen}, with 95 percent by {limits}")
+                by, limits = lead(gain["value"], gain["low"], gain["high"])
+                fact(console, f"  {part:<10}", f"{by}, with 95 percent by {limits}")
         if confirmed["chance"] is not None and tried > 1:
             chance = (
                 f"were none better, the best of {tried} would look so with a probability of "
                 f"{probability(confirmed['chance'])}; below {SURE} counts as better"
             )
             fact(console, f"  {'by chance':<10}", chance)
+
+
+def against(confirmed: dict[str, Any], *, stands: bool) -> str:
+    """Return whether the winner beats the baseline; `stands` where it is the baseline itself."""
+    if stands:
+        return "the baseline stands: nothing that was tried is surely better"
+    if confirmed["baseline_params"] is None:
+        return "no baseline completed to compare with"
+    word = "beats" if confirmed["beats_baseline"] else "does not surely beat"
+    return f"the winner {word} the baseline"
 
 
 def told_beside(objective: str, known: Collection[str]) -> list[str]:
@@ -306,7 +323,7 @@ def document_page(console: Console, spec: "JobSpec") -> None:
         fact(console, "baseline", describe(spec.config(parameters, overrides)))
     fact(console, "space", ", ".join(spec.space) or "nothing is searched")
     fact(console, "sampler", f"{spec.sampler.name}, pruner {spec.pruner.name}")
-    fact(console, "budget", f"{spec.budget.trials} trials of up to {spec.config({}).epochs} epochs")
+    fact(console, "budget", f"{spec.budget.trials} trials of up to {spec.most_epochs} epochs")
     fact(console, "confirm", f"top {spec.confirm.top} over {seeds(spec.confirm.seeds)}")
 
 

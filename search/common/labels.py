@@ -58,6 +58,16 @@ def between(limits: Sequence[float] | None) -> str:
     return "–" if limits is None else " to ".join(map(format_value, limits))
 
 
+def lead(value: float, low: float, high: float) -> tuple[str, str]:
+    """Return how much better something is, or worse, and the interval of that.
+
+    Such as ``better by 0.0262`` and ``0.0124 to 0.0413``.
+    """
+    if value < 0:
+        return f"worse by {format_value(-value)}", between((-high, -low))
+    return f"better by {format_value(value)}", between((low, high))
+
+
 def duration(seconds: float | None) -> str:
     """Return a span of time as people read it: ``42 s``, ``3:07 min``, ``2:05 h``."""
     if seconds is None:

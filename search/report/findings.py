@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from search.common.labels import (
-    between,
     describe,
     format_value,
+    lead,
     mean_and_deviation,
     probability,
     seeds,
@@ -51,11 +51,9 @@ def part(result: Result) -> str:
 
 def sure(gain: Gain) -> str:
     """Return how much better something is, or worse, with its interval and its probability."""
-    word, value, limits = "better", gain.value, (gain.low, gain.high)
-    if value < 0:
-        word, value, limits = "worse", -value, (-gain.high, -gain.low)
+    by, limits = lead(gain.value, gain.low, gain.high)
     return (
-        f"{word} by {format_value(value)} ({between(limits)} with 95 percent); "
+        f"{by} ({limits} with 95 percent); "
         f"the probability that it truly is better is {probability(gain.probability)}"
     )
 
