@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 
 from search.common.labels import between, describe, duration, format_value
+from search.common.trial import state_of
 from search.database.lease import live_status
 from search.database.result import Result
 from search.database.storage import open_storage
@@ -206,7 +207,7 @@ class Report:
 
     def ending(self) -> Section:
         """Return what the job was."""
-        ends = Counter(one.state.name.lower() for one in self.trials)
+        ends = Counter(map(state_of, self.trials))
         counted = ", ".join(f"{number} {state}" for state, number in sorted(ends.items()))
         took = f"{duration(self.job.elapsed_s)}, seed {self.spec.seed}"
         return Section(

@@ -99,6 +99,20 @@ def test_the_page_needs_nothing_else_and_escapes(store: Store) -> None:
     assert '"name":"ended early"' in page
 
 
+def test_trials_are_counted_as_the_terminal_counts_them(store: Store) -> None:
+    job, state = job_with(store, FOUND), optuna.trial.TrialState
+    storage = open_storage(store)
+    optuna.load_study(study_name=job.id, storage=storage).add_trials(
+        optuna.trial.create_trial(state=ended, user_attrs=attrs)
+        for ended, attrs in (
+            (state.PRUNED, {"diverged": True}), (state.PRUNED, {"budget": True}), (state.FAIL, {}),
+        )
+    )  # fmt: skip
+    storage.engine.dispose()
+    said = report(store, job, "markdown")["markdown"]
+    assert "1 budget, 2 complete, 1 diverged, 1 failed, 1 pruned" in said
+
+
 def test_programs_get_the_same(store: Store) -> None:
     told = json.loads(report(store, job_with(store, FOUND), "json")["json"])
     assert told["job"] == "tiny-0001"
