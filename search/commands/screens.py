@@ -204,27 +204,21 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
     if job["confirmed"] is None:
         console.print("  one run each, not confirmed over several seeds")
     else:
-        tried = sum(not one["baseline"] for one in job["compared"])
-        certainty(console, job["confirmed"], tried, stands=job["compared"][0]["baseline"])
+        certainty(console, job)
 
 
-def certainty(console: Console, confirmed: dict[str, Any], tried: int, *, stands: bool) -> None:
-    """Print how sure it is that the winner beats the baseline.
-
-    Args:
-        console: where.
-        confirmed: what the confirmation found.
-        tried: of how many the winner is the best.
-        stands: whether it is the baseline itself.
-    """
+def certainty(console: Console, job: dict[str, Any]) -> None:
+    """Print how sure it is that the winner, the best of those tried, beats the baseline."""
+    confirmed, said = job["confirmed"], against(job)
+    tried = sum(not one["baseline"] for one in job["compared"])
     console.print(f"  mean ± standard deviation over {seeds(confirmed['seeds'])}")
     if len(confirmed["level"]) > 1:
         console.print(
             f"  {len(confirmed['level'])} of them cannot be told apart; the winner is the best of "
             "the smallest"
         )
-    if confirmed["beats_baseline"] is not None:
-        console.print(f"  {against(confirmed, stands=stands)}")
+    if said is not None:
+        console.print(f"  {said}")
         for part, gain in (("validation", confirmed["gain"]), ("test", confirmed["test_gain"])):
             if gain is not None:
                 by, limits = lead(gain["value"], gain["low"], gain["high"])
@@ -237,9 +231,12 @@ def certainty(console: Console, confirmed: dict[str, Any], tried: int, *, stands
             fact(console, f"  {'by chance':<10}", chance)
 
 
-def against(confirmed: dict[str, Any], *, stands: bool) -> str:
-    """Return whether the winner beats the baseline; `stands` where it is the baseline itself."""
-    if stands:
+def against(job: dict[str, Any]) -> str | None:
+    """Return what a confirmed winner is to the baseline; None where the document has none."""
+    confirmed = job["confirmed"]
+    if confirmed is None or confirmed["beats_baseline"] is None:
+        return None
+    if job["compared"][0]["baseline"]:
         return "the baseline stands: nothing that was tried is surely better"
     if confirmed["baseline_params"] is None:
         return "no baseline completed to compare with"

@@ -135,13 +135,15 @@ def test_how_sure_a_gain_is_says_how_many_were_tried(
         ({"beats_baseline": True}, False, "the winner beats the baseline"),
         ({}, True, "the baseline stands: nothing that was tried is surely better"),
         ({"baseline_params": None}, False, "no baseline completed to compare with"),
+        ({"beats_baseline": None}, False, None),
     ],
 )
 def test_what_the_winner_is_to_the_baseline(
-    changes: dict[str, Any], stands: bool, said: str
+    changes: dict[str, Any], stands: bool, said: str | None
 ) -> None:
     confirmed = {"beats_baseline": False, "baseline_params": {}} | changes
-    assert screens.against(confirmed, stands=stands) == said
+    assert screens.against({"confirmed": confirmed, "compared": [{"baseline": stands}]}) == said
+    assert screens.against({"confirmed": None}) is None
 
 
 def test_a_baseline_that_won_is_held_against_nothing(
