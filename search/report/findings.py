@@ -14,6 +14,7 @@ from search.common.labels import (
     probability,
     seeds,
 )
+from search.common.texts import literal
 from search.database.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
 from search.document.spec import JobSpec
 from trainables.metrics import COUNTED, LOWER, Cost
@@ -324,6 +325,6 @@ def mistakes(result: Result, names: Sequence[str]) -> str | None:
         return f"All of {sequences} test sequences are told right." if sequences else None
     count, true, said = max(wrong)
     return (
-        f"{total} of {sequences} test sequences are told wrong; most often {true} is taken for "
-        f"{said}, {count} times."
+        f"{total} of {sequences} test sequences are told wrong; most often {literal(true)} is "
+        f"taken for {literal(said)}, {count} times."
     )

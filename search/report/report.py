@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 
 from search.common.labels import between, describe, duration, format_value
+from search.common.texts import literal
 from search.common.trial import state_of
 from search.database.lease import live_status
 from search.database.result import Result
@@ -321,7 +322,11 @@ def promotion(model: dict[str, Any]) -> str:
 def learned(data: dict[str, Any]) -> str:
     """Return what is learned of a data set, in words."""
     targets = data.get("targets") or []
-    return f"to predict {', '.join(targets)}" if targets else f"{len(data['classes'])} classes"
+    return (
+        f"to predict {', '.join(map(literal, targets))}"
+        if targets
+        else f"{len(data['classes'])} classes"
+    )
 
 
 def data_line(data: dict[str, Any]) -> str:
