@@ -69,8 +69,14 @@ class Classes(Goal):
         self.smoothing = smoothing
 
     def loss(self, outputs: Tensor, y: Tensor) -> Tensor:
-        """Return the mean cross entropy."""
-        return nn.functional.cross_entropy(outputs, y, self.weights)
+        """Return the mean cross entropy, each sequence's times its class's weight.
+
+        PyTorch's own mean divides by a batch's weights, so that in small ones rare classes would
+        count as little as all others; of weights whose mean over the data is 1 the plain mean is.
+        """
+        if self.weights is None:
+            return nn.functional.cross_entropy(outputs, y)
+        return nn.functional.cross_entropy(outputs, y, self.weights, reduction="none").mean()
 
     def learned(self, outputs: Tensor, y: Tensor, loss: Tensor) -> Tensor:
         """Return the mean cross entropy with smoothed labels.
@@ -85,8 +91,7 @@ class Classes(Goal):
         losses = nn.functional.cross_entropy(
             outputs, y, reduction="none", label_smoothing=self.smoothing
         )
-        weights = self.weights[y]
-        return (losses * weights).sum() / weights.sum()
+        return (losses * self.weights[y]).mean()
 
     def counted(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Return how many have their class as the largest logit."""

@@ -21,3 +21,6 @@ Cost = Literal["weights", "size_mb", "latency_ms"]
 
 LOWER = ("loss", "mse", "mae")
 """Those of which less is better; of all others more is, up to 1."""
+
+COUNTED = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
+"""Metrics that only know right and wrong: of 40 right ones of 40, resampling makes nothing else."""

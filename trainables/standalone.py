@@ -1,9 +1,9 @@
 """Asks the model beside this file: ``python predict.py FILE.npz [--with torch]``.
 
-FILE.npz holds x [sequences, steps, features], the values of the data set; or, of sequences of
-unequal lengths, x [all steps, features] and lengths [sequences]. Prints a line for each sequence:
-the class and the probability of each, or the numbers that are predicted. Needs numpy, and
-onnxruntime or torch.
+FILE.npz holds x [sequences, steps, features], the values of the data set; or x [all steps,
+features] and lengths [sequences], which may differ where the model has learned of such. Prints a
+line for each sequence: the class and the probability of each, or the numbers that are predicted.
+Needs numpy, and onnxruntime or torch.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def read(path: str, shape: dict[str, Any]) -> dict[str, Any]:
     with np.load(path) as data:
         x = data["x"].astype(np.float32)
         if not shape["varies"]:
-            return {"x": x}
+            return {"x": apart(x, data["lengths"], shape["steps"]) if x.ndim == 2 else x}
         if x.ndim == 3:
             return {"x": x, "lengths": np.full(len(x), x.shape[1], np.int64)}
         lengths = data["lengths"].astype(np.int64)
@@ -34,6 +34,16 @@ def read(path: str, shape: dict[str, Any]) -> dict[str, Any]:
     for row, (end, length) in enumerate(zip(lengths.cumsum(), lengths, strict=True)):
         padded[row, :length] = x[end - length : end]
     return {"x": padded, "lengths": lengths}
+
+
+def apart(x: Any, lengths: Any, steps: int) -> Any:
+    """Return [sequences, steps, features] of sequences that lie behind each other."""
+    others = sorted({int(length) for length in lengths} - {steps})
+    if others:
+        raise SystemExit(
+            f"lengths: must all be {steps}, as the model has learned, but got {others}"
+        )
+    return x.reshape(len(lengths), steps, x.shape[-1])
 
 
 def answer(inputs: dict[str, Any], engine: str) -> Any:

@@ -16,7 +16,7 @@ from dashboards.console.importance import IMPORTANCES
 from dashboards.console.rendering import nothing_new, page
 from dashboards.console.searched import SHELF, Searched
 from dashboards.console.trialtable import SHOWN, Wanted, table
-from search.commands.screens import ended
+from search.commands.screens import against, ended
 from search.database.lease import LIVE
 from search.database.recorded import study_id
 from search.database.result import Result
@@ -45,6 +45,7 @@ def state(service: Service, caller: Caller, job: Job) -> dict[str, Any]:
         "job": shown,
         "running": running,
         "ended": ended(shown),
+        "against": against(shown),
         "confirming": [row for row in trials.rows if row["study"] != job.id],
         "to_confirm": trials.spec.most_replicates,
         "best_of_cell": trials.best_of_cell,

@@ -14,8 +14,10 @@ from search.common.labels import (
     describe,
     duration,
     format_value,
+    lead,
     mean_and_deviation,
     probability,
+    seeds,
 )
 from search.database.result import SURE, mean
 
@@ -202,34 +204,44 @@ def comparison(console: Console, job: dict[str, Any]) -> None:
     if job["confirmed"] is None:
         console.print("  one run each, not confirmed over several seeds")
     else:
-        certainty(console, job["confirmed"], sum(not one["baseline"] for one in job["compared"]))
+        certainty(console, job)
 
 
-def certainty(console: Console, confirmed: dict[str, Any], tried: int) -> None:
-    """Print how sure it is that the winner, the best of so many tried, beats the baseline."""
-    console.print(
-        f"  mean ± standard deviation over {confirmed['seeds']} seed"
-        + "s" * (confirmed["seeds"] != 1)
-    )
+def certainty(console: Console, job: dict[str, Any]) -> None:
+    """Print how sure it is that the winner, the best of those tried, beats the baseline."""
+    confirmed, said = job["confirmed"], against(job)
+    tried = sum(not one["baseline"] for one in job["compared"])
+    console.print(f"  mean ± standard deviation over {seeds(confirmed['seeds'])}")
     if len(confirmed["level"]) > 1:
         console.print(
             f"  {len(confirmed['level'])} of them cannot be told apart; the winner is the best of "
             "the smallest"
         )
-    if confirmed["beats_baseline"] is not None:
-        word = "beats" if confirmed["beats_baseline"] else "does not surely beat"
-        console.print(f"  the winner {word} the baseline")
+    if said is not None:
+        console.print(f"  {said}")
         for part, gain in (("validation", confirmed["gain"]), ("test", confirmed["test_gain"])):
             if gain is not None:
-                limits = between((gain["low"], gain["high"]))
-                seen = format_value(gain["value"])
-                fact(console, f"  {part:<10}", f"better by {seen}, with 95 percent by {limits}")
+                by, limits = lead(gain["value"], gain["low"], gain["high"])
+                fact(console, f"  {part:<10}", f"{by}, with 95 percent by {limits}")
         if confirmed["chance"] is not None and tried > 1:
             chance = (
                 f"were none better, the best of {tried} would look so with a probability of "
                 f"{probability(confirmed['chance'])}; below {SURE} counts as better"
             )
             fact(console, f"  {'by chance':<10}", chance)
+
+
+def against(job: dict[str, Any]) -> str | None:
+    """Return what a confirmed winner is to the baseline; None where the document has none."""
+    confirmed = job["confirmed"]
+    if confirmed is None or confirmed["beats_baseline"] is None:
+        return None
+    if job["compared"][0]["baseline"]:
+        return "the baseline stands: nothing that was tried is surely better"
+    if confirmed["baseline_params"] is None:
+        return "no baseline completed to compare with"
+    word = "beats" if confirmed["beats_baseline"] else "does not surely beat"
+    return f"the winner {word} the baseline"
 
 
 def told_beside(objective: str, known: Collection[str]) -> list[str]:
@@ -292,11 +304,10 @@ def champion_list(console: Console, name: str, reigns: list[dict[str, Any]]) -> 
     console.print(shown)
     present = next((one for one in reigns if one["present"]), None)
     if present is not None:
-        seeds = len(present["validation"])
         data = present["fingerprint"][:12]
         console.print(
             f"models:/{name}@champion is version {present['version']}, chosen by "
-            f"{present['metric']} over {seeds} seeds on data {data}"
+            f"{present['metric']} over {seeds(len(present['validation']))} on data {data}"
         )
 
 
@@ -309,8 +320,8 @@ def document_page(console: Console, spec: "JobSpec") -> None:
         fact(console, "baseline", describe(spec.config(parameters, overrides)))
     fact(console, "space", ", ".join(spec.space) or "nothing is searched")
     fact(console, "sampler", f"{spec.sampler.name}, pruner {spec.pruner.name}")
-    fact(console, "budget", f"{spec.budget.trials} trials of up to {spec.config({}).epochs} epochs")
-    fact(console, "confirm", f"top {spec.confirm.top} over {spec.confirm.seeds} seeds")
+    fact(console, "budget", f"{spec.budget.trials} trials of up to {spec.most_epochs} epochs")
+    fact(console, "confirm", f"top {spec.confirm.top} over {seeds(spec.confirm.seeds)}")
 
 
 def token_list(console: Console, listed: list[dict[str, Any]]) -> None:

@@ -28,6 +28,11 @@ def run_name(number: int, config: TrialConfig, attrs: Mapping[str, Any]) -> str:
     return f"confirm {name} seed {attrs['replicate']}" if "replicate" in attrs else name
 
 
+def seeds(count: int) -> str:
+    """Return over how many seeds something was measured, such as ``1 seed``."""
+    return f"{count} seed{'s' * (count != 1)}"
+
+
 def format_value(value: float | None) -> str:
     """Return a metric with four decimals, or digits where that says little; a dash for none."""
     if value is None:
@@ -51,6 +56,16 @@ def mean_and_deviation(mean: float | None, deviation: float | None) -> str:
 def between(limits: Sequence[float] | None) -> str:
     """Return an interval, such as ``0.9548 to 0.9774``; a dash for none."""
     return "–" if limits is None else " to ".join(map(format_value, limits))
+
+
+def lead(value: float, low: float, high: float) -> tuple[str, str]:
+    """Return how much better something is, or worse, and the interval of that.
+
+    Such as ``better by 0.0262`` and ``0.0124 to 0.0413``.
+    """
+    if value < 0:
+        return f"worse by {format_value(-value)}", between((-high, -low))
+    return f"better by {format_value(value)}", between((low, high))
 
 
 def duration(seconds: float | None) -> str:

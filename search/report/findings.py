@@ -6,13 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.common.labels import between, describe, format_value, mean_and_deviation, probability
+from search.common.labels import (
+    describe,
+    format_value,
+    lead,
+    mean_and_deviation,
+    probability,
+    seeds,
+)
+from search.common.texts import literal
 from search.database.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
 from search.document.spec import JobSpec
-from trainables.metrics import Cost
+from trainables.metrics import COUNTED, LOWER, Cost
 
 ENOUGH = 10
 """Complete trials of which something can be said about parameters, or about more trials."""
+
+MANY = 100
+"""Test sequences from which on intervals of losses, whose values are skewed, hold the truth."""
 
 TOLD = {"cell", "hidden_size", "layers", "learning_rate", "dropout", "bidirectional"}
 """What `describe` says already."""
@@ -41,11 +52,9 @@ def part(result: Result) -> str:
 
 def sure(gain: Gain) -> str:
     """Return how much better something is, or worse, with its interval and its probability."""
-    word, value, limits = "better", gain.value, (gain.low, gain.high)
-    if value < 0:
-        word, value, limits = "worse", -value, (-gain.high, -gain.low)
+    by, limits = lead(gain.value, gain.low, gain.high)
     return (
-        f"{word} by {format_value(value)} ({between(limits)} with 95 percent); "
+        f"{by} ({limits} with 95 percent); "
         f"the probability that it truly is better is {probability(gain.probability)}"
     )
 
@@ -53,10 +62,10 @@ def sure(gain: Gain) -> str:
 def verdict(spec: JobSpec, result: Result) -> str:
     """Return the one sentence that a reader wants first."""
     chosen, rival = result.chosen, result.rival
-    seeds = (
-        f"over {len(chosen.runs)} seeds" if result.confirmed else "in a single run, not confirmed"
+    runs = (
+        f"over {seeds(len(chosen.runs))}" if result.confirmed else "in a single run, not confirmed"
     )
-    found = f"{label(spec, chosen)} reached {part(result)} {spread(chosen.validation)} {seeds}"
+    found = f"{label(spec, chosen)} reached {part(result)} {spread(chosen.validation)} {runs}"
     if result.unbeaten is not None:
         name, where = result.unbeaten
         found += f" (no better than {name}{' on the test part' if where == 'test' else ''})"
@@ -107,6 +116,40 @@ def advantage(result: Result) -> list[str]:
         for one in result.simple
         if one.test_gain is not None
     ]
+
+
+def honesty(result: Result, sequences: int) -> str:
+    """Return what the choice has seen, and how far intervals can be trusted.
+
+    Args:
+        result: of the job.
+        sequences: of the test part.
+    """
+    rivals = len(result.measured) - 1
+    seen = [
+        "the chosen configuration",
+        *(["the baseline" if rivals == 1 else "the baselines"] if rivals else []),
+        *(["the simple models"] if result.simple else []),
+    ]
+    alone = " and ".join([", ".join(seen[:-1]), seen[-1]] if seen[1:] else seen)
+    told = [
+        "The choice was made on the validation part.",
+        f"The test part was looked at afterwards, for {alone} alone.",
+    ]
+    if any(one.test_interval for one in result.measured):
+        name = result.metric.removeprefix("val_")
+        few = sequences < MANY and name not in COUNTED
+        told.append(
+            "Intervals on the test part hold the truth with 95 percent, over other seeds and other "
+            "sequences of the same kind"
+            + (f"; of {name} on fewer than {MANY} sequences, less often." if few else ".")
+        )
+    if any(one.validation_interval for one in result.candidates):
+        told.append(
+            "Intervals on the validation part may promise too much: epochs and the winner were "
+            "chosen on it."
+        )
+    return " ".join(told)
 
 
 def cells(spec: JobSpec, result: Result, trials: Sequence[FrozenTrial]) -> list[str]:
@@ -175,10 +218,19 @@ def outlook(result: Result, trials: Sequence[FrozenTrial]) -> str | None:
     """Return whether more trials are likely to help, by the curve of the best so far."""
     ended = [one for one in trials if one.state.is_finished()]
     curve = best_so_far(ended, sign_of(result.direction))
-    if len(ended) < ENOUGH or math.isnan(curve[len(ended) // 2 - 1]):
+    when = next((at for at, value in enumerate(curve) if value == curve[-1]), 0)
+    bound = 0 if result.metric.removeprefix("val_") in LOWER else 1
+    if curve and curve[-1] == bound:
+        return f"Trial {ended[when].number} reached {bound}: no better {part(result)} is possible."
+    if len(ended) < ENOUGH:
         return f"{len(ended)} trials are too few to say whether more would help."
-    gained = curve[-1] - curve[len(ended) // 2 - 1]
-    when = next(at for at, value in enumerate(curve) if value == curve[-1])
+    half = len(ended) // 2
+    if math.isnan(curve[half - 1]):
+        return (
+            f"None of the first {half} of {len(ended)} trials is complete, so that they do not "
+            "say whether more would help."
+        )
+    gained = curve[-1] - curve[half - 1]
     noise = sd(result.chosen.validation)
     found = (
         f"The best value came with trial {ended[when].number}; the second half of {len(ended)} "
@@ -273,6 +325,6 @@ def mistakes(result: Result, names: Sequence[str]) -> str | None:
         return f"All of {sequences} test sequences are told right." if sequences else None
     count, true, said = max(wrong)
     return (
-        f"{total} of {sequences} test sequences are told wrong; most often {true} is taken for "
-        f"{said}, {count} times."
+        f"{total} of {sequences} test sequences are told wrong; most often {literal(true)} is "
+        f"taken for {literal(said)}, {count} times."
     )

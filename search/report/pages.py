@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from search.common.texts import literal
+
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
        color: #1f2328; }
@@ -21,12 +23,15 @@ code { background: #f0f2f4; padding: .1rem .3rem; border-radius: .3rem; font-siz
 tr.chosen td { font-weight: 600; background: #eef6ee; }
 """
 
+ESCAPED = re.compile(r"\\(?:(&\w+;)|([^\w\s]|_))")
+"""A mark of Markdown that means nothing, in what is safe as HTML already."""
+
 Cells = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; text stands in its first column, numbers in the others."""
+    """A table of texts, not Markdown; words stand in its first column, numbers in the others."""
 
     heads: Cells
     rows: Sequence[Cells]
@@ -57,10 +62,11 @@ def in_markdown(section: Section) -> str:
 
 def table_in_markdown(table: Table) -> str:
     """Return a table as Markdown."""
-    lines = [table.heads, ("---",) * len(table.heads)]
-    for place, (first, *rest) in enumerate(table.rows):
+    lines = [tuple(map(literal, table.heads)), ("---",) * len(table.heads)]
+    for place, row in enumerate(table.rows):
+        first, *rest = map(literal, row)
         lines.append((f"**{first}**" if place == table.strong else first, *rest))
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in lines)
+    return "\n".join(f"| {' | '.join(row)} |" for row in lines)
 
 
 def in_html(section: Section) -> str:
@@ -96,8 +102,12 @@ def table_in_html(table: Table) -> str:
 
 
 def prose(text: str) -> str:
-    """Return Markdown of a report as HTML: backticks mean code, two stars strong."""
-    escaped = re.sub("`([^`]*)`", r"<code>\1</code>", html.escape(text))
+    """Return Markdown of a report as HTML: backticks mean code, two stars strong.
+
+    What has a backslash before it is text, as `literal` writes it.
+    """
+    marked = ESCAPED.sub(lambda found: found[1] or f"&#{ord(found[2])};", html.escape(text))
+    escaped = re.sub("`([^`]*)`", r"<code>\1</code>", marked)
     return re.sub(r"\*\*(.*)\*\*", r"<strong>\1</strong>", escaped)
 
 

@@ -13,6 +13,8 @@ import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 
 from search.common.labels import between, describe, duration, format_value
+from search.common.texts import literal
+from search.common.trial import state_of
 from search.database.lease import live_status
 from search.database.result import Result
 from search.database.storage import open_storage
@@ -25,12 +27,6 @@ from search.report.findings import label, spread
 from search.report.pages import Section, Table, in_markdown, page
 from search.study import champion
 from trainables.metrics import COSTS
-
-HONESTY = (
-    "The choice was made on the validation part. The test part was looked at afterwards, for the "
-    "chosen configuration and the baseline alone. Intervals hold the truth with 95 percent, over "
-    "other seeds and other sequences of the same kind."
-)
 
 UNITS = (
     "Megabytes are those of the weights in float32. Milliseconds are those of one sequence as long "
@@ -68,6 +64,10 @@ class Report:
         """Return the one sentence that a reader wants first."""
         return findings.verdict(self.spec, self.result)
 
+    def honesty(self) -> str:
+        """Return what the choice has seen, and how far intervals can be trusted."""
+        return findings.honesty(self.result, self.data["test"])
+
     def beginning(self) -> Section:
         """Return the answer itself."""
         told = [f"**{self.verdict()}**", findings.choice(self.result)]
@@ -104,7 +104,7 @@ class Report:
     def sections(self) -> Iterable[Section]:
         """Yield the answers to what a reader asks, in this order."""
         yield self.beginning()
-        yield Section("How much better is it?", [*findings.advantage(self.result), HONESTY])
+        yield Section("How much better is it?", [*findings.advantage(self.result), self.honesty()])
         yield Section("LSTM or GRU?", findings.cells(self.spec, self.result, self.trials))
         yield from self.several()
         yield from self.importance()
@@ -208,7 +208,7 @@ class Report:
 
     def ending(self) -> Section:
         """Return what the job was."""
-        ends = Counter(one.state.name.lower() for one in self.trials)
+        ends = Counter(map(state_of, self.trials))
         counted = ", ".join(f"{number} {state}" for state, number in sorted(ends.items()))
         took = f"{duration(self.job.elapsed_s)}, seed {self.spec.seed}"
         return Section(
@@ -223,7 +223,7 @@ class Report:
 
     def note(self) -> str:
         """Return the answer alone in Markdown: the description of the parent run."""
-        ones = [self.beginning(), Section("", [HONESTY]), self.ending()]
+        ones = [self.beginning(), Section("", [self.honesty()]), self.ending()]
         return "\n".join(map(in_markdown, ones))
 
     def markdown(self) -> str:
@@ -322,7 +322,11 @@ def promotion(model: dict[str, Any]) -> str:
 def learned(data: dict[str, Any]) -> str:
     """Return what is learned of a data set, in words."""
     targets = data.get("targets") or []
-    return f"to predict {', '.join(targets)}" if targets else f"{len(data['classes'])} classes"
+    return (
+        f"to predict {', '.join(map(literal, targets))}"
+        if targets
+        else f"{len(data['classes'])} classes"
+    )
 
 
 def data_line(data: dict[str, Any]) -> str:

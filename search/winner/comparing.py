@@ -104,8 +104,12 @@ class Answers:
             raise ValueError("the answers on the validation part cannot be read") from error
 
 
-def lead(ours: bytes, theirs: bytes, goal: Goal, result: Result) -> Gain | None:
-    """Return how much better a configuration is than that of an earlier job, None if not known.
+UNKNOWN = "its answers are not known"
+"""Why nobody knows how much better something is than a champion."""
+
+
+def lead(ours: bytes, theirs: bytes, goal: Goal, result: Result) -> Gain | str:
+    """Return how much better a configuration is than that of an earlier job, or why none knows.
 
     Args:
         ours: its answers on the validation part, kept.
@@ -116,12 +120,15 @@ def lead(ours: bytes, theirs: bytes, goal: Goal, result: Result) -> Gain | None:
     try:
         first, second = Answers.read(ours, 0), Answers.read(theirs, 1)
     except ValueError:
-        return None
+        return UNKNOWN
     if not torch.equal(first.y, second.y):
-        return None
+        return UNKNOWN
     metric, sign = result.metric.removeprefix("val_"), sign_of(result.direction)
     both = [*first.outputs.values(), *second.outputs.values()]
-    return truths(goal, metric, first.y, both, sign=sign).gain(0, 1)
+    if any(len(runs) == 1 for runs in both):
+        return "a single run is sure of nothing"
+    gain = truths(goal, metric, first.y, both, sign=sign).gain(0, 1)
+    return gain or "a single validation sequence is sure of nothing"
 
 
 class Asked:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from search.database.result import SURE, Gain
 from trainables.goals import Goal
+from trainables.metrics import COUNTED
 
 DRAWS = 4000
 
@@ -19,9 +20,6 @@ RANKED_DRAWS = 1000
 
 AT_ONCE = 2**22
 """Weights that are drawn at once; bounds memory."""
-
-COUNTED = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
-"""Metrics that only know right and wrong: of 40 right ones of 40, resampling makes nothing else."""
 
 EXTREME = 1000.0
 """A logit beside which all others make no difference."""
@@ -38,7 +36,8 @@ class Truths:
         metric: its name, such as ``accuracy``.
         sign: what a value is multiplied with so that more is better.
         seen: [configurations], the means of their runs.
-        draws: [configurations, draws], on the same sequences; NaN for one with a single run.
+        draws: [configurations, draws], on the same sequences; NaN for one with a single run, and
+            for all where a single sequence says nothing of others.
     """
 
     metric: str
@@ -118,7 +117,8 @@ def truths(goal: Goal, metric: str, y: Tensor, answers: Sequence[Tensor], *, sig
 
     Sequences: each one counts by a weight that is exponential (Rubin 1981), the same for all
     configurations; where a metric only knows right and wrong, a right and a wrong answer that
-    nobody gave count by Jeffreys' half between them, lest all right means always right. Seeds:
+    nobody gave count by Jeffreys' half between them, lest all right means always right; of other
+    metrics, the draws are as much wider as `widths` says. Seeds:
     the mean of a few of them is as far from that of all as Student's t says; to draw them with
     replacement would make intervals from three seeds far too short (`benchmarks/honesty.py`).
 
@@ -146,6 +146,11 @@ def truths(goal: Goal, metric: str, y: Tensor, answers: Sequence[Tensor], *, sig
         for place, outputs in enumerate(answers):
             found = Padded(goal, metric, y, weights, random)
             drawn[place][:, here] = [found.score(one) for one in outputs]
+    if metric not in COUNTED:
+        # The same ones for all configurations, whose sequences are the same.
+        wide = widths(len(y), count, random)
+        for values, each in zip(runs, drawn, strict=True):
+            each[:] = values[:, None] + (each - values[:, None]) * wide
     for values, each in zip(runs, drawn, strict=True):
         free = len(values) - 1
         if free == 0:
@@ -163,6 +168,23 @@ def truths(goal: Goal, metric: str, y: Tensor, answers: Sequence[Tensor], *, sig
         np.array([values.mean() for values in runs]),
         np.array([each.mean(0) for each in drawn]),
     )
+
+
+def widths(sequences: int, count: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Return draws of how much farther off a metric truly is than weights of its sequences say.
+
+    Such weights make (n - 1) / (n + 1) of the variance that n values tell of, and few values tell
+    little of their variance: what is normal about the mean is Student's t once a chi-square is
+    drawn for that (Gosset 1908; as a scale mixture, Andrews and Mallows 1974).
+
+    Args:
+        sequences: a single one tells nothing: NaN.
+        count: of the draws.
+        random: draws them.
+    """
+    if sequences == 1:
+        return np.full(count, np.nan)
+    return np.sqrt((sequences + 1) / random.chisquare(sequences - 1, count))
 
 
 class Padded:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.common.labels import describe, format_value
+from search.common.texts import literal
 from search.database.store import first_line
 from search.winner.checking import Strangers, strangers
 from trainables import standalone
@@ -202,14 +203,14 @@ def order(data: SequenceDataset) -> str:
     if not data.named:
         return ""
     lacking = "" if data.preparation.missing == "refuse" else " A missing value is NaN."
-    return f"\n\nThe features, in this order: {', '.join(data.named)}.{lacking}"
+    return f"\n\nThe features, in this order: {', '.join(map(literal, data.named))}.{lacking}"
 
 
 def purpose(data: SequenceDataset) -> str:
     """Return what a model is for."""
     if data.targets is not None:
-        return f"predicts {', '.join(data.targets.names)}"
-    return f"tells {len(data.classes)} classes apart: {', '.join(data.classes)}"
+        return f"predicts {', '.join(map(literal, data.targets.names))}"
+    return f"tells {len(data.classes)} classes apart: {', '.join(map(literal, data.classes))}"
 
 
 def output(data: SequenceDataset) -> str:

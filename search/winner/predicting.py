@@ -63,13 +63,19 @@ class Predictions:
         return dict(Counter(self.answers).most_common())
 
     def table(self) -> pa.Table:
-        """Return a row a sequence: its name, the class and all probabilities, or the numbers."""
+        """Return a row a sequence: its name, the class and all probabilities, or the numbers.
+
+        A target called ``sequence``, as the names are, becomes ``predicted_sequence``.
+        """
         columns: dict[str, Any] = {"sequence": self.sequences}
         prefix = "p_" if self.is_classes else ""
         if self.is_classes:
             columns["prediction"] = self.answers
         for place, name in enumerate(self.outputs):
-            columns[f"{prefix}{name}"] = self.values[:, place]
+            column = f"{prefix}{name}"
+            while column in columns:
+                column = f"predicted_{column}"
+            columns[column] = self.values[:, place]
         return pa.table(columns)
 
     def write(self, path: Path) -> None:

@@ -42,7 +42,7 @@ from search.winner.champions import (
     versions_of,
     written,
 )
-from search.winner.comparing import CPU, lead
+from search.winner.comparing import CPU, UNKNOWN, lead
 from search.winner.fetching import ANSWERS, champion_folder, copy_champion
 from search.winner.models import load_saved
 from search.winner.program import log_program
@@ -51,8 +51,8 @@ from trainables.folder import Folder
 from trainables.goals import plain_goal
 
 ABOUT = (
-    "Winners of the jobs called {name}. `champion` beat its baseline and the champion before it on "
-    "the same data; `challenger` did not."
+    "Winners of the jobs called {name}. `champion` is the one that became it last, by its job or "
+    "by a person; `challenger` the newest that its job did not make champion. Tags say why."
 )
 
 DESCRIPTION = 5000
@@ -86,7 +86,7 @@ class Incumbent:
 
 
 def decide(
-    result: Result, fingerprint: str, present: Incumbent | None, lead: Callable[[], Gain | None]
+    result: Result, fingerprint: str, present: Incumbent | None, lead: Callable[[], Gain | str]
 ) -> tuple[str, str]:
     """Return the alias that a new version gets, champion or challenger, and why.
 
@@ -96,7 +96,7 @@ def decide(
         result: of its job.
         fingerprint: of its data.
         present: the present champion.
-        lead: how much better than that one it is; None where that cannot be known.
+        lead: how much better than that one it is, or why that cannot be known.
     """
     if result.beats_baseline is False:
         return "challenger", why_not(result)
@@ -111,8 +111,8 @@ def decide(
     if (reason := incomparable(result, fingerprint, present)) is not None:
         return "challenger", f"{before}, {reason}"
     gain = lead()
-    if gain is None:
-        return "challenger", f"{before}, cannot be compared with: its answers are not known"
+    if isinstance(gain, str):
+        return "challenger", f"{before}, cannot be compared with: {gain}"
     # It is the best of several that were compared on this very part.
     if 1 - gain.probability < SURE / (1 + len(result.others)):
         return "champion", f"{over}, and {before}, on the same data"
@@ -135,22 +135,23 @@ def why_not(result: Result) -> str:
     if result.chosen.baseline:
         return "it is itself a baseline: nothing that was found is better"
     if result.chance is None:
+        rival = result.rival
+        if rival is not None and min(len(result.chosen.runs), len(rival.runs)) > 1:
+            return "a single validation sequence is sure of nothing"
         return "a single run is sure of nothing: `confirm` has it trained again with other seeds"
     return "it does not surely beat the baseline on the validation part"
 
 
-def lead_over(
-    present: Incumbent, tracking: Tracking, folder: Folder, result: Result
-) -> Gain | None:
-    """Return how much better a new champion is than the present one, None if not known."""
+def lead_over(present: Incumbent, tracking: Tracking, folder: Folder, result: Result) -> Gain | str:
+    """Return how much better a new champion is than the present one, or why none knows."""
     try:
         kept = tracking.client.list_artifacts(present.run_id, "champion")
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise  # MLflow is away, and will be asked again
-        return None  # a person has deleted the run
+        return UNKNOWN  # a person has deleted the run
     if f"champion/{ANSWERS}" not in {one.path for one in kept}:
-        return None
+        return UNKNOWN
     with quiet(), TemporaryDirectory() as copy:
         path = tracking.client.download_artifacts(present.run_id, f"champion/{ANSWERS}", copy)
         theirs = Path(path).read_bytes()
@@ -216,7 +217,7 @@ def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: 
             result,
             fingerprint,
             incumbent,
-            lambda: lead_over(incumbent, tracking, folder, result) if incumbent else None,
+            lambda: lead_over(incumbent, tracking, folder, result) if incumbent else UNKNOWN,
         )
         claims = {CLAIMS_TAG: written([claim(reason)])} if alias == CHAMPION else {}
         return {ALIAS_TAG: alias, REASON_TAG: reason} | claims

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn import metrics as sk
+from torch import Tensor
 
 from tests.trainables.conftest import needs_gpu
 from trainables.goals import Classes, Numbers, areas
@@ -56,6 +57,18 @@ def test_class_weights_change_what_is_learned_and_not_what_is_measured() -> None
     assert weighted.scores(logits, y) == Classes().scores(logits, y)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_class_weights_count_in_batches_of_any_size(smoothing: float) -> None:
+    logits, y = torch.randn(8, 2), torch.tensor([0] * 7 + [1])
+    goal = Classes(torch.tensor([4 / 7, 4.0]), smoothing)
+
+    def learned(outputs: Tensor, labels: Tensor) -> Tensor:
+        return goal.learned(outputs, labels, goal.loss(outputs, labels))
+
+    single = [learned(one[None], label[None]) for one, label in zip(logits, y, strict=True)]
+    assert torch.stack(single).mean().item() == pytest.approx(learned(logits, y).item(), rel=1e-5)
+
+
 def test_smoothed_labels_change_what_is_learned_and_neither_loss_nor_score() -> None:
     logits, y = torch.randn(8, 4), torch.arange(8) % 4
     smoothed, shares = Classes(smoothing=0.2), torch.full((8, 4), 0.05)
@@ -73,7 +86,7 @@ def test_smoothed_labels_of_a_class_weigh_what_the_class_weighs() -> None:
     outputs, y = torch.tensor([[2.0, -1.0], [0.5, 0.0], [0.0, 3.0]]), torch.tensor([0, 0, 1])
     part = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9]])
     weights = torch.tensor([0.5, 0.5, 4.0])
-    wanted = (-(part * outputs.log_softmax(1)).sum(1) * weights).sum() / weights.sum()
+    wanted = (-(part * outputs.log_softmax(1)).sum(1) * weights).mean()
 
     goal = Classes(torch.tensor([0.5, 4.0]), smoothing=0.2)
 

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import requests
 
+from search.database.result import Result
+from search.database.tables import Job
 from search.service.api.gate import POLICY, SESSION
 from tests.dashboards.console.conftest import PAGES, RUNNING, Living
 from tests.search.service.api.served import TIMEOUT_S, Served
@@ -71,6 +73,15 @@ def test_a_page_offers_only_what_its_reader_may_do(guarded: Served) -> None:
         for role in ("view", "launch", "admin")
     ]
     assert made == [False, False, True]
+
+
+def test_a_job_says_what_its_winner_is_to_the_baseline(living: Living) -> None:
+    with living.served.store.session() as session:
+        job = session.get_one(Job, TOLD)
+        unsure = Result.model_validate_json(job.result or "").model_copy(update={"chance": 0.5})
+        job.result = unsure.to_json()
+    page = get(living.url, f"/jobs/{TOLD}").text
+    assert "; the winner does not surely beat the baseline</small>" in page
 
 
 def test_an_error_is_a_page_to_a_browser_and_json_to_a_program(shown: Living) -> None:

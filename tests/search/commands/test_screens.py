@@ -8,11 +8,11 @@ from rich.console import Console
 from search.commands import screens
 from search.database.lease import Lease
 from search.database.store import Store
-from search.document.spec import JobSpec
+from search.document.spec import JobSpec, parse_job
 from search.jobs.jobs import find, show, show_trials
 from search.jobs.listing import Wanted, pages
 from search.study.study import JobStudy
-from tests.search.conftest import finish_job, make_spec, open_study, train
+from tests.search.conftest import DOCUMENT, finish_job, make_spec, open_study, train
 
 BASELINE = "baseline=[{cell: gru, hidden_size: 8, learning_rate: 0.01}]"
 TRACEBACK = "Traceback:\nKeyError: batch[index] [/bold]"
@@ -128,6 +128,34 @@ def test_how_sure_a_gain_is_says_how_many_were_tried(
     assert f"{said} a probability of 0.090; below 0.025 counts as better" in lines(console)
 
 
+@pytest.mark.parametrize(
+    ("changes", "stands", "said"),
+    [
+        ({}, False, "the winner does not surely beat the baseline"),
+        ({"beats_baseline": True}, False, "the winner beats the baseline"),
+        ({}, True, "the baseline stands: nothing that was tried is surely better"),
+        ({"baseline_params": None}, False, "no baseline completed to compare with"),
+        ({"beats_baseline": None}, False, None),
+    ],
+)
+def test_what_the_winner_is_to_the_baseline(
+    changes: dict[str, Any], stands: bool, said: str | None
+) -> None:
+    confirmed = {"beats_baseline": False, "baseline_params": {}} | changes
+    assert screens.against({"confirmed": confirmed, "compared": [{"baseline": stands}]}) == said
+    assert screens.against({"confirmed": None}) is None
+
+
+def test_a_baseline_that_won_is_held_against_nothing(
+    console: Console, store: Store, study: JobStudy
+) -> None:
+    finish_job(store, "tiny-0001")
+    job = show(store, find(store, "tiny"))
+    job["compared"][0]["baseline"] = True
+    screens.comparison(console, job)
+    assert "the baseline stands: nothing that was tried is surely better" in lines(console)
+
+
 def test_what_to_do_next_at_a_service_names_the_service(
     console: Console, store: Store, study: JobStudy
 ) -> None:
@@ -165,6 +193,12 @@ def test_trials_of_the_confirmation_say_so(console: Console) -> None:
            "best_epoch_value": 0.5, "baseline": False, "params": {}, "reason": None}  # fmt: skip
     screens.trial_list(console, "tiny-0001", [row])
     assert "confirm 003 complete 4 0.5000" in lines(console)
+
+
+def test_a_document_that_searches_for_epochs_says_the_most(console: Console) -> None:
+    searched = DOCUMENT.replace("{epochs: 4, layers: 1}", "{layers: 1}")
+    screens.document_page(console, parse_job(searched, ["space.epochs=[2, 9]"]))
+    assert "budget 6 trials of up to 9 epochs" in lines(console)
 
 
 def test_the_page_of_a_document(console: Console) -> None:

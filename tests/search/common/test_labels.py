@@ -4,6 +4,7 @@ from search.common.labels import (
     describe,
     duration,
     format_value,
+    lead,
     mean_and_deviation,
     probability,
     run_name,
@@ -77,3 +78,8 @@ def test_a_deviation_has_the_digits_of_its_mean(
 
 def test_a_draw_knows_no_more_than_three_digits() -> None:
     assert [probability(one) for one in (0.0, 0.5, 1.0)] == ["0.001", "0.500", "0.999"]
+
+
+def test_what_is_worse_is_not_better_by_less_than_nothing() -> None:
+    assert lead(0.1, 0.01, 0.2) == ("better by 0.1000", "0.0100 to 0.2000")
+    assert lead(-0.1, -0.2, 0.05) == ("worse by 0.1000", "-0.0500 to 0.2000")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.common.texts import readable, without_passwords
+from search.common.texts import literal, readable, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,9 @@ def test_a_url_does_not_say_who_asks(text: str, shown: str) -> None:
 
 def test_a_terminal_is_not_commanded() -> None:
     assert readable("a\x1b]0;title\x07\x1b[31m red\x9b1m\ttab\n") == "a]0;title[31m red1m\ttab\n"
+
+
+def test_what_markdown_would_take_for_more_is_shown_as_it_is() -> None:
+    assert literal("<b>x</b> a|b *c* _d_ val_loss `e` & \\") == (
+        r"\<b>x\</b> a\|b \*c\* \_d\_ val_loss \`e\` \& \\"
+    )

@@ -21,6 +21,7 @@ LINEAR = Simple(name="a linear model", sees="all", validation=0.95, test=0.5, sc
             result(WINNER, BASELINE).model_copy(update=SURE),
             "validation accuracy 0.9100 ± 0.0141 over 2 seeds and beats the baseline",
         ),
+        (result(candidate(2, 0.9)).model_copy(update={"confirmed": True}), "0.9000 over 1 seed."),
         (result(WINNER, BASELINE), "does not surely beat the baseline"),
         (result(BASELINE, BASELINE), "The baseline stands: "),
         (result(WINNER), "names no baseline"),
@@ -61,6 +62,24 @@ def test_how_much_better_it_is() -> None:
     assert "best of 2 that were confirmed" in said
     assert "against a linear model, which sees every value, it is better by 0.1000" in said
     assert "is 0.999" in said
+
+
+def test_what_was_looked_at_and_how_far_intervals_can_be_trusted() -> None:
+    single = result(candidate(2, 0.9), BASELINE, BASELINE.model_copy(update={"of": 1}))
+    assert findings.honesty(single, 50) == (
+        "The choice was made on the validation part. The test part was looked at afterwards, for "
+        "the chosen configuration and the baselines alone."
+    )
+    sure = WINNER.model_copy(update={"test_interval": (0.8, 0.9)})
+    found = result(sure, BASELINE).model_copy(update={"simple": (LINEAR,)})
+    said = findings.honesty(found, 50)
+    assert "for the chosen configuration, the baseline and the simple models alone." in said
+    assert "with 95 percent, over other seeds and other sequences of the same kind. Interv" in said
+    assert said.endswith("may promise too much: epochs and the winner were chosen on it.")
+    of_loss = found.model_copy(update={"metric": "val_loss"})
+    assert "of loss on fewer than 100 sequences, less often" in findings.honesty(of_loss, 50)
+    assert "less often" not in findings.honesty(of_loss, 100)
+    assert "for the chosen configuration alone" in findings.honesty(result(BASELINE, BASELINE), 9)
 
 
 @pytest.mark.parametrize(
@@ -105,13 +124,21 @@ def test_which_parameters_mattered() -> None:
         ([0.5, 0.9, *[0.8] * 10], "came with trial 1; the second half of 12 trials made it better"),
         ([0.5, 0.9, *[None] * 10], "more trials are unlikely to help"),
         ([0.5, 0.6, *[0.6] * 9, 0.9], "more trials are likely to help"),
-        ([None] * 9 + [0.5] * 3, "12 trials are too few"),
+        ([None] * 9 + [0.5] * 3, "None of the first 6 of 12 trials is complete"),
+        ([0.5] * 9 + [1.0] * 3, "Trial 9 reached 1: no better validation accuracy is possible."),
+        ([], "0 trials are too few"),
         ([0.5, 0.9], "2 trials are too few"),
     ],
 )
 def test_whether_more_trials_would_help(values: list[float | None], said: str) -> None:
     trials = [trial(value, number=number) for number, value in enumerate(values)]
     assert said in (outlook(result(WINNER), trials) or "")
+
+
+def test_no_loss_is_below_nothing() -> None:
+    of_loss = result(WINNER).model_copy(update={"metric": "val_loss", "direction": "minimize"})
+    trials = [trial(value, number=number) for number, value in enumerate((0.5, 0.0))]
+    assert outlook(of_loss, trials) == "Trial 1 reached 0: no better validation loss is possible."
 
 
 def test_the_usual_mistake_is_named() -> None:

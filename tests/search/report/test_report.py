@@ -1,16 +1,19 @@
 """The report of a job: what it must say, and must not, in every form."""
 
+import html
 import json
 from html.parser import HTMLParser
 
 import optuna
 import pytest
 
+from search.common.texts import literal
 from search.database.result import Gain, Result
 from search.database.storage import open_storage
 from search.database.store import Store
 from search.database.tables import Job
 from search.jobs.jobs import NotPossibleError
+from search.report.pages import prose
 from search.report.report import report
 from tests.search.conftest import add_job, make_spec
 from tests.search.told import BASELINE, OTHER, WINNER, result
@@ -63,8 +66,8 @@ def test_markdown_says_which_alias_and_why_and_keeps_the_test_part_shut(store: S
     text = told["markdown"]
     assert text.startswith("# tiny\n\n**GRU 8x1 lr 0.01 reached validation accuracy 0.9100")
     assert "On the test part, held against the baseline, it is better by 0.1000 (0.0500 to" in text
-    assert "| a/b | 100 | 0.900 | 0.947 | 0.923 |" in text
-    assert "<c>, 10 times" in text
+    assert r"| a\|b | 100 | 0.900 | 0.947 | 0.923 |" in text
+    assert r"most often a\|b is taken for \<c>, 10 times" in text
     assert "## LSTM or GRU?" in text
     assert "3 trials are too few to say" in text
     assert "| **winner: GRU 8x1 lr 0.01** | 1,234 | 0.05 | 0.30 |" in text
@@ -94,9 +97,32 @@ def test_the_page_needs_nothing_else_and_escapes(store: Store) -> None:
     assert "<strong>GRU 8x1" in page
     assert "2 complete, 1 pruned" in page
     assert "c" not in reader.tags
+    assert "a&#124;b is taken for &lt;c&gt;, 10 times" in page
     assert page.count("<div class=picture>") == 5
     assert '"name":"GRU 8x1 lr 0.01, schedule constant (baseline)"' in page
     assert '"name":"ended early"' in page
+
+
+def test_a_page_shows_names_as_they_are() -> None:
+    name = r"<b>x</b> `a|b` **c** _d_ val_loss & \ 'e'"
+    shown = prose(f"**{literal(name)}** is `code`")
+    assert shown.startswith("<strong>")
+    assert shown.endswith("</strong> is <code>code</code>")
+    assert html.unescape(shown) == f"<strong>{name}</strong> is <code>code</code>"
+
+
+def test_trials_are_counted_as_the_terminal_counts_them(store: Store) -> None:
+    job, state = job_with(store, FOUND), optuna.trial.TrialState
+    storage = open_storage(store)
+    optuna.load_study(study_name=job.id, storage=storage).add_trials(
+        optuna.trial.create_trial(state=ended, user_attrs=attrs)
+        for ended, attrs in (
+            (state.PRUNED, {"diverged": True}), (state.PRUNED, {"budget": True}), (state.FAIL, {}),
+        )
+    )  # fmt: skip
+    storage.engine.dispose()
+    said = report(store, job, "markdown")["markdown"]
+    assert "1 budget, 2 complete, 1 diverged, 1 failed, 1 pruned" in said
 
 
 def test_programs_get_the_same(store: Store) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from search.database.result import Result
-from search.winner.comparing import Answers, compare, lead, weighed
+from search.database.result import Gain, Result
+from search.winner.comparing import UNKNOWN, Answers, compare, lead, weighed
 from search.winner.evidence import Truths
 from tests.search.conftest import make_spec
 from tests.search.winners import PARAMETERS, candidate, result, write_weights
@@ -190,13 +190,21 @@ def answered(*right: int, of: int = 0) -> bytes:
 
 def test_a_lead_over_an_earlier_job_needs_the_same_labels() -> None:
     gain = lead(answered(90, 91, 92), answered(70, 71, 72), Classes(), FOUND)
-    assert gain is not None
+    assert isinstance(gain, Gain)
     assert gain.value == pytest.approx(0.2)
     assert gain.probability > 0.99
     other = Answers({0: torch.zeros(2, 99, 2)}, torch.zeros(99, dtype=torch.int64)).kept()
     for theirs in (other, b"", answered(90)[:50]):
-        assert lead(answered(90, 91), theirs, Classes(), FOUND) is None
-    assert lead(answered(90), answered(70, 71), Classes(), FOUND) is None
+        assert lead(answered(90, 91), theirs, Classes(), FOUND) == UNKNOWN
+
+
+def test_a_lead_that_nobody_can_be_sure_of_says_why() -> None:
+    for ours, theirs in (((90,), (70, 71)), ((90, 91), (70,))):
+        said = lead(answered(*ours), answered(*theirs), Classes(), FOUND)
+        assert said == "a single run is sure of nothing"
+    one = Answers({0: torch.eye(2)[:, None]}, torch.zeros(1, dtype=torch.int64)).kept()
+    of_loss = FOUND.model_copy(update={"metric": "val_loss", "direction": "minimize"})
+    assert lead(one, one, Classes(), of_loss) == "a single validation sequence is sure of nothing"
 
 
 def test_a_network_that_fails_is_not_followed_by_others(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 from search.winner.evidence import Truths, truths
@@ -86,6 +87,27 @@ def test_of_a_loss_less_is_better() -> None:
     assert gain.value > 0
     assert gain.probability > 0.9
     assert (found.interval(0) or (-1.0,))[0] >= 0
+
+
+def off(*errors: float) -> Truths:
+    """Return what two runs may reach that are so far off, each as far as the other."""
+    outputs = torch.tensor(errors).sqrt()[None, :, None].expand(2, -1, -1)
+    goal = Numbers(torch.zeros(1), torch.ones(1))
+    return truths(goal, "mse", torch.zeros(len(errors), 1), [outputs], sign=-1.0)
+
+
+def test_few_sequences_make_the_interval_of_student() -> None:
+    errors = [7.0, 8.5, 9.0, 10.0, 11.0, 11.5]
+    found = np.quantile(off(*errors).draws[0], (0.025, 0.975))
+    wanted = stats.t.interval(0.95, 5, np.mean(errors), stats.sem(errors))
+    assert found == pytest.approx(wanted, abs=0.15)  # those of the weights alone are 0.7 nearer
+
+
+def test_a_single_sequence_says_nothing_of_others() -> None:
+    found = off(4.0)
+    assert found.seen == pytest.approx(4)
+    assert found.interval(0) is None
+    assert found.gain(0, 0) is None
 
 
 def test_the_best_of_many_needs_more_to_be_sure() -> None:

@@ -149,6 +149,14 @@ def test_numbers_are_answered_in_their_own_units(
     assert list(found.table().column_names) == ["sequence", "length_m"]
 
 
+def test_a_target_called_sequence_leaves_the_names_as_they_are() -> None:
+    values = np.array([[0.5, 1.5]])
+    found = Predictions(["w0"], ("sequence", "speed"), values, is_classes=False, scores=None)
+    assert found.table().to_pylist() == [
+        {"sequence": "w0", "predicted_sequence": 0.5, "speed": 1.5}
+    ]
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".json"])
 def test_predictions_are_written_in_every_form(
     suffix: str, tmp_path: Path, installation: Home, kinds: Path

@@ -46,7 +46,9 @@ def ahead(probability: float) -> Gain:
     return Gain(value=0.01, low=-0.01, high=0.02, probability=probability)
 
 
-ONCE = GOOD.model_copy(update={"chance": None})
+ONCE = result(candidate(2, 0.9), candidate(0, 0.8, baseline=True)).model_copy(
+    update={"chance": None}
+)
 LOST = result(candidate(2, 0.9, 0.9)).model_copy(update={"lost_baseline": True})
 TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
 
@@ -54,11 +56,11 @@ TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
 @pytest.mark.parametrize(
     ("found", "present", "lead", "alias", "reason"),
     [
-        (GOOD, None, None, "champion", "beats the baseline .* no champion before"),
+        (GOOD, None, "", "champion", "beats the baseline .* no champion before"),
         (
             result(candidate(2, 0.9)),
             None,
-            None,
+            "",
             "champion",
             "there is no baseline, and there was no",
         ),
@@ -67,9 +69,9 @@ TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
         (
             GOOD,
             incumbent(),
-            None,
+            "a single run is sure of nothing",
             "challenger",
-            "the present champion, version 3, cannot be compared",
+            "the present champion, version 3, cannot be compared with: a single run is sure of",
         ),
         (TRIED, incumbent(), ahead(0.98), "challenger", "not surely beat the present champion"),
         (TRIED, incumbent(), ahead(0.99), "champion", "and the present champion"),
@@ -78,23 +80,30 @@ TRIED = GOOD.model_copy(update={"others": (candidate(3, 0.90),)})
         (
             result(candidate(2, 0.9), candidate(0, 0.8, baseline=True), chance=0.03),
             None,
-            None,
+            "",
             "challenger",
             "does not surely beat the baseline",
         ),
-        (LOST, None, None, "challenger", "the baseline did not complete"),
-        (ONCE, None, None, "challenger", "a single run is sure of nothing"),
+        (LOST, None, "", "challenger", "the baseline did not complete"),
+        (ONCE, None, "", "challenger", "a single run is sure of nothing"),
+        (
+            GOOD.model_copy(update={"chance": None}),
+            None,
+            "",
+            "challenger",
+            "a single validation sequence is sure of nothing",
+        ),
         (
             result(candidate(0, 0.8, baseline=True), candidate(0, 0.8, baseline=True), chance=1),
             None,
-            None,
+            "",
             "challenger",
             "itself a baseline",
         ),
     ],
 )
 def test_who_becomes_champion(
-    found: Result, present: Incumbent | None, lead: Gain | None, alias: str, reason: str
+    found: Result, present: Incumbent | None, lead: Gain | str, alias: str, reason: str
 ) -> None:
     given, why = decide(found, "00", present, lambda: lead)
     assert given == alias
