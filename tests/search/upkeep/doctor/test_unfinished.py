@@ -263,6 +263,23 @@ def test_folders_of_unknown_jobs_are_deleted_only_on_demand(
     assert (unknown.exists(), other.exists()) == (False, True)
 
 
+def test_files_of_unknown_jobs_are_kept(
+    installation: Home, store: Store, examiner: Examiner
+) -> None:
+    """The database may be new, or older than they."""
+    weights = installation.path / "checkpoints" / "gone-00ff" / "search" / "000001" / "best"
+    scratch = installation.path / "scratch" / "gone-00ff" / "tune"
+    for path in (weights, scratch):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    report = doctor(examiner, [], repair=True, everything=True)
+    assert [(one.subject, one.repaired) for one in report.findings] == [
+        ("file checkpoints/gone-00ff", False),
+        ("file scratch/gone-00ff", True),
+    ]
+    assert (weights.exists(), scratch.exists()) == (True, False)
+
+
 def test_folders_that_another_installation_may_own_are_left_alone(
     installation: Home, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     examiner: Examiner,
