@@ -207,6 +207,9 @@ class Store:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self.tables_locked(), self.engine.begin() as connection:
+            if self.engine.dialect.name == "sqlite":
+                # Python begins no transaction before it makes tables: each would stay after a kill.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 

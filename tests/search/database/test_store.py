@@ -12,7 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text, update
+from sqlalchemy import event, text, update
 
 import search.database.migrations
 from search.database.storage import open_storage
@@ -81,6 +81,23 @@ class TestOnEveryDatabase:
 
         with ThreadPoolExecutor(readers) as pool:
             assert list(pool.map(read, range(readers))) == [0] * readers
+
+    @pytest.mark.parametrize("statement", ["CREATE TABLE journal", "ALTER TABLE"])
+    def test_a_first_start_that_is_broken_off_leaves_nothing(
+        self, url: str, statement: str
+    ) -> None:
+        broken = Store(url)
+
+        @event.listens_for(broken.engine, "after_cursor_execute")
+        def break_off(_c: Any, _cursor: Any, sql: str, *_: Any) -> None:
+            if statement in sql:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            broken.migrate(upgrade=False)
+        assert broken.revision() is None
+        broken.close()
+        Store.open(url).close()
 
     def test_an_older_database_is_refused_until_it_is_migrated(self, url: str) -> None:
         old = Store(url)
