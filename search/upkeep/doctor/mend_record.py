@@ -44,6 +44,7 @@ def _(_step: steps.StopJob, hands: Hands) -> None:
         if job.status != "running":
             return  # it was resumed, since it was examined
         job.status, job.message, job.ended_at = "stopped", message, time.time()
+        job.supervised = False
         session.execute(
             update(Run)
             .where(Run.study == hands.job_id, Run.trial == PARENT)

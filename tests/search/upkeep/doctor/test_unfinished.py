@@ -13,11 +13,13 @@ from optuna.trial import TrialState
 from sqlalchemy import update
 
 from search.common.home import Home
+from search.common.limits import Limits
 from search.common.processes import birth, place
 from search.database.lease import Lease
 from search.database.storage import open_storage, read_trials
 from search.database.store import Store
 from search.database.tables import PARENT, Job, Run
+from search.service.queue import claim
 from search.tracking.tracking import Tracking
 from search.upkeep.doctor.examination import Examiner, JobReport
 from search.upkeep.doctor.finding import Finding
@@ -109,6 +111,21 @@ def test_what_a_killed_driver_left_is_closed_requeued_and_delivered(
     assert shown == {
         PARENT: ("KILLED", True), 0: ("FINISHED", False), 1: ("KILLED", True), 2: ("KILLED", True)
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(("stop", "status"), [(False, "running"), (True, "stopped")])
+def test_a_job_of_a_queue_stays_in_it_unless_it_was_to_stop(
+    installation: Home, store: Store, examiner: Examiner, stop: bool, status: str
+) -> None:
+    die(store, installation)
+    set_job(store, status="running", supervised=True, stop_requested=stop)
+    assert (("driver-dead", "job") in named(examiner.examine(JOB).findings)) == stop
+    assert treat(examiner, JOB).agree
+    assert states(store)[1] is TrialState.WAITING
+    taken = claim(store, "elsewhere:1:2:ab", Limits())
+    with store.session() as session:
+        job = session.get_one(Job, JOB)
+    assert (job.status, job.supervised, taken is not None) == (status, not stop, not stop)
 
 
 def test_a_job_that_is_resumed_after_it_was_examined_stays_resumed(
