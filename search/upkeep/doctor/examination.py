@@ -15,8 +15,7 @@ from search.database.lease import driver_is_alive
 from search.database.storage import open_storage
 from search.database.store import Store, StoreError, undelivered
 from search.database.tables import Job
-from search.driver.start import TrackingUnreachableError, check_tracking
-from search.tracking.handover import TROUBLE
+from search.driver.start import check_tracking
 from search.upkeep.doctor.champion import examine_champion
 from search.upkeep.doctor.epochs import examine_epochs
 from search.upkeep.doctor.files import examine_files, examine_foreign
@@ -153,7 +152,7 @@ class Examiner:
         try:
             check_tracking(self.home)
             return read_shown(self.home, record, partial(self.watch, record.job.id))
-        except (*TROUBLE, TrackingUnreachableError) as error:
+        except Exception as error:  # a store of artifacts has errors of its own
             waiting = 0
             with suppress(StoreError):
                 waiting = undelivered(self.store, record.job.id)

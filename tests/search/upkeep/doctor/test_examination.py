@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from mlflow import MlflowClient
 
 from search.upkeep.doctor.examination import Examiner
 from search.upkeep.doctor.finding import Finding
@@ -58,3 +59,23 @@ def test_files_of_a_trial_that_the_study_lost_are_kept(patient: Patient) -> None
     ILLS["a_lost_trial"].plant(patient)
     assert not patient.treat().agree
     assert kept.epochs() == [1]
+
+
+class RefusedError(Exception):
+    """As a library for object stores has its own."""
+
+
+def test_a_store_of_artifacts_that_refuses_is_said(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RefusedError("no credentials")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "log_text", refuse)
+        ILLS["a_parent_without_its_document"].plant(patient)
+        findings = patient.treat().findings
+        assert ("repair-failed", "repair") in named(findings)
+        assert any("no credentials" in one.message for one in findings)
+    monkeypatch.setattr(MlflowClient, "list_artifacts", refuse)
+    assert ("mlflow-unreachable", "MLflow") in named(patient.examine().findings)
