@@ -142,6 +142,39 @@ def test_a_job_that_is_resumed_after_it_was_examined_stays_resumed(
     assert (job.status, job.supervised, job.message) == ("queued", True, None)
 
 
+@pytest.mark.parametrize(
+    "moment", ["examination.check_tracking", "treatment.free_lease"], ids=["reading", "mending"]
+)
+def test_what_a_driver_makes_meanwhile_is_kept(
+    installation: Home, store: Store, examiner: Examiner, monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:  # fmt: skip
+    """One that begins and ends while doctor reads MLflow, or before it mends."""
+    die(store, installation)
+    first = True
+
+    def resume(*_: object) -> None:
+        nonlocal first
+        if not first:
+            return
+        first = False
+        with Lease(store, JOB) as lease:
+            study = open_study(store, lease, make_spec())
+            for _trial in range(2):  # that wait
+                train(study, 0.5, 0.6, 0.7, 0.8)
+            fresh = asked(study)
+            study.report(fresh.number, 1, {"val_accuracy": 0.5, "val_loss": 0.5}, "running")
+            Checkpoints(folder(installation, fresh.number)).write(1, {"epoch": 1})
+            study.requeue(fresh.number)
+            study.shut()
+
+    monkeypatch.setattr(f"search.upkeep.doctor.{moment}", resume)
+    assert treat(examiner, JOB).agree
+    assert not first
+    assert states(store)[3] is TrialState.WAITING
+    assert folder(installation, 3).names() == ["epoch-000001.pt"]
+
+
 @pytest.mark.usefixtures("home")
 def test_the_same_in_postgresql(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATETUNE_DATABASE_URL", postgres_url)
