@@ -121,7 +121,6 @@ HOPELESS = {
     "epoch-differs-in-mlflow": "MLflow never changes a metric, and the model hangs on this run",
     "epoch-unknown-in-mlflow": "MLflow never deletes a metric, and the model hangs on this run",
     "run-parameters-in-mlflow": "MLflow never changes a parameter, and the model hangs on this run",
-    "job-unknown": "the database may be new or older than the files; delete by hand what you do not "
-    "need",
+    "job-unknown": "the database may be new or older; delete the folder by hand if it is not needed",
 }
 """Why a finding cannot be repaired, and what a person can do."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from mlflow import MlflowClient
 
+from search.database.tables import PARENT
 from search.upkeep.doctor.examination import Examiner
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.treatment import identity, told
@@ -26,6 +27,14 @@ def test_a_finished_job_agrees(patient: Patient) -> None:
     report = patient.examine()
     assert report.findings == []
     assert (report.trials, report.epochs, report.runs) == (12, 39, 13)
+
+
+def test_what_a_person_adds_to_a_run_is_no_disorder(patient: Patient) -> None:
+    for trial in (1, PARENT):
+        run_id = patient.run_id(trial)
+        patient.tracking.client.log_metric(run_id, "my_score", 0.7, step=3)
+        patient.tracking.client.log_param(run_id, "colour", "green")
+    assert patient.examine().findings == []
 
 
 @pytest.mark.parametrize("name", ILLS)
