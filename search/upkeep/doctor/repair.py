@@ -22,7 +22,7 @@ FIRST: tuple[tuple[type[steps.Step], ...], ...] = (
 
 AFTERWARDS: tuple[tuple[type[steps.Step], ...], ...] = (
     (steps.RestoreChampion,),
-    (steps.DeleteVersion,),
+    (steps.RenewVersion,),
     (steps.SetTag, steps.SetVersionTag, steps.LogChampion),
     (steps.Publish,),
     (steps.SetAlias,),
@@ -49,7 +49,7 @@ OF_TRACKING = (
     steps.SetTag,
     steps.SetVersionTag,
     steps.SetAlias,
-    steps.DeleteVersion,
+    steps.RenewVersion,
     steps.Publish,
     steps.LogChampion,
     steps.RestoreChampion,

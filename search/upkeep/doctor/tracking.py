@@ -156,7 +156,7 @@ def examine_parent_tag(record: Record, shown: Shown, key: Key, run: MlflowRun) -
 def examine_artifacts(record: Record, shown: Shown) -> Iterator[Finding]:
     """The parent run has what the job was made of, and what it found."""
     parent, row = shown.run_of(record, record.parent), record.runs.get(record.parent)
-    if parent is None or row is None or row.delivered is None:
+    if parent is None or row is None or row.delivered is None or shown.bare is not None:
         return
     steps: dict[str, Step] = {"job.yaml": SendAgain(record.parent)}
     steps["packages.txt"] = SendAgain(record.parent)

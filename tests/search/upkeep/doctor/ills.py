@@ -517,6 +517,12 @@ def a_version_without_the_files_of_its_model(patient: Patient) -> None:
     shutil.rmtree(models / source.removeprefix("models:/"))
 
 
+@ill(("artifacts-unreachable", "model"), curable=False)
+def a_disk_of_artifacts_that_is_not_mounted(patient: Patient) -> None:
+    shutil.rmtree(patient.home.artifacts)
+    patient.home.artifacts.mkdir()
+
+
 @ill(("model-left-over", "model"), ("run-status-in-mlflow", "parent run"))
 def a_model_of_an_interrupted_publishing(patient: Patient) -> None:
     with fluent(patient.home.tracking_uri):

@@ -9,6 +9,7 @@ from search.database.tables import PARENT
 from search.upkeep.doctor.examination import Examiner
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.treatment import identity, told
+from search.winner.champions import ALIAS_TAG, CHAMPION, CLAIMS_TAG, REASON_TAG, claim, written
 from tests.search.upkeep.doctor.conftest import JOB, Patient
 from tests.search.upkeep.doctor.ills import ILLS
 from trainables.checkpoint import Checkpoints
@@ -48,6 +49,20 @@ def test_a_disorder_is_named_and_mended(name: str, patient: Patient) -> None:
     assert treated.agree == ill.curable, treated.findings
     assert ill.named <= named(treated.findings)
     assert not ill.curable or all(one.repaired for one in treated.findings)
+
+
+def test_a_champion_by_hand_stays_it_where_its_model_was_lost(patient: Patient) -> None:
+    client = patient.tracking.client
+    by_hand = {CLAIMS_TAG: written([claim("roll back", by="ann")]), REASON_TAG: "roll back"}
+    for tag, value in by_hand.items():
+        client.set_model_version_tag("tiny", "1", tag, value)
+    client.set_model_version_tag("tiny", "1", ALIAS_TAG, CHAMPION)
+    client.set_registered_model_alias("tiny", CHAMPION, "1")
+    ILLS["a_version_without_its_model"].plant(patient)
+    assert patient.treat().agree
+    version = client.get_model_version_by_alias("tiny", CHAMPION)
+    assert int(version.version) == 2
+    assert version.tags.items() >= by_hand.items()
 
 
 def test_files_that_cannot_be_reached_are_one_finding(patient: Patient) -> None:

@@ -151,6 +151,7 @@ def test_what_a_driver_makes_meanwhile_is_kept(
 ) -> None:  # fmt: skip
     """One that begins and ends while doctor reads MLflow, or before it mends."""
     die(store, installation)
+    Checkpoints(folder(installation, 3)).write(1, {"epoch": 1})  # of no trial, so far
     first = True
 
     def resume(*_: object) -> None:
