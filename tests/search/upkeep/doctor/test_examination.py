@@ -1,6 +1,7 @@
 """A job in order agrees; each way to be in disorder is named, and mended where that can be."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -8,6 +9,7 @@ from mlflow import MlflowClient
 from search.database.tables import PARENT
 from search.upkeep.doctor.examination import Examiner
 from search.upkeep.doctor.finding import Finding
+from search.upkeep.doctor.record import Record
 from search.upkeep.doctor.treatment import identity, told
 from search.winner.champions import ALIAS_TAG, CHAMPION, CLAIMS_TAG, REASON_TAG, claim, written
 from tests.search.upkeep.doctor.conftest import JOB, Patient
@@ -83,6 +85,21 @@ def test_files_of_a_trial_that_the_study_lost_are_kept(patient: Patient) -> None
     ILLS["a_lost_trial"].plant(patient)
     assert not patient.treat().agree
     assert kept.epochs() == [1]
+
+
+def test_many_rows_are_mended_from_one_reading(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient.sql("UPDATE runs SET parameters = '{'")
+    read, readings = Record.read, []
+
+    def counted(*of: Any) -> Record:
+        readings.append(of)
+        return read(*of)
+
+    monkeypatch.setattr(Record, "read", counted)
+    assert patient.treat().agree
+    assert len(readings) == 3, "before, for the rows, and afterwards"
 
 
 class RefusedError(Exception):
