@@ -68,8 +68,8 @@ class Home:
         path = Path(given).expanduser().resolve() if given else find_home(Path.cwd())
         if IN_ADDRESSES.search(str(path)):
             raise SettingsError(
-                "GATETUNE_HOME must be a folder whose path has no ? and nothing like %41, which mean "
-                f"something else in a database's address, but got {path}"
+                "GATETUNE_HOME must be a folder whose path has no ? and nothing like %41, which "
+                f"mean something else in the address of a database, but got {path}"
             )
         for folder in (path, *path.parents):
             if folder.is_file():
