@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +21,10 @@ FOLDER = ".gatetune"
 
 STORES = ("s3", "gs", "gcs", "abfs", "abfss")
 """Schemes of the object stores that pyarrow knows."""
+
+
+IN_ADDRESSES = re.compile(r"\?|%[0-9A-Fa-f]{2}")
+"""What the address of a SQLite file cannot have in its path: the file would be another one."""
 
 
 class SettingsError(ValueError):
@@ -61,6 +66,11 @@ class Home:
         """
         given = os.environ.get("GATETUNE_HOME")
         path = Path(given).expanduser().resolve() if given else find_home(Path.cwd())
+        if IN_ADDRESSES.search(str(path)):
+            raise SettingsError(
+                "GATETUNE_HOME must be a folder whose path has no ? and nothing like %41, which "
+                f"mean something else in the address of a database, but got {path}"
+            )
         for folder in (path, *path.parents):
             if folder.is_file():
                 raise SettingsError(f"GATETUNE_HOME must be a folder, but {folder} is a file")

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     Engine,
+    ExceptionContext,
     create_engine,
     event,
     func,
@@ -99,14 +100,37 @@ def tune_postgresql(engine: Engine) -> None:
 def tune_sqlite(engine: Engine) -> None:
     """Let readers and the writer work at once, and let no commit be lost when power fails."""
 
+    @event.listens_for(engine, "handle_error")
+    def name_damage(context: ExceptionContext) -> None:
+        if is_damage(context.original_exception):
+            context.chained_exception = damaged(engine, context.original_exception)
+
     @event.listens_for(engine, "connect")
     def set_pragmas(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
-        use_wal(cursor)
+        try:
+            use_wal(cursor)
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                raise damaged(engine, error) from error
+            raise
         # NORMAL would lose the last commits when power fails, though not at a kill; MLflow and
         # the checkpoints would be ahead of the study then, and epochs would be told twice.
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether SQLite says that a file is not as it was written."""
+    return "malformed" in str(error) or "not a database" in str(error)
+
+
+def damaged(engine: Engine, error: BaseException) -> StoreError:
+    """Return what to raise where a file is not as it was written."""
+    return StoreError(
+        f"cannot use the database {engine.url}: it is damaged ({first_line(error)}); restore a "
+        "backup of it"
+    )
 
 
 def use_wal(cursor: sqlite3.Cursor, patience_s: float = 10.0) -> None:
@@ -153,7 +177,7 @@ class Store:
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             store.close()
             raise StoreError(
-                f"cannot use the database {store.address}: {first_line(error)}"
+                f"cannot use the database {store.address}: {first_line(error)}{store.bar()}"
             ) from error
         except StoreError:
             store.close()
@@ -169,6 +193,13 @@ class Store:
     def address(self) -> str:
         """The URL without its password."""
         return self.engine.url.render_as_string(hide_password=True)
+
+    def bar(self) -> str:
+        """Return why a SQLite file cannot be opened, as far as SQLite itself does not say it."""
+        folder = Path(self.engine.url.database or "").parent
+        is_file = self.engine.dialect.name == "sqlite"
+        shut = is_file and folder.is_dir() and not os.access(folder, os.W_OK)
+        return f"; {folder} cannot be written to, as on a read-only disk" if shut else ""
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -207,6 +238,9 @@ class Store:
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self.tables_locked(), self.engine.begin() as connection:
+            if self.engine.dialect.name == "sqlite":
+                # Python begins no transaction before it makes tables: each would stay after a kill.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 

@@ -80,13 +80,15 @@ class Patience:
                     self.halt_if_asked()
                     self.folder.check()
                 with self.lease.session():
-                    self.progress.line(f"{who} answers again")
-                    return
+                    pass  # a full disk refuses the commit alone
+                self.progress.line(f"{who} answers again")
             except (FolderError, *DATABASE_AWAY) as again:
                 stopped = self.stop.requested and not of_store  # else it is halted above
                 if stopped or time.monotonic() > deadline:
                     raise self.away(again) from again
                 time.sleep(0.5)
+            else:
+                return
 
     def away(self, error: BaseException) -> Exception:
         """Return what to tell a person whose database or store stayed away."""

@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -266,4 +266,4 @@ def pages(store: Store, wanted: Wanted) -> Iterator[dict[str, Any]]:
         yield from jobs
         if cursor is None:
             return
-        wanted = Wanted(wanted.status, wanted.name, wanted.owner, wanted.limit, cursor)
+        wanted = replace(wanted, cursor=cursor)

@@ -23,7 +23,7 @@ from search.database.lease import LeaseLostError
 from search.database.storage import DATABASE_AWAY
 from search.database.store import Store, first_line
 from search.database.tables import Job
-from search.tracking.handover import ROWS, TROUBLE, VERIFICATIONS, Delivery
+from search.tracking.handover import ROWS, VERIFICATIONS, Delivery
 from search.tracking.tracking import Tracking
 
 logger = logging.getLogger("gatetune.delivery")
@@ -62,7 +62,7 @@ class Orders:
 
 @dataclass
 class Rounds:
-    """The loop of the process: connect, deliver, and on trouble try again later."""
+    """The loop of the process: connect, deliver, and on trouble of any kind try again later."""
 
     store: Store
     job_id: str
@@ -79,7 +79,9 @@ class Rounds:
         while not self.orders.abandoned:
             try:
                 done = self.step()
-            except (*TROUBLE, *DATABASE_AWAY) as error:
+            except LeaseLostError:
+                raise
+            except Exception as error:  # a store of artifacts has errors of its own
                 if self.give_up(error):
                     return False
             else:

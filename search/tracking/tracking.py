@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +29,8 @@ STUDY_TAG = "gatetune.study"
 TRIAL_TAG = "gatetune.trial"
 LOST_TAG = "gatetune.workers_lost"
 PRECISION_TAG = "gatetune.precision"
+DELETED_TAG = "gatetune.deleted"
+"""Of runs whose job was deleted: MLflow does not say when it deleted a run."""
 OUTCOMES = ("pruned", "diverged", "budget", "interrupted", "failed")
 """Tags that say why a run did not finish."""
 
@@ -120,9 +122,13 @@ class Tracking:
                 found = self.client.get_experiment_by_name(name)
                 if found is None:
                     raise
+        experiment_id = str(found.experiment_id)
         if found.lifecycle_stage == "deleted":
-            self.client.restore_experiment(found.experiment_id)
-        return str(found.experiment_id)
+            self.client.restore_experiment(experiment_id)
+            # With it MLflow takes back all of its runs, those of deleted jobs too.
+            for run in list(self.matching(experiment_id, f"tags.`{DELETED_TAG}` = 'true'")):
+                self.client.delete_run(run.info.run_id)
+        return experiment_id
 
     def existing(self) -> dict[RunKey, list[Run]]:
         """Return the job's runs, oldest first; a repeated request may have made a second one."""
@@ -133,11 +139,15 @@ class Tracking:
 
     def runs(self) -> Iterable[Run]:
         """Yield the job's runs, oldest first."""
+        return self.matching(self.experiment_id, f"tags.`{JOB_TAG}` = '{self.job_id}'")
+
+    def matching(self, experiment_id: str, condition: str) -> Iterator[Run]:
+        """Yield the runs of an experiment of which a condition is true, oldest first."""
         token: str | None = None
         while True:
             page = self.client.search_runs(
-                [self.experiment_id],
-                f"tags.`{JOB_TAG}` = '{self.job_id}'",
+                [experiment_id],
+                condition,
                 run_view_type=ViewType.ACTIVE_ONLY,
                 max_results=1000,
                 order_by=["attributes.start_time ASC"],
@@ -147,6 +157,11 @@ class Tracking:
             token = page.token
             if not token:
                 return
+
+    def delete(self, run_id: str) -> None:
+        """Delete a run for good, even where its experiment is taken back later."""
+        self.client.set_tag(run_id, DELETED_TAG, "true")
+        self.client.delete_run(run_id)
 
     def create(self, new: NewRun) -> str:
         """Create a run and return its id."""

@@ -16,7 +16,7 @@ from search.database.tables import PARENT, Job, JournalRow, Run
 from search.driver.start import TrackingUnreachableError, check_tracking
 from search.jobs.jobs import NotPossibleError, find
 from search.tracking.handover import TROUBLE
-from search.tracking.tracking import Tracking
+from search.upkeep.doctor.shown import NOTHING, View
 from search.winner.champions import settle, versions_of
 from search.winner.fetching import answering
 from search.winner.registry import delete_models
@@ -80,14 +80,17 @@ def delete_by_id(home: Home, store: Store, job_id: str) -> str:
 
 def delete_tracked(home: Home, job: Job) -> None:
     """Delete the job's runs and its registered version, and the registered name with its last."""
-    tracking = Tracking(home, job.id, job.name)
+    if home.embedded_tracking and not home.tracking_path.exists():
+        return  # looking into it would create it
+    tracking = View(home, job.id, job.name)
     for version in versions_of(tracking.client, job.name, job.id):
         tracking.client.delete_model_version(job.name, str(version.version))
-    for (_, trial), runs in tracking.existing().items():
+    found = tracking.existing() if tracking.experiment_id != NOTHING else {}
+    for (_, trial), runs in found.items():
         for run in runs:
             if trial == PARENT:
                 delete_models(tracking, run.info.run_id)
-            tracking.client.delete_run(run.info.run_id)
+            tracking.delete(run.info.run_id)
     try:
         if not tracking.client.search_model_versions(f"name='{job.name}'", max_results=1):
             tracking.client.delete_registered_model(job.name)

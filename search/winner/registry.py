@@ -189,6 +189,25 @@ def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
     return model
 
 
+def renew(home: Home, store: Store, job_id: str, version: str) -> None:
+    """Register a job's champion anew in place of a version whose model is gone.
+
+    What was decided about that one, be it by hand, is decided about the new one.
+    """
+    with store.session() as session:
+        job = session.get_one(Job, job_id)
+        parent = session.get_one(Run, (job_id, PARENT))
+    if job.result is None or parent.run_id is None:
+        return
+    result = Result.model_validate_json(job.result)
+    tracking = Tracking(home, job_id, job.name)
+    tags = tracking.client.get_model_version(job.name, version).tags
+    kept = {name: tags[name] for name in (ALIAS_TAG, REASON_TAG, CLAIMS_TAG) if name in tags}
+    with fluent(home.tracking_uri):
+        register(tracking, parent.run_id, job, result, champion_folder(home, job.id), kept)
+    tracking.client.delete_model_version(job.name, version)
+
+
 def delete_models(tracking: Tracking, run_id: str, *, keep: str | None = None) -> None:
     """Delete the models that a run has logged, but for one to keep."""
     found = tracking.client.search_logged_models(
@@ -199,8 +218,24 @@ def delete_models(tracking: Tracking, run_id: str, *, keep: str | None = None) -
             tracking.client.delete_logged_model(model.model_id)
 
 
-def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: Folder) -> None:
-    """Make a version of the champion, whose tags say what it is and what was decided about it."""
+def register(  # noqa: PLR0913 - what a version is made of
+    tracking: Tracking,
+    run_id: str,
+    job: Job,
+    result: Result,
+    folder: Folder,
+    kept: dict[str, str] | None = None,
+) -> None:
+    """Make a version of the champion, whose tags say what it is and what was decided about it.
+
+    Args:
+        tracking: of the job.
+        run_id: of its parent run.
+        job: the job.
+        result: what it found.
+        folder: of the champion.
+        kept: the tags of what was decided before; without them it is decided now.
+    """
     client = tracking.client
     fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
 
@@ -225,7 +260,7 @@ def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: 
     model_id = log_model(run_id, folder)  # takes seconds, in which others may become champion
     create_name(tracking, job.name)
     incumbent = present()
-    tags = decided(incumbent)
+    tags = kept or decided(incumbent)
     made = client.create_model_version(
         job.name,
         f"models:/{model_id}",
@@ -244,6 +279,8 @@ def register(tracking: Tracking, run_id: str, job: Job, result: Result, folder: 
             **tags,
         },
     )
+    if kept:
+        return
     # Of two jobs that end at once the later version is the one that is compared with the other.
     rival = present(before=int(made.version))
     if rival is not None and (incumbent is None or rival.version != incumbent.version):

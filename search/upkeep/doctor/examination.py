@@ -15,8 +15,7 @@ from search.database.lease import driver_is_alive
 from search.database.storage import open_storage
 from search.database.store import Store, StoreError, undelivered
 from search.database.tables import Job
-from search.driver.start import TrackingUnreachableError, check_tracking
-from search.tracking.handover import TROUBLE
+from search.driver.start import check_tracking
 from search.upkeep.doctor.champion import examine_champion
 from search.upkeep.doctor.epochs import examine_epochs
 from search.upkeep.doctor.files import examine_files, examine_foreign
@@ -47,6 +46,8 @@ class JobReport:
     trials: int = 0
     epochs: int = 0
     runs: int = 0
+    revision: int = 0
+    """The job's before anything of it was read; every commit of a driver raises it."""
 
     @property
     def agree(self) -> bool:
@@ -105,30 +106,31 @@ class Examiner:
 
     def examine(self, job_id: str) -> JobReport:
         """Return all that is wrong with a job."""
-        began = self.running(job_id)
-        if began.running:
-            return began
-        report = self.look(job_id, began.status)
-        # What a driver writes meanwhile would look like disagreement.
-        after = self.running(job_id)
-        return after if after.running else report
+        report = self.running(job_id)
+        while not report.running:
+            self.look(report)
+            # What a driver writes meanwhile, also one that has ended, would look like disagreement.
+            after = self.running(job_id)
+            if not after.running and after.revision == report.revision:
+                break
+            report = after
+        return report
 
     def running(self, job_id: str) -> JobReport:
         """Return whether a driver of the job lives."""
         with self.store.session() as session:
             job = session.get_one(Job, job_id)
         alive = names_driver(job) and driver_is_alive(job, time.time())
-        return JobReport(job_id, str(job.status), alive)
+        return JobReport(job_id, str(job.status), alive, revision=job.revision)
 
-    def look(self, job_id: str, status: str) -> JobReport:
-        """Read what there is of a job, and compare it."""
-        report = JobReport(job_id, status)
+    def look(self, report: JobReport) -> None:
+        """Read what there is of a job, compare it, and report it."""
         try:
-            record = Record.read(self.store, self.optuna, job_id)
+            record = Record.read(self.store, self.optuna, report.id)
         except UNREADABLE as error:
             what = f"the job's document or study cannot be read: {brief(error)}"
             report.findings.append(Finding("job-damaged", "job", what))
-            return report
+            return
         report.trials = len(record.trials)
         report.epochs = sum(len(one) for key, one in record.journal.items() if key[1] >= 0)
         shown = self.mlflow(record, report)
@@ -146,14 +148,13 @@ class Examiner:
             report.runs = sum(len(runs) for runs in shown.runs.values())
             report.findings += examine_tracking(record, shown)
             report.findings += examine_model(record, shown)
-        return report
 
     def mlflow(self, record: Record, report: JobReport) -> Shown | None:
         """Read what MLflow has of a job; None where it does not answer, which is a finding."""
         try:
             check_tracking(self.home)
             return read_shown(self.home, record, partial(self.watch, record.job.id))
-        except (*TROUBLE, TrackingUnreachableError) as error:
+        except Exception as error:  # a store of artifacts has errors of its own
             waiting = 0
             with suppress(StoreError):
                 waiting = undelivered(self.store, record.job.id)

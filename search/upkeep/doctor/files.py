@@ -135,7 +135,8 @@ def examine_foreign(home: Home, every_job: Callable[[], Iterable[str]]) -> Itera
     """Folders of jobs that the database does not know.
 
     Only where database and checkpoints are this home's own: elsewhere they may be another's. The
-    jobs are asked for after the folders, since a job is written before its first folder.
+    jobs are asked for after the folders, since a job is written before its first folder. What
+    has files is kept: the database may be new or older, and they all that is left of the job.
     """
     own = home.database_url == f"sqlite:///{home.path / 'gatetune.db'}"
     checkpoints = Path(home.checkpoints)
@@ -150,9 +151,10 @@ def examine_foreign(home: Home, every_job: Callable[[], Iterable[str]]) -> Itera
     known = set(every_job())
     for path in folders:
         if path.name not in known:
+            kept = path.parent == checkpoints and any(one.is_file() for one in path.rglob("*"))
             yield Finding(
                 "job-unknown",
                 f"file {path.relative_to(home.path)}",
                 f"the database knows no job {path.name}, but there is {path}",
-                Delete(Item(LocalFolder(path.parent), path.name)),
+                None if kept else Delete(Item(LocalFolder(path.parent), path.name)),
             )

@@ -11,6 +11,7 @@ from search.database.store import Store
 from search.database.tables import Job, Run
 from search.tracking.handover import Delivery
 from search.tracking.tracking import Tracking
+from search.upkeep.doctor.record import Record
 from search.upkeep.doctor.steps import Key
 
 
@@ -33,6 +34,11 @@ class Hands:
         """The job's name, which its experiment and its model bear."""
         with self.store.session() as session:
             return session.get_one(Job, self.job_id).name
+
+    @cached_property
+    def record(self) -> Record:
+        """The job, as it is once its studies are mended; read once, however many rows follow."""
+        return Record.read(self.store, self.optuna, self.job_id)
 
     @cached_property
     def tracking(self) -> Tracking:

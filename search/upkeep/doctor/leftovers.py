@@ -19,11 +19,12 @@ from search.upkeep.doctor.steps import DropLease, EndProcess, StopJob
 def examine_leftovers(home: Home, record: Record, now: float) -> Iterator[Finding]:
     """Yield what is left of drivers; the job is known to have none that lives."""
     job = record.job
-    if job.status == "running":
+    stays = job.supervised and not job.stop_requested  # in the queue, whose next driver goes on
+    if job.status == "running" and not stays:
         yield Finding(
             "driver-dead", "job", "the job says that it is running, but its driver died", StopJob()
         )
-    elif job.status not in {"queued", "stopped", "failed", "finished"}:
+    elif job.status not in {"queued", "running", "stopped", "failed", "finished"}:
         yield Finding("status-unknown", "job", f"the job's status is {job.status!r}")
     if job.lease_owner is not None:
         yield Finding("lease-left", "job", lease_line(job, now), DropLease())

@@ -12,7 +12,6 @@ from search.study.study import JobStudy
 from search.upkeep.doctor import steps
 from search.upkeep.doctor.hands import Hands
 from search.upkeep.doctor.leftovers import end_process
-from search.upkeep.doctor.record import Record
 from search.upkeep.doctor.rows import rewritten
 
 
@@ -44,6 +43,7 @@ def _(_step: steps.StopJob, hands: Hands) -> None:
         if job.status != "running":
             return  # it was resumed, since it was examined
         job.status, job.message, job.ended_at = "stopped", message, time.time()
+        job.supervised = False
         session.execute(
             update(Run)
             .where(Run.study == hands.job_id, Run.trial == PARENT)
@@ -89,8 +89,7 @@ def _(step: steps.RestoreEpoch, hands: Hands) -> None:
 
 @mend.register
 def _(step: steps.RewriteRow, hands: Hands) -> None:
-    record = Record.read(hands.store, hands.optuna, hands.job_id)
-    row = rewritten(record, step.key)
+    row = rewritten(hands.record, step.key)
     with hands.lease.session() as session:
         session.merge(row)
 

@@ -21,7 +21,7 @@ from search.winner.fetching import (
     offered,
     replace_champion,
 )
-from search.winner.registry import publish, quiet
+from search.winner.registry import publish, quiet, renew
 from trainables.folder import LocalFolder
 
 
@@ -76,14 +76,20 @@ def _(step: steps.SetTag, hands: Hands) -> None:
 
 @mend.register
 def _(_step: steps.Publish, hands: Hands) -> None:
+    publish_rest(hands)
+
+
+def publish_rest(hands: Hands) -> None:
+    """Register the champion and log the report, as far as that is not done."""
     model = publish(hands.home, hands.store, hands.job_id)
     with hands.lease.session() as session:
         session.execute(update(Job).where(Job.id == hands.job_id).values(model=json.dumps(model)))
 
 
 @mend.register
-def _(step: steps.DeleteVersion, hands: Hands) -> None:
-    hands.tracking.client.delete_model_version(hands.name, step.version)
+def _(step: steps.RenewVersion, hands: Hands) -> None:
+    renew(hands.home, hands.store, hands.job_id, step.version)
+    publish_rest(hands)
 
 
 @mend.register

@@ -12,15 +12,12 @@ from search.upkeep.doctor.shown import Shown
 from search.upkeep.doctor.steps import Key, Publish, RenewRun, SendAgain, Step
 from search.winner.registry import finals
 
-FOREIGN = ("system/",)
-"""How metrics begin that MLflow itself adds to a run."""
-
-FINALS = ("champion_", "baseline_")
-"""How the means of a result begin, which are unknown where it cannot be read."""
-
 
 def examine_metrics(record: Record, shown: Shown, key: Key, run: MlflowRun) -> Iterator[Finding]:
-    """MLflow has each epoch of the journal once for each metric, and no other."""
+    """MLflow has each epoch of the journal once for each metric, and no other.
+
+    Metrics of other names are MLflow's own, or a person's.
+    """
     journal, suspect = record.journal.get(key, {}), record.suspect(key)
     wanted: dict[tuple[str, int], tuple[float, int]] = {
         (name, epoch): (value, found.row.time_ms)
@@ -60,9 +57,9 @@ def examine_metrics(record: Record, shown: Shown, key: Key, run: MlflowRun) -> I
             SendAgain(key),
         )
     wanted |= ends
-    foreign = FOREIGN + (FINALS if record.job.result is not None and not ends else ())
+    ours = record.measured | {name for name, _ in ends}
     for place, metrics in sorted(found.items()):
-        if place[1] not in suspect and not place[0].startswith(foreign):
+        if place[1] not in suspect and place[0] in ours:
             yield from examine_metric(record, key, run, place, metrics, wanted.get(place))
 
 

@@ -10,7 +10,7 @@ from search.upkeep.doctor.champion import is_study_s
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.record import Record, read_object
 from search.upkeep.doctor.shown import Shown, model_id
-from search.upkeep.doctor.steps import DeleteVersion, Publish, SetAlias, SetVersionTag
+from search.upkeep.doctor.steps import Publish, RenewVersion, SetAlias, SetVersionTag
 from search.winner.champions import (
     ALIAS_TAG,
     ALIASES,
@@ -48,6 +48,13 @@ def examine_model(record: Record, shown: Shown) -> Iterator[Finding]:
             Publish(),
         )
         return
+    if shown.bare is not None:
+        yield Finding(
+            "artifacts-unreachable",
+            SUBJECT,
+            f"nothing at all is in {shown.bare}, where MLflow keeps the artifacts of {job.name}",
+        )
+        return
     first, *doubles = ours
     for double in doubles:
         yield Finding(
@@ -64,7 +71,7 @@ def examine_model(record: Record, shown: Shown) -> Iterator[Finding]:
             SUBJECT,
             f"version {first.version} of {job.name} is registered, but its model {first.source} "
             "is not there; a new version takes its place",
-            DeleteVersion(str(first.version)),
+            RenewVersion(str(first.version)),
         )
     elif half := shown.models - {model_id(first)}:
         yield Finding(

@@ -117,6 +117,12 @@ class Record:
         """Every trial of both studies."""
         return {(name, t.number): t for name, trials in self.studies.items() for t in trials}
 
+    @cached_property
+    def measured(self) -> set[str]:
+        """The names of all metrics that the job has reported."""
+        epochs = (epoch for rows in self.journal.values() for epoch in rows.values())
+        return {name for epoch in epochs for name in epoch.metrics}
+
     @property
     def parent(self) -> Key:
         """The key of the parent run."""

@@ -5,11 +5,10 @@ from functools import partial
 
 from search.database.lease import LeaseLostError
 from search.database.storage import DATABASE_AWAY
-from search.database.store import DatabaseAwayError, StoreError
-from search.tracking.handover import TROUBLE
+from search.database.store import DatabaseAwayError
 from search.upkeep.doctor import mend_record, mend_tracking, steps
 from search.upkeep.doctor.hands import Hands
-from search.upkeep.doctor.record import UNREADABLE, brief
+from search.upkeep.doctor.record import brief
 
 FIRST: tuple[tuple[type[steps.Step], ...], ...] = (
     (steps.EndProcess, steps.DropLease, steps.StopJob),
@@ -23,7 +22,7 @@ FIRST: tuple[tuple[type[steps.Step], ...], ...] = (
 
 AFTERWARDS: tuple[tuple[type[steps.Step], ...], ...] = (
     (steps.RestoreChampion,),
-    (steps.DeleteVersion,),
+    (steps.RenewVersion,),
     (steps.SetTag, steps.SetVersionTag, steps.LogChampion),
     (steps.Publish,),
     (steps.SetAlias,),
@@ -50,20 +49,12 @@ OF_TRACKING = (
     steps.SetTag,
     steps.SetVersionTag,
     steps.SetAlias,
-    steps.DeleteVersion,
+    steps.RenewVersion,
     steps.Publish,
     steps.LogChampion,
     steps.RestoreChampion,
 )
 """Steps that MLflow must answer for."""
-
-FAULTS = (
-    *TROUBLE,
-    StoreError,
-    RuntimeError,
-    *UNREADABLE,
-)
-"""Why a step may not succeed; the others are taken all the same."""
 
 
 class Repairs:
@@ -100,12 +91,12 @@ class Repairs:
             self.attempt(f"{step.repair} ({type(step).__name__})", partial(mend, step, self.hands))
 
     def attempt(self, what: str, action: Callable[[], None]) -> None:
-        """Do something, and note why it did not succeed."""
+        """Do something, and note why it did not succeed; the rest is done all the same."""
         try:
             action()
         except LeaseLostError:
             raise
         except DATABASE_AWAY as error:
             raise DatabaseAwayError(brief(error)) from error
-        except FAULTS as error:
+        except Exception as error:  # a store of artifacts has errors of its own
             self.faults.append(f"{what}: {brief(error)}")

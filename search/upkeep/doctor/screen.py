@@ -107,6 +107,7 @@ def advise(
 
 HOPELESS = {
     "mlflow-unreachable": "start MLflow, or correct MLFLOW_TRACKING_URI, and ask again",
+    "artifacts-unreachable": "mount the disk of MLflow's artifacts, or restore it, and ask again",
     "trial-missing": "what a lost trial was stands nowhere else",
     "trial-unended": "`gatetune resume` trains on",
     "epoch-damaged": "the study has no such epoch, or MLflow, which may have the rest, is away",
@@ -121,5 +122,6 @@ HOPELESS = {
     "epoch-differs-in-mlflow": "MLflow never changes a metric, and the model hangs on this run",
     "epoch-unknown-in-mlflow": "MLflow never deletes a metric, and the model hangs on this run",
     "run-parameters-in-mlflow": "MLflow never changes a parameter, and the model hangs on this run",
+    "job-unknown": "the database may be new or older; delete by hand what nobody needs",
 }
 """Why a finding cannot be repaired, and what a person can do."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mlflow.artifacts import list_artifacts
 from mlflow.entities import Metric
 from mlflow.entities import Run as MlflowRun
 from mlflow.entities.model_registry import ModelVersion
@@ -59,6 +60,8 @@ class Shown:
     """Ids of the models that the parent run has logged."""
     gone: set[str] = field(default_factory=set)
     """Versions of the job whose model is not there, so that nobody can load them."""
+    bare: str | None = None
+    """Where the experiment's artifacts should be, if nothing at all is there."""
 
     def run_of(self, record: Record, key: Key) -> MlflowRun | None:
         """Return the run of a trial: the one in our database; the oldest while none is there."""
@@ -99,6 +102,10 @@ def read_shown(home: Home, record: Record, watch: Watch) -> Shown:
         read_versions(view, record.job.name, shown)
         ours = [one for one in shown.versions if one.tags.get(JOB_TAG) == record.job.id]
         shown.gone = {str(one.version) for one in ours if not is_loadable(view, one)}
+        if shown.gone and view.experiment_id != NOTHING:
+            root = view.client.get_experiment(view.experiment_id).artifact_location
+            there = list_artifacts(artifact_uri=root, tracking_uri=home.tracking_uri)
+            shown.bare = None if there else root
     return shown
 
 

@@ -110,8 +110,8 @@ class Publish(Step):
 
 
 @dataclass(frozen=True)
-class DeleteVersion(Step):
-    """Delete a registered version, in whose place `Publish` puts a new one."""
+class RenewVersion(Step):
+    """Register the champion anew, in place of a version whose model is gone."""
 
     repair: ClassVar[Repair] = "redeliver"
     version: str

@@ -117,12 +117,12 @@ def examine_run(record: Record, key: Key, row: Run, run: MlflowRun) -> Iterator[
 
 
 def examine_parameters(record: Record, key: Key, row: Run, run: MlflowRun) -> Iterator[Finding]:
-    """A run has the parameters of its row."""
+    """A run has the parameters of its row; others are a person's."""
     parameters = read_object(row.parameters)
     if parameters is None:
         return  # said where rows are examined
     wanted = {name: str(value)[:LONGEST] for name, value in parameters.items()}
-    found = run.data.params
+    found = {name: value for name, value in run.data.params.items() if name in wanted}
     if found == wanted:
         return
     lacking = found.items() <= wanted.items()
@@ -130,10 +130,9 @@ def examine_parameters(record: Record, key: Key, row: Run, run: MlflowRun) -> It
         "run-parameters-in-mlflow",
         record.subject(key),
         "; ".join(
-            f"{name} is {found.get(name, 'missing')} in MLflow, but should be "
-            f"{wanted.get(name, 'missing')}"
-            for name in sorted(found.keys() | wanted.keys())
-            if found.get(name) != wanted.get(name)
+            f"{name} is {found.get(name, 'missing')} in MLflow, but should be {wanted[name]}"
+            for name in sorted(wanted)
+            if found.get(name) != wanted[name]
         ),
         SendAgain(key) if lacking else renewal(record, key, run),
     )
@@ -157,7 +156,7 @@ def examine_parent_tag(record: Record, shown: Shown, key: Key, run: MlflowRun) -
 def examine_artifacts(record: Record, shown: Shown) -> Iterator[Finding]:
     """The parent run has what the job was made of, and what it found."""
     parent, row = shown.run_of(record, record.parent), record.runs.get(record.parent)
-    if parent is None or row is None or row.delivered is None:
+    if parent is None or row is None or row.delivered is None or shown.bare is not None:
         return
     steps: dict[str, Step] = {"job.yaml": SendAgain(record.parent)}
     steps["packages.txt"] = SendAgain(record.parent)

@@ -41,12 +41,15 @@ def treat(examiner: Examiner, job_id: str) -> JobReport:
         try:
             free_lease(examiner.store, job_id)
             with Lease(examiner.store, job_id) as lease:
-                hands = Hands(examiner.home, examiner.store, examiner.optuna, lease)
-                faults = Repairs(hands).make(steps)
+                # A driver may have come and gone, whose files the examination does not know.
+                fits = examiner.running(job_id).revision == report.revision
+                if fits:
+                    hands = Hands(examiner.home, examiner.store, examiner.optuna, lease)
+                    faults = Repairs(hands).make(steps)
         except LeaseHeldError:
             return examiner.running(job_id)
         report = examiner.examine(job_id)
-        if {identity(one): one for one in report.findings} == before:
+        if fits and {identity(one): one for one in report.findings} == before:
             break
     return told(report, seen, faults)
 

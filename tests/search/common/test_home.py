@@ -23,6 +23,17 @@ def test_without_one_it_is_new_and_here(home: Path, monkeypatch: pytest.MonkeyPa
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["what?", "a%41b"])
+def test_a_home_that_no_address_can_name_is_refused(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("GATETUNE_HOME", str(home / name))
+    with pytest.raises(SettingsError, match="GATETUNE_HOME must be a folder whose path has no"):
+        Home.from_environment()
+    monkeypatch.setenv("GATETUNE_HOME", str(home / "100% mine"))
+    assert Home.from_environment().path == home / "100% mine"
+
+
 def test_all_of_an_embedded_installation_lies_under_the_home(home: Path) -> None:
     found = Home.from_environment()
     assert found.database_url == f"sqlite:///{home / 'gatetune.db'}"

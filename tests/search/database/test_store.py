@@ -1,5 +1,6 @@
 """Our tables, on every database that they may live in."""
 
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text, update
+from sqlalchemy import event, text, update
 
 import search.database.migrations
 from search.database.storage import open_storage
@@ -81,6 +82,23 @@ class TestOnEveryDatabase:
 
         with ThreadPoolExecutor(readers) as pool:
             assert list(pool.map(read, range(readers))) == [0] * readers
+
+    @pytest.mark.parametrize("statement", ["CREATE TABLE journal", "ALTER TABLE"])
+    def test_a_first_start_that_is_broken_off_leaves_nothing(
+        self, url: str, statement: str
+    ) -> None:
+        broken = Store(url)
+
+        @event.listens_for(broken.engine, "after_cursor_execute")
+        def break_off(_c: Any, _cursor: Any, sql: str, *_: Any) -> None:
+            if statement in sql:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            broken.migrate(upgrade=False)
+        assert broken.revision() is None
+        broken.close()
+        Store.open(url).close()
 
     def test_an_older_database_is_refused_until_it_is_migrated(self, url: str) -> None:
         old = Store(url)
@@ -188,7 +206,36 @@ def test_an_unreachable_server_is_named_without_its_password() -> None:
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gatetune.db").write_text("not a database" * 100)
-    with pytest.raises(StoreError, match="file is not a database"):
+    with pytest.raises(
+        StoreError, match=r"is damaged \(file is not a database\); restore a backup"
+    ):
+        Store.open(f"sqlite:///{tmp_path / 'gatetune.db'}")
+
+
+def test_a_file_that_was_damaged_is_said(store: Store) -> None:
+    add_job(store, make_spec())
+    optuna = open_storage(store)
+    with store.engine.begin() as connection:
+        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        size = int(connection.execute(text("PRAGMA page_size")).scalar_one())
+    store.close()
+    optuna.engine.dispose()
+    with Path(store.url.removeprefix("sqlite:///")).open("r+b") as file:
+        length = file.seek(0, os.SEEK_END)
+        file.seek(size)  # the first page has the tables' names
+        file.write(b"\xff" * (length - size))
+    with pytest.raises(StoreError, match=r"is damaged .*malformed"), store.session() as session:
+        session.get(Job, "tiny-0001")
+    with pytest.raises(StoreError, match=r"is damaged .*malformed"):
+        optuna.get_all_studies()
+
+
+def test_a_disk_that_cannot_be_written_to_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gatetune.db").mkdir()  # which SQLite cannot open either
+    monkeypatch.setattr("search.database.store.os.access", lambda *_: False)
+    with pytest.raises(StoreError, match=rf"unable to open.*; {tmp_path} cannot be"):
         Store.open(f"sqlite:///{tmp_path / 'gatetune.db'}")
 
 

@@ -87,6 +87,11 @@ class TestOnEveryDatabase:
         expected = sorted(range(9), key=lambda number: (moments[number], number), reverse=True)
         assert ids(opened, limit=limit) == [f"job-{number}" for number in expected]
 
+    def test_every_page_has_only_the_jobs_that_are_wanted(self, opened: Store) -> None:
+        for number in range(6):
+            add_job(opened, SPEC, f"{'even' if number % 2 == 0 else 'odd'}-{number}")
+        assert sorted(ids(opened, text="even", limit=1)) == ["even-0", "even-2", "even-4"]
+
     def test_a_full_last_page_is_the_last(self, opened: Store) -> None:
         for job_id in "abcd":
             add_job(opened, SPEC, job_id)

@@ -350,13 +350,18 @@ def test_a_parent_that_was_only_created_is_told_what_the_job_was_made_of(
 class Away:
     """MLflow that answers only the tries from ``back`` on, as a server that is started late."""
 
-    def __init__(self, real: Callable[[], Delivery], back: int) -> None:
-        self.real, self.back, self.tries = real, back, 0
+    def __init__(
+        self,
+        real: Callable[[], Delivery],
+        back: int,
+        says: Callable[[str], Exception] = MlflowException,
+    ) -> None:
+        self.real, self.back, self.tries, self.says = real, back, 0, says
 
     def __call__(self) -> Delivery:
         self.tries += 1
         if self.tries < self.back:
-            raise MlflowException("connection refused")
+            raise self.says("connection refused")
         return self.real()
 
 
@@ -377,12 +382,17 @@ def test_while_mlflow_is_away_rows_wait_and_later_arrive(installation: Home, sto
     assert history(installation, 0) == [(1, 0.5, 2001)]
 
 
+class RefusedError(Exception):
+    """As a library for object stores has its own."""
+
+
+@pytest.mark.parametrize("says", [MlflowException, RefusedError])
 def test_a_drain_gives_up_on_an_mlflow_that_stays_away(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, says: Callable[[str], Exception]
 ) -> None:
     monkeypatch.setattr("search.tracking.delivery.PATIENCE_S", 0.0)
     add_run(store, 0, 0.5)
-    away = Away(lambda: pytest.fail("never back"), back=99)
+    away = Away(lambda: pytest.fail("never back"), back=99, says=says)
     assert not run(store, away, "drain\n")
     with store.session() as session:
         job = session.get_one(Job, JOB)

@@ -28,9 +28,12 @@ def test_an_experiment_is_made_once_and_shows_training_runs(tracking: Tracking) 
 
 
 def test_an_experiment_deleted_by_a_person_comes_back(tracking: Tracking) -> None:
+    kept, gone = (tracking.create(new_run(trial)) for trial in range(2))
+    tracking.delete(gone)
     tracking.client.delete_experiment(tracking.experiment_id)
     again = Tracking(Home.from_environment(), "tiny-0001", "tiny")
     assert again.client.get_experiment(tracking.experiment_id).lifecycle_stage == "active"
+    assert ids(again) == {("tiny-0001", 0): [kept]}
 
 
 def ids(tracking: Tracking) -> dict[RunKey, list[str]]:

@@ -15,7 +15,7 @@ from search.database.result import Result
 from search.database.store import Store
 from search.database.tables import Job
 from search.jobs.jobs import JobNotFoundError, NotPossibleError, find
-from search.tracking.tracking import Tracking
+from search.tracking.tracking import Tracking, client_of
 from search.upkeep.deletion import delete_job
 from search.winner.registry import publish
 from tests.search.conftest import add_job, dead_owner, make_spec, open_study
@@ -249,6 +249,10 @@ def test_a_deletion_that_was_broken_off_is_finished_by_the_next(
 
 
 def test_a_job_that_never_began_can_be_deleted(installation: Home, store: Store) -> None:
-    add_job(store, make_spec(), JOB, status="stopped")
-    assert delete_job(installation, store, JOB) == JOB
-    assert rows(store) == {}
+    for there in (True, False):
+        add_job(store, make_spec(), JOB, status="stopped")
+        assert delete_job(installation, store, JOB) == JOB
+        assert rows(store) == {}
+        assert installation.tracking_path.exists() == there
+        assert client_of(installation).get_experiment_by_name("tiny") is None
+        installation.tracking_path.unlink()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric
 
 from search.database.tables import PARENT
 from search.tracking.tracking import JOB_TAG, NewRun
@@ -386,12 +386,22 @@ def a_parent_that_still_runs_in_mlflow(patient: Patient) -> None:
 
 @ill(("run-parameters-in-mlflow", "trial 1"))
 def another_parameter_in_mlflow(patient: Patient) -> None:
-    patient.tracking.client.log_batch(patient.run_id(1), params=[Param("colour", "green")])
+    change_parameter(patient, 1)
 
 
 @ill(("run-parameters-in-mlflow", "parent run"), curable=False)
 def another_parameter_of_the_parent(patient: Patient) -> None:
-    patient.tracking.client.log_batch(patient.run_id(PARENT), params=[Param("colour", "green")])
+    change_parameter(patient, PARENT)
+
+
+def change_parameter(patient: Patient, trial: int) -> None:
+    run_id = patient.run_id(trial)
+    name = min(patient.tracking.client.get_run(run_id).data.params)
+    engine = patient.tracking.client._tracking_client.store.engine
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE params SET value = 'green' WHERE run_uuid = ? AND key = ?", (run_id, name)
+        )
 
 
 @ill(("run-parent-in-mlflow", "trial 1"))
@@ -505,6 +515,12 @@ def a_version_without_the_files_of_its_model(patient: Patient) -> None:
     source = str(patient.tracking.client.get_model_version("tiny", "1").source)
     models = patient.home.artifacts / "tiny" / "models"
     shutil.rmtree(models / source.removeprefix("models:/"))
+
+
+@ill(("artifacts-unreachable", "model"), curable=False)
+def a_disk_of_artifacts_that_is_not_mounted(patient: Patient) -> None:
+    shutil.rmtree(patient.home.artifacts)
+    patient.home.artifacts.mkdir()
 
 
 @ill(("model-left-over", "model"), ("run-status-in-mlflow", "parent run"))

@@ -13,11 +13,13 @@ from optuna.trial import TrialState
 from sqlalchemy import update
 
 from search.common.home import Home
+from search.common.limits import Limits
 from search.common.processes import birth, place
 from search.database.lease import Lease
 from search.database.storage import open_storage, read_trials
 from search.database.store import Store
 from search.database.tables import PARENT, Job, Run
+from search.service.queue import claim
 from search.tracking.tracking import Tracking
 from search.upkeep.doctor.examination import Examiner, JobReport
 from search.upkeep.doctor.finding import Finding
@@ -111,6 +113,21 @@ def test_what_a_killed_driver_left_is_closed_requeued_and_delivered(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("stop", "status"), [(False, "running"), (True, "stopped")])
+def test_a_job_of_a_queue_stays_in_it_unless_it_was_to_stop(
+    installation: Home, store: Store, examiner: Examiner, stop: bool, status: str
+) -> None:
+    die(store, installation)
+    set_job(store, status="running", supervised=True, stop_requested=stop)
+    assert (("driver-dead", "job") in named(examiner.examine(JOB).findings)) == stop
+    assert treat(examiner, JOB).agree
+    assert states(store)[1] is TrialState.WAITING
+    taken = claim(store, "elsewhere:1:2:ab", Limits())
+    with store.session() as session:
+        job = session.get_one(Job, JOB)
+    assert (job.status, job.supervised, taken is not None) == (status, not stop, not stop)
+
+
 def test_a_job_that_is_resumed_after_it_was_examined_stays_resumed(
     installation: Home, store: Store, examiner: Examiner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,6 +140,40 @@ def test_a_job_that_is_resumed_after_it_was_examined_stays_resumed(
     with store.session() as session:
         job = session.get_one(Job, JOB)
     assert (job.status, job.supervised, job.message) == ("queued", True, None)
+
+
+@pytest.mark.parametrize(
+    "moment", ["examination.check_tracking", "treatment.free_lease"], ids=["reading", "mending"]
+)
+def test_what_a_driver_makes_meanwhile_is_kept(
+    installation: Home, store: Store, examiner: Examiner, monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:  # fmt: skip
+    """One that begins and ends while doctor reads MLflow, or before it mends."""
+    die(store, installation)
+    Checkpoints(folder(installation, 3)).write(1, {"epoch": 1})  # of no trial, so far
+    first = True
+
+    def resume(*_: object) -> None:
+        nonlocal first
+        if not first:
+            return
+        first = False
+        with Lease(store, JOB) as lease:
+            study = open_study(store, lease, make_spec())
+            for _trial in range(2):  # that wait
+                train(study, 0.5, 0.6, 0.7, 0.8)
+            fresh = asked(study)
+            study.report(fresh.number, 1, {"val_accuracy": 0.5, "val_loss": 0.5}, "running")
+            Checkpoints(folder(installation, fresh.number)).write(1, {"epoch": 1})
+            study.requeue(fresh.number)
+            study.shut()
+
+    monkeypatch.setattr(f"search.upkeep.doctor.{moment}", resume)
+    assert treat(examiner, JOB).agree
+    assert not first
+    assert states(store)[3] is TrialState.WAITING
+    assert folder(installation, 3).names() == ["epoch-000001.pt"]
 
 
 @pytest.mark.usefixtures("home")
@@ -261,6 +312,23 @@ def test_folders_of_unknown_jobs_are_deleted_only_on_demand(
     assert unknown.exists()
     assert doctor(examiner, [], repair=True, everything=True).agree
     assert (unknown.exists(), other.exists()) == (False, True)
+
+
+def test_files_of_unknown_jobs_are_kept(
+    installation: Home, store: Store, examiner: Examiner
+) -> None:
+    """The database may be new, or older than they."""
+    weights = installation.path / "checkpoints" / "gone-00ff" / "search" / "000001" / "best"
+    scratch = installation.path / "scratch" / "gone-00ff" / "tune"
+    for path in (weights, scratch):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    report = doctor(examiner, [], repair=True, everything=True)
+    assert [(one.subject, one.repaired) for one in report.findings] == [
+        ("file checkpoints/gone-00ff", False),
+        ("file scratch/gone-00ff", True),
+    ]
+    assert (weights.exists(), scratch.exists()) == (True, False)
 
 
 def test_folders_that_another_installation_may_own_are_left_alone(
