@@ -38,7 +38,7 @@ from search.document.seeding import derive_seed
 from search.document.space import Space
 from search.document.spec import JobSpec, parse_job
 from search.study.champion import choose, replicates
-from search.winner.comparing import compare
+from search.winner.comparing import UNKNOWN, compare
 from search.winner.evidence import truths
 from search.winner.registry import decide
 from trainables.checkpoint import Checkpoints
@@ -149,7 +149,7 @@ def promoted(world_name: str, seed: int) -> tuple[bool, bool, bool]:
         data = world(seed, shuffled="shuffled" in world_name)
         search = Search(spec, data, Path(folder))
         result = search.run()
-    alias, _ = decide(result, data.fingerprint, None, lambda: None)
+    alias, _ = decide(result, data.fingerprint, None, lambda: UNKNOWN)
     return alias == "champion", *by_usual_rules(result)
 
 

@@ -269,6 +269,7 @@ def test_a_baseline_that_lacks_a_parameter_takes_it_from_no_sampler() -> None:
     mirror = Mirror(make_spec(space, "training.layers=2", "sampler=cma-es"))
     mirror.add(0, finished(mirror, {"learning_rate": 0.01}), "")
     mirror.add(1, finished(mirror, {"learning_rate": 0.02, "dropout": 0.1}), "")
-    trial = mirror.study.ask()
-    found = CmaEsSampler().infer_relative_search_space(mirror.study, trial)
+    drawn = mirror.draw(2)
+    assert drawn is not None
+    found = CmaEsSampler().infer_relative_search_space(mirror.study, drawn)
     assert found.keys() == {"learning_rate", "dropout"}
