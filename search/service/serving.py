@@ -157,13 +157,13 @@ class TrackingServer:
         """Start the server unless it runs."""
         if self.process is not None and self.process.poll() is None:
             return
-        from search.tracking.ownfile import use_wal
+        from search.tracking.ownfile import prepare
 
         if self.process is not None:
             logger.warning("MLflow's server ended and is started again; see %s", self.log)
             end(self.process)
         self.log.parent.mkdir(exist_ok=True)
-        use_wal(self.home.tracking_path)
+        prepare(self.home)
         self.process = start(command(self.home, self.port, self.public), self.log)
 
     def begin(self) -> None:

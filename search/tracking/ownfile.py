@@ -14,11 +14,51 @@ class UpgradeError(RuntimeError):
     """MLflow does not bring its file up to date."""
 
 
-def use_wal(path: Path) -> None:
-    """Set MLflow's own SQLite file to write-ahead logging: half the time a run, readers go on."""
+PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
+"""Tables and columns in which MLflow keeps where artifacts are, each as a whole address."""
+
+
+def prepare(home: Home) -> None:
+    """Make MLflow's own SQLite file ready, whether it is there or not.
+
+    With write-ahead logging a run takes half the time, and readers go on.
+    """
+    path = home.tracking_path
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(sqlite3.connect(path, timeout=60)) as connection:
         store.use_wal(connection.cursor())
+        if path.is_relative_to(home.path):
+            follow(connection, home.artifacts)
+
+
+def follow(connection: sqlite3.Connection, artifacts: Path) -> None:
+    """Let MLflow find its artifacts where the home was moved or copied to.
+
+    Args:
+        connection: to MLflow's file.
+        artifacts: the home's folder of them.
+    """
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables.issuperset(table for table, _ in PLACES):
+        return  # MLflow has not made it yet, or another version has, which `migrate` brings up
+    known = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
+    with connection:
+        for name, old in known:
+            here = artifacts / name
+            is_ours = str(old).startswith("file:") and str(old).endswith(f"/artifacts/{name}")
+            if not is_ours or old == here.as_uri() or not here.is_dir():
+                continue
+            for table, column in PLACES:
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608 - ours
+                    f"WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                    (here.as_uri(), len(old) + 1, old, len(old) + 1, f"{old}/"),
+                )
 
 
 def upgrade(home: Home) -> bool:

@@ -20,7 +20,7 @@ from search.common.home import Home
 from search.common.processes import user
 from search.database.store import ALEMBIC
 from search.database.tables import PARENT
-from search.tracking.ownfile import use_wal
+from search.tracking.ownfile import prepare
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
@@ -234,6 +234,6 @@ def client_of(home: Home) -> MlflowClient:
     """Return a client of the installation's runs and registry."""
     if not home.embedded_tracking:
         return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
-    use_wal(home.tracking_path)
+    prepare(home)
     with ALEMBIC:  # with which MLflow makes its tables, if it is the first to come
         return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)

@@ -152,7 +152,7 @@ class TestBegin:
             return [sys.executable, "-c", FAKE_SERVER.format(port=port, broken=False)]
 
         monkeypatch.setattr("search.service.serving.command", command)
-        monkeypatch.setattr("search.tracking.ownfile.use_wal", lambda _: None)
+        monkeypatch.setattr("search.tracking.ownfile.prepare", lambda _: None)
         home.mkdir(parents=True)
         made = TrackingServer(Home.from_environment(), free_port())
         yield made

@@ -12,6 +12,7 @@ from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
 from search.common.home import Home
 from search.tracking.ownfile import UpgradeError, upgrade
+from search.tracking.tracking import NewRun, Tracking
 
 
 @pytest.fixture
@@ -55,3 +56,21 @@ def test_a_file_that_is_no_database_is_named(installation: Home) -> None:
     installation.tracking_path.write_text("of somebody else, and no database")
     with pytest.raises(UpgradeError, match=f"MLflow cannot upgrade {installation.tracking_path}: "):
         upgrade(installation)
+
+
+def test_artifacts_are_found_where_the_home_was_moved_to(
+    installation: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Tracking(installation, "tiny-0001", "tiny")
+    run_id = before.create(NewRun(("tiny-0001", 0), "run 0", 1, None))
+    before.client.log_text(run_id, "said", "before.txt")
+    moved = installation.path.rename(installation.path.with_name("moved"))
+    monkeypatch.setenv("GATETUNE_HOME", str(moved))
+
+    after = Tracking(Home.from_environment(), "tiny-0001", "tiny")
+    again = after.create(NewRun(("tiny-0001", 1), "run 1", 2, None))
+    after.client.log_text(again, "said", "after.txt")
+
+    assert [one.path for one in after.client.list_artifacts(run_id)] == ["before.txt"]
+    assert (moved / "artifacts" / "tiny" / again / "artifacts" / "after.txt").exists()
+    assert not installation.path.exists()
