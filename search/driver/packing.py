@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import accumulate
 
 from search.common.faults import is_number
-from search.document.parameters import Choices, Parameter
+from search.document.parameters import Choices, Grid
 from search.document.sections import Workers
-from search.document.space import Space
+from search.document.space import Space, alike
 from search.document.spec import JobSpec
 from search.study.cost import GATES, MEASURED_AT_ONCE, Sizes, weights, width_of
 from trainables.config import SHAPES, TrialConfig
@@ -69,21 +70,28 @@ def largest(spec: JobSpec, sizes: Sizes) -> TrialConfig:
     """Return the configuration of a job that holds the most.
 
     What a trial holds grows with every number that it depends on: of numbers the highest is looked
-    at, of other lists every entry.
+    at, of other lists every entry; and of numbers on which conditions stand the highest of those
+    that all conditions treat alike, since a smaller one may let another number count.
     """
     space = Space.of(spec)
-    ends = Space({name: end(one) for name, one in space.parameters.items()}, space.fixed)
+    ends = Space({name: end(space, name) for name in space.names}, space.fixed)
     searched = [spec.config(parameters) for parameters in ends.configurations()]
     given = [spec.config(*baseline) for baseline in spec.baselines()]
     return max((*given, *searched), key=lambda config: held_mb(config, sizes))
 
 
-def end(parameter: Parameter) -> Choices:
+def end(space: Space, name: str) -> Choices:
     """Return a parameter's values that may take the most memory."""
+    parameter = space.parameters[name]
+    conditions = [one.when[name] for one in space.parameters.values() if name in one.when]
+    grid = parameter.grid
+    if conditions and isinstance(grid, Grid):
+        highest = accumulate(many for _, many in alike(grid, conditions))
+        return Choices(choices=[grid[place - 1] for place in highest], when=parameter.when)
     values = [value for _, value in parameter.ends()]
     numbers = [value for value in values if is_number(value)]
-    highest = [max(numbers)] if len(numbers) == len(values) else values
-    return Choices(choices=highest, when=parameter.when)
+    most = [max(numbers)] if len(numbers) == len(values) and not conditions else values
+    return Choices(choices=most, when=parameter.when)
 
 
 class Packing:
@@ -106,6 +114,8 @@ class Packing:
         self.seen_mb = 0.0
         """What was predicted of the largest trial that was seen."""
         self.off = UNSURE
+        self.used_mb = 0.0
+        """The most memory that any trial kept."""
         self.device_mb = math.inf
         """Memory of the smallest GPU that was seen."""
         self.on_a_gpu = 0
@@ -117,6 +127,7 @@ class Packing:
         To change the part costs a new worker for every trial: a smaller one has to be worth it.
         """
         self.device_mb = min(device_mb, self.device_mb)
+        self.used_mb = max(used_mb, self.used_mb)
         predicted = WORKSPACE_MB + held_mb(config, self.sizes)
         tells = predicted >= ENOUGH * (WORKSPACE_MB + self.most_mb)
         off = max(used_mb / predicted, 0.0 if tells else UNSURE)
@@ -138,7 +149,7 @@ class Packing:
     @property
     def need_mb(self) -> float:
         """What the largest configuration needs."""
-        return CONTEXT_MB + self.off * (WORKSPACE_MB + self.most_mb)
+        return CONTEXT_MB + max(self.used_mb, self.off * (WORKSPACE_MB + self.most_mb))
 
     def workers(self, nodes: Sequence[Mapping[str, float]]) -> Workers:
         """Return what a trial gets, in numbers.

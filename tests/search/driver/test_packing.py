@@ -38,6 +38,19 @@ def test_the_largest_configuration_has_the_ends_that_take_the_most() -> None:
     assert largest(beyond, TYPICAL).bidirectional
 
 
+def test_the_largest_configuration_may_lie_where_a_smaller_number_lets_another_count() -> None:
+    wide = "hidden_size: {low: 8, high: 2048, when: {layers: {at_most: 2}}}"
+    found = largest(spec(f"space={{layers: {{low: 1, high: 6}}, {wide}}}"), TYPICAL)
+    assert (found.hidden_size, found.layers) == (2048, 2)
+
+
+def test_no_part_is_smaller_than_what_a_trial_was_seen_to_need() -> None:
+    packing = Packing(spec(), TYPICAL)
+    packing.learn(spec().config({"hidden_size": 8}), 20_000.0, 80_000.0)
+    packing.learn(largest(spec(), TYPICAL), 900.0, 80_000.0)
+    assert packing.need_mb == CONTEXT_MB + 20_000.0
+
+
 @pytest.mark.parametrize(
     "more",
     [
