@@ -114,8 +114,6 @@ class Packing:
         self.seen_mb = 0.0
         """What was predicted of the largest trial that was seen."""
         self.off = UNSURE
-        self.used_mb = 0.0
-        """The most memory that any trial kept."""
         self.device_mb = math.inf
         """Memory of the smallest GPU that was seen."""
         self.on_a_gpu = 0
@@ -127,7 +125,6 @@ class Packing:
         To change the part costs a new worker for every trial: a smaller one has to be worth it.
         """
         self.device_mb = min(device_mb, self.device_mb)
-        self.used_mb = max(used_mb, self.used_mb)
         predicted = WORKSPACE_MB + held_mb(config, self.sizes)
         tells = predicted >= ENOUGH * (WORKSPACE_MB + self.most_mb)
         off = max(used_mb / predicted, 0.0 if tells else UNSURE)
@@ -149,7 +146,7 @@ class Packing:
     @property
     def need_mb(self) -> float:
         """What the largest configuration needs."""
-        return CONTEXT_MB + max(self.used_mb, self.off * (WORKSPACE_MB + self.most_mb))
+        return CONTEXT_MB + self.off * (WORKSPACE_MB + self.most_mb)
 
     def workers(self, nodes: Sequence[Mapping[str, float]]) -> Workers:
         """Return what a trial gets, in numbers.

@@ -44,13 +44,6 @@ def test_the_largest_configuration_may_lie_where_a_smaller_number_lets_another_c
     assert (found.hidden_size, found.layers) == (2048, 2)
 
 
-def test_no_part_is_smaller_than_what_a_trial_was_seen_to_need() -> None:
-    packing = Packing(spec(), TYPICAL)
-    packing.learn(spec().config({"hidden_size": 8}), 20_000.0, 80_000.0)
-    packing.learn(largest(spec(), TYPICAL), 900.0, 80_000.0)
-    assert packing.need_mb == CONTEXT_MB + 20_000.0
-
-
 @pytest.mark.parametrize(
     "more",
     [
