@@ -12,16 +12,27 @@ import optuna
 from optuna.distributions import distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import TrialIntermediateValueModel as EpochValue
 from optuna.storages._rdb.models import (
+    StudyModel,
     TrialModel,
     TrialParamModel,
     TrialSystemAttributeModel,
     TrialUserAttributeModel,
     TrialValueModel,
 )
+from optuna.storages._rdb.models import TrialIntermediateValueModel as EpochValue
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, Executable, bindparam, event, insert, update
+from sqlalchemy import (
+    Connection,
+    Executable,
+    bindparam,
+    delete,
+    event,
+    insert,
+    inspect,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
@@ -297,3 +308,19 @@ def in_memory_study(name: str, *directions: Direction) -> optuna.Study:
         directions=directions,
         pruner=optuna.pruners.NopPruner(),
     )
+
+
+def delete_study(session: Session, name: str) -> None:
+    """Delete a study and its trials, if there is one.
+
+    Optuna's own function first reads every row of theirs, a gigabyte for 10,000 trials.
+    """
+    if not inspect(session.connection()).has_table(StudyModel.__tablename__):
+        return  # no job has begun yet
+    study = select(StudyModel.study_id).where(StudyModel.study_name == name).scalar_subquery()
+    trials = select(TrialModel.trial_id).where(TrialModel.study_id == study)
+    for table in reversed(TrialModel.metadata.sorted_tables):
+        if "study_id" in table.c:
+            session.execute(delete(table).where(table.c.study_id == study))
+        elif "trial_id" in table.c:
+            session.execute(delete(table).where(table.c.trial_id.in_(trials)))

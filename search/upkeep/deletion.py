@@ -4,13 +4,12 @@ import shutil
 import time
 from typing import get_args
 
-import optuna
 from mlflow.exceptions import MlflowException
 from sqlalchemy import delete
 
 from search.common.home import Home, JobLog
 from search.database.lease import LIVE, Lease, LeaseHeldError, live_status
-from search.database.storage import open_storage
+from search.database.storage import delete_study
 from search.database.store import Store, first_line
 from search.database.tables import PARENT, Job, JournalRow, Run
 from search.driver.start import TrackingUnreachableError, check_tracking
@@ -49,7 +48,6 @@ def delete_job(home: Home, store: Store, key: str) -> str:
                     f"({first_line(error)})"
                 ) from error
             delete_files(home, job.id)
-            delete_studies(store, job.id)
             delete_rows(lease)
     except LeaseHeldError as error:
         raise NotPossibleError(str(error)) from error
@@ -109,22 +107,11 @@ def delete_files(home: Home, job_id: str) -> None:
         home.log(job_id, of).unlink(missing_ok=True)
 
 
-def delete_studies(store: Store, job_id: str) -> None:
-    """Delete the search's study and the confirmation's."""
-    storage = open_storage(store)
-    try:
-        for name in (job_id, f"{job_id}/confirm"):
-            try:
-                optuna.delete_study(study_name=name, storage=storage)
-            except KeyError:
-                continue  # the job never came so far
-    finally:
-        storage.engine.dispose()
-
-
 def delete_rows(lease: Lease) -> None:
-    """Delete what our own tables have of the job, in one transaction."""
+    """Delete what the database has of the job, the confirmation's study too, in one transaction."""
     with lease.session() as session:
+        for name in (lease.job_id, f"{lease.job_id}/confirm"):
+            delete_study(session, name)
         for table in (JournalRow, Run):
             session.execute(delete(table).where(table.job_id == lease.job_id))
         session.execute(delete(Job).where(Job.id == lease.job_id))

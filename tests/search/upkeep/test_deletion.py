@@ -239,7 +239,7 @@ def test_a_deletion_that_was_broken_off_is_finished_by_the_next(
         raise OSError("the disk is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr("search.upkeep.deletion.delete_studies", break_off)
+        patch.setattr("search.upkeep.deletion.delete_rows", break_off)
         with pytest.raises(OSError, match="the disk is away"):
             delete_job(ended, store, JOB)
     assert find(store, JOB).status == "stopped"
