@@ -1,8 +1,6 @@
 """Ray Tune over studies: Tune places trials on workers, the study decides everything else."""
 
-import math
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
@@ -18,7 +15,7 @@ from ray.tune.search import Searcher
 
 from search.common.background import Errands
 from search.common.signals import Interrupted
-from search.common.trial import DIED, LiveTrial, Loss, Verdict, last_line, loss_of
+from search.common.trial import LiveTrial, Loss, Verdict, last_line, loss_of
 from search.database.lease import LeaseLostError
 from search.database.storage import DATABASE_AWAY
 from search.document.spec import JobSpec
@@ -28,6 +25,7 @@ from search.driver.packing import Packing
 from search.driver.shares import whole
 from search.driver.stage import TIDYING, Stage
 from search.driver.tuning import Silence, StudyScheduler, StudySearcher, StudyStopper, actor_of
+from search.driver.watch import Watch
 from search.study.study import JobStudy
 from trainables.folder import FolderError
 
@@ -47,10 +45,6 @@ trials shorter than a worker's start that would go on for ever."""
 
 POLL_S = 0.25
 """How often the loop looks at the cluster's size and at the outside world."""
-
-GRACE_S = 60.0
-"""How long a worker may be silent beyond the limit of an epoch, in which it starts and reports.
-A worker that hangs ends itself at the limit; one that is frozen or cut off cannot."""
 
 
 class UnworkableError(RuntimeError):
@@ -109,8 +103,8 @@ class Engine:
         self.workers: set[tuple[str, int]] = set()
         """Machine and process of the workers that have reported in this fit."""
         self.started: dict[int, float] = {}
-        self.heard: dict[int, float] = {}
-        """When each live trial was started or last reported."""
+        """When each live trial was started."""
+        self.watch = Watch(self.spec.workers.epoch_limit_s)
         self.next_poll = 0.0
         self.stuck = False
         """Whether trials of the fit at hand wait for what no node has any more, and none runs."""
@@ -251,7 +245,8 @@ class Engine:
             return self.suggest(ray_id) if self.study.done else None
         self.asked += 1
         self.numbers[ray_id] = live.number
-        self.heard[live.number] = self.started[live.number] = time.monotonic()
+        self.started[live.number] = time.monotonic()
+        self.watch.hear(live.number)
         self.observer.asked(live)
         return self.config(live)
 
@@ -290,7 +285,7 @@ class Engine:
         live.worker = result["hostname"]
         live.precision = live.precision or result["precision"]
         live.machine = live.machine or result["machine"]
-        self.heard[number] = time.monotonic()
+        self.watch.hear(number)
         for what in result["damaged"]:
             self.study.note_damage(number, what)
             self.observer.damaged(live, what)
@@ -316,7 +311,7 @@ class Engine:
         if number is None or number not in self.study.live:
             return
         live = self.study.live[number]
-        reason = self.hung(number, reason) or reason
+        reason = self.watch.told(number, reason)
         self.forget(number)
         self.workers.clear()  # one of them is gone; those that live will report
         again = self.study.fail(number, reason)
@@ -337,20 +332,10 @@ class Engine:
                 f"last one (trial {number}) with: {last_line(reason)}"
             )
 
-    def hung(self, number: int, reason: str) -> str | None:
-        """Return what happened to a worker that was ended as its epoch took too long, else None.
-
-        Ray only knows that it died.
-        """
-        limit_s = self.spec.workers.epoch_limit_s
-        silent_s = time.monotonic() - self.heard.get(number, math.inf)
-        if silent_s < limit_s or not re.search(DIED, reason):
-            return None
-        return f"no epoch ended within {limit_s:g} s, the limit workers.epoch_limit_s"
-
     def forget(self, number: int) -> None:
         """Forget an attempt at a trial that has ended."""
-        for known in (self.placed, self.started, self.heard):
+        self.watch.forget(number)
+        for known in (self.placed, self.started):
             known.pop(number, None)
 
     @property
@@ -385,7 +370,7 @@ class Engine:
         # What has run to its end was not ended by the hours that its end took.
         if hours is not None and self.elapsed_s() >= hours * 3600 and not self.study.done:
             self.study.close("hours")
-        self.end_frozen(now)
+        self.watch.end_frozen(self.placed, now)
         # Tune sets a trial to ERROR without telling anyone when a worker cannot be reset.
         for trial in list(self.placed.values()):
             if trial.status == Trial.ERROR:
@@ -397,17 +382,6 @@ class Engine:
         if gpus != known_gpus or (self.slots != slots and not self.slots == left < slots):
             self.told_room = (self.slots, gpus)
             self.observer.room(self.slots, gpus)
-
-    def end_frozen(self, now: float) -> None:
-        """Kill workers that have been silent for too long; Tune then tells of their loss."""
-        limit = self.spec.workers.epoch_limit_s + GRACE_S
-        for number, trial in self.placed.items():
-            actor = actor_of(trial)
-            if actor is None:
-                self.heard[number] = now  # it waits for its place, which may take long
-            elif limit < now - self.heard.get(number, now) < math.inf:
-                self.heard[number] = -math.inf  # it is silent for good
-                ray.kill(actor)
 
     def guard(self, error: BaseException) -> None:
         """Keep a callback's error for the end of the run: Tune would log and forget it."""

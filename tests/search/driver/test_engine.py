@@ -209,7 +209,7 @@ def test_a_dead_worker_costs_an_attempt_and_no_trial(make: Make) -> None:
 def test_a_frozen_worker_is_ended_and_its_trial_goes_on(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.driver.engine.GRACE_S", 0.0)
+    monkeypatch.setattr("search.driver.watch.GRACE_S", 0.0)
     engine, study, recorder = make("budget.trials=3", "workers.epoch_limit_s=10", freeze="1")
     engine.run()
     assert states(study) == [TrialState.COMPLETE] * 3
