@@ -278,8 +278,8 @@ class Workers(Section):
     )
     concurrent: Literal["auto"] | int = Field(
         "auto",
-        description="trials at once, 1 or more; auto: as many as the nodes have room for at the "
-        "time, and no more than there are to run",
+        description="trials at once, 1 or more, as far as the nodes have room; auto: as many as "
+        "they have room for at the time, and no more than there are to run",
     )
     epoch_limit_s: float = Field(
         3600.0,
