@@ -101,9 +101,11 @@ class Steps(torch.autograd.Function):
         recurrent = x.new_empty(steps, batch, units)
         outputs = x.new_empty(steps + 1, batch, units)
         outputs[0] = 0
-        w_rz, w_n = w_h[:two].t().contiguous(), w_h[two:].t().contiguous()
-        b_n = torch.cat((torch.zeros_like(b_h[:two]), b_h[two:]))
         at_once = is_faster(outputs[0], w_h)
+        if at_once:
+            b_n = torch.cat((torch.zeros_like(b_h[:two]), b_h[two:]))
+        else:
+            w_rz, w_n = w_h[:two].t().contiguous(), w_h[two:].t().contiguous()
         rs, zs, ns = (part.unbind() for part in gates.chunk(3, 2))
         both, hs = gates[:, :, :two].unbind(), outputs.unbind()
         for rz, r, z, n, u, h, following in zip(

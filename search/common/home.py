@@ -121,6 +121,11 @@ class Home:
         """MLflow's SQLite file, where `embedded_tracking`."""
         return Path(self.tracking_uri.removeprefix("sqlite:///"))
 
+    @property
+    def is_untracked(self) -> bool:
+        """Whether MLflow's file of this home is not made yet; to look into it would make it."""
+        return self.embedded_tracking and not self.tracking_path.exists()
+
     def check(self) -> None:
         """Make sure that the home can be created, as far as can be seen without doing it.
 

@@ -53,8 +53,7 @@ class JobRow:
     def is_wanted(self) -> bool:
         """Return whether a supervisor is to start another driver for this job."""
         with self.lease.store.session() as session:
-            job = session.get_one(Job, self.job_id)
-            return job.supervised and not job.stop_requested
+            return session.get_one(Job, self.job_id).is_wanted
 
     def begin(self) -> None:
         """Mark the job as running, and its parent run too."""

@@ -88,6 +88,11 @@ class Job(Base):
     changed: Mapped[int] = mapped_column(default=0)
     """The revision at which this row last changed in what people see."""
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a supervisor is to start another driver for it, once it has none."""
+        return self.supervised and not self.stop_requested
+
 
 def revision_of(job_id: str) -> ScalarSelect[int]:
     """Return the revision that the transaction at hand has given a job."""

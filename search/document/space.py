@@ -68,6 +68,10 @@ class Space:
             name: distribution(self.parameters[name]) for name in self.names if name in parameters
         }
 
+    def conditions_on(self, name: str) -> list[Condition]:
+        """Return what other parameters ask of ``name``."""
+        return [p.when[name] for p in self.parameters.values() if name in p.when]
+
     def holds(self, parameters: Parameters) -> bool:
         """Whether these are the active parameters of one of its configurations."""
         chosen: Parameters = {}
@@ -93,7 +97,7 @@ class Space:
         grid = self.parameters[name].grid
         if grid is None or not self.is_active(name, chosen):
             return self.count(place + 1, chosen)
-        conditions = [p.when[name] for p in self.parameters.values() if name in p.when]
+        conditions = self.conditions_on(name)
         return sum(
             many * self.count(place + 1, chosen | ({name: value} if conditions else {}))
             for value, many in alike(grid, conditions)

@@ -83,7 +83,7 @@ def largest(spec: JobSpec, sizes: Sizes) -> TrialConfig:
 def end(space: Space, name: str) -> Choices:
     """Return a parameter's values that may take the most memory."""
     parameter = space.parameters[name]
-    conditions = [one.when[name] for one in space.parameters.values() if name in one.when]
+    conditions = space.conditions_on(name)
     grid = parameter.grid
     if conditions and isinstance(grid, Grid):
         highest = accumulate(many for _, many in alike(grid, conditions))

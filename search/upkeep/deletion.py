@@ -9,7 +9,7 @@ from sqlalchemy import delete
 
 from search.common.home import Home, JobLog
 from search.database.lease import LIVE, Lease, LeaseHeldError, live_status
-from search.database.storage import delete_study
+from search.database.storage import delete_studies
 from search.database.store import Store, first_line
 from search.database.tables import PARENT, Job, JournalRow, Run
 from search.driver.start import TrackingUnreachableError, check_tracking
@@ -78,8 +78,8 @@ def delete_by_id(home: Home, store: Store, job_id: str) -> str:
 
 def delete_tracked(home: Home, job: Job) -> None:
     """Delete the job's runs and its registered version, and the registered name with its last."""
-    if home.embedded_tracking and not home.tracking_path.exists():
-        return  # looking into it would create it
+    if home.is_untracked:
+        return
     tracking = View(home, job.id, job.name)
     for version in versions_of(tracking.client, job.name, job.id):
         tracking.client.delete_model_version(job.name, str(version.version))
@@ -110,8 +110,7 @@ def delete_files(home: Home, job_id: str) -> None:
 def delete_rows(lease: Lease) -> None:
     """Delete what the database has of the job, the confirmation's study too, in one transaction."""
     with lease.session() as session:
-        for name in (lease.job_id, f"{lease.job_id}/confirm"):
-            delete_study(session, name)
+        delete_studies(session, lease.job_id, f"{lease.job_id}/confirm")
         for table in (JournalRow, Run):
             session.execute(delete(table).where(table.job_id == lease.job_id))
         session.execute(delete(Job).where(Job.id == lease.job_id))

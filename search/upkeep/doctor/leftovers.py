@@ -19,8 +19,7 @@ from search.upkeep.doctor.steps import DropLease, EndProcess, StopJob
 def examine_leftovers(home: Home, record: Record, now: float) -> Iterator[Finding]:
     """Yield what is left of drivers; the job is known to have none that lives."""
     job = record.job
-    stays = job.supervised and not job.stop_requested  # in the queue, whose next driver goes on
-    if job.status == "running" and not stays:
+    if job.status == "running" and not job.is_wanted:
         yield Finding(
             "driver-dead", "job", "the job says that it is running, but its driver died", StopJob()
         )

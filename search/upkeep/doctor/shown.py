@@ -84,8 +84,8 @@ def read_shown(home: Home, record: Record, watch: Watch) -> Shown:
             does not answer, or its file is damaged.
     """
     shown = Shown()
-    if home.embedded_tracking and not home.tracking_path.exists():
-        return shown  # reading it would create it
+    if home.is_untracked:
+        return shown
     view = View(home, record.job.id, record.job.name)
     if view.experiment_id != NOTHING:
         sort_runs(view, record, shown)
