@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from dashboards.console import assets
 from search.commands.screens import age, ended
-from search.common.labels import duration, format_value
+from search.common.labels import counted, duration, format_value
 from search.service.api.context import service_of
 from search.service.api.gate import SESSION
 
@@ -112,6 +112,7 @@ ENVIRONMENT.filters |= {
     "percent": percent,
     "cell": cell_mark,
     "configuration": configuration,
+    "counted": counted,
 }
 ENVIRONMENT.globals |= {
     "asset": assets.url,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from dashboards.console.drawing import MOST_POINTS, Figure, by_cell, color, figure, nothing, told
 from dashboards.console.searched import Searched
+from search.common.labels import counted
 
 TIMES = ((3_600_000, "hours"), (60_000, "minutes"), (1000, "seconds"))
 """Milliseconds of a unit in which a span of time is told that has at least two of them."""
@@ -52,11 +53,10 @@ def timeline(found: Searched, now_ms: float | None = None) -> Figure:
     workers = 1 + max(places)
     busy = sum(end - s.began_ms for (s, _), end in zip(spans, ends, strict=True))
     share = busy / (workers * max(1, long))
-    told_of = (
-        f"{len(begun)} trials" if len(begun) == len(spans) else f"The last {len(spans)} trials"
-    )
+    number = counted(len(spans), "trial")
+    told_of = number if len(begun) == len(spans) else f"The last {number}"
     summary = (
-        f"{told_of} on {workers} worker{'s' * (workers != 1)} at once, "
+        f"{told_of} on {counted(workers, 'worker')} at once, "
         f"busy {100 * min(1.0, share):.0f} percent."
     )
     return figure(

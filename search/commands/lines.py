@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from search.common.labels import format_value
+from search.common.labels import counted, format_value
 
 
 class Lines:
@@ -30,8 +30,7 @@ class Lines:
         elif kind == "trial" and content["state"] not in {"running", "waiting"}:
             key = (content["study"], content["trial"])
             best, epochs = self.best.get(key), self.epochs.get(key, 0)
-            count = "1 epoch" if epochs == 1 else f"{epochs} epochs"
-            said = [content["name"], f"{content['state']} after {count}"]
+            said = [content["name"], f"{content['state']} after {counted(epochs, 'epoch')}"]
             if best is not None:
                 said.append(f"{self.metric} {format_value(best)}")
             if content["study"] == self.study:

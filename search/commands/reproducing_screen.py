@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.console import Console
 
-from search.common.labels import describe, format_value
+from search.common.labels import counted, describe, format_value
 from search.winner.reproducing import Epoch, Record
 
 
@@ -20,9 +20,10 @@ class ReproductionPage:
         self.console = console
         self.record = record
         self.epochs: list[Epoch] = []
+        epochs = counted(len(record.epochs), "epoch")
         console.print(
             f"trial {record.trial} of {record.study}: {describe(record.config)}, "
-            f"seed {record.seed}, in {record.config.precision}, {len(record.epochs)} epochs"
+            f"seed {record.seed}, in {record.config.precision}, {epochs}"
         )
 
     @property
@@ -52,10 +53,9 @@ class ReproductionPage:
     def end(self) -> None:
         """Say how it ended, and why it may be so."""
         if self.is_equal:
-            numbers = sum(len(epoch.reported) for epoch in self.epochs)
-            self.console.print(
-                f"[green]equal[/], bit for bit: {numbers} numbers of {len(self.epochs)} epochs"
-            )
+            numbers = counted(sum(len(epoch.reported) for epoch in self.epochs), "number")
+            epochs = counted(len(self.epochs), "epoch")
+            self.console.print(f"[green]equal[/], bit for bit: {numbers} of {epochs}")
             return
         largest = ", ".join(f"{name} {value:.2g}" for name, value in self.furthest.items())
         self.console.print(f"[yellow]not equal[/]; the largest differences: {largest}")

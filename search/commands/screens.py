@@ -11,13 +11,13 @@ from rich.table import Table
 
 from search.common.labels import (
     between,
+    counted,
     describe,
     duration,
     format_value,
     lead,
     mean_and_deviation,
     probability,
-    seeds,
 )
 from search.database.result import SURE, mean
 
@@ -211,7 +211,7 @@ def certainty(console: Console, job: dict[str, Any]) -> None:
     """Print how sure it is that the winner, the best of those tried, beats the baseline."""
     confirmed, said = job["confirmed"], against(job)
     tried = sum(not one["baseline"] for one in job["compared"])
-    console.print(f"  mean ± standard deviation over {seeds(confirmed['seeds'])}")
+    console.print(f"  mean ± standard deviation over {counted(confirmed['seeds'], 'seed')}")
     if len(confirmed["level"]) > 1:
         console.print(
             f"  {len(confirmed['level'])} of them cannot be told apart; the winner is the best of "
@@ -307,7 +307,7 @@ def champion_list(console: Console, name: str, reigns: list[dict[str, Any]]) -> 
         data = present["fingerprint"][:12]
         console.print(
             f"models:/{name}@champion is version {present['version']}, chosen by "
-            f"{present['metric']} over {seeds(len(present['validation']))} on data {data}"
+            f"{present['metric']} over {counted(len(present['validation']), 'seed')} on data {data}"
         )
 
 
@@ -320,8 +320,9 @@ def document_page(console: Console, spec: "JobSpec") -> None:
         fact(console, "baseline", describe(spec.config(parameters, overrides)))
     fact(console, "space", ", ".join(spec.space) or "nothing is searched")
     fact(console, "sampler", f"{spec.sampler.name}, pruner {spec.pruner.name}")
-    fact(console, "budget", f"{spec.budget.trials} trials of up to {spec.most_epochs} epochs")
-    fact(console, "confirm", f"top {spec.confirm.top} over {seeds(spec.confirm.seeds)}")
+    trials, epochs = counted(spec.budget.trials, "trial"), counted(spec.most_epochs, "epoch")
+    fact(console, "budget", f"{trials} of up to {epochs}")
+    fact(console, "confirm", f"top {spec.confirm.top} over {counted(spec.confirm.seeds, 'seed')}")
 
 
 def token_list(console: Console, listed: list[dict[str, Any]]) -> None:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.commands.screens import STATUS_STYLE, WIDE, age, ended, progress, words
-from search.common.labels import BARS, duration, format_value
+from search.common.labels import BARS, counted, duration, format_value
 
 CELL_STYLE = {"lstm": "#0072B2", "gru": "#D55E00"}
 """Blue and vermilion of Okabe and Ito, which people of any colour vision tell apart."""
@@ -65,11 +65,6 @@ def in_use(shown: dict[str, Any]) -> Text:
     if used["part"] is not None:
         said.append(f"{used['part']:.0%} of the shared Ray")
     return Text(" · ".join(said), "bold")
-
-
-def counted(number: float, what: str) -> str:
-    """Return so many of something."""
-    return f"{number:g} {what}" + "s" * (number != 1)
 
 
 def job_table(jobs: Sequence[dict[str, Any]], room: Room) -> Table:
@@ -173,7 +168,9 @@ def head(job: dict[str, Any], trials: Sequence[dict[str, Any]], room: Room) -> R
     title.truncate(room.width, overflow="ellipsis")
     again = [one for one in trials if one["study"] != job["id"]]
     done = sum(one["state"] not in {"running", "waiting"} for one in again)
-    stage = f"confirming, {done} runs done  " if again and job["status"] == "running" else ""
+    stage = (
+        f"confirming, {counted(done, 'run')} done  " if again and job["status"] == "running" else ""
+    )
     grid = Table.grid(padding=(0, 2))
     grid.add_row(
         bar(job, 24),

@@ -28,9 +28,10 @@ def run_name(number: int, config: TrialConfig, attrs: Mapping[str, Any]) -> str:
     return f"confirm {name} seed {attrs['replicate']}" if "replicate" in attrs else name
 
 
-def seeds(count: int) -> str:
-    """Return over how many seeds something was measured, such as ``1 seed``."""
-    return f"{count} seed{'s' * (count != 1)}"
+def counted(number: float, what: str) -> str:
+    """Return so many of something, such as ``1 seed`` or ``0.5 CPUs``."""
+    told = str(number) if isinstance(number, int) else f"{number:g}"
+    return f"{told} {what}{'s' * (number != 1)}"
 
 
 def format_value(value: float | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from search.common.home import Home
-from search.common.labels import duration
+from search.common.labels import counted, duration
 from search.common.places import is_path
 from search.document.document import Document
 from search.document.rules import called
@@ -221,8 +221,8 @@ class Draft:
         kind = f"{len(found.classes)} classes" if found.classes else "numbers to predict"
         features = len(found.features)
         return (
-            f"{found.train + (found.test or 0)} sequences of {steps} steps and {features} "
-            f"feature{'s' * (features != 1)}, {kind}."
+            f"{counted(found.train + (found.test or 0), 'sequence')} of {steps} steps and "
+            f"{counted(features, 'feature')}, {kind}."
         )
 
     def filling(self) -> Document:

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.common.labels import describe, duration, format_value
+from search.common.labels import counted, describe, duration, format_value
 from search.common.trial import LiveTrial, Verdict, last_line
 from search.study.forecast import Forecast
 from search.study.study import JobStudy
@@ -93,7 +93,7 @@ class Progress:
             self.rows, self.ended, self.epochs = {}, [], 0
             self.began = time.monotonic()
         if study is not None and study.ended:
-            name = f"{name}: going on after {len(study.ended)} of {study.trials} trials"
+            name = f"{name}: going on after {len(study.ended)} of {counted(study.trials, 'trial')}"
         self.line(name)
 
     def line(self, text: str, trial: int | None = None) -> None:  # noqa: ARG002 - logs say it apart
@@ -109,7 +109,7 @@ class Progress:
         if slots == 0:
             self.line("no room: other jobs have all workers")
         else:
-            trials = "1 trial at once" if slots == 1 else f"{slots} trials at once"
+            trials = f"{counted(slots, 'trial')} at once"
             self.line(f"{trials}, {gpus:.4g} GPU each" if gpus else trials)
 
     def asked(self, live: LiveTrial) -> None:
@@ -183,12 +183,11 @@ class Progress:
 
     def ended_line(self, row: Row, study: JobStudy) -> str:
         """Return the line that a finished trial leaves in a log."""
-        epochs = "1 epoch" if row.epoch == 1 else f"{row.epoch} epochs"
         return "  ".join(
             (
                 self.label(row.live.number),
                 f"{describe(row.live.config):<32}",
-                f"{row.ending} after {epochs}",
+                f"{row.ending} after {counted(row.epoch, 'epoch')}",
                 f"{study.spec.objective.metric} {format_value(row.best)}",
                 f"best {self.best(study)}",
                 f"{len(study.ended)}/{study.trials}",
@@ -230,7 +229,7 @@ class Progress:
         grid.add_row(
             Text(self.stage_name, style="bold cyan"),
             ProgressBar(total=study.trials, completed=len(study.ended), width=24),
-            f"{len(study.ended)}/{study.trials} trials, {epochs} epochs",
+            f"{len(study.ended)}/{counted(study.trials, 'trial')}, {counted(epochs, 'epoch')}",
             f"{duration(time.monotonic() - self.began)}, about {duration(self.left())} left",
         )
         best = Text(f"best {study.spec.objective.metric} {self.best(study)}", style="bold green")

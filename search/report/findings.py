@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from search.common.labels import (
+    counted,
     describe,
     format_value,
     lead,
     mean_and_deviation,
     probability,
-    seeds,
 )
 from search.common.texts import literal
 from search.database.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
@@ -62,9 +62,8 @@ def sure(gain: Gain) -> str:
 def verdict(spec: JobSpec, result: Result) -> str:
     """Return the one sentence that a reader wants first."""
     chosen, rival = result.chosen, result.rival
-    runs = (
-        f"over {seeds(len(chosen.runs))}" if result.confirmed else "in a single run, not confirmed"
-    )
+    seeds = counted(len(chosen.runs), "seed")
+    runs = f"over {seeds}" if result.confirmed else "in a single run, not confirmed"
     found = f"{label(spec, chosen)} reached {part(result)} {spread(chosen.validation)} {runs}"
     if result.unbeaten is not None:
         name, where = result.unbeaten

@@ -12,7 +12,7 @@ import optuna
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 
-from search.common.labels import between, describe, duration, format_value
+from search.common.labels import between, counted, describe, duration, format_value
 from search.common.texts import literal
 from search.common.trial import state_of
 from search.database.lease import live_status
@@ -335,5 +335,5 @@ def data_line(data: dict[str, Any]) -> str:
     return (
         f"Data `{data['name']}` ({data['fingerprint'][:12]}): {data['train']} training, "
         f"{data['validation']} validation and {data['test']} test sequences of "
-        f"{most}{data['steps']} steps with {data['features']} features, {learned(data)}."
+        f"{most}{data['steps']} steps with {counted(data['features'], 'feature')}, {learned(data)}."
     )

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import select
 
 from search.common.faults import SpecError
+from search.common.labels import counted
 from search.database.jobrow import JobRow
 from search.database.result import Result
 from search.database.storage import trials_of
@@ -97,8 +98,8 @@ class Taken:
         if not self.jobs:
             return "warm start: no job on data alike has ended before"
         return (
-            f"warm start from {', '.join(self.jobs)}: {len(self.history)} trials are known, "
-            f"{len(self.first)} configurations come first"
+            f"warm start from {', '.join(self.jobs)}: {counted(len(self.history), 'trial')} known, "
+            f"{counted(len(self.first), 'configuration')} to begin with"
         )
 
 

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from search.common.home import Home
+from search.common.labels import counted
 from search.database.store import Store
 from search.jobs.jobs import find, open_existing
 from search.upkeep.doctor.examination import Report, every_job, examining
@@ -71,7 +72,13 @@ def line(job: dict[str, Any]) -> str:
     left = sum(not one["repaired"] for one in job["findings"])
     mended = len(job["findings"]) - left
     looked = job["examined"]
-    examined = f"{looked['trials']} trials, {looked['epochs']} epochs, {looked['runs']} MLflow runs"
+    examined = ", ".join(
+        (
+            counted(looked["trials"], "trial"),
+            counted(looked["epochs"], "epoch"),
+            counted(looked["runs"], "MLflow run"),
+        )
+    )
     said = "all agree" if not left else f"{left} disagree" if left > 1 else "1 disagrees"
     repaired = f", {mended} repaired" if mended else ""
     head = f"{mark(agree=job['agree'])} [bold]{job['id']}[/]  {job['status']}"

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from optuna.trial import FrozenTrial
 
+from search.common.labels import counted
 from search.common.trial import Proposal, parameters_of, state_of
 from search.study.champion import replicates
 from search.upkeep.doctor.finding import Finding
@@ -31,7 +32,7 @@ def examine_numbers(record: Record) -> Iterator[Finding]:
             yield Finding(
                 "trial-missing",
                 record.subject((name, number)),
-                f"the study has {len(numbers)} trials"
+                f"the study has {counted(len(numbers), 'trial')}"
                 + (f" of {least}" if least else "")
                 + f", and none with the number {number}; a lost trial cannot be made again",
             )

@@ -1,6 +1,7 @@
 import pytest
 
 from search.common.labels import (
+    counted,
     describe,
     duration,
     format_value,
@@ -25,6 +26,14 @@ GRU = TrialConfig(cell="gru", hidden_size=96, layers=2, learning_rate=0.0043217)
 )
 def test_a_configuration_in_a_few_words(changes: dict[str, object], words: str) -> None:
     assert describe(GRU.model_copy(update=changes)) == words
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(0, "0 CPUs"), (0.5, "0.5 CPUs"), (1, "1 CPU"), (1.0, "1 CPU"), (1234567, "1234567 CPUs")],
+)
+def test_so_many_of_something(number: float, words: str) -> None:
+    assert counted(number, "CPU") == words
 
 
 def test_names_of_runs_sort_by_number_and_say_what_they_are() -> None:

@@ -73,7 +73,7 @@ def test_trials_on_the_same_data_are_known_and_the_best_come_first(store: Store)
     assert [one.parameters["learning_rate"] for one in taken.history] == list(RATES)
     assert [one["learning_rate"] for one in taken.first] == [0.05, 0.01]
     assert str(taken) == (
-        "warm start from tiny-0001: 3 trials are known, 2 configurations come first"
+        "warm start from tiny-0001: 3 trials known, 2 configurations to begin with"
     )
     assert Taken.from_json(taken.to_json()) == taken
 
