@@ -29,7 +29,7 @@ class Importances:
         with self.lock:
             known = self.kept.get(key)
             if known is None or known[0] != found.complete:
-                known = (found.complete, importance(shares(found, store), found.metric))
+                known = (found.complete, importance(shares(found, store), found))
                 self.kept[key] = known
                 self.kept.move_to_end(key)
                 if len(self.kept) > KEPT:

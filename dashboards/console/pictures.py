@@ -25,6 +25,7 @@ from dashboards.console.parallel import parallel
 from dashboards.console.searched import Row, Searched
 from dashboards.console.timeline import timeline
 from search.common.labels import format_value
+from search.report.findings import hint
 
 FADED = 0.25
 
@@ -144,7 +145,7 @@ def slices(found: Searched) -> Figure:
     )
 
 
-def importance(shares: Mapping[str, float], metric: str) -> Figure:
+def importance(shares: Mapping[str, float], found: Searched) -> Figure:
     """Return how much of the differences in the objective goes with each parameter."""
     if not shares:
         return nothing("More complete trials are needed to tell which parameters matter.")
@@ -158,8 +159,8 @@ def importance(shares: Mapping[str, float], metric: str) -> Figure:
     first = next(iter(shares))
     return figure(
         [bars], "share of the differences", "",
-        f"Of the differences in {metric}, {shares[first]:.0%} go with "
-        f"{first.replace('_', ' ')} (fANOVA).",
+        f"Of the differences in {found.metric}, {shares[first]:.0%} go with "
+        f"{first.replace('_', ' ')} (fANOVA).{hint(found.complete)}",
         xaxis={"tickformat": ".0%"}, yaxis={"title": None},
     )  # fmt: skip
 

@@ -206,11 +206,17 @@ def mattered(importances: Mapping[str, float], count: int) -> str | None:
     if not importances:
         return None
     shares = [f"`{name}` {share:.0%}" for name, share in importances.items() if share >= 0.05]
-    hint = "" if count >= ENOUGH else f" Of {count} complete trials this is a hint at the most."
     return (
         "Of the differences between complete trials, this much goes with each parameter (fANOVA): "
-        f"{', '.join(shares)}.{hint}"
+        f"{', '.join(shares)}.{hint(count)}"
     )
+
+
+def hint(count: int) -> str:
+    """Return the sentence more that importances of few complete trials need."""
+    if count >= ENOUGH:
+        return ""
+    return f" Of {counted(count, 'complete trial')} this is a hint at the most."
 
 
 def outlook(result: Result, trials: Sequence[FrozenTrial]) -> str | None:
@@ -222,7 +228,7 @@ def outlook(result: Result, trials: Sequence[FrozenTrial]) -> str | None:
     if curve and curve[-1] == bound:
         return f"Trial {ended[when].number} reached {bound}: no better {part(result)} is possible."
     if len(ended) < ENOUGH:
-        return f"{len(ended)} trials are too few to say whether more would help."
+        return f"With {counted(len(ended), 'trial')} one cannot say whether more would help."
     half = len(ended) // 2
     if math.isnan(curve[half - 1]):
         return (

@@ -13,6 +13,7 @@ def test_importances_are_drawn_again_when_more_trials_are_complete(living: Livin
 
     first = draw(TOLD)
     assert draw(TOLD) is first
+    assert "complete trials this is a hint at the most." in str(first)
     running = draw(living.lease.job_id)
     living.progress()
     assert draw(living.lease.job_id) is running

@@ -126,8 +126,8 @@ def test_which_parameters_mattered() -> None:
         ([0.5, 0.6, *[0.6] * 9, 0.9], "more trials are likely to help"),
         ([None] * 9 + [0.5] * 3, "None of the first 6 of 12 trials is complete"),
         ([0.5] * 9 + [1.0] * 3, "Trial 9 reached 1: no better validation accuracy is possible."),
-        ([], "0 trials are too few"),
-        ([0.5, 0.9], "2 trials are too few"),
+        ([], "With 0 trials one cannot"),
+        ([0.5, 0.9], "With 2 trials one cannot"),
     ],
 )
 def test_whether_more_trials_would_help(values: list[float | None], said: str) -> None:
