@@ -22,6 +22,7 @@ from search.tracking.handover import deliver_rest
 from search.winner.comparing import Answers, Asked, measured
 from search.winner.models import save_champion
 from search.winner.packaging import strangers_to
+from search.winner.registry import publish
 from search.winner.simple import fitting
 from tests.search.conftest import add_job, make_spec
 from trainables.cells import RecurrentNetwork
@@ -30,7 +31,7 @@ from trainables.config import Parameters
 from trainables.datasets import SequenceDataset
 from trainables.folder import Folder, LocalFolder
 
-JOB = "tiny-0001"
+JOB, OTHER = "tiny-0001", "tiny-0002"
 PARAMETERS: Parameters = {"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}
 
 
@@ -61,6 +62,7 @@ def result(
 
 
 GOOD = result(candidate(2, 0.90, 0.91, 0.92), candidate(0, 0.80, 0.81, 0.82, baseline=True))
+WORSE = result(candidate(2, 0.70, 0.72), candidate(0, 0.80, 0.82, baseline=True))
 BETTER = result(candidate(2, 0.98, 0.98, 0.99), candidate(0, 0.80, 0.81, 0.82, baseline=True))
 
 
@@ -120,6 +122,15 @@ def finish_job(
     with Lease(store, job_id) as lease:
         deliver_rest(home, store, job_id, lease.owner)
     return folder
+
+
+def finish_rivals(home: Home, store: Store, digits: SequenceDataset) -> None:
+    """Register a champion, and a challenger of another job."""
+    for job_id, found in ((JOB, GOOD), (OTHER, WORSE)):
+        finish_job(home, store, digits, found, job_id)
+        model = json.dumps(publish(home, store, job_id))
+        with store.session() as session:
+            session.get_one(Job, job_id).model = model
 
 
 def answered(one: Candidate, data: SequenceDataset) -> bytes:

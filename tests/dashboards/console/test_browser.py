@@ -12,10 +12,13 @@ from search.database.store import Store
 from search.database.tables import Job
 from search.service import tokens
 from search.service.api.gate import SESSION
+from search.tracking.tracking import client_of
 from tests.dashboards.console.conftest import PAGES, PHONE, RUNNING, WIDE, Living, opened
 from tests.search.drafting.test_drafting import walks
 from tests.search.service.api.served import Served, serving
 from tests.search.service.api.stories import TOLD
+from tests.search.winners import JOB, OTHER, finish_rivals
+from trainables.datasets import load_dataset
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
@@ -279,6 +282,22 @@ def test_a_job_is_deleted_after_a_question(page: Page, living: Living) -> None:
     page.wait_for_url(f"{living.url}/")
     assert "cannot be undone" in asked[0]
     expect(page.get_by_role("link", name=TOLD)).to_have_count(0)
+
+
+def test_a_challenger_is_promoted_and_taken_back(page: Page, empty: Served) -> None:
+    digits = load_dataset("digits", validation=0.2, seed=0, data_dir=Path())
+    finish_rivals(empty.home, empty.store, digits)
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.goto(f"{empty.url}/models")
+    for job, version, button in ((OTHER, "2", "Promote"), (JOB, "1", "Roll back to it")):
+        row = page.get_by_role("row").filter(has_text=job)
+        row.get_by_role("button", name=button).click()
+        expect(page.locator("#toasts")).to_contain_text(f"Version {version} is the champion")
+        expect(row.locator(".badge")).to_have_text("champion")
+        aliases = client_of(empty.home).get_registered_model("tiny").aliases
+        assert str(aliases["champion"]) == version
+    page.get_by_text("Who was champion when").click()
+    expect(page.locator("details li")).to_have_count(3)
 
 
 def test_the_list_is_searched_and_filtered(page: Page, shown: Living) -> None:

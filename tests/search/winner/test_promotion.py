@@ -13,12 +13,9 @@ from search.winner.champions import SEEDS_TAG, versions_of
 from search.winner.promotion import champions, promote
 from search.winner.registry import publish
 from tests.search.conftest import add_job, make_spec
-from tests.search.winners import GOOD, JOB, candidate, finish_job, result
+from tests.search.winners import GOOD, JOB, OTHER, finish_rivals
 from tests.servers import free_port
 from trainables.datasets import SequenceDataset
-
-OTHER = "tiny-0002"
-WORSE = result(candidate(2, 0.70, 0.72), candidate(0, 0.80, 0.82, baseline=True))
 
 
 @pytest.fixture
@@ -31,9 +28,7 @@ def store(installation: Home) -> Iterator[Store]:
 @pytest.fixture
 def two(installation: Home, store: Store, digits: SequenceDataset) -> Home:
     """An installation with a champion, and a challenger of another job."""
-    for job_id, found in ((JOB, GOOD), (OTHER, WORSE)):
-        finish_job(installation, store, digits, found, job_id)
-        publish(installation, store, job_id)
+    finish_rivals(installation, store, digits)
     return installation
 
 
