@@ -3,91 +3,23 @@
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from unittest.mock import patch
 
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from ray.tune.experiment import Trial
 
 from search.common.signals import Interrupted
 from search.common.trial import LiveTrial, Proposal, Verdict
-from search.database.lease import Lease
 from search.database.store import Store
-from search.document.sections import Workers
-from search.document.spec import JobSpec
-from search.driver.cluster import cluster, same_environment
-from search.driver.engine import Engine, UnworkableError
-from search.driver.packing import Packing
+from search.driver.engine import UnworkableError
 from search.driver.stage import Stage
-from search.study.cost import TYPICAL
 from search.study.study import JobStudy
-from tests.search.conftest import make_spec
-from tests.search.scripted import Recorder, Scripted
+from tests.search.driver.conftest import Make, states, trials
 from trainables.folder import FolderError, LocalFolder
-
-
-@pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    with cluster(None, cpus=2, gpus=1), same_environment():
-        yield
-
-
-Make = Callable[..., tuple[Engine, JobStudy, Recorder]]
-
-
-@pytest.fixture
-def make(
-    local_ray: None,
-    store: Store,
-    owned: Callable[[Store, JobSpec], Lease],
-    tmp_path: Path,
-) -> Iterator[Make]:
-    studies: list[JobStudy] = []
-    leases: list[Lease] = []
-
-    def build(
-        *overrides: str, should_stop: Callable[[], bool] = lambda: False, **script: str
-    ) -> tuple[Engine, JobStudy, Recorder]:
-        spec = make_spec("training.epochs=2", *overrides)
-        leases[:] = leases or [owned(store, spec)]
-        study = JobStudy(
-            store,
-            leases[0],
-            spec,
-            name=leases[0].job_id,
-            fixed=[],
-            trials=spec.budget.trials,
-            searching=True,
-        )
-        studies.append(study)
-        recorder = Recorder()
-        engine = Engine(
-            iter([Stage(study, LocalFolder(tmp_path / "checkpoints"))]),
-            trainable=Scripted,
-            data={"folder": str(tmp_path)} | script,
-            packing=Packing(spec, TYPICAL),
-            scratch=tmp_path / "scratch",
-            observer=recorder,
-            should_stop=should_stop,
-            elapsed_s=lambda: 0.0,
-        )
-        return engine, study, recorder
-
-    yield build
-    for study in studies:
-        study.shut()
-
-
-def trials(study: JobStudy) -> list[FrozenTrial]:
-    return study.storage.optuna.get_all_trials(study.study_id)
-
-
-def states(study: JobStudy) -> list[TrialState]:
-    return [trial.state for trial in trials(study)]
 
 
 def test_trials_begin_in_workers_that_a_local_ray_has_ready(make: Make, tmp_path: Path) -> None:
@@ -291,59 +223,6 @@ def test_an_error_in_a_callback_ends_the_run_and_is_raised(make: Make) -> None:
     assert TrialState.RUNNING not in states(study)
 
 
-def test_a_job_without_room_waits_and_goes_on_once_there_is(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("search.driver.engine.POLL_S", 0.01)
-    engine, study, _ = make("budget.trials=3")
-    asked: list[tuple[int, int, int]] = []
-
-    def share(fit: int, wanted: int, used: int) -> int:
-        asked.append((fit, wanted, used))
-        if len(asked) <= 5:
-            assert not trials(study), "nothing is asked for that has no room"
-            return 0
-        return 1
-
-    engine.share = share
-    engine.run()
-    assert states(study) == [TrialState.COMPLETE] * 3
-    assert asked[:5] == [(2, 2, 0)] * 5
-    assert max(used for _, _, used in asked) == 1
-    assert asked[-1][1] == 1, "the last trial needs no more than one place"
-
-
-@pytest.mark.timeout(60)
-def test_a_job_whose_room_is_taken_between_two_trials_goes_on_once_it_has_some(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("search.driver.engine.POLL_S", 0.0)
-    engine, study, _ = make("budget.trials=2", "workers.concurrent=1")
-    without: list[int] = []
-
-    def share(fit: int, wanted: int, used: int) -> int:
-        if len(study.ended) == 1 and not used and len(without) < 5:
-            without.append(used)
-            return 0
-        return wanted
-
-    engine.share = share
-    engine.run()
-    assert len(without) == 5
-    assert states(study) == [TrialState.COMPLETE] * 2
-
-
-def test_a_job_without_room_can_be_stopped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.driver.engine.POLL_S", 0.01)
-    engine, study, _ = make()
-    engine.share = lambda fit, wanted, used: 0
-    looks = iter([False, False, True])
-    engine.should_stop = lambda: next(looks)
-    with pytest.raises(Interrupted):
-        engine.run()
-    assert not trials(study)
-
-
 def test_spent_hours_end_the_search(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("search.driver.engine.POLL_S", 0.0)
     engine, study, recorder = make("budget.hours=1.0")
@@ -363,49 +242,3 @@ def test_hours_that_pass_at_the_end_have_not_ended_the_search(
     engine.elapsed_s = lambda: 3601.0
     engine.poll()
     assert study.closed is None
-
-
-def test_half_a_gpu_a_trial_shares_one(make: Make, tmp_path: Path) -> None:
-    engine, _, _ = make("budget.trials=2", "workers.gpus=0.5")
-    engine.run()
-    assert [(tmp_path / f"gpu-{n}").read_text() for n in (0, 1)] == ["0", "0"]
-
-
-def test_trials_share_a_gpu_by_the_memory_that_one_has_told(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("search.driver.engine.POLL_S", 0.0)
-    engine, study, recorder = make("workers.gpus=auto")
-    with patch.object(engine, "fit", wraps=engine.fit) as fit:
-        engine.run()
-    # Of 8,000 MB, 7,200 are given away: three times 2,000 with what CUDA takes would not fit.
-    assert recorder.gpus == [0.25, 0.5]
-    assert recorder.rooms == [2, 2]
-    assert fit.call_count == 2
-    assert states(study) == [TrialState.COMPLETE] * 6
-
-
-def test_trials_that_wait_for_gpus_that_are_gone_run_on_processors(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("search.driver.engine.POLL_S", 0.0)
-    monkeypatch.setattr("search.driver.engine.slots", lambda *_: 2)
-    engine, study, _ = make("workers.gpus=auto")
-    two, none = (engine.spec.workers.model_copy(update={"gpus": gpus}) for gpus in (2, 0))
-
-    def workers(_: object) -> Workers:
-        """As where a second GPU goes when a trial was asked for: this Ray has one."""
-        return none if engine.asked or fit.call_count > 1 else two
-
-    monkeypatch.setattr(engine.packing, "workers", workers)
-    with patch.object(engine, "fit", wraps=engine.fit) as fit:
-        engine.run()
-    assert fit.call_count == 2
-    assert states(study) == [TrialState.COMPLETE] * 6
-
-
-def test_an_epoch_of_a_gpu_that_is_gone_teaches_nothing(make: Make) -> None:
-    engine, study, _ = make("workers.gpus=auto", gone="yes")
-    engine.run()
-    assert states(study) == [TrialState.COMPLETE] * 6
-    assert engine.packing.seen_mb == 0

@@ -2,71 +2,25 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
 
 import pytest
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy import select
 
-from search.common.trial import Proposal, Verdict
+from search.common.trial import Verdict
 from search.database.lease import Lease, LeaseLostError
 from search.database.recorded import trials_of
 from search.database.store import Store, StoreError
 from search.database.tables import PARENT, Job, JournalRow, Run
-from search.document.spec import JobSpec
 from search.study.study import JobStudy
-from tests.search.conftest import asked, end_others, make_spec
-
-BASELINE = Proposal({"cell": "gru", "hidden_size": 8, "learning_rate": 0.01}, {"batch_size": 32},
-                    attrs={"baseline": True})  # fmt: skip
-
-
-def metrics(value: float) -> dict[str, float]:
-    return {"val_accuracy": value, "val_loss": 1 - value}
+from tests.search.conftest import end_others
+from tests.search.study.conftest import BASELINE, metrics, reopen, run_trial
 
 
 class TestOnEveryDatabase:
-    @pytest.fixture
-    def lease(self, opened: Store, owned: Callable[[Store, JobSpec], Lease]) -> Lease:
-        return owned(opened, make_spec())
-
-    @pytest.fixture
-    def study(self, opened: Store, lease: Lease) -> Iterator[JobStudy]:
-        made = self.reopen(opened, lease)
-        yield made
-        made.shut()
-
-    @staticmethod
-    def reopen(
-        store: Store, lease: Lease, *overrides: str, fixed: tuple[Proposal, ...] = ()
-    ) -> JobStudy:
-        spec = make_spec(*overrides)
-        return JobStudy(
-            store,
-            lease,
-            spec,
-            name=lease.job_id,
-            fixed=fixed,
-            trials=spec.budget.trials,
-            searching=True,
-        )
-
-    @staticmethod
-    def run_trial(study: JobStudy, value: float) -> int:
-        live = study.ask()
-        assert live is not None
-        for epoch in range(live.acknowledged + 1, live.config.epochs + 1):
-            last = epoch == live.config.epochs
-            verdict = study.report(
-                live.number, epoch, metrics(value), "complete" if last else "running"
-            )
-            if verdict is not Verdict.CONTINUE:
-                break
-        return live.number
-
     def test_numbers_have_no_gaps_and_the_budget_is_exact(self, study: JobStudy) -> None:
-        numbers = [self.run_trial(study, 0.5 + i / 100) for i in range(6)]
+        numbers = [run_trial(study, 0.5 + i / 100) for i in range(6)]
         assert numbers == list(range(6))
         assert study.ask() is None
         assert study.done
@@ -80,7 +34,7 @@ class TestOnEveryDatabase:
         assert live.settings()["precision"] == "auto"
         live.precision = "bfloat16"
         study.report(0, 1, metrics(0.5), "running")
-        again = self.reopen(opened, lease)
+        again = reopen(opened, lease)
         (live,) = again.waiting
         again.shut()
         assert live.settings() == live.config.model_dump() | {"precision": "bfloat16"}
@@ -103,7 +57,7 @@ class TestOnEveryDatabase:
         ]  # fmt: skip
 
     def test_a_trial_is_written_as_optuna_writes_it(self, study: JobStudy) -> None:
-        number = self.run_trial(study, 0.5)
+        number = run_trial(study, 0.5)
         optuna = study.storage.optuna
         (ours,) = optuna.get_all_trials(study.study_id)
         other = optuna.create_new_study([StudyDirection.MAXIMIZE], "other")
@@ -157,11 +111,11 @@ class TestOnEveryDatabase:
     def test_restart_goes_on_with_the_same_trial(
         self, study: JobStudy, opened: Store, lease: Lease
     ) -> None:
-        self.run_trial(study, 0.6)
+        run_trial(study, 0.6)
         live = study.ask()
         assert live is not None
         study.report(live.number, 1, metrics(0.4), "running")
-        again = self.reopen(opened, lease)
+        again = reopen(opened, lease)
         taken = again.ask()
         assert taken is not None
         assert (taken.number, taken.acknowledged) == (1, 1)
@@ -172,8 +126,8 @@ class TestOnEveryDatabase:
     def test_restart_samples_what_the_first_driver_would_have(
         self, study: JobStudy, opened: Store, lease: Lease
     ) -> None:
-        self.run_trial(study, 0.6)
-        again = self.reopen(opened, lease)
+        run_trial(study, 0.6)
+        again = reopen(opened, lease)
         sampled = again.ask()
         assert sampled is not None
         again.requeue(sampled.number)
@@ -188,8 +142,8 @@ class TestOnEveryDatabase:
         # As a driver of an earlier version leaves it, which died in between.
         monkeypatch.setattr(study, "ending", lambda *_: [])
         monkeypatch.setattr(study, "ended_with", lambda *_: None)
-        self.run_trial(study, 0.7)
-        again = self.reopen(opened, lease)
+        run_trial(study, 0.7)
+        again = reopen(opened, lease)
         assert again.best == (0, 0.7)
         assert again.ended == {0: "complete"}
         again.shut()
@@ -197,9 +151,9 @@ class TestOnEveryDatabase:
     def test_pruned_and_diverged_trials_are_told_as_pruned(
         self, opened: Store, lease: Lease
     ) -> None:
-        study = self.reopen(opened, lease, "pruner={name: successive-halving, min_resource: 1}")
-        self.run_trial(study, 0.9)
-        self.run_trial(study, 0.1)
+        study = reopen(opened, lease, "pruner={name: successive-halving, min_resource: 1}")
+        run_trial(study, 0.9)
+        run_trial(study, 0.1)
         live = study.ask()
         assert live is not None
         study.report(live.number, 1, {"train_loss": math.nan}, "diverged")
@@ -215,97 +169,23 @@ class TestOnEveryDatabase:
         ]
         study.shut()
 
-    def test_three_lost_attempts_in_a_row_fail_a_trial(self, opened: Store, lease: Lease) -> None:
-        study = self.reopen(opened, lease, "budget.trials=1")
-        for again in (True, True, False):
-            live = study.ask()
-            assert live is not None
-            assert study.fail(0, "Traceback: it is poison") is again
-        assert study.ended == {0: "failed"}
-        trial = study.storage.optuna.get_all_trials(study.study_id)[0]
-        assert trial.state is TrialState.FAIL
-        assert trial.user_attrs["reason"] == "Traceback: it is poison"
-        with opened.session() as session:
-            run = session.get_one(Run, (study.name, 0))
-        assert (run.status, run.attempts) == ("FAILED", 3)
-        study.shut()
-
-    def test_out_of_memory_is_tried_alone_after_all_others_and_over_restarts(
-        self, opened: Store, lease: Lease
-    ) -> None:
-        study = self.reopen(opened, lease, "budget.trials=2")
-        assert study.ask() is not None
-        assert study.fail(0, "torch.OutOfMemoryError: CUDA out of memory")
-        other = study.ask()
-        assert (other and other.number) == 1
-        assert study.ask() is None  # it waits for the other to end
-        study.shut()
-        again = self.reopen(opened, lease, "budget.trials=2")
-        assert self.run_trial(again, 0.5) == 1
-        alone = again.ask()
-        assert (alone and alone.number) == 0
-        assert not again.fail(0, "MemoryError")
-        assert again.ended == {1: "complete", 0: "failed"}
-        again.shut()
-
-    def test_a_full_disk_costs_no_attempt(self, study: JobStudy) -> None:
-        for _ in range(4):
-            live = study.ask()
-            assert (live and live.number) == 0
-            assert study.fail(0, "OSError: [Errno 28] No space left on device")
-
-    def test_failure_after_failure_is_noticed_and_an_epoch_ends_it(
-        self, opened: Store, lease: Lease
-    ) -> None:
-        study = self.reopen(opened, lease, "budget.trials=20")
-
-        def fail_one() -> None:
-            live = study.ask()
-            assert live is not None
-            live.lost_after = [0, 0]
-            assert not study.fail(live.number, "ImportError")
-
-        for _ in range(4):
-            fail_one()
-        self.run_trial(study, 0.5)
-        for failing in (False, False, False, False, True):
-            fail_one()
-            assert study.is_failing is failing
-        study.shut()
-
-    def test_while_every_attempt_is_lost_nothing_fresh_starts(
-        self, opened: Store, lease: Lease
-    ) -> None:
-        study = self.reopen(opened, lease, "budget.trials=20")
-        for _ in range(5):
-            for _ in range(2):  # the third attempt is alone, and last
-                live = study.ask()
-                assert live is not None
-                assert study.fail(live.number, "the worker was lost")
-        last = study.ask()
-        assert (last and last.number) == 0
-        study.report(0, 1, metrics(0.5), "complete")
-        fresh = study.ask()
-        assert (fresh and fresh.number) == 5
-        study.shut()
-
     def test_a_damaged_row_is_named(self, study: JobStudy, opened: Store, lease: Lease) -> None:
-        self.run_trial(study, 0.6)
+        run_trial(study, 0.6)
         with opened.session() as session:
             session.get_one(JournalRow, (study.name, 0, 2)).metrics = "[0.6]"
         with pytest.raises(StoreError, match="row of epoch 2 of trial 0 of tiny-0001 is damaged"):
-            self.reopen(opened, lease)
+            reopen(opened, lease)
 
     def test_outranked_trials_are_named_once(self, opened: Store, lease: Lease) -> None:
-        study = self.reopen(opened, lease, "confirm.top=2", fixed=(BASELINE,))
+        study = reopen(opened, lease, "confirm.top=2", fixed=(BASELINE,))
         for value in (0.1, 0.5, 0.7, 0.6, 0.7):
-            self.run_trial(study, value)
+            run_trial(study, value)
         assert study.leaders.outranked() == [1, 3]
         assert study.leaders.outranked() == []
         study.shut()
 
     def test_baselines_come_first_and_are_never_pruned(self, opened: Store, lease: Lease) -> None:
-        study = self.reopen(
+        study = reopen(
             opened,
             lease,
             "pruner={name: successive-halving, min_resource: 1}",
@@ -315,70 +195,9 @@ class TestOnEveryDatabase:
         assert live is not None
         assert (live.baseline, live.config.batch_size) == (True, 32)
         study.requeue(live.number)
-        self.run_trial(study, 0.9)
-        self.run_trial(study, 0.1)
+        run_trial(study, 0.9)
+        run_trial(study, 0.1)
         assert study.ended == {0: "complete", 1: "complete"}
-        study.shut()
-
-    def test_reaching_the_target_ends_the_search(self, opened: Store, lease: Lease) -> None:
-        study = self.reopen(opened, lease, "budget.target=0.8")
-        other = study.ask()
-        assert other is not None
-        self.run_trial(study, 0.85)
-        assert study.report(other.number, 1, metrics(0.2), "running") is Verdict.BUDGET
-        assert study.ended == {1: "complete", 0: "budget"}
-        assert study.done
-        study.shut()
-        again = self.reopen(opened, lease, "budget.target=0.8")
-        assert again.done
-        again.shut()
-
-    def test_a_baseline_that_costs_too_much_reaches_no_target(
-        self, opened: Store, lease: Lease
-    ) -> None:
-        rules = ("budget.target=0.8", "objective.limits={weights: 100}")
-        study = self.reopen(opened, lease, *rules, fixed=(BASELINE,))
-        live = asked(study)
-        study.report(live.number, 1, metrics(0.9) | {"weights": 200.0}, "complete")
-        assert not study.is_closed
-        study.shut()
-        again = self.reopen(opened, lease, *rules, fixed=(BASELINE,))
-        assert not again.is_closed
-        again.shut()
-
-    def test_what_is_lost_once_the_budget_is_spent_is_not_tried_again(
-        self, study: JobStudy
-    ) -> None:
-        live = asked(study)
-        study.close("hours")
-        assert study.left == 1
-        assert not study.fail(live.number, "the worker was lost")
-        assert study.ended == {0: "budget"}
-        assert study.left == 0
-
-    def test_spent_hours_end_what_waits(self, study: JobStudy) -> None:
-        live = study.ask()
-        assert live is not None
-        study.requeue(live.number)
-        study.close("hours")
-        assert study.ended == {0: "budget"}
-        assert study.ask() is None
-        assert study.done
-
-    def test_a_small_space_ends_when_exhausted(self, opened: Store, lease: Lease) -> None:
-        study = self.reopen(
-            opened, lease, "space={cell: [lstm, gru], hidden_size: [8, 16]}", "sampler=random"
-        )
-        for _ in range(4):
-            self.run_trial(study, 0.5)
-        assert study.ask() is None
-        assert (study.closed, study.left) == ("exhausted", 0)
-        study.close("hours")
-        assert study.is_spent
-        study.close("exhausted")
-        assert study.closed == "hours"
-        trials = study.storage.optuna.get_all_trials(study.study_id)
-        assert len({tuple(sorted(t.params.items())) for t in trials}) == len(trials) == 4
         study.shut()
 
     def test_a_driver_that_lost_its_lease_writes_nothing(
@@ -399,7 +218,7 @@ class TestOnEveryDatabase:
 
     def test_the_parent_run_follows_the_best_value(self, study: JobStudy, opened: Store) -> None:
         for value in (0.5, 0.4, 0.6):
-            self.run_trial(study, value)
+            run_trial(study, value)
         with opened.session() as session:
             rows = session.scalars(
                 select(JournalRow).where(JournalRow.trial == PARENT).order_by(JournalRow.epoch)

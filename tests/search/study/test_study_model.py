@@ -27,6 +27,7 @@ from search.database.tables import PARENT, JournalRow, Run
 from search.study.study import JobStudy
 from tests.search.conftest import add_job, make_spec, open_study
 from tests.search.installations import write_tables
+from tests.search.study.conftest import metrics
 
 TRIALS = 4
 EPOCHS = 3
@@ -38,10 +39,6 @@ SPEC = make_spec(
 )
 
 REASONS = ("the worker was lost", "MemoryError", "[Errno 28] No space left on device")
-
-
-def metrics(value: float) -> dict[str, float]:
-    return {"val_accuracy": value, "val_loss": 1 - value}
 
 
 class CrashError(Exception):

@@ -1,3 +1,5 @@
+"""Tables in delimited text: what is said of those that are broken, and what they take."""
+
 import re
 from pathlib import Path
 
@@ -5,6 +7,7 @@ import pytest
 
 from tests.trainables.sources.written import LONG, NO_UTF8, of_csv
 from trainables.faults import DatasetError
+from trainables.sources.delimited import in_memory
 
 BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
     "no line": (b"\n", "t.csv, line 1: must name the columns, but is empty"),
@@ -152,3 +155,18 @@ def test_broken_text(case: str, tmp_path: Path) -> None:
 
     with pytest.raises(DatasetError, match=f"^{re.escape(message)}$"):
         of_csv(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("text", "bytes_needed"),
+    [
+        ("a,b\n" + "0,1\n" * 100, 12 * 202),
+        ("long;text\n" + "0,123456789;a, b, c and d | e\n" * 10, 310),  # commas are no delimiters
+    ],
+)
+def test_what_a_table_takes_follows_from_its_values(
+    tmp_path: Path, text: str, bytes_needed: int
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    assert in_memory(path) == bytes_needed

@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import csv
 
+from trainables.datasets import SequenceDataset, load_dataset
 from trainables.sequences import Sequences
 from trainables.sources.columns import Columns
-from trainables.sources.files import read
+from trainables.sources.files import FileOptions, read
 
 NO_UTF8 = "; an editor or iconv makes UTF-8 of it"
 """What helps where text is in another encoding."""
@@ -26,6 +27,10 @@ def of_csv(folder: Path, content: str | bytes, columns: Columns | None = None) -
     path = folder / "t.csv"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return read(path, columns or Columns())
+
+
+def dataset(path: Path, options: FileOptions | None = None) -> SequenceDataset:
+    return load_dataset(str(path), validation=0.2, seed=0, data_dir=path.parent, options=options)
 
 
 @dataclass(frozen=True)
