@@ -24,7 +24,7 @@ from search.commands.ends import (
     one_message_of_a_run,
     print_json,
 )
-from search.commands.model_commands import predict, report, reproduce
+from search.commands.model_commands import champion, fetch, predict, promote, report, reproduce
 from search.commands.opening import Server, desk
 from search.commands.token_commands import token
 from search.common.garbage import collect_seldom
@@ -47,6 +47,12 @@ Overrides = Annotated[
 ]
 Repair = Annotated[bool, typer.Option("--repair", help="Mend what can be mended, look again.")]
 Detach = Annotated[bool, typer.Option("--detach", help="Do not wait for a service's job.")]
+Priority = Annotated[
+    int,
+    typer.Option(
+        "--priority", min=-10, max=10, help="The highest of a service's queue goes first."
+    ),
+]
 
 
 def finish(shown: dict[str, Any], server: str | None, *, as_json: bool) -> None:
@@ -62,16 +68,19 @@ def finish(shown: dict[str, Any], server: str | None, *, as_json: bool) -> None:
 
 
 @app.command(epilog="Example: `gatetune launch jobs/mnist-5k.yaml --set budget.trials=20`")
-def launch(
+def launch(  # noqa: PLR0913 - its options
     document: Document,
     overrides: Overrides = [],  # noqa: B006 - Typer reads it
     detach: Detach = False,  # noqa: FBT002
+    priority: Priority = 0,
     server: Server = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Run the search of a job document: here and now, or through a service's queue."""
     with one_message_of_a_run(), desk(server) as opened:
-        shown = opened.launch(document, overrides, RunConsole(stderr=as_json), detach=detach)
+        shown = opened.launch(
+            document, overrides, RunConsole(stderr=as_json), detach=detach, priority=priority
+        )
     finish(shown, server, as_json=as_json)
 
 
@@ -191,36 +200,6 @@ def trials(key: Key, server: Server = None, as_json: AsJson = False) -> None:  #
         trial_list(Console(highlight=False), job_id, listed)
 
 
-@app.command(epilog="Example: `gatetune fetch mnist-5k --to best-model`")
-def fetch(  # noqa: PLR0913 - options
-    key: Key,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder to write into.")],
-    form: Annotated[
-        str | None,
-        typer.Option("--format", metavar="FORMAT", help="Only pt2, onnx or safetensors."),
-    ] = None,
-    trial: Annotated[
-        int | None,
-        typer.Option("--trial", metavar="N", help="A trial of the search, not the winner."),
-    ] = None,
-    server: Server = None,
-    as_json: AsJson = False,  # noqa: FBT002
-) -> None:
-    """Write a job's best model, its configuration, metrics, card and report into a folder."""
-    from search.winner.fetching import FORMATS, Choice
-
-    if form is not None and form not in FORMATS:
-        fail(f"--format must be one of {', '.join(FORMATS)}, but got {form!r}", WRONG)
-    with desk(server) as opened:
-        files = opened.fetch(key, to, Choice(form, trial))
-    if as_json:
-        print_json({"folder": str(to), "files": files})
-    else:
-        typer.echo(f"{to}/: {', '.join(files)}")
-        if "weights.safetensors" in files:
-            typer.echo(f"`gatetune predict {shlex.quote(str(to))} FILE` asks it")
-
-
 @app.command(epilog="Example: `gatetune check jobs/mnist-5k.yaml`")
 def check(document: Document, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006, FBT002
     """Check a job document, and a data file that it names, without running it."""
@@ -270,37 +249,12 @@ def init(
     console.print(written, soft_wrap=True)
 
 
+app.command(epilog="Example: `gatetune fetch mnist-5k --to best-model`")(fetch)
 app.command(epilog="Example: `gatetune predict model/ walks.csv --to answers.csv`")(predict)
 app.command(epilog="Example: `gatetune reproduce mnist-5k-7f3a 12`")(reproduce)
 app.command(epilog="Example: `gatetune report mnist-5k --to report.html`")(report)
-
-
-@app.command(epilog="Example: `gatetune promote mnist-5k-7f3a`")
-def promote(key: Key, server: Server = None, as_json: AsJson = False) -> None:  # noqa: FBT002
-    """Make a job's model the champion of its name; an earlier job's, to roll back."""
-    with desk(server) as opened:
-        model = opened.promote(key)
-    if as_json:
-        print_json(model)
-    else:
-        typer.echo(f"models:/{model['name']}@champion is version {model['version']} now")
-
-
-@app.command(epilog="Example: `gatetune champion mnist-5k`")
-def champion(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A model's name, as jobs have it.")],
-    server: Server = None,
-    as_json: AsJson = False,  # noqa: FBT002
-) -> None:
-    """List the champions of a name, the present one first: since when, by whom, and why."""
-    from search.commands.screens import champion_list
-
-    with desk(server) as opened:
-        found = opened.champions(name)
-    if as_json:
-        print_json(found)
-    else:
-        champion_list(Console(highlight=False), name, found)
+app.command(epilog="Example: `gatetune promote mnist-5k-7f3a`")(promote)
+app.command(epilog="Example: `gatetune champion mnist-5k`")(champion)
 
 
 @app.command(epilog="Example: `gatetune doctor mnist-5k-7f3a --repair`")

@@ -44,9 +44,23 @@ class Desk(Protocol):
         """Where the jobs are, as a person would say it."""
 
     def launch(
-        self, document: Path, overrides: Sequence[str], console: Console, *, detach: bool
+        self,
+        document: Path,
+        overrides: Sequence[str],
+        console: Console,
+        *,
+        detach: bool,
+        priority: int = 0,
     ) -> dict[str, Any]:
-        """Run the job of a document, and return it at its end, or at once to `detach`."""
+        """Run the job of a document, and return it at its end, or at once to `detach`.
+
+        Args:
+            document: its file.
+            overrides: settings that replace the document's, such as ``budget.trials=4``.
+            console: where it is watched.
+            detach: whether nobody waits for it.
+            priority: which of a service's queue goes first, from -10 to 10.
+        """
 
     def resume(self, key: str, console: Console, *, detach: bool) -> dict[str, Any]:
         """Go on with a job, likewise."""

@@ -42,11 +42,12 @@ class Local:
         console: Console,
         *,
         detach: bool,
+        priority: int = 0,
     ) -> dict[str, Any]:
         """Run a job in this process."""
         from search.driver import start
 
-        self.check_here(detach=detach)
+        self.check_here(detach=detach, priority=priority)
         return start.launch(document, overrides, console=console)
 
     def resume(self, key: str, console: Console, *, detach: bool) -> dict[str, Any]:
@@ -57,15 +58,16 @@ class Local:
         return start.resume(key, console=console)
 
     @staticmethod
-    def check_here(*, detach: bool) -> None:
-        """Refuse to leave a job alone that runs in this process.
+    def check_here(*, detach: bool, priority: int = 0) -> None:
+        """Refuse what a job that runs in this process cannot have: it is watched, and at once.
 
         Raises:
             NotPossibleError: that was asked for.
         """
-        if detach:
+        if detach or priority:
+            name = "--detach" if detach else "--priority"
             raise jobs.NotPossibleError(
-                "--detach needs a service that runs the job: `gatetune up`, then --server URL"
+                f"{name} needs a service that runs the job: `gatetune up`, then --server URL"
             )
 
     def stop(self, key: str) -> dict[str, Any]:

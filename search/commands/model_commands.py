@@ -1,6 +1,7 @@
 """The commands about models that jobs have found."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -133,3 +134,58 @@ def reproduce(
     else:
         page.end()
     sys.exit(0 if page.is_equal else FAILED)
+
+
+def fetch(  # noqa: PLR0913 - options
+    key: Key,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="A folder to write into.")],
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="FORMAT", help="Only pt2, onnx or safetensors."),
+    ] = None,
+    trial: Annotated[
+        int | None,
+        typer.Option("--trial", metavar="N", help="A trial of the search, not the winner."),
+    ] = None,
+    server: Server = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """Write a job's best model, its configuration, metrics, card and report into a folder."""
+    from search.winner.fetching import FORMATS, Choice
+
+    if form is not None and form not in FORMATS:
+        fail(f"--format must be one of {', '.join(FORMATS)}, but got {form!r}", WRONG)
+    with desk(server) as opened:
+        files = opened.fetch(key, to, Choice(form, trial))
+    if as_json:
+        print_json({"folder": str(to), "files": files})
+    else:
+        typer.echo(f"{to}/: {', '.join(files)}")
+        if "weights.safetensors" in files:
+            typer.echo(f"`gatetune predict {shlex.quote(str(to))} FILE` asks it")
+
+
+def promote(key: Key, server: Server = None, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """Make a job's model the champion of its name; an earlier job's, to roll back."""
+    with desk(server) as opened:
+        model = opened.promote(key)
+    if as_json:
+        print_json(model)
+    else:
+        typer.echo(f"models:/{model['name']}@champion is version {model['version']} now")
+
+
+def champion(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model's name, as jobs have it.")],
+    server: Server = None,
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """List the champions of a name, the present one first: since when, by whom, and why."""
+    from search.commands.screens import champion_list
+
+    with desk(server) as opened:
+        found = opened.champions(name)
+    if as_json:
+        print_json(found)
+    else:
+        champion_list(Console(highlight=False), name, found)

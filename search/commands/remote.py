@@ -128,12 +128,18 @@ class Remote:
     # -- what the commands ask for ---------------------------------------------------------------
 
     def launch(
-        self, document: Path, overrides: Sequence[str], console: Console, *, detach: bool
+        self,
+        document: Path,
+        overrides: Sequence[str],
+        console: Console,
+        *,
+        detach: bool,
+        priority: int = 0,
     ) -> dict[str, Any]:
         """Put a job into the service's queue, and follow it."""
         text = read_text(document)
         given = with_uploads(document, text, overrides, partial(self.upload, console))
-        body = {"document": text, "set": given}
+        body = {"document": text, "set": given, "priority": priority}
         # The key lets a request whose answer was lost be sent again, and make no second job.
         request = partial(
             self.ask, "POST", "/jobs", json=body, headers={"Idempotency-Key": secrets.token_hex(16)}

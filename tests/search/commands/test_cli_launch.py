@@ -160,8 +160,10 @@ def test_a_job_of_this_process_cannot_be_detached(
     assert len(json.loads(call("jobs", "--json").stdout)) == 1
 
 
-def test_a_detached_launch_makes_no_installation(home: Path, document: Path) -> None:
-    refused(call("launch", "job.yaml", "--detach"), "--detach needs a service")
+@pytest.mark.parametrize("option", ["--detach", "--priority=1"])
+def test_what_needs_a_queue_makes_no_installation(home: Path, document: Path, option: str) -> None:
+    name, _, _ = option.partition("=")
+    refused(call("launch", "job.yaml", option), f"{name} needs a service")
     assert not home.exists()
 
 

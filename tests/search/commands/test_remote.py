@@ -294,8 +294,9 @@ def test_a_launch_whose_answer_is_lost_makes_one_job(
             return answers[-1]
 
         monkeypatch.setattr(remote.session, "request", lose_the_first)
-        job = remote.launch(tmp_path / "job.yaml", [], QUIET, detach=True)
+        job = remote.launch(tmp_path / "job.yaml", [], QUIET, detach=True, priority=7)
         remote.close()
+        assert job["priority"] == 7
         assert [answer.status_code for answer in answers] == [201, 200]
         assert [one["id"] for one in service.get("/jobs")["jobs"]] == [job["id"]]
 

@@ -263,9 +263,10 @@ class TestLaunch:
 
     def test_a_detached_job_is_shown_to_a_person(self, tmp_path: Path, document: Path) -> None:
         with serving(fresh(tmp_path / "home")) as served:
-            done = call("launch", str(document), "--detach", "--server", served.url)
+            options = ("--detach", "--priority", "3", "--server", served.url)
+            done = call("launch", str(document), *options)
             (job,) = served.get("/jobs")["jobs"]
-        assert done.exit_code == 0
+        assert (done.exit_code, job["priority"]) == (0, 3)
         assert done.stdout.startswith(f"job {job['id']}   service: {served.url}\n")
         assert f"{job['id']}  queued" in done.stdout
 
