@@ -40,6 +40,26 @@ app = typer.Typer(
 )
 app.add_typer(token, name="token")
 
+
+def print_version(asked: bool) -> None:  # noqa: FBT001 - as Typer calls it
+    """Print which Gatetune this is, and end."""
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"gatetune {version('gatetune')}")
+        raise typer.Exit
+
+
+@app.callback()
+def gatetune(
+    version: Annotated[  # noqa: FBT002 - its callback reads it
+        bool,
+        typer.Option("--version", is_eager=True, callback=print_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take what is said of no command."""
+
+
 Document = Annotated[Path, typer.Argument(metavar="JOB.yaml", help="A job document.")]
 Overrides = Annotated[
     list[str],

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ class TestHelp:
         result = call("--help")
         assert result.exit_code == 0
         assert [name for name in COMMANDS if f" {name} " not in result.stdout] == []
+
+    def test_it_says_which_version_it_is(self) -> None:
+        result = call("--version")
+        assert (result.exit_code, result.stdout) == (0, f"gatetune {version('gatetune')}\n")
 
     def test_it_runs_as_a_module(self) -> None:
         done = subprocess.run(
