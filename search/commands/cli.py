@@ -1,5 +1,6 @@
 """The commands about jobs, and those that run the service."""
 
+import errno
 import io
 import json
 import logging
@@ -371,4 +372,9 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not know every letter
         sys.stdout.reconfigure(errors="replace")
     collect_seldom()
-    app()
+    try:
+        app()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        fail(f"{error.filename or 'what this writes'}: {error.strerror}", FAILED)

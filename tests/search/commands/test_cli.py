@@ -40,6 +40,15 @@ class TestHelp:
         result = call("--version")
         assert (result.exit_code, result.stdout) == (0, f"gatetune {version('gatetune')}\n")
 
+    def test_a_full_disk_is_one_message(self) -> None:
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "search", "--version"],
+                stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        said = "gatetune: what this writes: No space left on device\n"
+        assert (done.returncode, done.stderr) == (1, said)
+
     def test_it_runs_as_a_module(self) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "search", "--help"], capture_output=True, text=True, check=True
