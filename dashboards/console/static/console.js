@@ -104,11 +104,11 @@ async function ask(method, path, body, more = {}) {
 // The same document launched again is the same job, until it is known that it was launched.
 const launches = new Map();
 
-async function launchJob(text) {
+async function launchJob(text, priority = 0) {
   const random = () => [...crypto.getRandomValues(new Uint8Array(16))].join("-");
-  if (!launches.has(text)) launches.set(text, random());
-  const body = JSON.stringify({ document: text });
-  const job = await ask("POST", "/api/v1/jobs", body, { "idempotency-key": launches.get(text) });
+  const body = JSON.stringify({ document: text, priority });
+  if (!launches.has(body)) launches.set(body, random());
+  const job = await ask("POST", "/api/v1/jobs", body, { "idempotency-key": launches.get(body) });
   location.href = `/jobs/${job.id}`;
 }
 

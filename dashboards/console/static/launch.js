@@ -5,6 +5,7 @@
 const doc = document.getElementById("document");
 const go = document.getElementById("go");
 const why = document.getElementById("go-why");
+const priority = document.getElementById("priority");
 const typed = new Map(); // what no answer has confirmed yet, by part
 let edits = 0; // of the document itself
 let pending = null;
@@ -119,9 +120,10 @@ go.addEventListener("click", async () => {
     document.querySelector("[aria-invalid=true]")?.focus();
     return;
   }
+  if (!priority.reportValidity()) return;
   ready(false, "Launching…");
   try {
-    await launchJob(doc.value);
+    await launchJob(doc.value, priority.valueAsNumber);
   } catch (error) {
     say(error.message, "bad");
     ready(true, "It was not launched.");

@@ -108,6 +108,21 @@ def test_fields_and_document_stay_in_step(page: Page, empty: Served) -> None:
     expect(page.locator("#rest")).to_contain_text("did you mean budget?")
 
 
+def test_a_job_is_launched_with_a_priority(page: Page, empty: Served) -> None:
+    page.goto(f"{empty.url}/launch")
+    priority = page.get_by_label("Priority in the queue")
+    button = page.get_by_role("button", name="Launch", exact=True)
+    expect(button).to_have_attribute("aria-disabled", "false")
+    priority.fill("11")
+    button.click()
+    expect(priority).to_be_focused()
+    priority.fill("3")
+    button.click()
+    page.wait_for_url("**/jobs/*")
+    with empty.store.session() as session:
+        assert [job.priority for job in session.query(Job)] == [3]
+
+
 def test_uploaded_data_are_looked_at_and_get_a_document(
     page: Page, empty: Served, tmp_path: Path
 ) -> None:
