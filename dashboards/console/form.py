@@ -16,6 +16,9 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from search.common.faults import SpecError
 from search.document.document import MISTAGGED, load_document
+from search.document.pruners import PRUNERS
+from search.document.rules import DEFAULT_SPACE
+from search.document.samplers import SAMPLERS
 from search.jobs.submission import check_length
 from trainables.metrics import METRICS
 
@@ -48,8 +51,6 @@ class Field:
         return (f"{self.path}.low", f"{self.path}.high") if self.kind == "range" else (self.path,)
 
 
-SAMPLERS = ("tpe", "gp", "cma-es", "random", "grid", "qmc", "nsga-ii")
-PRUNERS = ("successive-halving", "hyperband", "median", "patient", "none")
 OBJECTIVES = tuple(dict.fromkeys(f"val_{name}" for names in METRICS.values() for name in names))
 
 GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
@@ -70,8 +71,8 @@ GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
             Field("budget.hours", "Hours at most", default="no limit"),
             Field("budget.target", "Good enough at", default="none"),
             Field("objective.metric", "Objective", "choice", "val_accuracy", choices=OBJECTIVES),
-            Field("sampler", "Sampler", "choice", "tpe", choices=SAMPLERS),
-            Field("pruner", "Pruner", "choice", "successive-halving", choices=PRUNERS),
+            Field("sampler", "Sampler", "choice", "tpe", choices=tuple(SAMPLERS)),
+            Field("pruner", "Pruner", "choice", "successive-halving", choices=tuple(PRUNERS)),
         ),
     ),
     (
@@ -98,12 +99,7 @@ GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
 FIRST = (Field("name", "Name", "text"), Field("data.source", "Data", "choice"))
 FIELDS = {field.path: field for field in (*FIRST, *(f for _, fs in GROUPS for f in fs))}
 
-NEW: Mapping[str, Mapping[str, Any]] = {
-    "space.hidden_size": {"low": 32, "high": 256, "step": 32},
-    "space.layers": {"low": 1, "high": 3},
-    "space.learning_rate": {"low": 1.0e-4, "high": 3.0e-2, "log": True},
-    "space.dropout": {"low": 0.0, "high": 0.5, "when": {"layers": {"at_least": 2}}},
-}
+NEW = {f"space.{name}": one for name, one in DEFAULT_SPACE.items() if isinstance(one, dict)}
 """What a range begins as, of which a person has given one end."""
 
 

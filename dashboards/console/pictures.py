@@ -184,7 +184,7 @@ def front(found: Searched, cost: str) -> Figure:
         "x": [row["costs"][cost] for row in best], "y": [row["value"] for row in best],
         "line": {"color": ACCENT, "width": 2, "shape": "hv"},
     })  # fmt: skip
-    unit = {"weights": "weights", "latency_ms": "milliseconds a sequence", "memory_mb": "MB"}
+    unit = {"weights": "weights", "latency_ms": "milliseconds a sequence", "size_mb": "MB"}
     return figure(
         data, unit.get(cost, cost), found.metric,
         f"{len(best)} of {len(complete)} complete trials have none beside them that is both better "

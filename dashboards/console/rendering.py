@@ -17,8 +17,6 @@ from search.common.labels import counted, duration, format_value
 from search.service.api.context import service_of
 from search.service.api.gate import SESSION
 
-UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-
 TABS = (
     ("Jobs", "/"),
     ("Launch", "/launch"),
@@ -44,16 +42,6 @@ def moment(seconds: float | None) -> Markup:
 def short(value: Any) -> str:
     """Return a parameter's value with few digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def compact(number: float | None) -> str:
-    """Return a large number in a few characters, such as 1.2 M."""
-    if number is None:
-        return "–"
-    for size, unit in UNITS:
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return f"{number:.0f}"
 
 
 def percent(share: float | None) -> str:
@@ -108,7 +96,6 @@ ENVIRONMENT.filters |= {
     "duration": duration,
     "short": short,
     "ended": ended,
-    "compact": compact,
     "percent": percent,
     "cell": cell_mark,
     "configuration": configuration,
