@@ -16,7 +16,7 @@ from dashboards.console.importance import IMPORTANCES
 from dashboards.console.rendering import nothing_new, page
 from dashboards.console.searched import SHELF, Searched
 from dashboards.console.trialtable import SHOWN, Wanted, table
-from search.commands.screens import against, ended
+from search.common.labels import against, ended
 from search.database.lease import LIVE
 from search.database.recorded import study_id
 from search.database.result import Result

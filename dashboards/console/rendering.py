@@ -12,8 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards.console import assets
-from search.commands.screens import age, ended
-from search.common.labels import counted, duration, format_value
+from search.common.labels import age, counted, duration, ended, format_value
 from search.service.api.context import service_of
 from search.service.api.gate import SESSION
 

@@ -10,10 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from search.common.labels import (
+    against,
+    age,
     between,
     counted,
     describe,
     duration,
+    ended,
     format_value,
     lead,
     mean_and_deviation,
@@ -64,15 +67,6 @@ def words(params: dict[str, Any]) -> str:
     )
 
 
-def age(moment: float) -> str:
-    """Return how long ago a moment was, in whole units: ``42 s``, ``3 min``, ``2 d``."""
-    seconds = max(0.0, time.time() - moment)
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 def status(shown: dict[str, Any]) -> str:
     """Return a job's status in its colour."""
     return f"[{STATUS_STYLE[shown['status']]}]{shown['status']}[/]"
@@ -81,12 +75,6 @@ def status(shown: dict[str, Any]) -> str:
 def progress(shown: dict[str, Any]) -> str:
     """Return how many of the budgeted trials have ended, as a text."""
     return f"{ended(shown)}/{shown['trials']['budget']}"
-
-
-def ended(shown: dict[str, Any]) -> int:
-    """Return how many trials of a job's search have ended."""
-    trials = shown["trials"]
-    return int(trials["total"] - trials["running"] - trials["waiting"])
 
 
 def job_list(
@@ -229,19 +217,6 @@ def certainty(console: Console, job: dict[str, Any]) -> None:
                 f"{probability(confirmed['chance'])}; below {SURE} counts as better"
             )
             fact(console, f"  {'by chance':<10}", chance)
-
-
-def against(job: dict[str, Any]) -> str | None:
-    """Return what a confirmed winner is to the baseline; None where the document has none."""
-    confirmed = job["confirmed"]
-    if confirmed is None or confirmed["beats_baseline"] is None:
-        return None
-    if job["compared"][0]["baseline"]:
-        return "the baseline stands: nothing that was tried is surely better"
-    if confirmed["baseline_params"] is None:
-        return "no baseline completed to compare with"
-    word = "beats" if confirmed["beats_baseline"] else "does not surely beat"
-    return f"the winner {word} the baseline"
 
 
 def told_beside(objective: str, known: Collection[str]) -> list[str]:

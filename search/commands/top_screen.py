@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from search.commands.screens import STATUS_STYLE, WIDE, age, ended, progress, words
-from search.common.labels import BARS, counted, duration, format_value
+from search.commands.screens import STATUS_STYLE, WIDE, progress, words
+from search.common.labels import BARS, age, counted, duration, ended, format_value
 
 CELL_STYLE = {"lstm": "#0072B2", "gru": "#D55E00"}
 """Blue and vermilion of Okabe and Ito, which people of any colour vision tell apart."""

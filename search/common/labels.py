@@ -1,5 +1,6 @@
-"""Short names for configurations and runs, for people."""
+"""Short names and words for configurations, runs and jobs, for people."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,15 @@ def counted(number: float, what: str) -> str:
     """Return so many of something, such as ``1 seed`` or ``0.5 CPUs``."""
     told = str(number) if isinstance(number, int) else f"{number:g}"
     return f"{told} {what}{'s' * (number != 1)}"
+
+
+def age(moment: float) -> str:
+    """Return how long ago a moment was, in whole units: ``42 s``, ``3 min``, ``2 d``."""
+    seconds = max(0.0, time.time() - moment)
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def format_value(value: float | None) -> str:
@@ -84,3 +94,22 @@ def duration(seconds: float | None) -> str:
 def probability(value: float) -> str:
     """Return a probability with three digits; draws know no more."""
     return f"{min(max(value, 0.001), 0.999):.3f}"
+
+
+def ended(shown: dict[str, Any]) -> int:
+    """Return how many trials of a job's search have ended."""
+    trials = shown["trials"]
+    return int(trials["total"] - trials["running"] - trials["waiting"])
+
+
+def against(job: dict[str, Any]) -> str | None:
+    """Return what a confirmed winner is to the baseline; None where the document has none."""
+    confirmed = job["confirmed"]
+    if confirmed is None or confirmed["beats_baseline"] is None:
+        return None
+    if job["compared"][0]["baseline"]:
+        return "the baseline stands: nothing that was tried is surely better"
+    if confirmed["baseline_params"] is None:
+        return "no baseline completed to compare with"
+    word = "beats" if confirmed["beats_baseline"] else "does not surely beat"
+    return f"the winner {word} the baseline"

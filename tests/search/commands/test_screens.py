@@ -128,24 +128,6 @@ def test_how_sure_a_gain_is_says_how_many_were_tried(
     assert f"{said} a probability of 0.090; below 0.025 counts as better" in lines(console)
 
 
-@pytest.mark.parametrize(
-    ("changes", "stands", "said"),
-    [
-        ({}, False, "the winner does not surely beat the baseline"),
-        ({"beats_baseline": True}, False, "the winner beats the baseline"),
-        ({}, True, "the baseline stands: nothing that was tried is surely better"),
-        ({"baseline_params": None}, False, "no baseline completed to compare with"),
-        ({"beats_baseline": None}, False, None),
-    ],
-)
-def test_what_the_winner_is_to_the_baseline(
-    changes: dict[str, Any], stands: bool, said: str | None
-) -> None:
-    confirmed = {"beats_baseline": False, "baseline_params": {}} | changes
-    assert screens.against({"confirmed": confirmed, "compared": [{"baseline": stands}]}) == said
-    assert screens.against({"confirmed": None}) is None
-
-
 def test_a_baseline_that_won_is_held_against_nothing(
     console: Console, store: Store, study: JobStudy
 ) -> None:

@@ -1,6 +1,9 @@
+from typing import Any
+
 import pytest
 
 from search.common.labels import (
+    against,
     counted,
     describe,
     duration,
@@ -92,3 +95,21 @@ def test_a_draw_knows_no_more_than_three_digits() -> None:
 def test_what_is_worse_is_not_better_by_less_than_nothing() -> None:
     assert lead(0.1, 0.01, 0.2) == ("better by 0.1000", "0.0100 to 0.2000")
     assert lead(-0.1, -0.2, 0.05) == ("worse by 0.1000", "-0.0500 to 0.2000")
+
+
+@pytest.mark.parametrize(
+    ("changes", "stands", "said"),
+    [
+        ({}, False, "the winner does not surely beat the baseline"),
+        ({"beats_baseline": True}, False, "the winner beats the baseline"),
+        ({}, True, "the baseline stands: nothing that was tried is surely better"),
+        ({"baseline_params": None}, False, "no baseline completed to compare with"),
+        ({"beats_baseline": None}, False, None),
+    ],
+)
+def test_what_the_winner_is_to_the_baseline(
+    changes: dict[str, Any], stands: bool, said: str | None
+) -> None:
+    confirmed = {"beats_baseline": False, "baseline_params": {}} | changes
+    assert against({"confirmed": confirmed, "compared": [{"baseline": stands}]}) == said
+    assert against({"confirmed": None}) is None
