@@ -192,7 +192,7 @@ class TestOneJob:
     def test_the_confirmation_is_a_stage_of_its_own(self) -> None:
         again = trial(0, "lstm", 0.97) | {"study": "mnist-rows-7f3a/confirm"}
         shown = {"job": job(), "trials": [*self.TRIALS, again]}
-        assert "confirming, 1 runs done" in drawn(job_view(shown, Room(80, 23)), 80)
+        assert "confirming, 1 run done" in drawn(job_view(shown, Room(80, 23)), 80)
 
     @pytest.mark.parametrize(
         ("values", "said"),
