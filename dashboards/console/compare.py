@@ -95,8 +95,7 @@ def progress(shown: list[Searched], *, in_minutes: bool) -> Figure:
 
 def best_so_far(one: Searched, *, in_minutes: bool) -> tuple[list[float], list[float]]:
     """Return when a job's best value changed, and to what."""
-    better = max if one.maximize else min
-    complete = [row for row in one.trials if row["state"] == "complete"]
+    complete = sorted(one.complete, key=lambda row: row["trial"])
     if in_minutes:
         start = min((span.began_ms for span in one.spans.values()), default=0)
         spans = [(one.spans.get(row["trial"]), row["value"]) for row in complete]
@@ -106,9 +105,4 @@ def best_so_far(one: Searched, *, in_minutes: bool) -> tuple[list[float], list[f
         ends.sort()
     else:
         ends = [(float(at), row["value"]) for at, row in enumerate(complete, start=1)]
-    x: list[float] = []
-    y: list[float] = []
-    for at, value in ends:
-        x.append(round(at, 3))
-        y.append(better(y[-1], value) if y else value)
-    return x, y
+    return [round(at, 3) for at, _ in ends], one.best_so_far(value for _, value in ends)

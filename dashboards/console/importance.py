@@ -27,9 +27,9 @@ class Importances:
         """Return the picture; one is made at a time, so that a service has a processor left."""
         key = (str(store.engine.url), found.job.id)
         with self.lock:
-            known = self.kept.get(key)
-            if known is None or known[0] != found.complete:
-                known = (found.complete, importance(shares(found, store), found))
+            known, complete = self.kept.get(key), len(found.complete)
+            if known is None or known[0] != complete:
+                known = (complete, importance(shares(found, store), found))
                 self.kept[key] = known
                 self.kept.move_to_end(key)
                 if len(self.kept) > KEPT:

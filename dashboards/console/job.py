@@ -136,7 +136,7 @@ def picture(request: Request, key: str, name: str, service: In) -> Response:
     job = found(service, key)
     trials = SHELF.read(service.store, job)
     # Importances take seconds, and follow from complete trials alone.
-    of = trials.complete if name == "importance" else job.revision
+    of = len(trials.complete) if name == "importance" else job.revision
     tag = f'"{hashlib.sha256(f"{job.id} {of} {job.status} {name}".encode()).hexdigest()}"'
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304)

@@ -11,7 +11,7 @@ from search.common.labels import format_value
 
 def parallel(found: Searched) -> Figure:
     """Return complete trials as lines over what they differ in, the best tenth drawn strongly."""
-    complete = [row for row in found.ranked if row["state"] == "complete" and not row["baseline"]]
+    complete = [row for row in found.complete if not row["baseline"]]
     names = varied(complete)
     if len(complete) < 2 or not names:
         return nothing("Two complete trials are needed for this picture.")

@@ -81,17 +81,15 @@ def line_of(found: Searched, rows: Sequence[Row], cell: str, *, early: bool) -> 
 
 def history(found: Searched) -> Figure:
     """Return each trial's value over its number, and the best so far."""
-    complete = [row for row in found.trials if row["state"] == "complete"]
+    complete = sorted(found.complete, key=lambda row: row["trial"])
     if not complete:
         return nothing("No trial is complete yet.")
-    shown = some([row for row in found.ranked if row["state"] == "complete"], MOST_POINTS)
+    shown = some(found.complete, MOST_POINTS)
     data: list[dict[str, Any]] = [
         points(found, ones, cell, [row["trial"] for row in ones]) for cell, ones in by_cell(shown)
     ]
-    better = max if found.maximize else min
-    so_far: list[float] = []
-    for row in complete:
-        so_far.append(better(so_far[-1], row["value"]) if so_far else row["value"])
+    values = [row["value"] for row in complete]
+    so_far = found.best_so_far(values)
     data.insert(
         0,
         {
@@ -100,7 +98,6 @@ def history(found: Searched) -> Figure:
             "line": {"color": ACCENT, "width": 2, "shape": "hv"},
         },
     )  # fmt: skip
-    values = [row["value"] for row in complete]
     summary = (
         f"{count_of(len(shown), len(complete))} complete trials; the best value went from "
         f"{format_value(so_far[0])} to {format_value(so_far[-1])}."
@@ -113,7 +110,7 @@ def history(found: Searched) -> Figure:
 
 def slices(found: Searched) -> Figure:
     """Return the objective over each parameter by itself."""
-    complete = [row for row in found.ranked if row["state"] == "complete"]
+    complete = found.complete
     names = [name for name in varied(complete) if name in found.spec.space and name != "cell"][:8]
     if len(complete) < 2 or not names:
         return nothing("Two complete trials are needed for this picture.")
@@ -160,14 +157,14 @@ def importance(shares: Mapping[str, float], found: Searched) -> Figure:
     return figure(
         [bars], "share of the differences", "",
         f"Of the differences in {found.metric}, {shares[first]:.0%} go with "
-        f"{first.replace('_', ' ')} (fANOVA).{hint(found.complete)}",
+        f"{first.replace('_', ' ')} (fANOVA).{hint(len(found.complete))}",
         xaxis={"tickformat": ".0%"}, yaxis={"title": None},
     )  # fmt: skip
 
 
 def front(found: Searched, cost: str) -> Figure:
     """Return complete trials by a cost and the objective."""
-    complete = [row for row in found.ranked if row["state"] == "complete" and row["costs"]]
+    complete = [row for row in found.complete if row["costs"]]
     if not complete:
         return nothing("No trial is complete yet.")
     data: list[dict[str, Any]] = [

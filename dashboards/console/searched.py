@@ -1,8 +1,10 @@
 """A job's trials as the page of a job shows them, read once for each revision of the job."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import accumulate
 from threading import Lock
 from typing import Any
 
@@ -66,24 +68,26 @@ class Searched:
         return sorted(known, key=lambda row: (sign * row["best_epoch_value"], row["trial"]))
 
     @cached_property
-    def complete(self) -> int:
-        """How many trials of the search are complete."""
-        return sum(row["state"] == "complete" for row in self.trials)
+    def complete(self) -> list[Row]:
+        """The complete trials of the search, the best first."""
+        return [row for row in self.ranked if row["state"] == "complete"]
 
-    @cached_property
+    @property
     def best(self) -> Row | None:
         """The best complete trial; where there is none, the one that is best so far."""
-        complete = (row for row in self.ranked if row["state"] == "complete")
-        return next(complete, self.ranked[0] if self.ranked else None)
+        return next(iter(self.complete or self.ranked), None)
 
     @cached_property
     def best_of_cell(self) -> dict[str, Row]:
         """The best complete trial of each cell."""
         best: dict[str, Row] = {}
-        for row in self.ranked:
-            if row["state"] == "complete":
-                best.setdefault(row["cell"], row)
+        for row in self.complete:
+            best.setdefault(row["cell"], row)
         return best
+
+    def best_so_far(self, values: Iterable[float]) -> list[float]:
+        """Return the best of the objective's values after each of them."""
+        return list(accumulate(values, max if self.maximize else min))
 
 
 @dataclass

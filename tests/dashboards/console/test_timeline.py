@@ -20,7 +20,7 @@ def test_a_trial_that_runs_keeps_its_lane_until_now() -> None:
     }  # fmt: skip
     assert [x for trace in drawn["data"] for x in trace["x"]] == [9.0, 10.0, 1.0]
     alone = found(("gru", "complete", [0.3]))
-    assert "1 trials on 1 worker at once" in timeline(alone)["summary"]
+    assert "1 trial on 1 worker at once" in timeline(alone)["summary"]
 
 
 def test_a_long_job_is_told_in_hours() -> None:
