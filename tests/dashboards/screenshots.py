@@ -1,7 +1,9 @@
-"""`make screenshots`: every page of the console, light and dark, wide and on a phone.
+"""`make screenshots`: all pictures of the documents, by real jobs of new homes.
 
-A real service runs real jobs in a new folder meanwhile: two end first, the third is shown as it
-runs. All pictures go to `build/screenshots`, the best of them to `docs/images`.
+Commands are drawn as a terminal shows them; the main job's report and its run in MLflow are taken,
+and every page of the console, light and dark, wide and on a phone, of a service of which two jobs
+have ended and the third still runs. Pages go to `build/screenshots`, the best to `docs/images`.
+What README quotes of the main job goes to `build/screenshots`, too.
 """
 
 import os
@@ -13,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import requests
 from PIL import Image
@@ -21,6 +24,7 @@ from rich.console import Console
 
 from dashboards.console.launch import EXAMPLE
 from tests.dashboards.console.conftest import PHONE, WIDE, launched, opened
+from tests.dashboards.terminals import draw_search, draw_top, draw_vowels
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +45,7 @@ CHOSEN = {
     "finished-dark-phone": "console-phone",
     "compare-light-wide": "console-compare",
 }
-"""Of all pictures, by what they are called in the documents."""
+"""Of all pages of the console, by what they are called in the documents."""
 
 SETTLE_MS = 1500
 """Until pictures are drawn."""
@@ -112,27 +116,50 @@ def take(page: Page, name: str) -> None:
     console.print(f"  {name}")
 
 
-def choose() -> None:
-    """Put the best pictures where the documents have them."""
-    for name, known in CHOSEN.items():
-        with Image.open(ALL / f"{name}.png") as image:
-            image.convert("RGB").save(BEST / f"{known}.png", optimize=True)
+def choose(name: str, known: str) -> None:
+    """Put a picture where the documents have it."""
+    with Image.open(ALL / f"{name}.png") as image:
+        image.convert("RGB").save(BEST / f"{known}.png", optimize=True)
 
 
-def main() -> None:
-    """Make all pictures."""
-    ALL.mkdir(parents=True, exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        service(Path(folder) / "home") as address,
-        launched() as browser,
-    ):
+def take_main_job(browser: Browser, folder: Path) -> None:
+    """Run the main job at a terminal, and take it, its run in MLflow and its report."""
+    home, report = folder / "main", folder / "report.html"
+    with patch.dict(os.environ, GATETUNE_HOME=str(home)):
+        text = draw_search(home, ROOT / "jobs" / "mnist-5k.yaml", BEST)
+        (ALL / "search.txt").write_text(f"{text}\n")
+        command = [sys.executable, "-m", "search", "report", "mnist-5k", "--to", str(report)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    page = browser.new_page(viewport={"width": 1180, "height": 1560})
+    page.goto(report.as_uri())
+    page.wait_for_timeout(SETTLE_MS)
+    save(page, "report")
+    with service(home) as address:
+        page.set_viewport_size({"width": 1300, "height": 1050})
+        page.goto(f"{address}/jobs/mnist-5k")
+        page.goto(page.locator("#in-mlflow").get_attribute("href") or "")
+        page.get_by_text("Show more").click()
+        page.wait_for_timeout(SETTLE_MS)
+        save(page, "mlflow-job")
+    page.close()
+
+
+def save(page: Page, name: str) -> None:
+    """Put what is seen of a page where the documents have it."""
+    page.screenshot(path=ALL / f"{name}.png")
+    choose(name, name)
+
+
+def take_console(browser: Browser, folder: Path) -> None:
+    """Take every page of a service that has jobs, and its jobs at a terminal."""
+    with service(folder / "home") as address:
         console.print("two jobs, to their ends …")
         first, second, third = (launch(address, changes) for changes in JOBS)
         wait(address, first)
         wait(address, second)
         console.print("a third one, as it runs …")
         wait(address, third, trials=12)
+        draw_top(address, BEST)
         pages = {
             "running": f"/jobs/{third}",
             "jobs": "/",
@@ -146,7 +173,20 @@ def main() -> None:
             "missing": "/nothing",
         }
         pictures(browser, address, pages)
-        choose()
+    for name, known in CHOSEN.items():
+        choose(name, known)
+
+
+def main() -> None:
+    """Make all pictures."""
+    ALL.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, launched() as browser:
+        console.print("the main job, to its end …")
+        take_main_job(browser, Path(folder))
+        console.print("nine men's vowels …")
+        with patch.dict(os.environ, GATETUNE_HOME=f"{folder}/vowels"):
+            draw_vowels(BEST)
+        take_console(browser, Path(folder))
     console.print(f"all in {ALL.relative_to(ROOT)}, the best in {BEST.relative_to(ROOT)}")
 
 

@@ -72,17 +72,17 @@ class Terminal:
             self.output += os.read(self.ours, 65_536)
         return bool(ready)
 
-    def until(self, text: str) -> None:
+    def until(self, text: str, patience_s: float = PATIENCE_S) -> None:
         """Read until a text is drawn that was not before."""
-        start, deadline = len(self.output), time.monotonic() + PATIENCE_S
+        start, deadline = len(self.output), time.monotonic() + patience_s
         while text not in plain(self.output[start:]):
             assert time.monotonic() < deadline, f"no {text!r} in:\n{plain(self.output)[-2000:]}"
             assert self.process.poll() is None or self.read(), plain(self.output)[-2000:]
             self.read()
 
-    def end(self) -> int:
+    def end(self, patience_s: float = PATIENCE_S) -> int:
         """Read until the command has ended, and return its exit code."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while self.process.poll() is None or self.read():
             assert time.monotonic() < deadline, "it does not end"
             self.read()
