@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.config import SHAPES
+from trainables.config import SHAPES, measured_at_once
 from trainables.datasets import Part
 from trainables.goals import Goal
 from trainables.preparation import Preparation
@@ -112,6 +112,7 @@ class Placed:
         self.steps = part.steps
         self.shapes = SHAPES if device.type == "cuda" else part.steps
         """To how many lengths at the most batches are padded."""
+        self.at_once = measured_at_once(part.steps)
         self.known = None if part.lengths is None else torch.tensor(part.lengths)
         """The lengths where batches are chosen: on the CPU."""
         self.lengths = None if self.known is None else self.known.to(device)
@@ -148,15 +149,22 @@ class Placed:
         """Return all rows in batches, in an order that torch's generator draws.
 
         Where lengths are unequal, sequences of like length come together, so that little is padded:
-        within pools of many batches, drawn anew every time, and the batches in any order.
+        within pools of many batches, drawn anew every time, and the batches in any order. Each is
+        moved by up to a batch from its place by length, since where few sequences make one pool all
+        epochs would have the same batches; and the batch that is smaller than others has sequences
+        of any length, not always the longest, since each of them counts for more.
         """
         order = torch.randperm(len(self))
         known = self.known
         if known is None:
             return self.batches(order, batch_size)
-        pools = torch.split(order, POOL * batch_size)
-        near = torch.cat([pool[known[pool].argsort(stable=True)] for pool in pools])
-        batches = self.batches(near, batch_size)
+        few = len(order) % batch_size
+        whole, rest = torch.split(order, [len(order) - few, few])
+        near = []
+        for pool in torch.split(whole, POOL * batch_size):
+            places = known[pool].argsort(stable=True).argsort()
+            near.append(pool[(places + batch_size * torch.rand(len(pool))).argsort()])
+        batches = self.batches(torch.cat((*near, rest)), batch_size)
         return [batches[place] for place in torch.randperm(len(batches)).tolist()]
 
     def in_order(self, batch_size: int) -> Iterator[Batch]:
@@ -177,7 +185,7 @@ def rounded(steps: int, most: int, shapes: int) -> int:
 
 
 def answers(
-    model: nn.Module, placed: Placed, dtype: torch.dtype = torch.float32, *, batch_size: int = 256
+    model: nn.Module, placed: Placed, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor]:
     """Return a model's outputs [sequences, outputs] for placed sequences, and their labels.
 
@@ -191,7 +199,7 @@ def answers(
         torch.inference_mode(),
         torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
     ):
-        for x, lengths, y in placed.in_order(batch_size):
+        for x, lengths, y in placed.in_order(placed.at_once):
             outputs = model(x, lengths).float()
             # In one piece: what each batch left would lie between what the next ones could use
             # again, and 6,000 sequences of MNIST's form took 130 MB more.
@@ -202,10 +210,8 @@ def answers(
     return found, wanted
 
 
-def measure(
-    model: nn.Module, placed: Placed, goal: Goal, dtype: torch.dtype, *, batch_size: int = 256
-) -> dict[str, float]:
+def measure(model: nn.Module, placed: Placed, goal: Goal, dtype: torch.dtype) -> dict[str, float]:
     """Return loss and metrics of a model on placed sequences."""
-    found = answers(model, placed, dtype, batch_size=batch_size)
+    found = answers(model, placed, dtype)
     with torch.inference_mode():
         return goal.scores(*found)

@@ -29,6 +29,14 @@ SHAPES = 8
 """To how many lengths at the most batches of unequal lengths are padded on a GPU, each a graph."""
 
 
+def measured_at_once(steps: int) -> int:
+    """Return how many sequences are measured together: 256, and of more than 512 steps fewer.
+
+    A trial that has memory for its batches, which may be small, is to have enough for these.
+    """
+    return max(1, min(256, 2**17 // steps))
+
+
 class TrialConfig(BaseModel):
     """Everything that one trial trains with. Each field may be fixed or searched."""
 

@@ -11,9 +11,6 @@ from trainables.faults import DatasetError, brief
 from trainables.preparation import Preparation
 from trainables.sequences import Sequences
 
-AT_ONCE = 256
-"""Sequences that are answered together."""
-
 
 def part_for(name: str, found: Sequences, shape: Shape, preparation: Preparation) -> Part:
     """Return sequences as a part that a network can be asked about.
@@ -64,7 +61,7 @@ def outputs(model: ExportedNetwork, part: Part, preparation: Preparation) -> NDA
     placed = Placed(torch.device("cpu"), part, preparation)
     found = torch.empty(len(part), model.network.linear.out_features)
     with torch.inference_mode():
-        for rows in placed.by_length(AT_ONCE):
+        for rows in placed.by_length(placed.at_once):
             batch = placed.rows(rows)
             found[rows.at] = model.restored(model.network(batch.x, batch.lengths))
     return found.numpy()

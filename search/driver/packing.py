@@ -10,8 +10,8 @@ from search.document.parameters import Choices, Grid
 from search.document.sections import Workers
 from search.document.space import Space, alike
 from search.document.spec import JobSpec
-from search.study.cost import GATES, MEASURED_AT_ONCE, Sizes, weights, width_of
-from trainables.config import SHAPES, TrialConfig
+from search.study.cost import GATES, Sizes, weights, width_of
+from trainables.config import SHAPES, TrialConfig, measured_at_once
 
 CONTEXT_MB = 800.0
 """What a process has on a GPU beside torch's memory: CUDA's context and the libraries' kernels, 650
@@ -61,7 +61,7 @@ def held_mb(config: TrialConfig, sizes: Sizes) -> float:
     counts = [min(config.batch_size, sizes.train), sizes.train % config.batch_size]
     sequences = sum(counts) * (lengths + 1) / 2  # as many as of the longest have room there
     learning = sequences * sizes.steps * (2 * sizes.inputs + kept)
-    measuring = MEASURED_AT_ONCE * sizes.steps * 2 * (sizes.inputs + width)
+    measuring = measured_at_once(sizes.steps) * sizes.steps * 2 * (sizes.inputs + width)
     copies = COPIES + lengths * sum(count > 0 for count in counts)
     return BYTES * (data + copies * sum(weights(config, sizes)) + max(learning, measuring)) / 1e6
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.config import Precision, TrialConfig
+from trainables.config import Precision, TrialConfig, measured_at_once
 from trainables.datasets import SequenceDataset
 
 Work = NDArray[np.float64]
@@ -40,9 +40,6 @@ GATES = {"lstm": 4, "gru": 3}
 BFLOAT16 = {"lstm": 0.5, "gru": 1.0}
 """What a product takes in bfloat16 on a processor, of one in float32. What GRUs gain on a GPU is
 learned from their epochs, with all else that is other there."""
-
-MEASURED_AT_ONCE = 256
-"""Sequences of the validation part that are measured at a time."""
 
 TRUST = 1.0
 """How many epochs, each of a single term, it takes to count as much as what is known before."""
@@ -103,7 +100,7 @@ def work(config: TrialConfig, sizes: Sizes, precision: Precision = "float32") ->
     """
     recurrent, head = weights(config, sizes)
     batches = -(-sizes.train // config.batch_size)
-    passes = 3 * batches - (-sizes.validation // MEASURED_AT_ONCE)
+    passes = 3 * batches - (-sizes.validation // measured_at_once(sizes.steps))
     layers = passes * config.layers * (2 if config.bidirectional else 1)
     sequences = 3 * sizes.train + sizes.validation
     products = 2.0 * sequences * (sizes.steps * recurrent + head)

@@ -1,6 +1,7 @@
 from itertools import chain
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,21 @@ def test_like_lengths_come_together_and_the_order_changes() -> None:
     assert [rows.at.tolist() for rows in first] != [rows.at.tolist() for rows in second]
 
 
+def test_a_small_batch_has_other_sequences_each_time_and_not_the_longest() -> None:
+    placed = Placed(CPU, part([*range(1, 34)]), SCALED)
+
+    torch.manual_seed(0)
+    epochs = [placed.shuffled(8) for _ in range(20)]
+
+    assert len({int(one.at) for rows in epochs for one in rows if len(one.at) == 1}) > 10
+    assert len({frozenset(one.at.tolist()) for rows in epochs for one in rows}) > 50
+
+
+@pytest.mark.parametrize(("steps", "together"), [(28, 256), (512, 256), (2048, 64), (10**6, 1)])
+def test_of_long_sequences_fewer_are_measured_together(steps: int, together: int) -> None:
+    assert Placed(CPU, part([1, steps]), SCALED).at_once == together
+
+
 @given(st.integers(1, 300), st.integers(1, 12))
 def test_a_length_is_rounded_up_to_one_of_few(most: int, shapes: int) -> None:
     found = [rounded(steps, most, shapes) for steps in range(1, most + 1)]
@@ -123,5 +139,6 @@ def test_labels_stay_with_their_sequences_when_they_are_measured() -> None:
     placed = Placed(CPU, Part(x, lengths % 2, lengths), Preparation((0.0,), (1.0,)))
 
     for size in (1, 2, 5):
-        found = measure(Parity(), placed, Classes(), torch.float32, batch_size=size)
+        placed.at_once = size
+        found = measure(Parity(), placed, Classes(), torch.float32)
         assert found["accuracy"] == 1.0
