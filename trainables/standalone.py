@@ -10,9 +10,10 @@ import argparse
 import csv
 import json
 import sys
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -20,44 +21,68 @@ ENGINES = {"onnxruntime": "model.onnx", "torch": "model.pt2"}
 
 HERE = Path(__file__).parent
 
+AT_ONCE = 256
 
-def read(path: str, shape: dict[str, Any]) -> dict[str, Any]:
-    """Return what the model takes of a file."""
+
+def read(path: str, said: dict[str, Any]) -> tuple[Any, Any]:
+    """Return a file's sequences behind each other [all steps, features], and their lengths.
+
+    Exits with a message where the model cannot answer them.
+    """
+    shape, features = said["shape"], len(said["preparation"]["offset"])
     with np.load(path) as data:
+        if "x" not in data or ("lengths" in data) == (data["x"].ndim == 3):
+            refuse(
+                "must hold x [sequences, steps, features], or x [all steps, features] and lengths"
+            )
         x = data["x"].astype(np.float32)
-        if not shape["varies"]:
-            return {"x": apart(x, data["lengths"], shape["steps"]) if x.ndim == 2 else x}
-        if x.ndim == 3:
-            return {"x": x, "lengths": np.full(len(x), x.shape[1], np.int64)}
-        lengths = data["lengths"].astype(np.int64)
-    padded = np.zeros((len(lengths), max(shape["steps"], lengths.max()), x.shape[-1]), np.float32)
-    for row, (end, length) in enumerate(zip(lengths.cumsum(), lengths, strict=True)):
-        padded[row, :length] = x[end - length : end]
-    return {"x": padded, "lengths": lengths}
+        lengths = data["lengths"] if x.ndim == 2 else np.full(len(x), x.shape[1])
+    if x.shape[-1] != features:
+        refuse(f"x: must have {features} features, as the model has learned, but has {x.shape[-1]}")
+    others = sorted({int(length) for length in lengths} - {shape["steps"]})
+    if others and not shape["varies"]:
+        refuse(f"lengths: must all be {shape['steps']}, as the model has learned, but got {others}")
+    x = x.reshape(-1, features)
+    if lengths.sum() != len(x) or (lengths < 1).any():
+        refuse(f"lengths: must be 1 or more each, and {len(x)}, the steps of x, together")
+    if said["preparation"]["missing"] == "refuse" and np.isnan(x).any():
+        refuse("x: must have no gaps, since the model was made of data without any")
+    return x, lengths.astype(np.int64)
 
 
-def apart(x: Any, lengths: Any, steps: int) -> Any:
-    """Return [sequences, steps, features] of sequences that lie behind each other."""
-    others = sorted({int(length) for length in lengths} - {steps})
-    if others:
-        raise SystemExit(
-            f"lengths: must all be {steps}, as the model has learned, but got {others}"
-        )
-    return x.reshape(len(lengths), steps, x.shape[-1])
+def refuse(what: str) -> NoReturn:
+    """End with what is wrong with the file."""
+    raise SystemExit(f"predict.py: {what}")
 
 
-def answer(inputs: dict[str, Any], engine: str) -> Any:
-    """Return the model's outputs [sequences, outputs]."""
+def batches(x: Any, lengths: Any, shape: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what the model takes, some sequences at a time: memory is for few of any number."""
+    ends = lengths.cumsum()
+    for first in range(0, len(lengths), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        longest = max(shape["steps"], lengths[some].max())
+        padded = np.zeros((len(lengths[some]), longest, x.shape[-1]), np.float32)
+        for row, (end, length) in enumerate(zip(ends[some], lengths[some], strict=True)):
+            padded[row, :length] = x[end - length : end]
+        yield {"x": padded, "lengths": lengths[some]} if shape["varies"] else {"x": padded}
+
+
+def asking(engine: str) -> Callable[[dict[str, Any]], Any]:
+    """Return what answers [sequences, outputs] of what the model takes."""
     if engine == "torch":
         import torch
 
         model = torch.export.load(HERE / ENGINES[engine]).module()
-        with torch.inference_mode():
-            return model(*(torch.from_numpy(one) for one in inputs.values())).numpy()
+
+        def ask(given: dict[str, Any]) -> Any:
+            with torch.inference_mode():
+                return model(*(torch.from_numpy(one) for one in given.values())).numpy()
+
+        return ask
     import onnxruntime
 
     session = onnxruntime.InferenceSession(HERE / ENGINES[engine])
-    return session.run(None, inputs)[0]
+    return lambda given: session.run(None, given)[0]
 
 
 def main() -> None:
@@ -70,7 +95,9 @@ def main() -> None:
     if given.engine is None:
         parser.error("needs onnxruntime and model.onnx beside it, or torch and model.pt2")
     said = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
-    found = answer(read(given.file, said["shape"]), given.engine)
+    x, lengths = read(given.file, said)
+    ask = asking(given.engine)
+    found = np.concatenate([ask(some) for some in batches(x, lengths, said["shape"])])
     if said["classes"]:
         found = np.exp(found - found.max(1, keepdims=True))
         found /= found.sum(1, keepdims=True)
