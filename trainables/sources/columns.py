@@ -1,12 +1,14 @@
 """Which column of a table is what: as the document says, or as the names suggest."""
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
-from trainables.faults import DatasetError, brief
+from trainables.faults import DatasetError, brief, is_number
 
 GUESSES = {
     "sequence": ("sequence", "sequence_id", "seq", "seq_id", "series", "series_id", "case_id",
@@ -31,6 +33,13 @@ LAG = re.compile(r"(?:.*[_. ])?(?:t-|lag[_. -]?)[0-9]+", re.IGNORECASE)
 
 CELL = re.compile(r"(?P<feature>.*?)[_. -]?(?<![0-9])(?P<step>[0-9]{1,18})")
 """A column of the wide form: what is measured, and at which step."""
+
+
+MOMENT = re.compile(r"(?P<feature>)(?P<step>.+)", re.DOTALL)
+"""The same where all columns are called by numbers, such as seconds."""
+
+AROUND = re.compile(r"(?P<feature>.*?)[_. ]?(?P<step>[+-][0-9]{1,18})")
+"""The same where steps are counted from a moment, before it and behind it."""
 
 
 @dataclass(frozen=True)
@@ -257,8 +266,9 @@ def grid(
     """Return the features of the wide form, and its columns step by step.
 
     Columns such as ``x_0, x_1, y_0, y_1`` are steps of several features, such as ``t-1`` and
-    ``lag_1`` are steps ago; any others are the steps of one, in the order of the file, as are
-    several of which each has one number only.
+    ``lag_1`` are steps ago, such as ``t-1`` and ``t+1`` before and behind a moment, such as ``0.5``
+    and ``1`` moments; any others are the steps of one, in the order of the file, as are several of
+    which each has one number only.
 
     Args:
         file: the name of the file, for messages.
@@ -268,12 +278,18 @@ def grid(
     Raises:
         DatasetError: a feature lacks a step that another has, or has one twice.
     """
-    found: dict[str, dict[int, str]] = {}
-    cells = {name: match for name in names if (match := CELL.fullmatch(name))}
+    found: dict[str, dict[Decimal, str]] = {}
+    around = [match for name in names if (match := AROUND.fullmatch(name))]
+    form = CELL
+    if all(is_number(name) and math.isfinite(float(name)) for name in names):
+        form = MOMENT
+    elif len(around) == len(names) and any("+" in match["step"] for match in around):
+        form = AROUND
+    cells = {name: match for name in names if (match := form.fullmatch(name))}
     if len(cells) < len(names):
         return ("value",), names
     for name, match in cells.items():
-        steps, step = found.setdefault(match["feature"], {}), int(match["step"])
+        steps, step = found.setdefault(match["feature"], {}), Decimal(match["step"])
         if step in steps:
             raise DatasetError(
                 f"{file}, column {name}: must be a step of its own, but {steps[step]} is the same"
