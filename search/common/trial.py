@@ -59,6 +59,7 @@ class Loss(StrEnum):
     MEMORY = "memory"
     DISK = "disk"
     STORE = "store"
+    PRECISION = "precision"
     OTHER = "other"
 
 
@@ -70,6 +71,7 @@ SIGNS = {
     ),
     Loss.DISK: r"No space left on device|Disk quota exceeded",
     Loss.STORE: r"\bFolderError\b",
+    Loss.PRECISION: r"\bPrecisionError\b",
 }
 
 

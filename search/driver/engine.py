@@ -126,7 +126,8 @@ class Engine:
 
         Raises:
             Interrupted: `should_stop` said so; what ran waits in the study.
-            UnworkableError: the disk is full, or trial after trial fails.
+            UnworkableError: the disk is full, trial after trial fails, or a trial is to begin in a
+                precision that the machine cannot compute in.
             FolderError: the checkpoints' store cannot be used; what ran waits in the study.
             LeaseLostError: another driver owns the job.
         """
@@ -326,6 +327,8 @@ class Engine:
             )
         if loss is Loss.STORE:
             raise FolderError(last_line(reason).rpartition("FolderError: ")[2])
+        if loss is Loss.PRECISION and not live.acknowledged:
+            raise UnworkableError(last_line(reason).rpartition("PrecisionError: ")[2])
         if self.study.is_failing:
             raise UnworkableError(
                 f"{self.study.failures} trials in a row failed without finishing an epoch, the "

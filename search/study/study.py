@@ -324,11 +324,14 @@ class JobStudy:
     def fail(self, number: int, reason: str) -> bool:
         """Count a lost worker or an error; return whether the trial will be tried again.
 
-        A full disk, or a store that cannot be used, is not its fault and costs it no attempt.
+        A full disk, or a store that cannot be used, is not its fault and costs it no attempt; nor
+        is a precision that the machine it begins on cannot compute in.
         """
         live = self.live[number]
         loss = loss_of(reason)
-        faultless = loss in {Loss.DISK, Loss.STORE}
+        faultless = loss in {Loss.DISK, Loss.STORE} or (
+            loss is Loss.PRECISION and not live.acknowledged
+        )
         self.losses += not faultless
         again = faultless or live.lose(loss)
         remember = self.storage.optuna.set_trial_user_attr

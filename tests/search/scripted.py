@@ -43,6 +43,11 @@ class Scripted(tune.Trainable):
         if self.script.get("away") == str(number) and not marker.exists():
             marker.touch()
             raise FolderError("s3://bucket/x cannot be used: no answer")
+        if self.script.get("unable") == str(number) and not marker.exists():
+            from trainables.device import PrecisionError  # with torch, which others do without
+
+            marker.touch()
+            raise PrecisionError("precision bfloat16 needs another processor")
         if self.script.get("raise") in {str(number), "all"}:
             raise ValueError(f"trial {number} cannot be trained")
         if self.script.get("meet"):

@@ -169,6 +169,16 @@ def test_a_store_that_goes_away_ends_the_run_and_loses_nothing(make: Make) -> No
     assert [t.user_attrs["lost_after"] for t in trials(resumed) if t.number == 1] == [[]]
 
 
+def test_a_machine_without_the_precision_ends_the_run_and_costs_no_attempt(make: Make) -> None:
+    engine, _, _ = make("budget.trials=3", unable="1")
+    with pytest.raises(UnworkableError, match=r"^precision bfloat16 needs another processor$"):
+        engine.run()
+    again, resumed, _ = make("budget.trials=3", unable="1")
+    again.run()
+    assert states(resumed) == [TrialState.COMPLETE] * 3
+    assert [t.user_attrs["lost_after"] for t in trials(resumed) if t.number == 1] == [[]]
+
+
 def test_a_job_whose_every_trial_fails_ends_early_and_says_why(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

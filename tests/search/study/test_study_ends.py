@@ -1,5 +1,6 @@
 """How trials of a study fail and how the search ends, on every database that it may live in."""
 
+import pytest
 from optuna.trial import TrialState
 
 from search.common.trial import Verdict
@@ -45,11 +46,20 @@ class TestOnEveryDatabase:
         assert again.ended == {1: "complete", 0: "failed"}
         again.shut()
 
-    def test_a_full_disk_costs_no_attempt(self, study: JobStudy) -> None:
+    @pytest.mark.parametrize(
+        "reason",
+        [
+            "OSError: [Errno 28] No space left on device",
+            "trainables.device.PrecisionError: precision bfloat16 needs a GPU that has it",
+        ],
+    )
+    def test_what_is_wrong_with_a_machine_costs_no_attempt(
+        self, study: JobStudy, reason: str
+    ) -> None:
         for _ in range(4):
             live = study.ask()
             assert (live and live.number) == 0
-            assert study.fail(0, "OSError: [Errno 28] No space left on device")
+            assert study.fail(0, reason)
 
     def test_failure_after_failure_is_noticed_and_an_epoch_ends_it(
         self, opened: Store, lease: Lease
