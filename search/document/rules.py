@@ -218,12 +218,18 @@ def space_of(found: Sections) -> Space:
 
 
 def check_space(found: Sections, faults: list[str]) -> None:
-    """Refuse what is both fixed and searched, and parameters that are never active."""
+    """Refuse what is both fixed and searched, what is never active, and what does nothing."""
     space = space_of(found)
     for name in found["training"]:
         if name in space.parameters and not space.parameters[name].when:
             got = show(found["training"][name])
             faults.append(f"training.{name}: must not be fixed where space has it, but got {got}")
+    if most("layers", space.parameters, found["training"]) == 1:
+        searched = "dropout" in space.parameters and not space.parameters["dropout"].when
+        fixed = found["training"].get("dropout")
+        for where, is_asked in (("space", searched), ("training", fixed)):
+            if is_asked:
+                faults.append(f"{where}.dropout: is between layers, of which there is only one")
     dead: set[str] = set()
     for name in space.names:
         reasons = [] if dead & space.demands(name).keys() else [*space.impossible(name)]
@@ -257,8 +263,13 @@ def check_entries(found: Sections, faults: list[str]) -> None:
 
 def most_epochs(space: Mapping[str, Parameter], training: Parameters) -> int:
     """Return the most epochs that a trial of the search may have."""
-    fixed = Settings.model_validate(training).epochs
-    searched = space.get("epochs")
+    return most("epochs", space, training)
+
+
+def most(name: str, space: Mapping[str, Parameter], training: Parameters) -> int:
+    """Return the most that a trial of the search may have of what is counted."""
+    fixed: int = getattr(Settings.model_validate(training), name)
+    searched = space.get(name)
     if isinstance(searched, IntRange):
         return max(searched.high, fixed) if searched.when else searched.high
     if isinstance(searched, Choices):

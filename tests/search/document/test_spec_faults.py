@@ -100,6 +100,11 @@ BAD_DOCUMENTS = [
         "space: conditions must not go in a circle, but got layers -> epochs -> layers",
     ),
     (job("training: {layers: 3}", "space: {layers: [1]}"), "training.layers: must not be fixed"),
+    (
+        job("training: {layers: 1, dropout: 0.1}", "space: {cell: [gru]}"),
+        "training.dropout: is between layers, of which there is only one",
+    ),
+    (space("layers: [1]\n  dropout: [0.1, 0.2]"), "space.dropout: is between layers, of which"),
     (job("baseline: {cell: gru}"), "baseline: must be a list of mappings, but got"),
     (job("baseline: [3]"), "baseline.0: must be a mapping, but got 3"),
     (job("baseline: [{cel: gru}]"), "baseline.0.cel: unknown setting; did you mean cell?"),
