@@ -157,11 +157,13 @@ def find(file: str, names: Iterable[str], given: Columns, *, labelled: bool = Tr
         given = replace(given, label=())
     taken = named(file, names, given)
     sequence = given.sequence or guess(names, "sequence", taken)
-    label = given.label or as_tuple(guess(names, "label", taken))
+    space = coordinate(names)
+    label = given.label or as_tuple(guess(names, "label", taken | space))
     if labelled and not label:
+        called = [word for word in GUESSES["label"] if not (space and word == "y")]
         raise DatasetError(
             f"data.label: must name the column of {file} that is to be learned, since none is "
-            f"called {', '.join(GUESSES['label'])}; it has {brief(names)}"
+            f"called {', '.join(called)}; it has {brief(names)}"
         )
     step = given.step
     if sequence is not None and step is None:
@@ -224,6 +226,12 @@ def guess(names: list[str], key: str, taken: set[str]) -> str | None:
     """Return the column that is called as such columns are; None if none is."""
     called = {name.strip().lower(): name for name in reversed(names) if name not in taken}
     return next((called[word] for word in GUESSES[key] if word in called), None)
+
+
+def coordinate(names: list[str]) -> set[str]:
+    """Return what is called ``y`` beside a ``z``: measured in space, and no label."""
+    called = {name.strip().lower(): name for name in names}
+    return {called["y"]} if {"y", "z"} <= called.keys() else set()
 
 
 def as_tuple(name: str | None) -> tuple[str, ...]:

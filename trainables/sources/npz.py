@@ -154,7 +154,7 @@ def labels_of(path: Path, y: NDArray[Any], count: int) -> NDArray[Any]:
         raise DatasetError(f"{where}: must hold text or numbers, but holds {y.dtype}")
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.ndim not in (1, 2) or len(y) != count:
+    if y.ndim not in (1, 2) or len(y) != count or not y.size:
         raise DatasetError(
             f"{where}: must have a label for each of the {count} sequences, but is {list(y.shape)}"
         )

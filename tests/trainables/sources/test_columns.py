@@ -62,6 +62,12 @@ def test_what_names_suggest() -> None:
     assert found.used == ["ID", " Timestamp", "Class", "t", "x"]
 
 
+def test_y_is_no_label_where_it_is_measured_in_space() -> None:
+    with pytest.raises(DatasetError, match=r"is called label, labels, class, target; it"):
+        find("t.csv", ["id", "step", "x", "Y", "z", "activity"], Columns())
+    assert find("t.csv", ["id", "step", "x", "y"], Columns()).label == ("y",)
+
+
 def test_what_is_called_as_a_label_is_learned_from_only_if_the_document_says_so() -> None:
     names = ["sequence", "step", "a", "Target", "label"]
     with pytest.raises(DatasetError, match=r"^t.csv, column Target: is called as what is learned"):

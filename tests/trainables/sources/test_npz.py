@@ -103,6 +103,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"x": CUBE, "y": 1},
         "t.npz, y: must have a label for each of the 4 sequences, but is []",
     ),
+    "labels of no number": (
+        {"x": CUBE, "y": np.zeros((4, 0))},
+        "t.npz, y: must have a label for each of the 4 sequences, but is [4, 0]",
+    ),
     "bytes as labels": (
         {"x": CUBE, "y": Y.astype("S1")},
         "t.npz, y: must hold text or numbers, but holds |S1",
