@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from search.common.trial import SHOWN
 from search.database.lease import live_status
-from search.database.tables import PARENT, Job, JournalRow, Run
+from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from trainables.config import TrialConfig
 
 RECENT = 200
@@ -135,11 +135,6 @@ def done_by(session: Session, ids: Sequence[str]) -> dict[str, Done]:
     for study, status, tag, recent, number, reported, began in rows:
         groups[study].append(Group(status, tag, recent, number, reported, began))
     return {study: Done.of(own) for study, own in groups.items()}
-
-
-def confirmation(job_id: str) -> str:
-    """Return the name of the study that confirms a job's winner."""
-    return f"{job_id}/confirm"
 
 
 def start_of(job: Job, began_ms: int | None) -> float:

@@ -39,6 +39,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 
 from search.database.lease import Lease
 from search.database.store import SILENT, DatabaseAwayError, Store, first_line, settings_of, tune
+from search.database.tables import confirmation
 from search.document.sections import Direction
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -293,7 +294,7 @@ def trials_of(store: Store, job_id: str) -> tuple[list[FrozenTrial], list[Frozen
     storage = open_storage(store)
     try:
         searched, confirmed = (
-            list(read_trials(storage, name)) for name in (job_id, f"{job_id}/confirm")
+            list(read_trials(storage, name)) for name in (job_id, confirmation(job_id))
         )
     finally:
         storage.engine.dispose()

@@ -19,6 +19,11 @@ PARENT = -1
 """Trial number under which the parent run of a job stands in `runs` and `journal`."""
 
 
+def confirmation(job_id: str) -> str:
+    """Return the name of the study that confirms a job's winner."""
+    return f"{job_id}/confirm"
+
+
 class Base(DeclarativeBase):
     """Declarative base of Gatetune's tables."""
 

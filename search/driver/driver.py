@@ -22,7 +22,7 @@ from search.database.lease import Lease, LeaseLostError
 from search.database.result import NotFiniteError, Result
 from search.database.storage import DATABASE_AWAY, trials_of
 from search.database.store import Store, first_line, undelivered
-from search.database.tables import Job
+from search.database.tables import Job, confirmation
 from search.document.spec import JobSpec
 from search.driver.engine import Engine, UnworkableError
 from search.driver.packing import Packing
@@ -254,7 +254,7 @@ class Driver:
         again = replicates(searched, self.spec) if self.spec.confirm.top else []
         if not again:
             return
-        name = f"{self.job_id}/confirm"
+        name = confirmation(self.job_id)
         with self.study(name, again, trials=len(again), searching=False) as study:
             self.progress.stage("confirming", Forecast(study, cost, self.row.elapsed_s))
             yield Stage(study, self.folder.child("confirm"))

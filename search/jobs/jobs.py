@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 from search.common.home import Home
 from search.database.lease import LIVE, driver_is_alive, live_status
 from search.database.store import Store, is_storable, undelivered
-from search.database.tables import PARENT, Job, JournalRow, Run
+from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from search.jobs.listing import best_by_cell, best_trial, best_values, counted, counts_of
 
 
@@ -246,7 +246,7 @@ def trials_with_runs(store: Store, job: Job) -> list[tuple[dict[str, Any], Recor
     """Return one row a trial, the confirmation's last, with the trial and its run."""
     direction = json.loads(job.document)["objective"]["direction"]
     rows: list[tuple[dict[str, Any], Recorded, Run | None]] = []
-    for study in (job.id, f"{job.id}/confirm"):
+    for study in (job.id, confirmation(job.id)):
         with store.session() as session:
             runs = {r.trial: r for r in session.scalars(select(Run).where(Run.study == study))}
             epochs = Counter(

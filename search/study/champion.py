@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.common.trial import Proposal, last_line, parameters_of
 from search.database.result import Candidate, Result, sign_of
+from search.database.tables import confirmation
 from search.document.seeding import derive_seed
 from search.document.spec import JobSpec
 from search.study.cost import typical_s
@@ -151,7 +152,7 @@ def choose(
     return Result(
         metric=spec.objective.metric,
         direction=spec.objective.direction,
-        study=f"{job_id}/confirm" if confirmed else job_id,
+        study=confirmation(job_id) if confirmed else job_id,
         confirmed=bool(confirmed),
         chosen=chosen,
         baselines=tuple(one for one in candidates if one.baseline),

@@ -11,7 +11,7 @@ from search.common.home import Home, JobLog
 from search.database.lease import LIVE, Lease, LeaseHeldError, live_status
 from search.database.storage import delete_studies
 from search.database.store import Store, first_line
-from search.database.tables import PARENT, Job, JournalRow, Run
+from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from search.driver.start import TrackingUnreachableError, check_tracking
 from search.jobs.jobs import NotPossibleError, find
 from search.tracking.handover import TROUBLE
@@ -110,7 +110,7 @@ def delete_files(home: Home, job_id: str) -> None:
 def delete_rows(lease: Lease) -> None:
     """Delete what the database has of the job, the confirmation's study too, in one transaction."""
     with lease.session() as session:
-        delete_studies(session, lease.job_id, f"{lease.job_id}/confirm")
+        delete_studies(session, lease.job_id, confirmation(lease.job_id))
         for table in (JournalRow, Run):
             session.execute(delete(table).where(table.job_id == lease.job_id))
         session.execute(delete(Job).where(Job.id == lease.job_id))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from search.common.home import Home
+from search.database.tables import confirmation
 from search.document.sections import NAME
 from search.study.retention import complete, top, unreferenced_of_job
 from search.upkeep.doctor.finding import Finding
@@ -66,15 +67,17 @@ def is_lost(record: Record, path: str) -> bool:
     trial = inside.partition("/")[0]
     if not trial.isdecimal():
         return False
-    key = (record.job.id if part == "search" else f"{record.job.id}/confirm", int(trial))
+    key = (record.job.id if part == "search" else confirmation(record.job.id), int(trial))
     known = key in record.runs or key in record.journal or key in record.damaged
     return known and key not in record.trials
 
 
 def examine_checkpoints(record: Record, folder: Folder) -> Iterator[Finding]:
     """Checkpoints can be read; weights that the rest of the job will need are there."""
-    needed = {record.job.id: top(record.searched, record.spec)}
-    needed[f"{record.job.id}/confirm"] = complete(record.confirmed)
+    needed = {
+        record.job.id: top(record.searched, record.spec),
+        confirmation(record.job.id): complete(record.confirmed),
+    }
     for (study, number), trial in record.trials.items():
         part = "search" if study == record.job.id else "confirm"
         checkpoints = Checkpoints(folder.child(part).child(f"{number:06d}"))

@@ -15,7 +15,7 @@ from search.database.outbox import read_epoch
 from search.database.result import Result
 from search.database.storage import read_trials
 from search.database.store import Store, StoreError, first_line
-from search.database.tables import PARENT, Job, JournalRow, Run
+from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from search.document.spec import JobSpec
 from search.upkeep.doctor.steps import Key
 
@@ -77,7 +77,7 @@ class Record:
             job = session.get_one(Job, job_id)
             rows = session.execute(query, {"job": job_id}).all()
             runs = session.scalars(select(Run).where(Run.job_id == job_id)).all()
-        studies = {name: list(read_trials(optuna, name)) for name in (job_id, f"{job_id}/confirm")}
+        studies = {name: list(read_trials(optuna, name)) for name in (job_id, confirmation(job_id))}
         record = cls(
             job, JobSpec.from_json(job.document), studies, {(r.study, r.trial): r for r in runs}
         )
@@ -110,7 +110,7 @@ class Record:
     @property
     def confirmed(self) -> list[FrozenTrial]:
         """The trials of the confirmation."""
-        return self.studies[f"{self.job.id}/confirm"]
+        return self.studies[confirmation(self.job.id)]
 
     @cached_property
     def trials(self) -> dict[Key, FrozenTrial]:
