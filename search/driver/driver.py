@@ -325,7 +325,7 @@ class Driver:
     @property
     def scratch(self) -> Path:
         """Folder that only a running driver needs."""
-        return self.home.path / "scratch" / self.job_id
+        return self.home.scratch / self.job_id
 
     def halt_if_asked(self) -> None:
         """End between two stages if a stop was asked for."""

@@ -102,7 +102,7 @@ def delete_tracked(home: Home, job: Job) -> None:
 def delete_files(home: Home, job_id: str) -> None:
     """Delete checkpoints, champion and logs."""
     home.folder(job_id).clear()
-    shutil.rmtree(home.path / "scratch" / job_id, ignore_errors=True)
+    shutil.rmtree(home.scratch / job_id, ignore_errors=True)
     for of in get_args(JobLog):
         home.log(job_id, of).unlink(missing_ok=True)
 
