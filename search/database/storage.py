@@ -73,6 +73,27 @@ def open_storage(store: Store) -> RDBStorage:
     return storage
 
 
+@contextmanager
+def using_storage(store: Store) -> Iterator[RDBStorage]:
+    """Yield Optuna's storage, and close its connections in the end."""
+    storage = open_storage(store)
+    try:
+        yield storage
+    finally:
+        storage.engine.dispose()
+
+
+@contextmanager
+def using_study(store: Store, name: str) -> Iterator[optuna.Study]:
+    """Yield the study ``name``, whose trials are read from the database.
+
+    Raises:
+        KeyError: there is no such study.
+    """
+    with using_storage(store) as storage:
+        yield optuna.load_study(study_name=name, storage=storage)
+
+
 IDLE_S = 1.0
 """How long a connection may have been idle before it is looked at whether it still holds."""
 
@@ -291,13 +312,10 @@ def read_trials(storage: RDBStorage, name: str) -> Sequence[FrozenTrial]:
 
 def trials_of(store: Store, job_id: str) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
     """Return the trials of a job's search and of its confirmation."""
-    storage = open_storage(store)
-    try:
+    with using_storage(store) as storage:
         searched, confirmed = (
             list(read_trials(storage, name)) for name in (job_id, confirmation(job_id))
         )
-    finally:
-        storage.engine.dispose()
     return searched, confirmed
 
 

@@ -17,7 +17,7 @@ from search.common.texts import literal
 from search.common.trial import state_of
 from search.database.lease import live_status
 from search.database.result import Result
-from search.database.storage import open_storage
+from search.database.storage import using_study
 from search.database.store import Store
 from search.database.tables import Job
 from search.document.spec import JobSpec
@@ -262,12 +262,8 @@ def reporting(store: Store, job: Job) -> Iterator[Report]:
         raise NotPossibleError(f"job {job.id} is {status} and has no result to report yet")
     result = Result.model_validate_json(job.result)
     model = json.loads(job.model) if job.model else None
-    storage = open_storage(store)
-    try:
-        study = optuna.load_study(study_name=job.id, storage=storage)
+    with using_study(store, job.id) as study:
         yield Report(job, result, model, study)
-    finally:
-        storage.engine.dispose()
 
 
 def sections_of(store: Store, job: Job) -> list[Section]:
