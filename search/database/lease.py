@@ -178,14 +178,15 @@ class Lease:
             )
 
 
-def live_status(job: Job, now: float) -> str:
+def live_status(job: Job, now: float | None = None) -> str:
     """Return a job's status; where its driver died, what follows, whatever its row says."""
     if job.status == "running" and not driver_is_alive(job, now):
         return "queued" if job.supervised else "stopped"
     return job.status
 
 
-def driver_is_alive(job: Job, now: float) -> bool:
+def driver_is_alive(job: Job, now: float | None = None) -> bool:
     """Whether a driver holds ``job`` and may still be running it."""
     owner: Any = job.lease_owner
+    now = time.time() if now is None else now
     return owner is not None and job.lease_until >= now and not is_dead(owner)

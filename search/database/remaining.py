@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -95,8 +94,7 @@ def left_s(session: Session, jobs: Sequence[Job]) -> dict[str, float]:
     The epochs that are left, at the pace of those that were: the mean over all that the job has
     run. Jobs that do not run, or have no epoch yet, are left out. Their drivers know more.
     """
-    now = time.time()
-    running = [job for job in jobs if live_status(job, now) == "running"]
+    running = [job for job in jobs if live_status(job) == "running"]
     ids = [job.id for job in running]
     done = done_by(session, ids) if ids else {}
     found = {

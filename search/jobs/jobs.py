@@ -140,7 +140,7 @@ def elapsed(job: Job) -> float:
 
 def away(job: Job) -> dict[str, Any] | None:
     """Return since when the delivery of a running job finds no MLflow, and why; None otherwise."""
-    if live_status(job, time.time()) != "running" or job.mlflow_away_since is None:
+    if live_status(job) != "running" or job.mlflow_away_since is None:
         return None
     return {"since": job.mlflow_away_since, "error": job.mlflow_error}
 
@@ -173,7 +173,7 @@ def request_stop(store: Store, key: str) -> Job:
             waits.where(Job.status == "queued", Job.lease_owner.is_(None))
         )
         if not stopped.rowcount:
-            status = live_status(session.get_one(Job, job.id), time.time())
+            status = live_status(session.get_one(Job, job.id))
             if status not in LIVE:
                 raise NotPossibleError(f"job {job.id} is {status}, so there is nothing to stop")
             session.execute(update(Job).where(Job.id == job.id).values(stop_requested=True))
@@ -209,7 +209,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
         "name": job.name,
         "owner": job.owner,
         "priority": job.priority,
-        "status": live_status(job, time.time()),
+        "status": live_status(job),
         "message": job.message,
         "created_at": job.created_at,
         "revision": job.revision,
@@ -308,9 +308,9 @@ def await_stop(store: Store, job_id: str, patience_s: float = 120.0, alone_s: fl
     began = seen = time.monotonic()
     while time.monotonic() - began < patience_s:
         job = find(store, job_id)
-        if live_status(job, time.time()) not in LIVE:
+        if live_status(job) not in LIVE:
             return job
-        if driver_is_alive(job, time.time()):
+        if driver_is_alive(job):
             seen = time.monotonic()
         elif time.monotonic() - seen >= alone_s:
             disown(store, job)

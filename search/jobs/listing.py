@@ -183,8 +183,7 @@ def at_work(session: Session, jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
 
     GPUs are None where each worker finds out what it gets, the part where the Ray is not shared.
     """
-    now = time.time()
-    running = [job for job in jobs if live_status(job, now) == "running"]
+    running = [job for job in jobs if live_status(job) == "running"]
     if not running:
         return {}
     counts = (

@@ -1,7 +1,6 @@
 """The answer of a job to what readers ask, as Markdown and as a page."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -258,7 +257,7 @@ def reporting(store: Store, job: Job) -> Iterator[Report]:
         NotPossibleError: the job has found nothing yet.
     """
     if job.result is None:
-        status = live_status(job, time.time())
+        status = live_status(job)
         raise NotPossibleError(f"job {job.id} is {status} and has no result to report yet")
     result = Result.model_validate_json(job.result)
     model = json.loads(job.model) if job.model else None

@@ -107,7 +107,7 @@ def give_back(store: Store, job_id: str, *, began: float, why: str) -> bool:
         job = session.get(Job, job_id)
         if job is None or not job.supervised or job.status not in LIVE:
             return False
-        if driver_is_alive(job, time.time()):
+        if driver_is_alive(job):
             return False
         worked = select(JournalRow.study).where(
             JournalRow.job_id == job_id, JournalRow.time_ms >= began * 1000
@@ -136,7 +136,7 @@ def is_held(store: Store, job_id: str) -> bool:
     """Return whether somebody holds the lease of a job."""
     with store.session() as session:
         job = session.get(Job, job_id)
-        return job is not None and driver_is_alive(job, time.time())
+        return job is not None and driver_is_alive(job)
 
 
 def release(store: Store, job_id: str, owner: str) -> None:
@@ -157,7 +157,7 @@ def enqueue(store: Store, job_id: str) -> None:
     """
     with exclusive(store) as session:
         job = session.get_one(Job, job_id)
-        status = live_status(job, time.time())
+        status = live_status(job)
         if status in LIVE:
             raise NotPossibleError(f"job {job.id} is {status} already")
         check_resumable(store, job)

@@ -1,7 +1,6 @@
 """Deletes a job with everything that belongs to it: runs, models, studies, files, rows."""
 
 import shutil
-import time
 from typing import get_args
 
 from mlflow.exceptions import MlflowException
@@ -32,7 +31,7 @@ def delete_job(home: Home, store: Store, key: str) -> str:
             answer; nothing was deleted.
     """
     job = find(store, key)
-    check_ended(job.id, live_status(job, time.time()))
+    check_ended(job.id, live_status(job))
     try:
         with answering(job), Lease(store, job.id) as lease:
             again = find(store, job.id).status

@@ -120,7 +120,7 @@ class Examiner:
         """Return whether a driver of the job lives."""
         with self.store.session() as session:
             job = session.get_one(Job, job_id)
-        alive = names_driver(job) and driver_is_alive(job, time.time())
+        alive = names_driver(job) and driver_is_alive(job)
         return JobReport(job_id, str(job.status), alive, revision=job.revision)
 
     def look(self, report: JobReport) -> None:
