@@ -11,10 +11,8 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
-    String,
     and_,
     case,
-    cast,
     false,
     func,
     not_,
@@ -26,7 +24,7 @@ from sqlalchemy.orm import Session
 
 from search.common.trial import SHOWN
 from search.database.lease import is_dead, live_status
-from search.database.recorded import STUDIES, TRIALS, VALUES, has_studies
+from search.database.recorded import STUDIES, TRIALS, VALUES, complete, has_studies
 from search.database.remaining import left_s
 from search.database.result import Result
 from search.database.store import Store, is_storable
@@ -216,15 +214,6 @@ def best_trial(session: Session, study: str, *, maximize: bool) -> int | None:
     ranked = complete(select(TRIALS.c.trial_id), [study]).order_by(better, TRIALS.c.number)
     best: int | None = session.scalar(ranked.limit(1))
     return best
-
-
-def complete(wanted: Select[Any], studies: Sequence[str]) -> Select[Any]:
-    """Return what is wanted of the complete trials of studies."""
-    return (
-        wanted.join_from(STUDIES, TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
-        .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
-        .where(STUDIES.c.study_name.in_(studies), cast(TRIALS.c.state, String) == "COMPLETE")
-    )
 
 
 def in_short(job: Job, now: float, trials: dict[str, int], ends: Ends) -> dict[str, Any]:
