@@ -1,5 +1,8 @@
 """Our own tables beside Optuna's, whose columns say all that is known of a job."""
 
+import json
+from typing import TYPE_CHECKING, Any
+
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -14,6 +17,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+if TYPE_CHECKING:
+    from search.database.result import Result
 
 PARENT = -1
 """Trial number under which the parent run of a job stands in `runs` and `journal`."""
@@ -97,6 +103,25 @@ class Job(Base):
     def is_wanted(self) -> bool:
         """Whether a supervisor is to start another driver for it, once it has none."""
         return self.supervised and not self.stop_requested
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the job knows of its data set; empty before it was read."""
+        known: dict[str, Any] = json.loads(self.dataset or "{}")
+        return known
+
+    @property
+    def found(self) -> "Result | None":
+        """What the candidates that were compared have come to; None before the choice."""
+        from search.database.result import Result  # brings pydantic, which not all need
+
+        return Result.model_validate_json(self.result) if self.result else None
+
+    @property
+    def registered(self) -> dict[str, Any] | None:
+        """The model as `show` prints it; None where nothing is registered."""
+        known: dict[str, Any] | None = json.loads(self.model or "null")
+        return known
 
 
 def revision_of(job_id: str) -> ScalarSelect[int]:

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from search.common.trial import parameters_of
 from search.database.recorded import Recorded, trial_of, trials_of
 from search.database.remaining import left_s
-from search.database.result import Result
 
 if TYPE_CHECKING:
     from search.document.spec import JobSpec
@@ -193,7 +192,7 @@ def check_resumable(store: Store, job: Job) -> None:
 def show(store: Store, job: Job) -> dict[str, Any]:
     """Return all that `show` prints of a job; costs the same however many trials it has."""
     document = json.loads(job.document)
-    result = Result.model_validate_json(job.result) if job.result else None
+    result = job.found
     unbeaten = result.unbeaten if result else None
     with store.session() as session:
         states = counted(session, [job.id])[job.id]
@@ -228,7 +227,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
         "simple": [one.model_dump() for one in result.simple] if result else [],
         "unbeaten": unbeaten[0] if unbeaten else None,
         "unbeaten_on": unbeaten[1] if unbeaten else None,
-        "model": json.loads(job.model) if job.model else None,
+        "model": job.registered,
         "elapsed_s": elapsed(job),
         "left_s": left,
         "mlflow_parent_run_id": parent_run,

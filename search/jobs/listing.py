@@ -26,7 +26,6 @@ from search.common.trial import SHOWN
 from search.database.lease import is_dead, live_status
 from search.database.recorded import STUDIES, TRIALS, VALUES, complete, has_studies
 from search.database.remaining import left_s
-from search.database.result import Result
 from search.database.store import Store, is_storable
 from search.database.tables import PARENT, Job, Run
 
@@ -221,7 +220,7 @@ def in_short(job: Job, now: float, trials: dict[str, int], ends: Ends) -> dict[s
     document = json.loads(job.document)
     maximize = document["objective"]["direction"] == "maximize"
     best = best_by_cell(ends, maximize=maximize)
-    result = Result.model_validate_json(job.result) if job.result else None
+    result = job.found
     confirmed = result.summary() if result and result.confirmed else None
     return {
         "id": job.id,
@@ -237,7 +236,7 @@ def in_short(job: Job, now: float, trials: dict[str, int], ends: Ends) -> dict[s
         "best_value": (max if maximize else min)(best.values(), default=None),
         "best_by_cell": best,
         "confirmed_mean": confirmed and confirmed["validation_mean"],
-        "model": json.loads(job.model) if job.model else None,
+        "model": job.registered,
     }
 
 

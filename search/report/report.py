@@ -42,20 +42,17 @@ class Report:
     Args:
         job: a finished one.
         result: what it found.
-        model: as it was registered; None where it was not.
         study: its search.
     """
 
-    def __init__(
-        self, job: Job, result: Result, model: dict[str, Any] | None, study: optuna.Study
-    ) -> None:
+    def __init__(self, job: Job, result: Result, study: optuna.Study) -> None:
         self.job = job
         self.spec = JobSpec.from_json(job.document)
         self.result = result
-        self.model = model
+        self.model = job.registered
         self.study = study
         self.trials: list[FrozenTrial] = study.get_trials(deepcopy=False)
-        self.data: dict[str, Any] = json.loads(job.dataset or "{}")
+        self.data = job.data
 
     # -- what is said ------------------------------------------------------------------------------
 
@@ -256,13 +253,12 @@ def reporting(store: Store, job: Job) -> Iterator[Report]:
     Raises:
         NotPossibleError: the job has found nothing yet.
     """
-    if job.result is None:
+    result = job.found
+    if result is None:
         status = live_status(job)
         raise NotPossibleError(f"job {job.id} is {status} and has no result to report yet")
-    result = Result.model_validate_json(job.result)
-    model = json.loads(job.model) if job.model else None
     with using_study(store, job.id) as study:
-        yield Report(job, result, model, study)
+        yield Report(job, result, study)
 
 
 def sections_of(store: Store, job: Job) -> list[Section]:

@@ -12,7 +12,6 @@ from sqlalchemy import select
 from search.common.faults import SpecError
 from search.common.labels import counted
 from search.database.jobrow import JobRow
-from search.database.result import Result
 from search.database.storage import trials_of
 from search.database.store import Store
 from search.database.tables import Job
@@ -204,7 +203,7 @@ def earlier_jobs(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: s
     )
     with store.session() as session:
         newest = session.scalars(ended.order_by(Job.created_at.desc(), Job.id))
-        alike = (job for job in newest if are_alike(json.loads(job.dataset or "{}"), dataset))
+        alike = (job for job in newest if are_alike(job.data, dataset))
         return list(islice(alike, MOST_JOBS))
 
 
@@ -218,9 +217,8 @@ def comparable(job: Job, theirs: JobSpec, ours: JobSpec, dataset: dict[str, Any]
 
     What they cost to run is not known of them.
     """
-    data = json.loads(job.dataset or "{}")
     return (
-        data.get("fingerprint") == dataset["fingerprint"]
+        job.data.get("fingerprint") == dataset["fingerprint"]
         # Which is of the values as they are in the file.
         and (theirs.data.missing, theirs.data.mask) == (ours.data.missing, ours.data.mask)
         and theirs.objective.metric == ours.objective.metric
@@ -254,7 +252,7 @@ def parameters_in(spec: JobSpec, config: TrialConfig) -> Parameters | None:
 
 def best_of(job: Job, spec: JobSpec, trials: Sequence[FrozenTrial]) -> list[TrialConfig]:
     """Return a job's best configurations, that which was confirmed first."""
-    result = Result.model_validate_json(job.result) if job.result else None
+    result = job.found
     ranked = [
         spec.config_of(trial) for trial in by_value(trials, spec.objective.direction)[:MOST_FIRST]
     ]

@@ -283,7 +283,7 @@ class Delivery:
             client.set_tag(run_id, "mlflow.source.git.commit", job.commit)
             client.log_text(run_id, job.commit + "\n", "commit.txt")
         if job.dataset:
-            self.tracking.log_dataset(run_id, json.loads(job.dataset), profile=job.dataset)
+            self.tracking.log_dataset(run_id, job.data, profile=job.dataset)
 
     def mark(self, rows: Sequence[JournalRow], runs: Sequence[Run]) -> None:
         """Remember what MLflow has."""

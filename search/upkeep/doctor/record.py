@@ -132,7 +132,7 @@ class Record:
     def result(self) -> Result | None:
         """What the job found, None where it found nothing or the text is damaged."""
         try:
-            return Result.model_validate_json(self.job.result) if self.job.result else None
+            return self.job.found
         except UNREADABLE:
             return None
 
