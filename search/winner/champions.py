@@ -85,9 +85,14 @@ def rank(alias: str, version: ModelVersion) -> tuple[int, int] | None:
     return (0, number) if version.tags.get(ALIAS_TAG) == alias else None
 
 
+def every_version(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Return the versions of a model, whichever jobs registered them."""
+    return list(client.search_model_versions(f"name = '{name}'"))
+
+
 def settle(client: MlflowClient, name: str) -> None:
     """Let each alias of a model point to the version that it belongs to."""
-    versions = client.search_model_versions(f"name = '{name}'")
+    versions = every_version(client, name)
     present = client.get_registered_model(name).aliases
     for alias in ALIASES:
         wanted = bearer(alias, versions)
@@ -100,14 +105,18 @@ def settle(client: MlflowClient, name: str) -> None:
 
 def versions_of(client: MlflowClient, name: str, job_id: str) -> list[ModelVersion]:
     """Return the versions that a job registered, oldest first; a repeated request makes two."""
-    versions = client.search_model_versions(f"name = '{name}'")
+    return made_by(job_id, every_version(client, name))
+
+
+def made_by(job_id: str, versions: Iterable[ModelVersion]) -> list[ModelVersion]:
+    """Return those of the versions that a job registered, oldest first."""
     ours = [one for one in versions if one.tags.get(JOB_TAG) == job_id]
     return sorted(ours, key=lambda one: int(one.version))
 
 
 def history(client: MlflowClient, name: str) -> list[dict[str, Any]]:
     """Return the champions of a name, the present one first: version, job, since when and why."""
-    versions = client.search_model_versions(f"name = '{name}'")
+    versions = every_version(client, name)
     present = bearer(CHAMPION, versions)
     reigns = [
         {

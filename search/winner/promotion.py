@@ -21,6 +21,7 @@ from search.winner.champions import (
     bearer,
     claim,
     claims_of,
+    every_version,
     history,
     settle,
     versions_of,
@@ -50,7 +51,7 @@ def promote(home: Home, store: Store, key: str, by: str) -> dict[str, Any]:
         if not versions:
             raise NotPossibleError(f"job {job.id} has no model in the registry to promote")
         version = versions[0]
-        present = bearer(CHAMPION, client.search_model_versions(f"name = '{job.name}'"))
+        present = bearer(CHAMPION, every_version(client, job.name))
         reason = f"{by} promoted it"
         tags = {REASON_TAG: reason, ALIAS_TAG: CHAMPION}
         if present is None or present.version != version.version:

@@ -38,6 +38,7 @@ from search.winner.champions import (
     VALIDATION_TAG,
     bearer,
     claim,
+    every_version,
     settle,
     versions_of,
     written,
@@ -241,7 +242,7 @@ def register(  # noqa: PLR0913 - what a version is made of
 
     def present(before: int | None = None) -> Incumbent | None:
         """Return the champion, of the versions before one; whatever the alias says so far."""
-        versions = client.search_model_versions(f"name = '{job.name}'")
+        versions = every_version(client, job.name)
         known = [one for one in versions if before is None or int(one.version) < before]
         found = bearer(CHAMPION, known)
         return Incumbent.of(found) if found else None

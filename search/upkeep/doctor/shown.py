@@ -11,9 +11,10 @@ from mlflow.exceptions import MlflowException
 
 from search.common.background import threads
 from search.common.home import Home
-from search.tracking.tracking import JOB_TAG, Tracking, key_of
+from search.tracking.tracking import Tracking, key_of
 from search.upkeep.doctor.record import Record
 from search.upkeep.doctor.steps import Key
+from search.winner.champions import every_version, made_by
 
 THREADS = 8
 """Histories that are read at once; one request each."""
@@ -100,7 +101,7 @@ def read_shown(home: Home, record: Record, watch: Watch) -> Shown:
         shown.models = {model.model_id for model in logged}
     if record.job.result is not None:
         read_versions(view, record.job.name, shown)
-        ours = [one for one in shown.versions if one.tags.get(JOB_TAG) == record.job.id]
+        ours = made_by(record.job.id, shown.versions)
         shown.gone = {str(one.version) for one in ours if not is_loadable(view, one)}
         if shown.gone and view.experiment_id != NOTHING:
             root = view.client.get_experiment(view.experiment_id).artifact_location
@@ -179,7 +180,7 @@ def read_histories(view: View, shown: Shown, watch: Watch) -> None:
 
 def read_versions(view: View, name: str, shown: Shown) -> None:
     """Read the registered versions of a name and its aliases."""
-    shown.versions = list(view.client.search_model_versions(f"name = '{name}'"))
+    shown.versions = every_version(view.client, name)
     try:
         aliases = view.client.get_registered_model(name).aliases
     except MlflowException as error:
