@@ -37,8 +37,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from search.common.texts import first_line
 from search.database.lease import Lease
-from search.database.store import SILENT, DatabaseAwayError, Store, first_line, settings_of, tune
+from search.database.store import SILENT, DatabaseAwayError, Store, settings_of, tune
 from search.database.tables import confirmation
 from search.document.sections import Direction
 

@@ -16,12 +16,13 @@ from ray.exceptions import RayError
 from search.common.background import in_background
 from search.common.home import Home
 from search.common.signals import Interrupted, Stop
+from search.common.texts import first_line
 from search.common.trial import Proposal
 from search.database.jobrow import CLOSED, JobRow
 from search.database.lease import Lease, LeaseLostError
 from search.database.result import NotFiniteError, Result
 from search.database.storage import DATABASE_AWAY, trials_of
-from search.database.store import Store, first_line, undelivered
+from search.database.store import Store, undelivered
 from search.database.tables import Job, confirmation
 from search.document.spec import JobSpec
 from search.driver.engine import Engine, UnworkableError

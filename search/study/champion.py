@@ -6,7 +6,8 @@ from itertools import filterfalse
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.common.trial import Proposal, last_line, parameters_of
+from search.common.texts import last_line
+from search.common.trial import Proposal, parameters_of
 from search.database.result import Candidate, Result, sign_of
 from search.database.tables import confirmation
 from search.document.seeding import derive_seed

@@ -7,9 +7,10 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import delete
 
 from search.common.home import Home, JobLog
+from search.common.texts import first_line
 from search.database.lease import LIVE, Lease, LeaseHeldError, live_status
 from search.database.storage import delete_studies
-from search.database.store import Store, first_line
+from search.database.store import Store
 from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from search.driver.start import TrackingUnreachableError, check_tracking
 from search.jobs.jobs import NotPossibleError, find

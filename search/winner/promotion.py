@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import update
 
 from search.common.home import Home
-from search.database.store import Store, first_line
+from search.common.texts import first_line
+from search.database.store import Store
 from search.database.tables import Job
 from search.document.sections import NAME
 from search.jobs.jobs import NoChampionError, NotPossibleError, find

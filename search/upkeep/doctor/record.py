@@ -10,11 +10,12 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import select, text
 
+from search.common.texts import first_line
 from search.common.trial import Verdict
 from search.database.outbox import read_epoch
 from search.database.result import Result
 from search.database.storage import read_trials
-from search.database.store import Store, StoreError, first_line
+from search.database.store import Store, StoreError
 from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from search.document.spec import JobSpec
 from search.upkeep.doctor.steps import Key
