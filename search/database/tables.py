@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PARENT = -1
 """Trial number under which the parent run of a job stands in `runs` and `journal`."""
 
+RunKey = tuple[str, int]
+"""A study's name and a trial's number; `PARENT` is the number of the job's own run."""
+
 
 def confirmation(job_id: str) -> str:
     """Return the name of the study that confirms a job's winner."""
@@ -153,6 +156,11 @@ class JournalRow(Base):
     revision: Mapped[int] = mapped_column(default=0)
     """The job's, when the row was written."""
 
+    @property
+    def key(self) -> RunKey:
+        """Whose it is."""
+        return self.study, self.trial
+
 
 UNTOLD = "RUNNING//0/"
 """`Run.told` of a run of which nothing is to be said but that it runs."""
@@ -189,6 +197,11 @@ class Run(Base):
     """Name of the machine on which the trial was last trained."""
     precision: Mapped[str | None]
     """What the trial is computed in: float32 or bfloat16; None before its first epoch."""
+
+    @property
+    def key(self) -> RunKey:
+        """Whose it is."""
+        return self.study, self.trial
 
     @hybrid_property
     def told(self) -> str:

@@ -10,12 +10,12 @@ from optuna.trial import FrozenTrial
 
 from search.common.labels import run_name
 from search.common.trial import SHOWN, SHOWN_OF_JOB, state_of
-from search.database.tables import PARENT, Run
+from search.database.tables import PARENT, Run, RunKey
 from search.document.document import flatten
 from search.document.spec import JobSpec
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.record import UNREADABLE, Record, read_object
-from search.upkeep.doctor.steps import Key, RewriteRow
+from search.upkeep.doctor.steps import RewriteRow
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def examine_rows(record: Record) -> Iterator[Finding]:
     yield from examine_parent(record)
 
 
-def examine_row(record: Record, key: Key, row: Run, told: Told) -> Iterator[Finding]:
+def examine_row(record: Record, key: RunKey, row: Run, told: Told) -> Iterator[Finding]:
     """A trial's row has the status, the tag and the parameters that the study says."""
     subject = record.subject(key)
     state = state_of(record.trials[key])
@@ -150,7 +150,7 @@ def examine_parent(record: Record) -> Iterator[Finding]:
         )
 
 
-def rewritten(record: Record, key: Key) -> Run:
+def rewritten(record: Record, key: RunKey) -> Run:
     """Return the row as it should be, its delivery still to come.
 
     Raises:

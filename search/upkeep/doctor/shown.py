@@ -11,9 +11,9 @@ from mlflow.exceptions import MlflowException
 
 from search.common.background import threads
 from search.common.home import Home
+from search.database.tables import RunKey
 from search.tracking.tracking import Tracking, key_of
 from search.upkeep.doctor.record import Record
-from search.upkeep.doctor.steps import Key
 from search.winner.champions import every_version, made_by
 
 THREADS = 8
@@ -45,7 +45,7 @@ class View(Tracking):
 class Shown:
     """One job as MLflow has it."""
 
-    runs: dict[Key, list[MlflowRun]] = field(default_factory=dict)
+    runs: dict[RunKey, list[MlflowRun]] = field(default_factory=dict)
     """Runs of trials that the job's rows know, oldest first."""
     strays: list[MlflowRun] = field(default_factory=list)
     """Runs with the job's tag that are no trial's."""
@@ -64,14 +64,14 @@ class Shown:
     bare: str | None = None
     """Where the experiment's artifacts should be, if nothing at all is there."""
 
-    def run_of(self, record: Record, key: Key) -> MlflowRun | None:
+    def run_of(self, record: Record, key: RunKey) -> MlflowRun | None:
         """Return the run of a trial: the one in our database; the oldest while none is there."""
         runs, row = self.runs.get(key, []), record.runs.get(key)
         if row is None or row.run_id is None:
             return runs[0] if runs else None
         return next((run for run in runs if run.info.run_id == row.run_id), None)
 
-    def history(self, record: Record, key: Key) -> History:
+    def history(self, record: Record, key: RunKey) -> History:
         """Return all that MLflow has of a trial's metrics."""
         run = self.run_of(record, key)
         return {} if run is None else self.histories.get(run.info.run_id, {})
