@@ -295,7 +295,7 @@ def parts_of(trial: FrozenTrial) -> tuple[list[dict[str, Any]], ...]:
     return parameters, *attributes
 
 
-def study_id(storage: RDBStorage, name: str, direction: str) -> int:
+def ensure_study(storage: RDBStorage, name: str, direction: str) -> int:
     """Return the id of the study ``name``, created where it is missing."""
     try:
         return storage.get_study_id_from_name(name)
@@ -311,7 +311,7 @@ def read_trials(storage: RDBStorage, name: str) -> Sequence[FrozenTrial]:
         return []
 
 
-def trials_of(store: Store, job_id: str) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+def both_studies(store: Store, job_id: str) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
     """Return the trials of a job's search and of its confirmation."""
     with using_storage(store) as storage:
         searched, confirmed = (

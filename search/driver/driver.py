@@ -21,7 +21,7 @@ from search.common.trial import Proposal
 from search.database.jobrow import CLOSED, JobRow
 from search.database.lease import Lease, LeaseLostError
 from search.database.result import NotFiniteError, Result
-from search.database.storage import DATABASE_AWAY, trials_of
+from search.database.storage import DATABASE_AWAY, both_studies
 from search.database.store import Store, undelivered
 from search.database.tables import Job, confirmation
 from search.document.spec import JobSpec
@@ -159,7 +159,7 @@ class Driver:
         for note in data.notes:
             self.progress.line(f"about the data: {note}")
         self.patiently(lambda: self.run_studies(shared))
-        searched, confirmed = self.patiently(lambda: trials_of(self.store, self.job_id))
+        searched, confirmed = self.patiently(lambda: both_studies(self.store, self.job_id))
         result = choose(self.spec, self.job_id, searched, confirmed)
         if result is None:
             return "failed", nothing_completed(searched, confirmed, self.spec)
@@ -199,7 +199,7 @@ class Driver:
         shutil.rmtree(self.scratch, ignore_errors=True)
         with self.store.session() as session:
             chosen = session.get_one(Job, self.job_id).result is not None
-        searched, confirmed = trials_of(self.store, self.job_id)
+        searched, confirmed = both_studies(self.store, self.job_id)
         try:
             delete(unreferenced_of_job(self.folder, self.spec, searched, confirmed, chosen=chosen))
         except FolderError as error:

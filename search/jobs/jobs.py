@@ -23,7 +23,7 @@ from search.common.home import Home
 from search.database.lease import LIVE, driver_is_alive, live_status
 from search.database.store import Store, is_storable, undelivered
 from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
-from search.jobs.listing import best_by_cell, best_trial, best_values, counted, counts_of
+from search.jobs.listing import best_by_cell, best_trial, best_values, counts_by_state, counts_of
 
 
 class JobNotFoundError(LookupError):
@@ -195,7 +195,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
     result = job.found
     unbeaten = result.unbeaten if result else None
     with store.session() as session:
-        states = counted(session, [job.id])[job.id]
+        states = counts_by_state(session, [job.id])[job.id]
         maximize = document["objective"]["direction"] == "maximize"
         best_id = best_trial(session, job.id, maximize=maximize)
         best = None if best_id is None else trial_of(session, best_id)

@@ -73,7 +73,7 @@ def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None
         dead = dead_owners(session, now) if wanted.status is not None else []
         jobs = session.scalars(chosen(wanted, now, dead)).all()
         shown = list(jobs[: wanted.limit])
-        trials = counted(session, [job.id for job in shown])
+        trials = counts_by_state(session, [job.id for job in shown])
         best = best_values(session, [job.id for job in shown if trials.get(job.id)])
         left, workers = left_s(session, shown), at_work(session, shown)
     more = len(jobs) > wanted.limit
@@ -136,7 +136,7 @@ def has_status(status: str, now: float, dead: Sequence[str] = ()) -> ColumnEleme
     return Job.status == status
 
 
-def counted(session: Session, ids: Sequence[str]) -> dict[str, dict[str, int]]:
+def counts_by_state(session: Session, ids: Sequence[str]) -> dict[str, dict[str, int]]:
     """Return how many trials of each job's search are in each state."""
     rows = session.execute(
         select(Run.study, Run.status, Run.tag, func.count())

@@ -205,10 +205,10 @@ class Report:
     def ending(self) -> Section:
         """Return what the job was."""
         ends = Counter(map(state_of, self.trials))
-        counted = ", ".join(f"{number} {state}" for state, number in sorted(ends.items()))
+        states = ", ".join(f"{number} {state}" for state, number in sorted(ends.items()))
         took = f"{duration(self.job.elapsed_s)}, seed {self.spec.seed}"
         return Section(
-            "The job", [f"Job `{self.job.id}`: {counted}; {took}. {data_line(self.data)}"]
+            "The job", [f"Job `{self.job.id}`: {states}; {took}. {data_line(self.data)}"]
         )
 
     # -- as text and as a page ---------------------------------------------------------------------

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from search.common.faults import SpecError
 from search.common.labels import counted
 from search.database.jobrow import JobRow
-from search.database.storage import trials_of
+from search.database.storage import both_studies
 from search.database.store import Store
 from search.database.tables import Job
 from search.document.sections import MOST_JOBS
@@ -171,7 +171,7 @@ def take(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: str) -> T
     ranked = []
     for job in earlier:
         theirs = JobSpec.from_json(job.document)
-        trials, _ = trials_of(store, job.id)
+        trials, _ = both_studies(store, job.id)
         if comparable(job, theirs, spec, dataset):
             past += [one for trial in trials if (one := past_of(job.id, theirs, trial, spec))]
         ranked.append(best_of(job, theirs, trials))

@@ -6,7 +6,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from sqlalchemy import select
 
-from search.database.storage import trials_of
+from search.database.storage import both_studies
 from search.database.tables import Job, JournalRow, Run, RunKey
 from search.document.spec import JobSpec
 from tests.chaos.keeper import Keeper
@@ -37,7 +37,7 @@ class Record:
             for row in session.scalars(select(JournalRow).order_by(*order)):
                 journal.setdefault(row.key, []).append(row)
             runs = {run.key: run for run in session.scalars(select(Run))}
-        searched, confirmed = trials_of(store, job_id)
+        searched, confirmed = both_studies(store, job_id)
         return cls(
             job=job,
             spec=JobSpec.from_json(job.document),

@@ -152,14 +152,14 @@ def examine_value(record: Record, key: RunKey, trial: FrozenTrial) -> Iterator[F
         return  # said elsewhere
     count, wanted = len(trial.intermediate_values), config.epochs
     target = record.spec.budget.target if key[0] == record.job.id else None
-    reached = target is not None and best is not None and best_of(target, best, objective.direction)
+    reached = target is not None and best is not None and reaches(target, best, objective.direction)
     at_best = [epoch for epoch, value in trial.intermediate_values.items() if value == best]
     stale = bool(at_best) and config.is_stale(count, min(at_best))
     if count != wanted and not ((reached or stale) and count < wanted):
         yield Finding("epochs-short", subject, f"it is complete after {count} epochs of {wanted}")
 
 
-def best_of(target: float, value: float, direction: str) -> bool:
+def reaches(target: float, value: float, direction: str) -> bool:
     """Whether a value reaches the target."""
     return value >= target if direction == "maximize" else value <= target
 
