@@ -171,11 +171,16 @@ class Lease:
     def release(self) -> None:
         """Give the lease back, if it is still ours; where the database is away, it lapses."""
         with suppress(StoreError), self.store.session() as session:
-            session.execute(
-                update(Job)
-                .where(Job.id == self.job_id, Job.lease_owner == self.owner)
-                .values(lease_owner=None, lease_until=0.0)
-            )
+            drop_lease(session, self.job_id, self.owner)
+
+
+def drop_lease(session: Session, job_id: str, owner: str) -> None:
+    """Let nobody hold the lease of a job, if it is still its owner's."""
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.lease_owner == owner)
+        .values(lease_owner=None, lease_until=0.0)
+    )
 
 
 def live_status(job: Job, now: float | None = None) -> str:

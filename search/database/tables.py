@@ -1,6 +1,7 @@
 """Our own tables beside Optuna's, whose columns say all that is known of a job."""
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -125,6 +126,11 @@ class Job(Base):
         """The model as `show` prints it; None where nothing is registered."""
         known: dict[str, Any] | None = json.loads(self.model or "null")
         return known
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970, MLflow's unit."""
+    return int(time.time() * 1000)
 
 
 def revision_of(job_id: str) -> ScalarSelect[int]:

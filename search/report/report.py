@@ -127,7 +127,7 @@ class Report:
         ]
         rows = [
             (
-                f"trial {trial.number}: {label_of(self.spec, trial)}",
+                f"trial {trial.number}: {describe(self.spec.config_of(trial))}",
                 format_value(trial.value),
                 *(cost_text(name, trial.user_attrs["costs"][name]) for name in COSTS),
             )
@@ -290,11 +290,6 @@ def report(store: Store, job: Job, *forms: Form) -> dict[Form, str]:
             "note": told.note,
         }
         return {form: makes[form]() for form in forms}
-
-
-def label_of(spec: JobSpec, trial: FrozenTrial) -> str:
-    """Return a trial's configuration in words."""
-    return describe(spec.config_of(trial))
 
 
 def cost_text(name: str, cost: float) -> str:

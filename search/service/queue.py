@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import or_, select, text, update
+from sqlalchemy import or_, select, text
 from sqlalchemy.orm import Session
 
 from search.common.limits import Limits
-from search.database.lease import LIVE, driver_is_alive, live_status, place_of
+from search.database.lease import LIVE, driver_is_alive, drop_lease, live_status, place_of
 from search.database.store import Store
 from search.database.tables import Job, JournalRow
 from search.driver.shares import ROUNDING
@@ -142,11 +142,7 @@ def is_held(store: Store, job_id: str) -> bool:
 def release(store: Store, job_id: str, owner: str) -> None:
     """Give a claim back whose driver did not take it over."""
     with store.session() as session:
-        session.execute(
-            update(Job)
-            .where(Job.id == job_id, Job.lease_owner == owner)
-            .values(lease_owner=None, lease_until=0.0)
-        )
+        drop_lease(session, job_id, owner)
 
 
 def enqueue(store: Store, job_id: str) -> None:

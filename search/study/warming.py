@@ -163,8 +163,7 @@ def take(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: str) -> T
     Raises:
         JobNotFoundError: a job that the document names was deleted.
     """
-    asks = spec.warm_start not in {"none", "portfolio"}
-    earlier = earlier_jobs(store, spec, dataset, job_id) if asks else []
+    earlier = earlier_jobs(store, spec, dataset, job_id)
     if not earlier:
         return without_history(spec)
     past: list[Past] = []

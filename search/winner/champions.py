@@ -1,7 +1,6 @@
 """Which version of a registered model bears which alias, by whose word, and what was before."""
 
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from search.database.tables import now_ms
 from search.tracking.tracking import JOB_TAG
 
 CHAMPION = "champion"
@@ -62,7 +62,7 @@ def written(claims: Iterable[Claim]) -> str:
 
 def claim(reason: str, by: str = "gatetune") -> Claim:
     """Return the claim of a version that becomes the champion now."""
-    return Claim(time.time_ns() // 1_000_000, by, reason[:300])
+    return Claim(now_ms(), by, reason[:300])
 
 
 def bearer(alias: str, versions: Iterable[ModelVersion]) -> ModelVersion | None:

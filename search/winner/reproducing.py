@@ -119,7 +119,7 @@ def record_of(store: Store, key: str, number: int | None) -> Record:
         )
     spec, trial = JobSpec.from_json(job.document), trials[number]
     attrs = trial.user_attrs
-    config = spec.config(trial.params, attrs.get("overrides", {}))
+    config = spec.config_of(trial)
     if not epochs:
         raise NotPossibleError(f"trial {number} of job {job.id} is {trial.state}, without an epoch")
     return Record(
