@@ -33,7 +33,8 @@ def read_data(said: Data, task: Task, seed: int, home: Home) -> Any:
     Raises:
         DatasetError: it cannot be used.
     """
-    from trainables.datasets import FileOptions, load_dataset
+    from trainables.datasets import load_dataset
+    from trainables.sources.files import FileOptions
 
     return load_dataset(
         said.source,
