@@ -26,8 +26,9 @@ from search.common.home import Home
 from search.document.seeding import derive_seed
 from search.document.spec import JobSpec, parse_job
 from trainables.config import Parameters, Precision, TrialConfig
-from trainables.datasets import FileOptions, SequenceDataset, load_dataset
+from trainables.datasets import SequenceDataset, load_dataset
 from trainables.sources import ARCHIVED
+from trainables.sources.files import FileOptions
 from trainables.sources.named import archived
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ from search.study.champion import choose, replicates
 from search.winner.comparing import UNKNOWN, compare
 from search.winner.evidence import truths
 from search.winner.registry import decide
-from trainables.checkpoint import Checkpoints
+from trainables.checkpoint import Checkpoints, trial_folder
 from trainables.config import Parameters
 from trainables.datasets import Part, SequenceDataset, load_dataset
 from trainables.device import configure
@@ -105,7 +105,7 @@ class Search:
             direction=self.spec.objective.direction,
         )
         list(fit(trainer))
-        Checkpoints(LocalFolder(self.folder / place / f"{number:06d}")).write_best(
+        Checkpoints(LocalFolder(self.folder / place / trial_folder(number))).write_best(
             trainer.best_weights, epoch=trainer.best_epoch, value=trainer.best_value
         )
         return trainer.best_value

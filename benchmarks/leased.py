@@ -53,7 +53,7 @@ class Leased:
             trainable=trainable,
             data=data,
             packing=Packing(self.study.spec, TYPICAL),
-            scratch=self.home.path / "scratch" / job_id,
+            scratch=self.home.scratch / job_id,
             observer=observer,
             should_stop=lambda: False,
             elapsed_s=lambda: 0.0,

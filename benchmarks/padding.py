@@ -56,7 +56,7 @@ class Packed(nn.Module):
 
     def __init__(self, config: TrialConfig) -> None:
         super().__init__()
-        directions = 2 if config.bidirectional else 1
+        directions = config.ways
         self.layers = getattr(nn, config.cell.upper())(
             FEATURES,
             config.hidden_size,

@@ -60,7 +60,7 @@ class RecurrentNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.turns = shape.varies and config.bidirectional
-        width = config.hidden_size * (2 if config.bidirectional else 1)
+        width = config.width
         # cuDNN seeds the dropout inside a stack of layers once a process, whatever is seeded
         # later (pytorch issue 74177), so a repeated epoch would differ: with dropout each layer
         # stands alone and the dropout between them is torch's own.

@@ -137,6 +137,11 @@ class Checkpoints:
             raise DamagedError(f"{self.folder}/{name} cannot be read: {error.strerror}") from error
 
 
+def trial_folder(number: int) -> str:
+    """Return the name of a trial's folder in its study's."""
+    return f"{number:06d}"
+
+
 def epoch_file(epoch: int) -> str:
     """Return the name of an epoch's file."""
     return f"epoch-{epoch:06d}.pt"

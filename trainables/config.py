@@ -101,6 +101,16 @@ class TrialConfig(BaseModel):
         return self.patience is not None and epoch - best_epoch >= self.patience
 
     @property
+    def ways(self) -> int:
+        """In how many directions each layer reads."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def width(self) -> int:
+        """How many values a layer gives out at each step."""
+        return self.hidden_size * self.ways
+
+    @property
     def gains_by_bfloat16(self) -> bool:
         """Whether this network is faster in bfloat16 where a processor multiplies it faster."""
         return self.cell == "lstm" and self.hidden_size >= WORTH_IT

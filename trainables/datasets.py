@@ -14,13 +14,11 @@ from trainables.faults import DatasetError
 from trainables.labels import classes_of, encode, is_whole, numbers
 from trainables.preparation import Preparation
 from trainables.sequences import Sequences, coarse
-from trainables.sources import ARCHIVED, SOURCES, files
+from trainables.sources import ARCHIVED, files
 from trainables.sources.columns import Columns
 from trainables.sources.files import FileOptions, columns_of
 from trainables.sources.named import LOADERS, archived
 from trainables.sources.room import give_back
-
-__all__ = ["SOURCES", "DatasetError", "FileOptions", "Part", "SequenceDataset", "load_dataset"]
 
 TEST_SEED = 20_240_229
 """Fixes which sequences become a test part, for every job alike."""

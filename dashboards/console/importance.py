@@ -3,12 +3,10 @@
 from collections import OrderedDict
 from threading import Lock
 
-import optuna
-
 from dashboards.console.drawing import Figure
 from dashboards.console.pictures import importance
 from dashboards.console.searched import Searched
-from search.database.storage import open_storage
+from search.database.storage import using_study
 from search.database.store import Store
 from search.report import figures
 
@@ -42,12 +40,8 @@ IMPORTANCES = Importances()
 
 def shares(found: Searched, store: Store) -> dict[str, float]:
     """Return each parameter's share of the differences; none where there are too few trials."""
-    storage = open_storage(store)
     try:
-        study = optuna.load_study(study_name=found.job.id, storage=storage)
+        with using_study(store, found.job.id) as study:
+            return figures.shares(study)
     except KeyError:
         return {}
-    else:
-        return figures.shares(study)
-    finally:
-        storage.engine.dispose()

@@ -150,8 +150,9 @@ def draw(service: Service, trials: Searched, name: str) -> dict[str, Any]:
     Raises:
         ApiError: there is no such picture.
     """
-    if name == "confusion" and trials.job.result is not None:
-        return told_classes(trials.job)
+    result = trials.job.found if name == "confusion" else None
+    if result is not None:
+        return told_classes(result, trials.job.data.get("classes") or [])
     if name == "importance":
         return IMPORTANCES.draw(trials, service.store)
     kind, _, cost = name.partition(".")
@@ -162,10 +163,8 @@ def draw(service: Service, trials: Searched, name: str) -> dict[str, Any]:
     return pictures.PICTURES[name](trials)
 
 
-def told_classes(job: Job) -> dict[str, Any]:
+def told_classes(result: Result, names: list[str]) -> dict[str, Any]:
     """Return how each class of the test part is told."""
-    result = Result.model_validate_json(job.result or "")
-    names = json.loads(job.dataset or "{}").get("classes") or []
     if not result.confusion:
         return nothing("The test part is not of classes.")
     drawn: dict[str, Any] = json.loads(confusion(result.confusion, names).to_json())

@@ -1,6 +1,5 @@
 """The models of the registry: who is champion, since when, and who was before."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -142,7 +141,6 @@ def files(request: Request, key: str, service: In, caller: Caller) -> HTMLRespon
         folder = champion_files(service.home, job)
         names = list(offered(folder))
         card = folder.read(CARD).decode(errors="replace")
-    data = json.loads(job.dataset or "{}")
     return page(
         request,
         "files.html",
@@ -151,5 +149,5 @@ def files(request: Request, key: str, service: In, caller: Caller) -> HTMLRespon
         card=in_html(card),
         reigns=known_reigns(service, job.name),
         files=[(name, ABOUT.get(name, "")) for name in names],
-        code=code(names, data),
+        code=code(names, job.data),
     )

@@ -140,7 +140,7 @@ def loaded(
     """Return what is in the data of a section `data`."""
     section = Data.model_validate_json(said)
     data: SequenceDataset = read_data(section, task, seed, home)
-    counts = counted(data)
+    counts = class_sizes(data)
     part = data.train
     lengths = (
         (part.steps, part.steps)
@@ -163,7 +163,7 @@ def loaded(
     )
 
 
-def counted(data: SequenceDataset) -> list[tuple[str, int]]:
+def class_sizes(data: SequenceDataset) -> list[tuple[str, int]]:
     """Return the training sequences of each class; of many classes the largest first."""
     if not data.classes:
         return []

@@ -339,7 +339,7 @@ def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
 
     That is Gatetune's, and MLflow's where it is a file of this installation.
     """
-    from search.database.storage import open_storage
+    from search.database.storage import using_storage
     from search.database.store import HEAD, Store
     from search.tracking.ownfile import UpgradeError, upgrade
 
@@ -349,9 +349,8 @@ def migrate(as_json: AsJson = False) -> None:  # noqa: FBT002
         opened = Store.open(installation.database_url, upgrade=True)
         logging.disable(logging.INFO)  # Optuna's migration sets up loggers, whatever they are here
         try:
-            storage = open_storage(opened)
-            storage.upgrade()
-            storage.engine.dispose()
+            with using_storage(opened) as storage:
+                storage.upgrade()
         finally:
             logging.disable(logging.NOTSET)
             opened.close()

@@ -17,10 +17,10 @@ from rich.console import Console
 from search.commands.desk import NameTakenError, ServerError, UnansweredError
 from search.commands.lines import Lines
 from search.commands.uploading import with_uploads
+from search.common.faults import SpecError
+from search.common.texts import first_line
 from search.database.lease import LIVE
-from search.database.store import first_line
 from search.document.document import read_text
-from search.document.spec import SpecError
 from search.jobs.jobs import JobNotFoundError, NotPossibleError
 from search.jobs.listing import Wanted
 from search.winner.fetching import (

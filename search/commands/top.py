@@ -22,8 +22,9 @@ from rich.text import Text
 from search.commands.desk import Desk, ServerError
 from search.commands.top_screen import Room, job_view, overview
 from search.common.labels import duration
+from search.common.texts import first_line
 from search.database.lease import LIVE
-from search.database.store import StoreError, first_line
+from search.database.store import StoreError
 from search.jobs.listing import Wanted, turn
 
 REFRESH_S = 1.0

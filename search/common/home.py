@@ -91,6 +91,11 @@ class Home:
         """Folder of MLflow's artifacts when MLflow's own state lies under the home."""
         return self.path / "artifacts"
 
+    @property
+    def scratch(self) -> Path:
+        """Folder of those that only running drivers need, named by their jobs."""
+        return self.path / "scratch"
+
     def log(self, job_id: str, of: JobLog) -> Path:
         """Return the file that holds what drivers of a queued job, or its deliveries, have said."""
         return self.path / "logs" / f"{job_id}-{of}.log"

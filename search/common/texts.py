@@ -21,6 +21,16 @@ def readable(text: str) -> str:
     return CONTROL.sub("", without_passwords(text))
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, which is the part a person can act on."""
+    return readable((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
+def last_line(reason: str) -> str:
+    """Return the last line of a traceback, which says what happened."""
+    return readable((reason.strip().splitlines() or ["no reason is known"])[-1].strip())
+
+
 def literal(text: str) -> str:
     """Return Markdown that shows a text as it is."""
     return MARKS.sub(r"\\\g<0>", text)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from search.common.texts import readable
 from trainables.config import Parameters, Precision, TrialConfig
 
 if TYPE_CHECKING:
@@ -82,11 +81,6 @@ DIED = r"\b[Aa]ctor (?:is dead|died)\b"
 def loss_of(reason: str) -> Loss:
     """Return what kind of loss a traceback or message tells of."""
     return next((loss for loss, sign in SIGNS.items() if re.search(sign, reason)), Loss.OTHER)
-
-
-def last_line(reason: str) -> str:
-    """Return the last line of a traceback, which says what happened."""
-    return readable((reason.strip().splitlines() or ["no reason is known"])[-1].strip())
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from search.common.texts import readable
 from search.common.trial import SHOWN_OF_JOB
 from search.database.lease import Lease, LeaseLostError
-from search.database.tables import PARENT, Job, JournalRow, Run
+from search.database.tables import PARENT, Job, JournalRow, Run, now_ms
 from search.document.document import flatten
 
 CLOSED = {
@@ -108,7 +108,7 @@ class JobRow:
             session.execute(
                 update(Run)
                 .where(Run.study == self.job_id, Run.trial == PARENT)
-                .values(status=shown, tag=tag, ended_ms=int(time.time() * 1000))
+                .values(status=shown, tag=tag, ended_ms=now_ms())
             )
 
     def elapsed_s(self) -> float:

@@ -171,21 +171,27 @@ class Lease:
     def release(self) -> None:
         """Give the lease back, if it is still ours; where the database is away, it lapses."""
         with suppress(StoreError), self.store.session() as session:
-            session.execute(
-                update(Job)
-                .where(Job.id == self.job_id, Job.lease_owner == self.owner)
-                .values(lease_owner=None, lease_until=0.0)
-            )
+            drop_lease(session, self.job_id, self.owner)
 
 
-def live_status(job: Job, now: float) -> str:
+def drop_lease(session: Session, job_id: str, owner: str) -> None:
+    """Let nobody hold the lease of a job, if it is still its owner's."""
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.lease_owner == owner)
+        .values(lease_owner=None, lease_until=0.0)
+    )
+
+
+def live_status(job: Job, now: float | None = None) -> str:
     """Return a job's status; where its driver died, what follows, whatever its row says."""
     if job.status == "running" and not driver_is_alive(job, now):
         return "queued" if job.supervised else "stopped"
     return job.status
 
 
-def driver_is_alive(job: Job, now: float) -> bool:
+def driver_is_alive(job: Job, now: float | None = None) -> bool:
     """Whether a driver holds ``job`` and may still be running it."""
     owner: Any = job.lease_owner
+    now = time.time() if now is None else now
     return owner is not None and job.lease_until >= now and not is_dead(owner)

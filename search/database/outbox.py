@@ -1,7 +1,6 @@
 """What MLflow shall be told, as statements that the study's own transactions carry."""
 
 import json
-import time
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy.orm import Session
 from search.common.trial import LiveTrial, Verdict
 from search.database.storage import FencedStorage, Statement
 from search.database.store import Store, StoreError
-from search.database.tables import PARENT, JournalRow, Run, revision_of
+from search.database.tables import PARENT, JournalRow, Run, now_ms, revision_of
 
 
 class Outbox:
@@ -90,11 +89,6 @@ class Outbox:
         """Return the statement that writes the parent run's step after so many ended trials."""
         known = {} if best is None else {f"best_{metric}": best}
         return self.epoch(PARENT, ended, {"trials_ended": float(ended), **known})
-
-
-def now_ms() -> int:
-    """Return the time in milliseconds since 1970, MLflow's unit."""
-    return int(time.time() * 1000)
 
 
 def epochs_of(store: Store, study: str) -> dict[int, list[JournalRow]]:

@@ -87,17 +87,20 @@ def values_of(session: Session, studies: Sequence[str]) -> dict[str, list[float]
     """Return the values of the complete trials of studies by number, in a statement for all."""
     if not studies or not has_studies(session):
         return {}
-    rows = session.execute(
-        select(STUDIES.c.study_name, VALUES.c.value, VALUES.c.value_type)
-        .join_from(STUDIES, TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
-        .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
-        .where(STUDIES.c.study_name.in_(studies), cast(TRIALS.c.state, String) == "COMPLETE")
-        .order_by(TRIALS.c.number)
-    )
+    values = select(STUDIES.c.study_name, VALUES.c.value, VALUES.c.value_type)
     found: dict[str, list[float]] = defaultdict(list)
-    for study, *value in rows:
+    for study, *value in session.execute(complete(values, studies).order_by(TRIALS.c.number)):
         found[study].append(as_float(*value))
     return found
+
+
+def complete(wanted: Select[Any], studies: Sequence[str]) -> Select[Any]:
+    """Return what is wanted of the complete trials of studies."""
+    return (
+        wanted.join_from(STUDIES, TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
+        .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
+        .where(STUDIES.c.study_name.in_(studies), cast(TRIALS.c.state, String) == "COMPLETE")
+    )
 
 
 def read(session: Session, chosen: ColumnElement[bool]) -> list[Recorded]:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from search.common.trial import SHOWN
 from search.database.lease import live_status
-from search.database.tables import PARENT, Job, JournalRow, Run
+from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from trainables.config import TrialConfig
 
 RECENT = 200
@@ -95,8 +94,7 @@ def left_s(session: Session, jobs: Sequence[Job]) -> dict[str, float]:
     The epochs that are left, at the pace of those that were: the mean over all that the job has
     run. Jobs that do not run, or have no epoch yet, are left out. Their drivers know more.
     """
-    now = time.time()
-    running = [job for job in jobs if live_status(job, now) == "running"]
+    running = [job for job in jobs if live_status(job) == "running"]
     ids = [job.id for job in running]
     done = done_by(session, ids) if ids else {}
     found = {
@@ -135,11 +133,6 @@ def done_by(session: Session, ids: Sequence[str]) -> dict[str, Done]:
     for study, status, tag, recent, number, reported, began in rows:
         groups[study].append(Group(status, tag, recent, number, reported, began))
     return {study: Done.of(own) for study, own in groups.items()}
-
-
-def confirmation(job_id: str) -> str:
-    """Return the name of the study that confirms a job's winner."""
-    return f"{job_id}/confirm"
 
 
 def start_of(job: Job, began_ms: int | None) -> float:

@@ -37,8 +37,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from search.common.texts import first_line
 from search.database.lease import Lease
-from search.database.store import SILENT, DatabaseAwayError, Store, first_line, settings_of, tune
+from search.database.store import SILENT, DatabaseAwayError, Store, settings_of, tune
+from search.database.tables import confirmation
 from search.document.sections import Direction
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -70,6 +72,27 @@ def open_storage(store: Store) -> RDBStorage:
     storage.engine.dispose()  # the connections so far lack our settings
     tune(storage.engine)
     return storage
+
+
+@contextmanager
+def using_storage(store: Store) -> Iterator[RDBStorage]:
+    """Yield Optuna's storage, and close its connections in the end."""
+    storage = open_storage(store)
+    try:
+        yield storage
+    finally:
+        storage.engine.dispose()
+
+
+@contextmanager
+def using_study(store: Store, name: str) -> Iterator[optuna.Study]:
+    """Yield the study ``name``, whose trials are read from the database.
+
+    Raises:
+        KeyError: there is no such study.
+    """
+    with using_storage(store) as storage:
+        yield optuna.load_study(study_name=name, storage=storage)
 
 
 IDLE_S = 1.0
@@ -272,7 +295,7 @@ def parts_of(trial: FrozenTrial) -> tuple[list[dict[str, Any]], ...]:
     return parameters, *attributes
 
 
-def study_id(storage: RDBStorage, name: str, direction: str) -> int:
+def ensure_study(storage: RDBStorage, name: str, direction: str) -> int:
     """Return the id of the study ``name``, created where it is missing."""
     try:
         return storage.get_study_id_from_name(name)
@@ -288,15 +311,12 @@ def read_trials(storage: RDBStorage, name: str) -> Sequence[FrozenTrial]:
         return []
 
 
-def trials_of(store: Store, job_id: str) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+def both_studies(store: Store, job_id: str) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
     """Return the trials of a job's search and of its confirmation."""
-    storage = open_storage(store)
-    try:
+    with using_storage(store) as storage:
         searched, confirmed = (
-            list(read_trials(storage, name)) for name in (job_id, f"{job_id}/confirm")
+            list(read_trials(storage, name)) for name in (job_id, confirmation(job_id))
         )
-    finally:
-        storage.engine.dispose()
     return searched, confirmed
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from search.common.texts import readable
+from search.common.texts import first_line
 from search.database.tables import JournalRow, Run
 
 VERSION_TABLE = "gatetune_alembic_version"
@@ -287,8 +287,3 @@ def undelivered(store: Store, job_id: str) -> int:
 def is_storable(text: str) -> bool:
     """Whether a database could hold a text; to ask for another one is an error, not an absence."""
     return "\0" not in text and not any("\ud800" <= sign <= "\udfff" for sign in text)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, which is the part a person can act on."""
-    return readable((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -1,5 +1,9 @@
 """Our own tables beside Optuna's, whose columns say all that is known of a job."""
 
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -15,8 +19,19 @@ from sqlalchemy import (
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+if TYPE_CHECKING:
+    from search.database.result import Result
+
 PARENT = -1
 """Trial number under which the parent run of a job stands in `runs` and `journal`."""
+
+RunKey = tuple[str, int]
+"""A study's name and a trial's number; `PARENT` is the number of the job's own run."""
+
+
+def confirmation(job_id: str) -> str:
+    """Return the name of the study that confirms a job's winner."""
+    return f"{job_id}/confirm"
 
 
 class Base(DeclarativeBase):
@@ -93,6 +108,30 @@ class Job(Base):
         """Whether a supervisor is to start another driver for it, once it has none."""
         return self.supervised and not self.stop_requested
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the job knows of its data set; empty before it was read."""
+        known: dict[str, Any] = json.loads(self.dataset or "{}")
+        return known
+
+    @property
+    def found(self) -> "Result | None":
+        """What the candidates that were compared have come to; None before the choice."""
+        from search.database.result import Result  # brings pydantic, which not all need
+
+        return Result.model_validate_json(self.result) if self.result else None
+
+    @property
+    def registered(self) -> dict[str, Any] | None:
+        """The model as `show` prints it; None where nothing is registered."""
+        known: dict[str, Any] | None = json.loads(self.model or "null")
+        return known
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since 1970, MLflow's unit."""
+    return int(time.time() * 1000)
+
 
 def revision_of(job_id: str) -> ScalarSelect[int]:
     """Return the revision that the transaction at hand has given a job."""
@@ -122,6 +161,11 @@ class JournalRow(Base):
     delivered: Mapped[bool] = mapped_column(default=False)
     revision: Mapped[int] = mapped_column(default=0)
     """The job's, when the row was written."""
+
+    @property
+    def key(self) -> RunKey:
+        """Whose it is."""
+        return self.study, self.trial
 
 
 UNTOLD = "RUNNING//0/"
@@ -159,6 +203,11 @@ class Run(Base):
     """Name of the machine on which the trial was last trained."""
     precision: Mapped[str | None]
     """What the trial is computed in: float32 or bfloat16; None before its first epoch."""
+
+    @property
+    def key(self) -> RunKey:
+        """Whose it is."""
+        return self.study, self.trial
 
     @hybrid_property
     def told(self) -> str:

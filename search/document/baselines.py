@@ -1,7 +1,6 @@
 """The baseline of a job: what is tried first, and what the winner has to beat."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from search.common.faults import read, show
 from search.document.conditions import Settings
@@ -31,7 +30,7 @@ def check_baseline(
     for place, entry in enumerate(entries):
         where = f"baseline.{place}"
         split(entry, space, training, where, faults)
-        first = seen.setdefault(Settings(**_any(training | entry)).model_dump_json(), place)
+        first = seen.setdefault(Settings.model_validate(training | entry).model_dump_json(), place)
         if first != place:
             faults.append(f"{where}: entries must differ, but got baseline.{first} again")
 
@@ -43,7 +42,7 @@ def split(
 
     A parameter that the entry leaves out has the value that training gives it, or the default.
     """
-    settings: Parameters = Settings(**_any(training | entry)).model_dump()
+    settings: Parameters = Settings.model_validate(training | entry).model_dump()
     own = Space(space.parameters, settings)
     chosen: Parameters = {}
     for name in own.names:
@@ -59,8 +58,3 @@ def split(
             source = "" if name in entry else ", which it has where the entry leaves it out"
             faults.append(f"{where}.{name}: must be {parameter}, but got {show(value)}{source}")
     return chosen, {name: value for name, value in entry.items() if name not in space.parameters}
-
-
-def _any(settings: Parameters) -> dict[str, Any]:
-    """Return settings as keyword arguments, whose types pydantic checks."""
-    return dict(settings)

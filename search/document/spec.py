@@ -20,8 +20,6 @@ from search.document.sections import Budget, Confirm, Data, Identity, Objective,
 from search.document.space import Space
 from trainables.config import Parameters, TrialConfig
 
-__all__ = ["JobSpec", "SpecError", "parse_job", "read_job"]
-
 
 class JobSpec(Identity):
     """One search job, every rule of the document kept.

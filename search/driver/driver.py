@@ -16,13 +16,14 @@ from ray.exceptions import RayError
 from search.common.background import in_background
 from search.common.home import Home
 from search.common.signals import Interrupted, Stop
+from search.common.texts import first_line
 from search.common.trial import Proposal
 from search.database.jobrow import CLOSED, JobRow
 from search.database.lease import Lease, LeaseLostError
 from search.database.result import NotFiniteError, Result
-from search.database.storage import DATABASE_AWAY, trials_of
-from search.database.store import Store, first_line, undelivered
-from search.database.tables import Job
+from search.database.storage import DATABASE_AWAY, both_studies
+from search.database.store import Store, undelivered
+from search.database.tables import Job, confirmation
 from search.document.spec import JobSpec
 from search.driver.engine import Engine, UnworkableError
 from search.driver.packing import Packing
@@ -158,7 +159,7 @@ class Driver:
         for note in data.notes:
             self.progress.line(f"about the data: {note}")
         self.patiently(lambda: self.run_studies(shared))
-        searched, confirmed = self.patiently(lambda: trials_of(self.store, self.job_id))
+        searched, confirmed = self.patiently(lambda: both_studies(self.store, self.job_id))
         result = choose(self.spec, self.job_id, searched, confirmed)
         if result is None:
             return "failed", nothing_completed(searched, confirmed, self.spec)
@@ -198,7 +199,7 @@ class Driver:
         shutil.rmtree(self.scratch, ignore_errors=True)
         with self.store.session() as session:
             chosen = session.get_one(Job, self.job_id).result is not None
-        searched, confirmed = trials_of(self.store, self.job_id)
+        searched, confirmed = both_studies(self.store, self.job_id)
         try:
             delete(unreferenced_of_job(self.folder, self.spec, searched, confirmed, chosen=chosen))
         except FolderError as error:
@@ -254,7 +255,7 @@ class Driver:
         again = replicates(searched, self.spec) if self.spec.confirm.top else []
         if not again:
             return
-        name = f"{self.job_id}/confirm"
+        name = confirmation(self.job_id)
         with self.study(name, again, trials=len(again), searching=False) as study:
             self.progress.stage("confirming", Forecast(study, cost, self.row.elapsed_s))
             yield Stage(study, self.folder.child("confirm"))
@@ -325,7 +326,7 @@ class Driver:
     @property
     def scratch(self) -> Path:
         """Folder that only a running driver needs."""
-        return self.home.path / "scratch" / self.job_id
+        return self.home.scratch / self.job_id
 
     def halt_if_asked(self) -> None:
         """End between two stages if a stop was asked for."""

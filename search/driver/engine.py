@@ -15,7 +15,8 @@ from ray.tune.search import Searcher
 
 from search.common.background import Errands
 from search.common.signals import Interrupted
-from search.common.trial import LiveTrial, Loss, Verdict, last_line, loss_of
+from search.common.texts import last_line
+from search.common.trial import LiveTrial, Loss, Verdict, loss_of
 from search.database.lease import LeaseLostError
 from search.database.storage import DATABASE_AWAY
 from search.document.spec import JobSpec

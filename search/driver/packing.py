@@ -10,7 +10,7 @@ from search.document.parameters import Choices, Grid
 from search.document.sections import Workers
 from search.document.space import Space, alike
 from search.document.spec import JobSpec
-from search.study.cost import GATES, Sizes, weights, width_of
+from search.study.cost import GATES, Sizes, weights
 from trainables.config import SHAPES, TrialConfig, measured_at_once
 
 CONTEXT_MB = 800.0
@@ -54,7 +54,7 @@ def held_mb(config: TrialConfig, sizes: Sizes) -> float:
     for the way back: gates, state and output, and the output's gradient. Each shape of a batch has
     memory of its own: whole ones and the rest of an epoch, of each length (`trainables.learning`).
     """
-    width = width_of(config)
+    width = config.width
     data = (sizes.train + sizes.validation) * sizes.steps * sizes.inputs
     kept = (GATES[config.cell] + 3) * config.layers * width
     lengths = SHAPES if sizes.varies else 1

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from search.common.signals import Stop
+from search.common.texts import first_line
 from search.database.lease import Lease
 from search.database.storage import DATABASE_AWAY
-from search.database.store import DatabaseAwayError, first_line
+from search.database.store import DatabaseAwayError
 from search.driver.progress import Progress
 from trainables.folder import Folder, FolderError
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search.common.labels import counted, describe, duration, format_value
-from search.common.trial import LiveTrial, Verdict, last_line
+from search.common.texts import last_line
+from search.common.trial import LiveTrial, Verdict
 from search.study.forecast import Forecast
 from search.study.study import JobStudy
 

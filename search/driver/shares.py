@@ -124,7 +124,7 @@ class Share:
             needs = [
                 need_of(job)
                 for job in jobs
-                if driver_is_alive(job, time.time())
+                if driver_is_alive(job)
                 and not (self.here and place_of(job.lease_owner) != place_of(self.lease.owner))
             ]
             own = next((need for need in needs if need.job_id == self.lease.job_id), None)

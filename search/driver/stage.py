@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from search.common.trial import Verdict
 from search.study.retention import complete, delete, needed, unreferenced
 from search.study.study import JobStudy
-from trainables.checkpoint import Checkpoints
+from trainables.checkpoint import Checkpoints, trial_folder
 from trainables.folder import Folder
 
 TIDYING = 8
@@ -58,4 +58,4 @@ class Stage:
 
     def folder(self, number: int) -> Folder:
         """Return the folder of a trial's checkpoints."""
-        return self.checkpoints.child(f"{number:06d}")
+        return self.checkpoints.child(trial_folder(number))

@@ -14,9 +14,10 @@ from rich.console import Console
 from search.common.background import in_background
 from search.common.home import Home, SettingsError
 from search.common.processes import user
+from search.common.texts import first_line
 from search.database.jobrow import JobRow
 from search.database.lease import Lease
-from search.database.store import Store, first_line
+from search.database.store import Store
 from search.database.tables import Job
 from search.document.document import as_launched, read_text
 from search.document.spec import JobSpec, read_job

@@ -16,15 +16,14 @@ from sqlalchemy.orm import Session
 from search.common.trial import parameters_of
 from search.database.recorded import Recorded, trial_of, trials_of
 from search.database.remaining import left_s
-from search.database.result import Result
 
 if TYPE_CHECKING:
     from search.document.spec import JobSpec
 from search.common.home import Home
 from search.database.lease import LIVE, driver_is_alive, live_status
 from search.database.store import Store, is_storable, undelivered
-from search.database.tables import PARENT, Job, JournalRow, Run
-from search.jobs.listing import best_by_cell, best_trial, best_values, counted, counts_of
+from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
+from search.jobs.listing import best_by_cell, best_trial, best_values, counts_by_state, counts_of
 
 
 class JobNotFoundError(LookupError):
@@ -140,7 +139,7 @@ def elapsed(job: Job) -> float:
 
 def away(job: Job) -> dict[str, Any] | None:
     """Return since when the delivery of a running job finds no MLflow, and why; None otherwise."""
-    if live_status(job, time.time()) != "running" or job.mlflow_away_since is None:
+    if live_status(job) != "running" or job.mlflow_away_since is None:
         return None
     return {"since": job.mlflow_away_since, "error": job.mlflow_error}
 
@@ -173,7 +172,7 @@ def request_stop(store: Store, key: str) -> Job:
             waits.where(Job.status == "queued", Job.lease_owner.is_(None))
         )
         if not stopped.rowcount:
-            status = live_status(session.get_one(Job, job.id), time.time())
+            status = live_status(session.get_one(Job, job.id))
             if status not in LIVE:
                 raise NotPossibleError(f"job {job.id} is {status}, so there is nothing to stop")
             session.execute(update(Job).where(Job.id == job.id).values(stop_requested=True))
@@ -193,10 +192,10 @@ def check_resumable(store: Store, job: Job) -> None:
 def show(store: Store, job: Job) -> dict[str, Any]:
     """Return all that `show` prints of a job; costs the same however many trials it has."""
     document = json.loads(job.document)
-    result = Result.model_validate_json(job.result) if job.result else None
+    result = job.found
     unbeaten = result.unbeaten if result else None
     with store.session() as session:
-        states = counted(session, [job.id])[job.id]
+        states = counts_by_state(session, [job.id])[job.id]
         maximize = document["objective"]["direction"] == "maximize"
         best_id = best_trial(session, job.id, maximize=maximize)
         best = None if best_id is None else trial_of(session, best_id)
@@ -209,7 +208,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
         "name": job.name,
         "owner": job.owner,
         "priority": job.priority,
-        "status": live_status(job, time.time()),
+        "status": live_status(job),
         "message": job.message,
         "created_at": job.created_at,
         "revision": job.revision,
@@ -228,7 +227,7 @@ def show(store: Store, job: Job) -> dict[str, Any]:
         "simple": [one.model_dump() for one in result.simple] if result else [],
         "unbeaten": unbeaten[0] if unbeaten else None,
         "unbeaten_on": unbeaten[1] if unbeaten else None,
-        "model": json.loads(job.model) if job.model else None,
+        "model": job.registered,
         "elapsed_s": elapsed(job),
         "left_s": left,
         "mlflow_parent_run_id": parent_run,
@@ -246,7 +245,7 @@ def trials_with_runs(store: Store, job: Job) -> list[tuple[dict[str, Any], Recor
     """Return one row a trial, the confirmation's last, with the trial and its run."""
     direction = json.loads(job.document)["objective"]["direction"]
     rows: list[tuple[dict[str, Any], Recorded, Run | None]] = []
-    for study in (job.id, f"{job.id}/confirm"):
+    for study in (job.id, confirmation(job.id)):
         with store.session() as session:
             runs = {r.trial: r for r in session.scalars(select(Run).where(Run.study == study))}
             epochs = Counter(
@@ -308,9 +307,9 @@ def await_stop(store: Store, job_id: str, patience_s: float = 120.0, alone_s: fl
     began = seen = time.monotonic()
     while time.monotonic() - began < patience_s:
         job = find(store, job_id)
-        if live_status(job, time.time()) not in LIVE:
+        if live_status(job) not in LIVE:
             return job
-        if driver_is_alive(job, time.time()):
+        if driver_is_alive(job):
             seen = time.monotonic()
         elif time.monotonic() - seen >= alone_s:
             disown(store, job)

@@ -11,10 +11,8 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
-    String,
     and_,
     case,
-    cast,
     false,
     func,
     not_,
@@ -26,9 +24,8 @@ from sqlalchemy.orm import Session
 
 from search.common.trial import SHOWN
 from search.database.lease import is_dead, live_status
-from search.database.recorded import STUDIES, TRIALS, VALUES, has_studies
+from search.database.recorded import STUDIES, TRIALS, VALUES, complete, has_studies
 from search.database.remaining import left_s
-from search.database.result import Result
 from search.database.store import Store, is_storable
 from search.database.tables import PARENT, Job, Run
 
@@ -76,7 +73,7 @@ def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None
         dead = dead_owners(session, now) if wanted.status is not None else []
         jobs = session.scalars(chosen(wanted, now, dead)).all()
         shown = list(jobs[: wanted.limit])
-        trials = counted(session, [job.id for job in shown])
+        trials = counts_by_state(session, [job.id for job in shown])
         best = best_values(session, [job.id for job in shown if trials.get(job.id)])
         left, workers = left_s(session, shown), at_work(session, shown)
     more = len(jobs) > wanted.limit
@@ -139,7 +136,7 @@ def has_status(status: str, now: float, dead: Sequence[str] = ()) -> ColumnEleme
     return Job.status == status
 
 
-def counted(session: Session, ids: Sequence[str]) -> dict[str, dict[str, int]]:
+def counts_by_state(session: Session, ids: Sequence[str]) -> dict[str, dict[str, int]]:
     """Return how many trials of each job's search are in each state."""
     rows = session.execute(
         select(Run.study, Run.status, Run.tag, func.count())
@@ -183,8 +180,7 @@ def at_work(session: Session, jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
 
     GPUs are None where each worker finds out what it gets, the part where the Ray is not shared.
     """
-    now = time.time()
-    running = [job for job in jobs if live_status(job, now) == "running"]
+    running = [job for job in jobs if live_status(job) == "running"]
     if not running:
         return {}
     counts = (
@@ -219,21 +215,12 @@ def best_trial(session: Session, study: str, *, maximize: bool) -> int | None:
     return best
 
 
-def complete(wanted: Select[Any], studies: Sequence[str]) -> Select[Any]:
-    """Return what is wanted of the complete trials of studies."""
-    return (
-        wanted.join_from(STUDIES, TRIALS, TRIALS.c.study_id == STUDIES.c.study_id)
-        .join(VALUES, VALUES.c.trial_id == TRIALS.c.trial_id)
-        .where(STUDIES.c.study_name.in_(studies), cast(TRIALS.c.state, String) == "COMPLETE")
-    )
-
-
 def in_short(job: Job, now: float, trials: dict[str, int], ends: Ends) -> dict[str, Any]:
     """Return a job as a list shows it."""
     document = json.loads(job.document)
     maximize = document["objective"]["direction"] == "maximize"
     best = best_by_cell(ends, maximize=maximize)
-    result = Result.model_validate_json(job.result) if job.result else None
+    result = job.found
     confirmed = result.summary() if result and result.confirmed else None
     return {
         "id": job.id,
@@ -249,7 +236,7 @@ def in_short(job: Job, now: float, trials: dict[str, int], ends: Ends) -> dict[s
         "best_value": (max if maximize else min)(best.values(), default=None),
         "best_by_cell": best,
         "confirmed_mean": confirmed and confirmed["validation_mean"],
-        "model": json.loads(job.model) if job.model else None,
+        "model": job.registered,
     }
 
 

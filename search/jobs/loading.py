@@ -1,6 +1,5 @@
 """A document's data: where they lie, loaded, and compared with what a job began with."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,8 @@ def read_data(said: Data, task: Task, seed: int, home: Home) -> Any:
     Raises:
         DatasetError: it cannot be used.
     """
-    from trainables.datasets import FileOptions, load_dataset
+    from trainables.datasets import load_dataset
+    from trainables.sources.files import FileOptions
 
     return load_dataset(
         said.source,
@@ -153,7 +153,7 @@ def check_same_data(job: Job, dataset: dict[str, Any]) -> None:
     Raises:
         NotPossibleError: the fingerprints differ.
     """
-    began = json.loads(job.dataset or "{}").get("fingerprint")
+    began = job.data.get("fingerprint")
     if began != dataset["fingerprint"]:
         raise NotPossibleError(
             f"job {job.id} began with data {str(began)[:12]}, but {dataset['name']} is now "

@@ -1,7 +1,6 @@
 """The answer of a job to what readers ask, as Markdown and as a page."""
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from search.common.texts import literal
 from search.common.trial import state_of
 from search.database.lease import live_status
 from search.database.result import Result
-from search.database.storage import open_storage
+from search.database.storage import using_study
 from search.database.store import Store
 from search.database.tables import Job
 from search.document.spec import JobSpec
@@ -43,20 +42,17 @@ class Report:
     Args:
         job: a finished one.
         result: what it found.
-        model: as it was registered; None where it was not.
         study: its search.
     """
 
-    def __init__(
-        self, job: Job, result: Result, model: dict[str, Any] | None, study: optuna.Study
-    ) -> None:
+    def __init__(self, job: Job, result: Result, study: optuna.Study) -> None:
         self.job = job
         self.spec = JobSpec.from_json(job.document)
         self.result = result
-        self.model = model
+        self.model = job.registered
         self.study = study
         self.trials: list[FrozenTrial] = study.get_trials(deepcopy=False)
-        self.data: dict[str, Any] = json.loads(job.dataset or "{}")
+        self.data = job.data
 
     # -- what is said ------------------------------------------------------------------------------
 
@@ -131,7 +127,7 @@ class Report:
         ]
         rows = [
             (
-                f"trial {trial.number}: {label_of(self.spec, trial)}",
+                f"trial {trial.number}: {describe(self.spec.config_of(trial))}",
                 format_value(trial.value),
                 *(cost_text(name, trial.user_attrs["costs"][name]) for name in COSTS),
             )
@@ -209,10 +205,10 @@ class Report:
     def ending(self) -> Section:
         """Return what the job was."""
         ends = Counter(map(state_of, self.trials))
-        counted = ", ".join(f"{number} {state}" for state, number in sorted(ends.items()))
+        states = ", ".join(f"{number} {state}" for state, number in sorted(ends.items()))
         took = f"{duration(self.job.elapsed_s)}, seed {self.spec.seed}"
         return Section(
-            "The job", [f"Job `{self.job.id}`: {counted}; {took}. {data_line(self.data)}"]
+            "The job", [f"Job `{self.job.id}`: {states}; {took}. {data_line(self.data)}"]
         )
 
     # -- as text and as a page ---------------------------------------------------------------------
@@ -257,17 +253,12 @@ def reporting(store: Store, job: Job) -> Iterator[Report]:
     Raises:
         NotPossibleError: the job has found nothing yet.
     """
-    if job.result is None:
-        status = live_status(job, time.time())
+    result = job.found
+    if result is None:
+        status = live_status(job)
         raise NotPossibleError(f"job {job.id} is {status} and has no result to report yet")
-    result = Result.model_validate_json(job.result)
-    model = json.loads(job.model) if job.model else None
-    storage = open_storage(store)
-    try:
-        study = optuna.load_study(study_name=job.id, storage=storage)
-        yield Report(job, result, model, study)
-    finally:
-        storage.engine.dispose()
+    with using_study(store, job.id) as study:
+        yield Report(job, result, study)
 
 
 def sections_of(store: Store, job: Job) -> list[Section]:
@@ -299,11 +290,6 @@ def report(store: Store, job: Job, *forms: Form) -> dict[Form, str]:
             "note": told.note,
         }
         return {form: makes[form]() for form in forms}
-
-
-def label_of(spec: JobSpec, trial: FrozenTrial) -> str:
-    """Return a trial's configuration in words."""
-    return describe(spec.config_of(trial))
 
 
 def cost_text(name: str, cost: float) -> str:

@@ -27,7 +27,7 @@ from search.driver.shares import Share
 from search.driver.start import go_on
 from search.jobs import jobs
 from search.service.queue import LACKS_NODES
-from trainables.datasets import DatasetError
+from trainables.faults import DatasetError
 
 logger = logging.getLogger("gatetune.driver")
 

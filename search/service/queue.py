@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import or_, select, text, update
+from sqlalchemy import or_, select, text
 from sqlalchemy.orm import Session
 
 from search.common.limits import Limits
-from search.database.lease import LIVE, driver_is_alive, live_status, place_of
+from search.database.lease import LIVE, driver_is_alive, drop_lease, live_status, place_of
 from search.database.store import Store
 from search.database.tables import Job, JournalRow
 from search.driver.shares import ROUNDING
@@ -107,7 +107,7 @@ def give_back(store: Store, job_id: str, *, began: float, why: str) -> bool:
         job = session.get(Job, job_id)
         if job is None or not job.supervised or job.status not in LIVE:
             return False
-        if driver_is_alive(job, time.time()):
+        if driver_is_alive(job):
             return False
         worked = select(JournalRow.study).where(
             JournalRow.job_id == job_id, JournalRow.time_ms >= began * 1000
@@ -136,17 +136,13 @@ def is_held(store: Store, job_id: str) -> bool:
     """Return whether somebody holds the lease of a job."""
     with store.session() as session:
         job = session.get(Job, job_id)
-        return job is not None and driver_is_alive(job, time.time())
+        return job is not None and driver_is_alive(job)
 
 
 def release(store: Store, job_id: str, owner: str) -> None:
     """Give a claim back whose driver did not take it over."""
     with store.session() as session:
-        session.execute(
-            update(Job)
-            .where(Job.id == job_id, Job.lease_owner == owner)
-            .values(lease_owner=None, lease_until=0.0)
-        )
+        drop_lease(session, job_id, owner)
 
 
 def enqueue(store: Store, job_id: str) -> None:
@@ -157,7 +153,7 @@ def enqueue(store: Store, job_id: str) -> None:
     """
     with exclusive(store) as session:
         job = session.get_one(Job, job_id)
-        status = live_status(job, time.time())
+        status = live_status(job)
         if status in LIVE:
             raise NotPossibleError(f"job {job.id} is {status} already")
         check_resumable(store, job)

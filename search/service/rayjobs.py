@@ -13,8 +13,8 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from search.common.home import Home
 from search.common.limits import TRIALS
 from search.common.logs import last_words
+from search.common.texts import first_line
 from search.common.versions import SETTING, versions
-from search.database.store import first_line
 from search.driver.cluster import ClusterError
 
 logger = logging.getLogger("gatetune.supervisor")

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 
 from search.common.limits import Limits
+from search.common.texts import first_line
 from search.database.lease import DURATION_S, identity
-from search.database.store import Store, StoreError, first_line
+from search.database.store import Store, StoreError
 from search.driver.cluster import ClusterError
 from search.service.drivers import Drivers, Driving
 from search.service.queue import claim, give_back, is_held, release

@@ -6,8 +6,10 @@ from itertools import filterfalse
 
 from optuna.trial import FrozenTrial, TrialState
 
-from search.common.trial import Proposal, last_line, parameters_of
+from search.common.texts import last_line
+from search.common.trial import Proposal, parameters_of
 from search.database.result import Candidate, Result, sign_of
+from search.database.tables import confirmation
 from search.document.seeding import derive_seed
 from search.document.spec import JobSpec
 from search.study.cost import typical_s
@@ -151,7 +153,7 @@ def choose(
     return Result(
         metric=spec.objective.metric,
         direction=spec.objective.direction,
-        study=f"{job_id}/confirm" if confirmed else job_id,
+        study=confirmation(job_id) if confirmed else job_id,
         confirmed=bool(confirmed),
         chosen=chosen,
         baselines=tuple(one for one in candidates if one.baseline),

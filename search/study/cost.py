@@ -80,16 +80,11 @@ class Sizes:
 
 def weights(config: TrialConfig, sizes: Sizes) -> tuple[int, int]:
     """Return how many weights the recurrent layers have, and the linear one; without biases."""
-    width = width_of(config)
+    width = config.width
     inputs = sizes.inputs + (config.layers - 1) * width
     recurrent = GATES[config.cell] * width * (inputs + config.layers * config.hidden_size)
     head = width * sizes.outputs * (sizes.steps if config.head == "all-steps" else 1)
     return recurrent, head
-
-
-def width_of(config: TrialConfig) -> int:
-    """Return how many values a layer gives out at each step."""
-    return config.hidden_size * (2 if config.bidirectional else 1)
 
 
 def work(config: TrialConfig, sizes: Sizes, precision: Precision = "float32") -> Work:
@@ -101,7 +96,7 @@ def work(config: TrialConfig, sizes: Sizes, precision: Precision = "float32") ->
     recurrent, head = weights(config, sizes)
     batches = -(-sizes.train // config.batch_size)
     passes = 3 * batches - (-sizes.validation // measured_at_once(sizes.steps))
-    layers = passes * config.layers * (2 if config.bidirectional else 1)
+    layers = passes * config.layers * config.ways
     sequences = 3 * sizes.train + sizes.validation
     products = 2.0 * sequences * (sizes.steps * recurrent + head)
     if precision == "bfloat16":

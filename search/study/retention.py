@@ -6,7 +6,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.document.spec import JobSpec
 from search.study.champion import baselines, found
-from trainables.checkpoint import Checkpoints, epoch_file
+from trainables.checkpoint import Checkpoints, epoch_file, trial_folder
 from trainables.folder import Folder, Item
 
 
@@ -42,7 +42,7 @@ def unreferenced(
     """
     names = set(folder.names())
     for trial in trials:
-        name = f"{trial.number:06d}"
+        name = trial_folder(trial.number)
         if not trial.state.is_finished() or name not in names:
             continue
         if trial.number in weights:

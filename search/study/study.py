@@ -19,7 +19,7 @@ from search.common.trial import (
 )
 from search.database.lease import Lease
 from search.database.outbox import Outbox, epochs_of, read_epoch
-from search.database.storage import FencedStorage, Statement, study_id
+from search.database.storage import FencedStorage, Statement, ensure_study
 from search.database.store import Store
 from search.database.tables import JournalRow
 from search.document.seeding import derive_seed
@@ -71,7 +71,7 @@ class JobStudy:
         self.searching = searching
         self.storage = FencedStorage(store, lease)
         self.outbox = Outbox(self.storage, name, lease.job_id)
-        self.study_id = study_id(self.storage.optuna, name, spec.objective.direction)
+        self.study_id = ensure_study(self.storage.optuna, name, spec.objective.direction)
         self.mirror = Mirror(spec, taken)
         self.rungs = Rungs(spec)
         self.judge = Judge(spec, self.rungs, searching=searching)

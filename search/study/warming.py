@@ -12,8 +12,7 @@ from sqlalchemy import select
 from search.common.faults import SpecError
 from search.common.labels import counted
 from search.database.jobrow import JobRow
-from search.database.result import Result
-from search.database.storage import trials_of
+from search.database.storage import both_studies
 from search.database.store import Store
 from search.database.tables import Job
 from search.document.sections import MOST_JOBS
@@ -164,15 +163,14 @@ def take(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: str) -> T
     Raises:
         JobNotFoundError: a job that the document names was deleted.
     """
-    asks = spec.warm_start not in {"none", "portfolio"}
-    earlier = earlier_jobs(store, spec, dataset, job_id) if asks else []
+    earlier = earlier_jobs(store, spec, dataset, job_id)
     if not earlier:
         return without_history(spec)
     past: list[Past] = []
     ranked = []
     for job in earlier:
         theirs = JobSpec.from_json(job.document)
-        trials, _ = trials_of(store, job.id)
+        trials, _ = both_studies(store, job.id)
         if comparable(job, theirs, spec, dataset):
             past += [one for trial in trials if (one := past_of(job.id, theirs, trial, spec))]
         ranked.append(best_of(job, theirs, trials))
@@ -204,7 +202,7 @@ def earlier_jobs(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: s
     )
     with store.session() as session:
         newest = session.scalars(ended.order_by(Job.created_at.desc(), Job.id))
-        alike = (job for job in newest if are_alike(json.loads(job.dataset or "{}"), dataset))
+        alike = (job for job in newest if are_alike(job.data, dataset))
         return list(islice(alike, MOST_JOBS))
 
 
@@ -218,9 +216,8 @@ def comparable(job: Job, theirs: JobSpec, ours: JobSpec, dataset: dict[str, Any]
 
     What they cost to run is not known of them.
     """
-    data = json.loads(job.dataset or "{}")
     return (
-        data.get("fingerprint") == dataset["fingerprint"]
+        job.data.get("fingerprint") == dataset["fingerprint"]
         # Which is of the values as they are in the file.
         and (theirs.data.missing, theirs.data.mask) == (ours.data.missing, ours.data.mask)
         and theirs.objective.metric == ours.objective.metric
@@ -254,7 +251,7 @@ def parameters_in(spec: JobSpec, config: TrialConfig) -> Parameters | None:
 
 def best_of(job: Job, spec: JobSpec, trials: Sequence[FrozenTrial]) -> list[TrialConfig]:
     """Return a job's best configurations, that which was confirmed first."""
-    result = Result.model_validate_json(job.result) if job.result else None
+    result = job.found
     ranked = [
         spec.config_of(trial) for trial in by_value(trials, spec.objective.direction)[:MOST_FIRST]
     ]

@@ -19,9 +19,10 @@ from sqlalchemy import update
 
 from search.common.home import Home
 from search.common.logs import write_json
+from search.common.texts import first_line
 from search.database.lease import LeaseLostError
 from search.database.storage import DATABASE_AWAY
-from search.database.store import Store, first_line
+from search.database.store import Store
 from search.database.tables import Job
 from search.tracking.handover import ROWS, VERIFICATIONS, Delivery
 from search.tracking.tracking import Tracking

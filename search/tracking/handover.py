@@ -24,8 +24,8 @@ from search.common.home import Home
 from search.database.lease import LeaseLostError
 from search.database.outbox import read_epoch
 from search.database.store import Store, StoreError
-from search.database.tables import PARENT, UNTOLD, Job, JournalRow, Run
-from search.tracking.tracking import NewRun, RunKey, Status, Tracking
+from search.database.tables import PARENT, UNTOLD, Job, JournalRow, Run, RunKey
+from search.tracking.tracking import NewRun, Status, Tracking
 
 logger = logging.getLogger("gatetune.delivery")
 
@@ -83,7 +83,7 @@ class Delivery:
         with self.session() as session:
             rows = session.scalars(select(Run).where(Run.job_id == self.job_id)).all()
             for row in rows:
-                key = key_of(row)
+                key = row.key
                 ids = [run.info.run_id for run in existing.get(key, [])]
                 if row.run_id is not None and row.run_id not in ids:
                     self.forget(session, row)
@@ -178,16 +178,15 @@ class Delivery:
         """
         parcels: dict[RunKey, Parcel] = defaultdict(Parcel)
         for run in runs:
-            if run.delivered is None and key_of(run) not in self.described:
-                parcels[key_of(run)].new = run
+            if run.delivered is None and run.key not in self.described:
+                parcels[run.key].new = run
         for run in ended:
             if run.delivered is not None or run.status != "RUNNING":  # a new run is running
-                parcels[key_of(run)].ended = run
+                parcels[run.key].ended = run
         sent: list[JournalRow] = []
         for row in rows:
-            key = (row.study, row.trial)
-            if key in self.known and (metrics := metrics_of(row)) is not None:
-                parcels[key].metrics.extend(metrics)
+            if row.key in self.known and (metrics := metrics_of(row)) is not None:
+                parcels[row.key].metrics.extend(metrics)
                 sent.append(row)
         with ThreadPoolExecutor(SENDERS) as senders:
             for _ in senders.map(self.tell, parcels, parcels.values()):
@@ -226,7 +225,7 @@ class Delivery:
             ).all()
         mended = self.delete_doubles(existing)
         for row in rows:
-            key = key_of(row)
+            key = row.key
             shown = next(
                 (r for r in existing.get(key, []) if r.info.run_id == self.known.get(key)), None
             )
@@ -240,7 +239,7 @@ class Delivery:
         """Take from the database which runs MLflow has, once a drain has made sure of it."""
         with self.store.session() as session:
             rows = session.scalars(select(Run).where(Run.job_id == self.job_id)).all()
-        self.known = {key_of(row): row.run_id for row in rows if row.run_id is not None}
+        self.known = {row.key: row.run_id for row in rows if row.run_id is not None}
 
     def finish(self) -> None:
         """Deliver all there is, and look at what MLflow shows then."""
@@ -253,14 +252,15 @@ class Delivery:
 
     def create_runs(self, runs: Sequence[Run]) -> None:
         """Create the MLflow runs that are missing, and write down that they are the ones."""
-        new = [run for run in runs if key_of(run) not in self.known]
+        new = [run for run in runs if run.key not in self.known]
         parent, others = new[:1], new[1:]
         if parent and parent[0].trial != PARENT:
             parent, others = [], new
         groups = [others[start : start + CREATED] for start in range(0, len(others), CREATED)]
         for group in (parent, *groups):  # the parent comes first: the others name it
             with ThreadPoolExecutor(SENDERS) as senders:
-                ids = dict(zip(map(key_of, group), senders.map(self.create, group), strict=True))
+                made = zip(group, senders.map(self.create, group), strict=True)
+                ids = {run.key: run_id for run, run_id in made}
             with self.session() as session:
                 for key, run_id in ids.items():
                     session.get_one(Run, key).run_id = run_id
@@ -268,9 +268,8 @@ class Delivery:
 
     def create(self, run: Run) -> str:
         """Create the MLflow run of a trial and return its id."""
-        key = key_of(run)
         parent_id = None if run.trial == PARENT else self.known[self.job_id, PARENT]
-        return self.tracking.create(NewRun(key, run.name, run.started_ms, parent_id))
+        return self.tracking.create(NewRun(run.key, run.name, run.started_ms, parent_id))
 
     def describe_parent(self, run_id: str) -> None:
         """Attach what the job was made of: document, packages, commit, data; may be repeated."""
@@ -283,7 +282,7 @@ class Delivery:
             client.set_tag(run_id, "mlflow.source.git.commit", job.commit)
             client.log_text(run_id, job.commit + "\n", "commit.txt")
         if job.dataset:
-            self.tracking.log_dataset(run_id, json.loads(job.dataset), profile=job.dataset)
+            self.tracking.log_dataset(run_id, job.data, profile=job.dataset)
 
     def mark(self, rows: Sequence[JournalRow], runs: Sequence[Run]) -> None:
         """Remember what MLflow has."""
@@ -308,11 +307,6 @@ class Delivery:
                         for r in runs
                     ],
                 )
-
-
-def key_of(run: Run) -> RunKey:
-    """Return whose run it is."""
-    return run.study, run.trial
 
 
 def status_of(run: Run) -> Status:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from search.database.tables import RunKey
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -42,9 +44,6 @@ NOBODY = -2
 
 BATCH = 1000
 """Metrics, parameters and tags that MLflow takes in one request."""
-
-RunKey = tuple[str, int]
-"""A study's name and a trial's number."""
 
 
 @dataclass(frozen=True)

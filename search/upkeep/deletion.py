@@ -1,17 +1,17 @@
 """Deletes a job with everything that belongs to it: runs, models, studies, files, rows."""
 
 import shutil
-import time
 from typing import get_args
 
 from mlflow.exceptions import MlflowException
 from sqlalchemy import delete
 
 from search.common.home import Home, JobLog
+from search.common.texts import first_line
 from search.database.lease import LIVE, Lease, LeaseHeldError, live_status
 from search.database.storage import delete_studies
-from search.database.store import Store, first_line
-from search.database.tables import PARENT, Job, JournalRow, Run
+from search.database.store import Store
+from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from search.driver.start import TrackingUnreachableError, check_tracking
 from search.jobs.jobs import NotPossibleError, find
 from search.tracking.handover import TROUBLE
@@ -32,7 +32,7 @@ def delete_job(home: Home, store: Store, key: str) -> str:
             answer; nothing was deleted.
     """
     job = find(store, key)
-    check_ended(job.id, live_status(job, time.time()))
+    check_ended(job.id, live_status(job))
     try:
         with answering(job), Lease(store, job.id) as lease:
             again = find(store, job.id).status
@@ -102,7 +102,7 @@ def delete_tracked(home: Home, job: Job) -> None:
 def delete_files(home: Home, job_id: str) -> None:
     """Delete checkpoints, champion and logs."""
     home.folder(job_id).clear()
-    shutil.rmtree(home.path / "scratch" / job_id, ignore_errors=True)
+    shutil.rmtree(home.scratch / job_id, ignore_errors=True)
     for of in get_args(JobLog):
         home.log(job_id, of).unlink(missing_ok=True)
 
@@ -110,7 +110,7 @@ def delete_files(home: Home, job_id: str) -> None:
 def delete_rows(lease: Lease) -> None:
     """Delete what the database has of the job, the confirmation's study too, in one transaction."""
     with lease.session() as session:
-        delete_studies(session, lease.job_id, f"{lease.job_id}/confirm")
+        delete_studies(session, lease.job_id, confirmation(lease.job_id))
         for table in (JournalRow, Run):
             session.execute(delete(table).where(table.job_id == lease.job_id))
         session.execute(delete(Job).where(Job.id == lease.job_id))

@@ -1,7 +1,6 @@
 """Which version of a registered model bears which alias, by whose word, and what was before."""
 
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
+from search.database.tables import now_ms
 from search.tracking.tracking import JOB_TAG
 
 CHAMPION = "champion"
@@ -62,7 +62,7 @@ def written(claims: Iterable[Claim]) -> str:
 
 def claim(reason: str, by: str = "gatetune") -> Claim:
     """Return the claim of a version that becomes the champion now."""
-    return Claim(time.time_ns() // 1_000_000, by, reason[:300])
+    return Claim(now_ms(), by, reason[:300])
 
 
 def bearer(alias: str, versions: Iterable[ModelVersion]) -> ModelVersion | None:
@@ -85,9 +85,14 @@ def rank(alias: str, version: ModelVersion) -> tuple[int, int] | None:
     return (0, number) if version.tags.get(ALIAS_TAG) == alias else None
 
 
+def every_version(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Return the versions of a model, whichever jobs registered them."""
+    return list(client.search_model_versions(f"name = '{name}'"))
+
+
 def settle(client: MlflowClient, name: str) -> None:
     """Let each alias of a model point to the version that it belongs to."""
-    versions = client.search_model_versions(f"name = '{name}'")
+    versions = every_version(client, name)
     present = client.get_registered_model(name).aliases
     for alias in ALIASES:
         wanted = bearer(alias, versions)
@@ -100,14 +105,18 @@ def settle(client: MlflowClient, name: str) -> None:
 
 def versions_of(client: MlflowClient, name: str, job_id: str) -> list[ModelVersion]:
     """Return the versions that a job registered, oldest first; a repeated request makes two."""
-    versions = client.search_model_versions(f"name = '{name}'")
+    return made_by(job_id, every_version(client, name))
+
+
+def made_by(job_id: str, versions: Iterable[ModelVersion]) -> list[ModelVersion]:
+    """Return those of the versions that a job registered, oldest first."""
     ours = [one for one in versions if one.tags.get(JOB_TAG) == job_id]
     return sorted(ours, key=lambda one: int(one.version))
 
 
 def history(client: MlflowClient, name: str) -> list[dict[str, Any]]:
     """Return the champions of a name, the present one first: version, job, since when and why."""
-    versions = client.search_model_versions(f"name = '{name}'")
+    versions = every_version(client, name)
     present = bearer(CHAMPION, versions)
     reigns = [
         {

@@ -1,6 +1,5 @@
 """The champion's files, from where the driver saved them to where a person wants them."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -242,7 +241,7 @@ def champion_files(home: Home, job: Job) -> Folder:
     """
     folder = champion_folder(home, job.id)
     if job.result is None or not is_whole(folder):
-        status = live_status(job, time.time())
+        status = live_status(job)
         waits = status in LIVE
         command = f"`gatetune {'show' if waits else 'resume'} {job.id}`"
         then = f"{command} says how far it is" if waits else f"{command} finishes it"

@@ -13,7 +13,7 @@ from search.document.spec import JobSpec
 from search.winner.checking import Strangers
 from search.winner.fetching import ANSWERS, replace_champion
 from search.winner.packaging import EXAMPLES, About, packaged
-from trainables.checkpoint import Checkpoints
+from trainables.checkpoint import Checkpoints, trial_folder
 from trainables.config import TrialConfig
 from trainables.datasets import SequenceDataset, Shape, Targets
 from trainables.export import Example, ExportedNetwork, build_model
@@ -46,7 +46,7 @@ def weights_of(folder: Folder, number: int) -> dict[str, torch.Tensor]:
     Raises:
         DamagedError: they are not there.
     """
-    checkpoints = Checkpoints(folder.child(f"{number:06d}"))
+    checkpoints = Checkpoints(folder.child(trial_folder(number)))
     if checkpoints.has_best():
         return checkpoints.read_best()
     state = checkpoints.read(checkpoints.latest())

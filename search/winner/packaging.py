@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.common.labels import describe, format_value
-from search.common.texts import literal
-from search.database.store import first_line
+from search.common.texts import first_line, literal
 from search.winner.checking import Strangers, strangers
 from trainables import standalone
 from trainables.config import TrialConfig

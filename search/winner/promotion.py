@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import update
 
 from search.common.home import Home
-from search.database.store import Store, first_line
+from search.common.texts import first_line
+from search.database.store import Store
 from search.database.tables import Job
 from search.document.sections import NAME
 from search.jobs.jobs import NoChampionError, NotPossibleError, find
@@ -21,6 +22,7 @@ from search.winner.champions import (
     bearer,
     claim,
     claims_of,
+    every_version,
     history,
     settle,
     versions_of,
@@ -50,7 +52,7 @@ def promote(home: Home, store: Store, key: str, by: str) -> dict[str, Any]:
         if not versions:
             raise NotPossibleError(f"job {job.id} has no model in the registry to promote")
         version = versions[0]
-        present = bearer(CHAMPION, client.search_model_versions(f"name = '{job.name}'"))
+        present = bearer(CHAMPION, every_version(client, job.name))
         reason = f"{by} promoted it"
         tags = {REASON_TAG: reason, ALIAS_TAG: CHAMPION}
         if present is None or present.version != version.version:

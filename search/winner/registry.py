@@ -38,6 +38,7 @@ from search.winner.champions import (
     VALIDATION_TAG,
     bearer,
     claim,
+    every_version,
     settle,
     versions_of,
     written,
@@ -167,9 +168,9 @@ def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
     with store.session() as session:
         job = session.get_one(Job, job_id)
         parent = session.get_one(Run, (job_id, PARENT))
-    if job.result is None or parent.run_id is None:
+    result = job.found
+    if result is None or parent.run_id is None:
         return None
-    result = Result.model_validate_json(job.result)
     tracking = Tracking(home, job_id, job.name)
     if not versions_of(tracking.client, job.name, job.id):
         with fluent(home.tracking_uri):
@@ -197,9 +198,9 @@ def renew(home: Home, store: Store, job_id: str, version: str) -> None:
     with store.session() as session:
         job = session.get_one(Job, job_id)
         parent = session.get_one(Run, (job_id, PARENT))
-    if job.result is None or parent.run_id is None:
+    result = job.found
+    if result is None or parent.run_id is None:
         return
-    result = Result.model_validate_json(job.result)
     tracking = Tracking(home, job_id, job.name)
     tags = tracking.client.get_model_version(job.name, version).tags
     kept = {name: tags[name] for name in (ALIAS_TAG, REASON_TAG, CLAIMS_TAG) if name in tags}
@@ -237,11 +238,11 @@ def register(  # noqa: PLR0913 - what a version is made of
         kept: the tags of what was decided before; without them it is decided now.
     """
     client = tracking.client
-    fingerprint = json.loads(job.dataset or "{}")["fingerprint"]
+    fingerprint = job.data["fingerprint"]
 
     def present(before: int | None = None) -> Incumbent | None:
         """Return the champion, of the versions before one; whatever the alias says so far."""
-        versions = client.search_model_versions(f"name = '{job.name}'")
+        versions = every_version(client, job.name)
         known = [one for one in versions if before is None or int(one.version) < before]
         found = bearer(CHAMPION, known)
         return Incumbent.of(found) if found else None

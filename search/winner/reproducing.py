@@ -10,7 +10,6 @@ import torch
 from search.common.home import Home
 from search.database.outbox import epochs_of_trial, read_epoch
 from search.database.recorded import trials_of
-from search.database.result import Result
 from search.database.store import Store
 from search.database.tables import Job
 from search.document.spec import JobSpec
@@ -105,11 +104,11 @@ def record_of(store: Store, key: str, number: int | None) -> Record:
     job = find(store, key)
     study = job.id
     if number is None:
-        if job.result is None:
+        result = job.found
+        if result is None:
             raise NotPossibleError(
                 f"job {job.id} has no winner yet; `gatetune reproduce {job.id} TRIAL` takes a trial"
             )
-        result = Result.model_validate_json(job.result)
         study, number = result.study, result.champion_run
     with store.session() as session:
         trials = {trial.number: trial for trial in trials_of(session, study)}
@@ -120,7 +119,7 @@ def record_of(store: Store, key: str, number: int | None) -> Record:
         )
     spec, trial = JobSpec.from_json(job.document), trials[number]
     attrs = trial.user_attrs
-    config = spec.config(trial.params, attrs.get("overrides", {}))
+    config = spec.config_of(trial)
     if not epochs:
         raise NotPossibleError(f"trial {number} of job {job.id} is {trial.state}, without an epoch")
     return Record(

@@ -4,7 +4,7 @@ from optuna.trial import FrozenTrial
 
 from search.common.home import Home
 from search.common.labels import format_value
-from search.database.storage import trials_of
+from search.database.storage import both_studies
 from search.database.store import Store
 from search.document.spec import JobSpec
 from search.jobs.jobs import NotPossibleError, find
@@ -34,7 +34,7 @@ def trial_files(home: Home, store: Store, key: str, number: int) -> dict[str, by
     """
     job = find(store, key)
     spec = JobSpec.from_json(job.document)
-    trials, _ = trials_of(store, job.id)
+    trials, _ = both_studies(store, job.id)
     trial = kept(job.id, spec, trials, number)
     with answering(job):
         try:

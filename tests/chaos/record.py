@@ -6,13 +6,10 @@ from typing import Any
 from optuna.trial import FrozenTrial
 from sqlalchemy import select
 
-from search.database.storage import trials_of
-from search.database.tables import Job, JournalRow, Run
+from search.database.storage import both_studies
+from search.database.tables import Job, JournalRow, Run, RunKey
 from search.document.spec import JobSpec
 from tests.chaos.keeper import Keeper
-
-Key = tuple[str, int]
-"""A study's name and a trial's number."""
 
 
 @dataclass
@@ -23,8 +20,8 @@ class Record:
     spec: JobSpec
     searched: list[FrozenTrial]
     confirmed: list[FrozenTrial]
-    journal: dict[Key, list[JournalRow]]
-    runs: dict[Key, Run]
+    journal: dict[RunKey, list[JournalRow]]
+    runs: dict[RunKey, Run]
     shown: dict[str, Any]
     listed: list[dict[str, Any]]
 
@@ -33,14 +30,14 @@ class Record:
         """Read the job of a keeper."""
         store, job_id = keeper.open(), keeper.job_id
         assert job_id is not None
-        journal: dict[Key, list[JournalRow]] = {}
+        journal: dict[RunKey, list[JournalRow]] = {}
         with store.session() as session:
             job = session.get_one(Job, job_id)
             order = (JournalRow.study, JournalRow.trial, JournalRow.epoch)
             for row in session.scalars(select(JournalRow).order_by(*order)):
-                journal.setdefault((row.study, row.trial), []).append(row)
-            runs = {(run.study, run.trial): run for run in session.scalars(select(Run))}
-        searched, confirmed = trials_of(store, job_id)
+                journal.setdefault(row.key, []).append(row)
+            runs = {run.key: run for run in session.scalars(select(Run))}
+        searched, confirmed = both_studies(store, job_id)
         return cls(
             job=job,
             spec=JobSpec.from_json(job.document),
@@ -58,7 +55,7 @@ class Record:
         return {self.job.id: self.searched, f"{self.job.id}/confirm": self.confirmed}
 
     @property
-    def trials(self) -> dict[Key, FrozenTrial]:
+    def trials(self) -> dict[RunKey, FrozenTrial]:
         """All trials."""
         return {
             (name, trial.number): trial for name, trials in self.studies.items() for trial in trials

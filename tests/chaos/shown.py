@@ -11,9 +11,9 @@ from mlflow.entities import Run as MlflowRun
 
 from search.common.trial import state_of
 from search.database.result import Result
-from search.database.tables import PARENT
+from search.database.tables import PARENT, RunKey
 from tests.chaos.finding import Finding
-from tests.chaos.record import Key, Record
+from tests.chaos.record import Record
 
 STATUS = {
     "complete": ("FINISHED", set()),
@@ -40,7 +40,7 @@ def examine_mlflow(url: str, record: Record) -> Iterator[Finding]:
     tag = f"tags.`gatetune.job` = '{record.job.id}'"
     runs = client.search_runs([experiment.experiment_id], tag, max_results=1000)
     keys = {(record.job.id, PARENT), *record.trials}
-    found: dict[Key, MlflowRun] = {}
+    found: dict[RunKey, MlflowRun] = {}
     for run in runs:
         tags = run.data.tags
         key = (tags.get("gatetune.study", ""), int(tags.get("gatetune.trial", PARENT)))
@@ -61,7 +61,7 @@ def examine_mlflow(url: str, record: Record) -> Iterator[Finding]:
 
 
 def examine_run(
-    run: MlflowRun, key: Key, record: Record, parent: MlflowRun | None
+    run: MlflowRun, key: RunKey, record: Record, parent: MlflowRun | None
 ) -> Iterator[Finding]:
     """A trial's run has its status, its parameters, its parent, and is the one that is listed."""
     trial, tags = record.trials[key], run.data.tags
@@ -95,7 +95,7 @@ def examine_parent(client: MlflowClient, run: MlflowRun, record: Record) -> Iter
 
 
 def examine_metrics(
-    client: MlflowClient, run: MlflowRun, key: Key, record: Record
+    client: MlflowClient, run: MlflowRun, key: RunKey, record: Record
 ) -> Iterator[Finding]:
     """Each epoch stands in MLflow once for each of its metrics, as the journal has it."""
     wanted: Counter[tuple[str, int, str]] = Counter(

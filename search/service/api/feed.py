@@ -59,7 +59,7 @@ class Feed:
                 if len(self.known) >= MOST_KNOWN:
                     self.known.clear()  # of followers who are far apart
                 self.known[since] = await run_in_threadpool(read, self.store, self.job, since)
-            return self.known[since], live_status(self.job, time.time())
+            return self.known[since], live_status(self.job)
 
     async def pause(self, told: list[Event]) -> None:
         """Wait until there may be more than what a follower was told."""
@@ -143,7 +143,7 @@ def job_content(job: Job) -> dict[str, Any]:
     """Return what a job's present state is told as."""
     return {
         "id": job.id,
-        "status": live_status(job, time.time()),
+        "status": live_status(job),
         "message": job.message,
         "elapsed_s": round(job.elapsed_s, 1),
     }

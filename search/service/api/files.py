@@ -3,11 +3,10 @@
 import json
 from typing import Annotated, Any
 
-import optuna
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from search.database.storage import open_storage
+from search.database.storage import using_study
 from search.document.spec import JobSpec
 from search.report.figures import FIGURES
 from search.report.report import Form, report
@@ -77,13 +76,11 @@ def drawn(service: Service, key: str, name: str) -> dict[str, Any]:
     job = found(service, key)
     if name not in FIGURES:
         raise ApiError(404, "not-found", f"the figures are {', '.join(FIGURES)}")
-    storage = open_storage(service.store)
+    metric = JobSpec.from_json(job.document).objective.metric
     try:
-        study = optuna.load_study(study_name=job.id, storage=storage)
-        picture = FIGURES[name](study, JobSpec.from_json(job.document).objective.metric)
+        with using_study(service.store, job.id) as study:
+            picture = FIGURES[name](study, metric)
     except KeyError:
         raise ApiError(409, "not-possible", f"job {job.id} has no trials yet") from None
-    finally:
-        storage.engine.dispose()
     shown: dict[str, Any] = json.loads(picture.to_json())
     return shown

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi import Path as InPath
 
 from search.database.outbox import epochs_of_trial, read_epoch
-from search.database.tables import Run
+from search.database.tables import Run, confirmation
 from search.jobs import jobs, submission
 from search.jobs.listing import MOST, Wanted, page
 from search.jobs.loading import allowed
@@ -122,7 +122,7 @@ def metrics(
 ) -> list[dict[str, Any]]:
     """Return every epoch of a trial of the search, or of the confirmation."""
     one = found(service, job)
-    study = f"{one.id}/confirm" if confirm else one.id
+    study = confirmation(one.id) if confirm else one.id
     with service.store.session() as session:
         if session.get(Run, (study, trial)) is None:
             raise ApiError(404, "not-found", f"study {study} has no trial {trial}")

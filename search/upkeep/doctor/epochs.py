@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from optuna.trial import FrozenTrial, TrialState
 
 from search.common.trial import Verdict, state_of
+from search.database.tables import RunKey
 from search.jobs.jobs import best_epoch
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.record import Record, listed, same
-from search.upkeep.doctor.steps import Key, Requeue, RestoreEpoch
+from search.upkeep.doctor.steps import Requeue, RestoreEpoch
 
-Restore = Callable[[Key, int], RestoreEpoch | None]
+Restore = Callable[[RunKey, int], RestoreEpoch | None]
 """Returns the step that writes an epoch again, None where nothing has it."""
 
 LAST = {
@@ -46,7 +47,7 @@ def examine_epochs(record: Record, restore: Restore) -> Iterator[Finding]:
             )
 
 
-def examine_damage(record: Record, key: Key, restore: Restore) -> Iterator[Finding]:
+def examine_damage(record: Record, key: RunKey, restore: Restore) -> Iterator[Finding]:
     """Every row of the journal can be read."""
     for epoch, damage in record.damaged.get(key, {}).items():
         yield Finding(
@@ -66,7 +67,7 @@ def left_of(step: RestoreEpoch | None) -> str:
     return f"; {step.source} still has {what}"
 
 
-def examine_trial(record: Record, key: Key, restore: Restore) -> Iterator[Finding]:
+def examine_trial(record: Record, key: RunKey, restore: Restore) -> Iterator[Finding]:
     """Journal and study have the same epochs, 1 to k, with the same objective."""
     trial, journal, subject = record.trials[key], record.journal.get(key, {}), record.subject(key)
     metric, study = record.spec.objective.metric, trial.intermediate_values
@@ -104,7 +105,7 @@ def examine_trial(record: Record, key: Key, restore: Restore) -> Iterator[Findin
     yield from examine_value(record, key, trial)
 
 
-def examine_verdicts(record: Record, key: Key, restore: Restore) -> Iterator[Finding]:
+def examine_verdicts(record: Record, key: RunKey, restore: Restore) -> Iterator[Finding]:
     """Only the last epoch may end a trial, and as the study says that it ended."""
     trial, journal = record.trials[key], record.journal.get(key, {})
     state, last = state_of(trial), max(journal, default=0)
@@ -131,7 +132,7 @@ def examine_verdicts(record: Record, key: Key, restore: Restore) -> Iterator[Fin
     )
 
 
-def examine_value(record: Record, key: Key, trial: FrozenTrial) -> Iterator[Finding]:
+def examine_value(record: Record, key: RunKey, trial: FrozenTrial) -> Iterator[Finding]:
     """A complete trial has the value of its best epoch, and all of them, or a reason for fewer."""
     if trial.state is not TrialState.COMPLETE:
         return
@@ -151,14 +152,14 @@ def examine_value(record: Record, key: Key, trial: FrozenTrial) -> Iterator[Find
         return  # said elsewhere
     count, wanted = len(trial.intermediate_values), config.epochs
     target = record.spec.budget.target if key[0] == record.job.id else None
-    reached = target is not None and best is not None and best_of(target, best, objective.direction)
+    reached = target is not None and best is not None and reaches(target, best, objective.direction)
     at_best = [epoch for epoch, value in trial.intermediate_values.items() if value == best]
     stale = bool(at_best) and config.is_stale(count, min(at_best))
     if count != wanted and not ((reached or stale) and count < wanted):
         yield Finding("epochs-short", subject, f"it is complete after {count} epochs of {wanted}")
 
 
-def best_of(target: float, value: float, direction: str) -> bool:
+def reaches(target: float, value: float, direction: str) -> bool:
     """Whether a value reaches the target."""
     return value >= target if direction == "maximize" else value <= target
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from search.common.home import Home
 from search.database.lease import driver_is_alive
-from search.database.storage import open_storage
+from search.database.storage import using_storage
 from search.database.store import Store, StoreError, undelivered
 from search.database.tables import Job
 from search.driver.start import check_tracking
@@ -120,7 +120,7 @@ class Examiner:
         """Return whether a driver of the job lives."""
         with self.store.session() as session:
             job = session.get_one(Job, job_id)
-        alive = names_driver(job) and driver_is_alive(job, time.time())
+        alive = names_driver(job) and driver_is_alive(job)
         return JobReport(job_id, str(job.status), alive, revision=job.revision)
 
     def look(self, report: JobReport) -> None:
@@ -170,11 +170,8 @@ class Examiner:
 @contextmanager
 def examining(home: Home, store: Store, watch: Watch = lambda *_: None) -> Iterator[Examiner]:
     """Yield an examiner of an installation, with a storage of Optuna's that is closed then."""
-    optuna = open_storage(store)
-    try:
+    with using_storage(store) as optuna:
         yield Examiner(home, store, optuna, watch)
-    finally:
-        optuna.engine.dispose()
 
 
 def every_job(store: Store) -> list[str]:

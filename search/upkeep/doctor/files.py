@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from search.common.home import Home
+from search.database.tables import confirmation
 from search.document.sections import NAME
 from search.study.retention import complete, top, unreferenced_of_job
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.record import Record
 from search.upkeep.doctor.steps import Delete
 from search.winner.fetching import champion_folder, is_whole
-from trainables.checkpoint import BEST, Checkpoints, epoch_files, epoch_of
+from trainables.checkpoint import BEST, Checkpoints, epoch_files, epoch_of, trial_folder
 from trainables.folder import DamagedError, Folder, Item, LocalFolder
 
 JOB_ID = re.compile(rf"{NAME}-(?:[0-9a-f]{{4}}|[0-9a-f]{{8}})")
@@ -32,7 +33,7 @@ def examine_files(home: Home, record: Record) -> Iterator[Finding]:
         if not within and not is_lost(record, path):
             said.add(path)
             yield superfluous(item, f"{record.job.id}/{path}")
-    scratch = home.path / "scratch" / record.job.id
+    scratch = home.scratch / record.job.id
     if scratch.exists():
         step = Delete(Item(LocalFolder(scratch.parent), scratch.name))
         yield Finding("scratch-left", "files", f"a driver left {scratch}", step)
@@ -42,7 +43,7 @@ def examine_files(home: Home, record: Record) -> Iterator[Finding]:
 def of_no_trial(record: Record, folder: Folder) -> Iterator[Item]:
     """Yield what lies among the trials' folders and is none of them."""
     for part, trials in (("search", record.searched), ("confirm", record.confirmed)):
-        known = {f"{trial.number:06d}" for trial in trials}
+        known = {trial_folder(trial.number) for trial in trials}
         inside = folder.child(part)
         yield from (Item(inside, name) for name in inside.names() if name not in known)
 
@@ -66,18 +67,20 @@ def is_lost(record: Record, path: str) -> bool:
     trial = inside.partition("/")[0]
     if not trial.isdecimal():
         return False
-    key = (record.job.id if part == "search" else f"{record.job.id}/confirm", int(trial))
+    key = (record.job.id if part == "search" else confirmation(record.job.id), int(trial))
     known = key in record.runs or key in record.journal or key in record.damaged
     return known and key not in record.trials
 
 
 def examine_checkpoints(record: Record, folder: Folder) -> Iterator[Finding]:
     """Checkpoints can be read; weights that the rest of the job will need are there."""
-    needed = {record.job.id: top(record.searched, record.spec)}
-    needed[f"{record.job.id}/confirm"] = complete(record.confirmed)
+    needed = {
+        record.job.id: top(record.searched, record.spec),
+        confirmation(record.job.id): complete(record.confirmed),
+    }
     for (study, number), trial in record.trials.items():
         part = "search" if study == record.job.id else "confirm"
-        checkpoints = Checkpoints(folder.child(part).child(f"{number:06d}"))
+        checkpoints = Checkpoints(folder.child(part).child(trial_folder(number)))
         subject = record.subject((study, number))
         if not trial.state.is_finished():
             yield from examine_waiting(checkpoints, subject)
@@ -144,7 +147,7 @@ def examine_foreign(home: Home, every_job: Callable[[], Iterable[str]]) -> Itera
         return
     folders = [
         path
-        for parent in (checkpoints, home.path / "scratch")
+        for parent in (checkpoints, home.scratch)
         for path in sorted(parent.glob("*"))
         if path.is_dir() and JOB_ID.fullmatch(path.name)
     ]

@@ -8,11 +8,10 @@ from optuna.storages import RDBStorage
 from search.common.home import Home
 from search.database.lease import Lease
 from search.database.store import Store
-from search.database.tables import Job, Run
+from search.database.tables import Job, Run, RunKey
 from search.tracking.handover import Delivery
 from search.tracking.tracking import Tracking
 from search.upkeep.doctor.record import Record
-from search.upkeep.doctor.steps import Key
 
 
 @dataclass
@@ -49,12 +48,12 @@ class Hands:
         """Deliver what waits, and look at what MLflow shows then."""
         Delivery(self.store, self.job_id, self.lease.owner, self.tracking).finish()
 
-    def row(self, key: Key) -> Run:
+    def row(self, key: RunKey) -> Run:
         """Return what MLflow shall be told of a run."""
         with self.store.session() as session:
             return session.get_one(Run, key)
 
-    def run_id(self, key: Key) -> str:
+    def run_id(self, key: RunKey) -> str:
         """Return the id of a run that MLflow has.
 
         Raises:

@@ -1,14 +1,13 @@
 """What a driver that died leaves behind: its job's status, its lease, its delivery process."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import update
-
 from search.common.home import Home
 from search.common.processes import birth
-from search.database.lease import described, is_dead
+from search.database.lease import described, drop_lease, is_dead
 from search.database.store import Store
 from search.database.tables import Job
 from search.upkeep.doctor.finding import Finding
@@ -60,8 +59,7 @@ def free_lease(store: Store, job_id: str) -> None:
     with store.session() as session:
         job = session.get_one(Job, job_id)
         if job.lease_owner is not None and not names_driver(job):
-            owned = update(Job).where(Job.id == job_id, Job.lease_owner == job.lease_owner)
-            session.execute(owned.values(lease_owner=None, lease_until=0.0))
+            drop_lease(session, job_id, job.lease_owner)
 
 
 def deliveries(home: Home, job_id: str) -> Iterator[tuple[int, str]]:
@@ -86,8 +84,6 @@ def end_process(pid: int, born: str) -> None:
         return  # it has ended
     try:
         if birth(pid) == born:
-            import signal
-
             signal.pidfd_send_signal(handle, signal.SIGKILL)
     finally:
         os.close(handle)

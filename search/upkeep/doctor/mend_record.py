@@ -5,7 +5,7 @@ from functools import singledispatch
 
 from sqlalchemy import delete, update
 
-from search.database.tables import PARENT, Job, JournalRow, Run
+from search.database.tables import PARENT, Job, JournalRow, Run, now_ms
 from search.document.spec import JobSpec
 from search.study import retention
 from search.study.study import JobStudy
@@ -47,7 +47,7 @@ def _(_step: steps.StopJob, hands: Hands) -> None:
         session.execute(
             update(Run)
             .where(Run.study == hands.job_id, Run.trial == PARENT)
-            .values(status="KILLED", tag="interrupted", ended_ms=int(time.time() * 1000))
+            .values(status="KILLED", tag="interrupted", ended_ms=now_ms())
         )
 
 

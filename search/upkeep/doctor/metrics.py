@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from mlflow.entities import Metric
 from mlflow.entities import Run as MlflowRun
 
+from search.database.tables import RunKey
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.record import Record, listed, same
 from search.upkeep.doctor.shown import Shown
-from search.upkeep.doctor.steps import Key, Publish, RenewRun, SendAgain, Step
+from search.upkeep.doctor.steps import Publish, RenewRun, SendAgain, Step
 from search.winner.registry import finals
 
 
-def examine_metrics(record: Record, shown: Shown, key: Key, run: MlflowRun) -> Iterator[Finding]:
+def examine_metrics(record: Record, shown: Shown, key: RunKey, run: MlflowRun) -> Iterator[Finding]:
     """MLflow has each epoch of the journal once for each metric, and no other.
 
     Metrics of other names are MLflow's own, or a person's.
@@ -65,7 +66,7 @@ def examine_metrics(record: Record, shown: Shown, key: Key, run: MlflowRun) -> I
 
 def examine_metric(  # noqa: PLR0913 - whose metric, what is there, what should be
     record: Record,
-    key: Key,
+    key: RunKey,
     run: MlflowRun,
     place: tuple[str, int],
     found: list[Metric],
@@ -98,7 +99,7 @@ def expected_finals(record: Record) -> dict[tuple[str, int], tuple[float, int]]:
     return {(m.key, m.step): (m.value, m.timestamp) for m in metrics}
 
 
-def renewal(record: Record, key: Key, run: MlflowRun) -> Step | None:
+def renewal(record: Record, key: RunKey, run: MlflowRun) -> Step | None:
     """Return the step that replaces a run; None for a parent, on which a model hangs."""
     if key == record.parent and record.model is not None:
         return None

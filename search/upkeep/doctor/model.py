@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from mlflow.entities.model_registry import ModelVersion
 
-from search.tracking.tracking import JOB_TAG
 from search.upkeep.doctor.champion import is_study_s
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.record import Record, read_object
@@ -19,6 +18,7 @@ from search.winner.champions import (
     TEST_TAG,
     VALIDATION_TAG,
     bearer,
+    made_by,
 )
 
 SUBJECT = "model"
@@ -35,10 +35,7 @@ def examine_model(record: Record, shown: Shown) -> Iterator[Finding]:
         return
     if not record.is_finished:
         return  # its driver was to register it
-    ours = sorted(
-        (one for one in shown.versions if one.tags.get(JOB_TAG) == job.id),
-        key=lambda one: int(one.version),
-    )
+    ours = made_by(job.id, shown.versions)
     if not ours:
         known = f", but the job says {job.model}" if record.model else ""
         yield Finding(

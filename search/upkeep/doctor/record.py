@@ -10,14 +10,14 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from sqlalchemy import select, text
 
+from search.common.texts import first_line
 from search.common.trial import Verdict
 from search.database.outbox import read_epoch
 from search.database.result import Result
 from search.database.storage import read_trials
-from search.database.store import Store, StoreError, first_line
-from search.database.tables import PARENT, Job, JournalRow, Run
+from search.database.store import Store, StoreError
+from search.database.tables import PARENT, Job, JournalRow, Run, RunKey, confirmation
 from search.document.spec import JobSpec
-from search.upkeep.doctor.steps import Key
 
 COLUMNS = ("study", "trial", "epoch", "job_id", "time_ms", "metrics", "verdict", "pruner")
 
@@ -56,9 +56,9 @@ class Record:
     spec: JobSpec
     studies: dict[str, list[FrozenTrial]]
     """The trials of the search and of the confirmation."""
-    runs: dict[Key, Run]
-    journal: dict[Key, dict[int, Epoch]] = field(default_factory=dict)
-    damaged: dict[Key, dict[int, Damage]] = field(default_factory=dict)
+    runs: dict[RunKey, Run]
+    journal: dict[RunKey, dict[int, Epoch]] = field(default_factory=dict)
+    damaged: dict[RunKey, dict[int, Damage]] = field(default_factory=dict)
     nowhere: list[str] = field(default_factory=list)
     """Rows of the journal whose very key is damaged."""
 
@@ -77,10 +77,8 @@ class Record:
             job = session.get_one(Job, job_id)
             rows = session.execute(query, {"job": job_id}).all()
             runs = session.scalars(select(Run).where(Run.job_id == job_id)).all()
-        studies = {name: list(read_trials(optuna, name)) for name in (job_id, f"{job_id}/confirm")}
-        record = cls(
-            job, JobSpec.from_json(job.document), studies, {(r.study, r.trial): r for r in runs}
-        )
+        studies = {name: list(read_trials(optuna, name)) for name in (job_id, confirmation(job_id))}
+        record = cls(job, JobSpec.from_json(job.document), studies, {run.key: run for run in runs})
         for *values, delivered in rows:
             record.take(JournalRow(**dict(zip(COLUMNS, values, strict=True))), delivered)
         return record
@@ -90,7 +88,7 @@ class Record:
         if not (isinstance(row.trial, int) and isinstance(row.epoch, int)):
             self.nowhere.append(f"trial {row.trial!r}, epoch {row.epoch!r} of {row.study}")
             return
-        key = (row.study, row.trial)
+        key = row.key
         try:
             if not isinstance(row.time_ms, int):
                 raise TypeError(f"its time is {row.time_ms!r}")
@@ -110,10 +108,10 @@ class Record:
     @property
     def confirmed(self) -> list[FrozenTrial]:
         """The trials of the confirmation."""
-        return self.studies[f"{self.job.id}/confirm"]
+        return self.studies[confirmation(self.job.id)]
 
     @cached_property
-    def trials(self) -> dict[Key, FrozenTrial]:
+    def trials(self) -> dict[RunKey, FrozenTrial]:
         """Every trial of both studies."""
         return {(name, t.number): t for name, trials in self.studies.items() for t in trials}
 
@@ -124,7 +122,7 @@ class Record:
         return {name for epoch in epochs for name in epoch.metrics}
 
     @property
-    def parent(self) -> Key:
+    def parent(self) -> RunKey:
         """The key of the parent run."""
         return (self.job.id, PARENT)
 
@@ -132,7 +130,7 @@ class Record:
     def result(self) -> Result | None:
         """What the job found, None where it found nothing or the text is damaged."""
         try:
-            return Result.model_validate_json(self.job.result) if self.job.result else None
+            return self.job.found
         except UNREADABLE:
             return None
 
@@ -146,7 +144,7 @@ class Record:
         """Whether the job says that nothing is left to do."""
         return self.job.status == "finished"
 
-    def subject(self, key: Key) -> str:
+    def subject(self, key: RunKey) -> str:
         """Return what people call a trial's record."""
         study, trial = key
         if trial == PARENT:
@@ -156,7 +154,7 @@ class Record:
         known = study in self.studies
         return f"confirm trial {trial}" if known else f"trial {trial} of {study}"
 
-    def suspect(self, key: Key) -> set[int]:
+    def suspect(self, key: RunKey) -> set[int]:
         """Return the epochs of a trial about which journal and study disagree.
 
         What MLflow has of them may be all that is left.

@@ -11,16 +11,18 @@ from optuna.trial import FrozenTrial
 from search.common.trial import Verdict, state_of
 from search.database.outbox import read_epoch
 from search.database.store import StoreError
-from search.database.tables import JournalRow
+from search.database.tables import JournalRow, RunKey
 from search.upkeep.doctor.record import UNREADABLE, Record, same
 from search.upkeep.doctor.shown import Shown
-from search.upkeep.doctor.steps import Key, RestoreEpoch
+from search.upkeep.doctor.steps import RestoreEpoch
 
 Found = tuple[dict[str, float], int]
 """An epoch's metrics, and its time in MLflow's unit."""
 
 
-def restoration(record: Record, shown: Shown | None, key: Key, epoch: int) -> RestoreEpoch | None:
+def restoration(
+    record: Record, shown: Shown | None, key: RunKey, epoch: int
+) -> RestoreEpoch | None:
     """Return the step that writes an epoch again, None where the study has none like it.
 
     The objective must be the study's own. The other metrics come from the journal where it still
@@ -40,7 +42,7 @@ def restoration(record: Record, shown: Shown | None, key: Key, epoch: int) -> Re
     return None
 
 
-def row_of(record: Record, key: Key, epoch: int) -> JournalRow | None:
+def row_of(record: Record, key: RunKey, epoch: int) -> JournalRow | None:
     """Return what the journal has of an epoch, damaged or not."""
     if found := record.journal.get(key, {}).get(epoch):
         return found.row
@@ -48,7 +50,7 @@ def row_of(record: Record, key: Key, epoch: int) -> JournalRow | None:
     return None if damage is None else damage.row
 
 
-def kept_metrics(record: Record, key: Key, epoch: int) -> Found | None:
+def kept_metrics(record: Record, key: RunKey, epoch: int) -> Found | None:
     """Return the metrics and the time that the journal still has of an epoch."""
     row = row_of(record, key, epoch)
     if row is None or not isinstance(row.time_ms, int):
@@ -60,7 +62,7 @@ def kept_metrics(record: Record, key: Key, epoch: int) -> Found | None:
         return None
 
 
-def kept_memory(record: Record, key: Key, epoch: int) -> str:
+def kept_memory(record: Record, key: RunKey, epoch: int) -> str:
     """Return what the journal still has of the pruner's memory."""
     row = row_of(record, key, epoch)
     if row is None:
@@ -72,7 +74,7 @@ def kept_memory(record: Record, key: Key, epoch: int) -> str:
     return row.pruner
 
 
-def metrics_in_mlflow(record: Record, shown: Shown | None, key: Key, epoch: int) -> Found | None:
+def metrics_in_mlflow(record: Record, shown: Shown | None, key: RunKey, epoch: int) -> Found | None:
     """Return the metrics that MLflow has of an epoch once, and the time of most of them."""
     if shown is None:
         return None
@@ -86,7 +88,7 @@ def metrics_in_mlflow(record: Record, shown: Shown | None, key: Key, epoch: int)
     return metrics, int(times.most_common(1)[0][0])
 
 
-def metrics_in_study(record: Record, key: Key, epoch: int) -> Found | None:
+def metrics_in_study(record: Record, key: RunKey, epoch: int) -> Found | None:
     """Return what the study itself says of an epoch: its objective, or how many had ended."""
     row, trial = row_of(record, key, epoch), record.trials.get(key)
     began = record.job.created_at
@@ -101,7 +103,7 @@ def metrics_in_study(record: Record, key: Key, epoch: int) -> Found | None:
     return {} if math.isnan(value) else {record.spec.objective.metric: value}, time_ms
 
 
-def is_study_s(record: Record, key: Key, epoch: int, metrics: dict[str, float]) -> bool:
+def is_study_s(record: Record, key: RunKey, epoch: int, metrics: dict[str, float]) -> bool:
     """Whether metrics have the objective that the study has of this epoch."""
     if key == record.parent:
         return metrics.get("trials_ended") == epoch
@@ -114,7 +116,7 @@ def is_study_s(record: Record, key: Key, epoch: int, metrics: dict[str, float]) 
     return same(metrics.get(record.spec.objective.metric, math.nan), value)
 
 
-def verdict_of(record: Record, key: Key, epoch: int) -> Verdict:
+def verdict_of(record: Record, key: RunKey, epoch: int) -> Verdict:
     """Return what followed from an epoch."""
     trial: FrozenTrial | None = record.trials.get(key)
     if trial is None or epoch != max(trial.intermediate_values, default=0):

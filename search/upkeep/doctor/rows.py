@@ -1,7 +1,6 @@
 """What MLflow shall be told of each run, against the study, which says what is so."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +9,12 @@ from optuna.trial import FrozenTrial
 
 from search.common.labels import run_name
 from search.common.trial import SHOWN, SHOWN_OF_JOB, state_of
-from search.database.tables import PARENT, Run
+from search.database.tables import PARENT, Run, RunKey, now_ms
 from search.document.document import flatten
 from search.document.spec import JobSpec
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.record import UNREADABLE, Record, read_object
-from search.upkeep.doctor.steps import Key, RewriteRow
+from search.upkeep.doctor.steps import RewriteRow
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def told_of(spec: JobSpec, trial: FrozenTrial) -> Told:
         ValueError, KeyError, TypeError: the study's own record is damaged.
     """
     attrs = trial.user_attrs
-    config = spec.config(trial.params, attrs.get("overrides", {}))
+    config = spec.config_of(trial)
     status, tag = SHOWN[state_of(trial)]
     lost, precision = len(attrs.get("lost_after", [])), attrs.get("precision")
     return Told(status, tag, lost, precision, config.model_dump() | {"seed": attrs["seed"]})
@@ -80,7 +79,7 @@ def examine_rows(record: Record) -> Iterator[Finding]:
     yield from examine_parent(record)
 
 
-def examine_row(record: Record, key: Key, row: Run, told: Told) -> Iterator[Finding]:
+def examine_row(record: Record, key: RunKey, row: Run, told: Told) -> Iterator[Finding]:
     """A trial's row has the status, the tag and the parameters that the study says."""
     subject = record.subject(key)
     state = state_of(record.trials[key])
@@ -150,7 +149,7 @@ def examine_parent(record: Record) -> Iterator[Finding]:
         )
 
 
-def rewritten(record: Record, key: Key) -> Run:
+def rewritten(record: Record, key: RunKey) -> Run:
     """Return the row as it should be, its delivery still to come.
 
     Raises:
@@ -178,7 +177,7 @@ def rewritten(record: Record, key: Key) -> Run:
         reason = made.reason or trial.user_attrs.get("reason")
         made.reason = reason if told_now.tag == "failed" else None
         times = (ms(trial.datetime_start), ms(trial.datetime_complete))
-    now = int(time.time() * 1000)
+    now = now_ms()
     made.started_ms = made.started_ms or times[0] or now
     made.ended_ms = None if made.status == "RUNNING" else made.ended_ms or times[1] or now
     return made

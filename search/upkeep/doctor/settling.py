@@ -1,7 +1,5 @@
 """What `gatetune up` does for jobs whose driver is gone, without being asked."""
 
-import time
-
 from sqlalchemy import select
 
 from search.common.home import Home
@@ -39,7 +37,7 @@ def unsettled(store: Store) -> list[str]:
     idle = [
         job
         for job in jobs
-        if not driver_is_alive(job, time.time()) and not (job.supervised and job.status in LIVE)
+        if not driver_is_alive(job) and not (job.supervised and job.status in LIVE)
     ]
     return [
         job.id

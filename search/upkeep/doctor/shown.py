@@ -11,9 +11,10 @@ from mlflow.exceptions import MlflowException
 
 from search.common.background import threads
 from search.common.home import Home
-from search.tracking.tracking import JOB_TAG, Tracking, key_of
+from search.database.tables import RunKey
+from search.tracking.tracking import Tracking, key_of
 from search.upkeep.doctor.record import Record
-from search.upkeep.doctor.steps import Key
+from search.winner.champions import every_version, made_by
 
 THREADS = 8
 """Histories that are read at once; one request each."""
@@ -44,7 +45,7 @@ class View(Tracking):
 class Shown:
     """One job as MLflow has it."""
 
-    runs: dict[Key, list[MlflowRun]] = field(default_factory=dict)
+    runs: dict[RunKey, list[MlflowRun]] = field(default_factory=dict)
     """Runs of trials that the job's rows know, oldest first."""
     strays: list[MlflowRun] = field(default_factory=list)
     """Runs with the job's tag that are no trial's."""
@@ -63,14 +64,14 @@ class Shown:
     bare: str | None = None
     """Where the experiment's artifacts should be, if nothing at all is there."""
 
-    def run_of(self, record: Record, key: Key) -> MlflowRun | None:
+    def run_of(self, record: Record, key: RunKey) -> MlflowRun | None:
         """Return the run of a trial: the one in our database; the oldest while none is there."""
         runs, row = self.runs.get(key, []), record.runs.get(key)
         if row is None or row.run_id is None:
             return runs[0] if runs else None
         return next((run for run in runs if run.info.run_id == row.run_id), None)
 
-    def history(self, record: Record, key: Key) -> History:
+    def history(self, record: Record, key: RunKey) -> History:
         """Return all that MLflow has of a trial's metrics."""
         run = self.run_of(record, key)
         return {} if run is None else self.histories.get(run.info.run_id, {})
@@ -100,7 +101,7 @@ def read_shown(home: Home, record: Record, watch: Watch) -> Shown:
         shown.models = {model.model_id for model in logged}
     if record.job.result is not None:
         read_versions(view, record.job.name, shown)
-        ours = [one for one in shown.versions if one.tags.get(JOB_TAG) == record.job.id]
+        ours = made_by(record.job.id, shown.versions)
         shown.gone = {str(one.version) for one in ours if not is_loadable(view, one)}
         if shown.gone and view.experiment_id != NOTHING:
             root = view.client.get_experiment(view.experiment_id).artifact_location
@@ -179,7 +180,7 @@ def read_histories(view: View, shown: Shown, watch: Watch) -> None:
 
 def read_versions(view: View, name: str, shown: Shown) -> None:
     """Read the registered versions of a name and its aliases."""
-    shown.versions = list(view.client.search_model_versions(f"name = '{name}'"))
+    shown.versions = every_version(view.client, name)
     try:
         aliases = view.client.get_registered_model(name).aliases
     except MlflowException as error:

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from search.database.tables import RunKey
 from trainables.folder import Item
-
-Key = tuple[str, int]
-"""A study's name and a trial's number; `PARENT` is the number of the job's own run."""
 
 Repair = Literal["redeliver", "requeue", "close", "delete", "restore"]
 """What a person reads of a step."""
@@ -63,7 +61,7 @@ class RewriteRow(Step):
     """Write again what MLflow shall be told of a trial, from the study."""
 
     repair: ClassVar[Repair] = "redeliver"
-    key: Key
+    key: RunKey
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class SendAgain(Step):
     """Deliver all of a trial again; what MLflow has already stays as it is."""
 
     repair: ClassVar[Repair] = "redeliver"
-    key: Key
+    key: RunKey
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class FindRun(Step):
     """Take a run back from MLflow's deleted ones; where it is not there, deliver a new one."""
 
     repair: ClassVar[Repair] = "redeliver"
-    key: Key
+    key: RunKey
     run_id: str
 
 
@@ -88,7 +86,7 @@ class RenewRun(Step):
     """Delete a run, whose metrics and parameters MLflow never changes, and deliver a new one."""
 
     repair: ClassVar[Repair] = "redeliver"
-    key: Key
+    key: RunKey
     run_id: str
 
 
@@ -148,7 +146,7 @@ class RestoreEpoch(Step):
     """Write an epoch of the journal again, from what there still is of it."""
 
     repair: ClassVar[Repair] = "restore"
-    key: Key
+    key: RunKey
     epoch: int
     time_ms: int
     metrics: str

@@ -6,6 +6,7 @@ from optuna.trial import FrozenTrial
 
 from search.common.labels import counted
 from search.common.trial import Proposal, parameters_of, state_of
+from search.database.tables import confirmation
 from search.study.champion import replicates
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.record import UNREADABLE, Record, brief
@@ -97,7 +98,8 @@ def parameters(trial: FrozenTrial) -> str:
 def examine_replicates(record: Record) -> Iterator[Finding]:
     """The trials of the confirmation are those that follow from the search."""
     for number, proposal in enumerate(proposed(record) or []):
-        trial = record.trials.get((f"{record.job.id}/confirm", number))
+        key = (confirmation(record.job.id), number)
+        trial = record.trials.get(key)
         if trial is None:
             continue
         try:
@@ -109,7 +111,7 @@ def examine_replicates(record: Record) -> Iterator[Finding]:
         if (of, seed) != wanted or not same:
             yield Finding(
                 "replicate-differs",
-                record.subject((f"{record.job.id}/confirm", number)),
+                record.subject(key),
                 f"it is of trial {of} with seed {seed} and {parameters_of(trial)}, but the search "
                 f"makes it one of trial {wanted[0]} with seed {wanted[1]} and "
                 f"{ {**proposal.parameters, **proposal.overrides} }",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mlflow.entities import Run as MlflowRun
 
-from search.database.tables import PARENT, Run
+from search.database.tables import PARENT, Run, RunKey
 from search.tracking.handover import status_of
 from search.tracking.tracking import LOST_TAG, OUTCOMES, PRECISION_TAG, key_of
 from search.upkeep.doctor.finding import Finding
@@ -14,7 +14,6 @@ from search.upkeep.doctor.shown import Shown
 from search.upkeep.doctor.steps import (
     DeleteRun,
     FindRun,
-    Key,
     LogChampion,
     Publish,
     SendAgain,
@@ -50,7 +49,7 @@ def examine_tracking(record: Record, shown: Shown) -> Iterator[Finding]:
 
 
 def examine_doubles(
-    record: Record, shown: Shown, key: Key, run: MlflowRun | None
+    record: Record, shown: Shown, key: RunKey, run: MlflowRun | None
 ) -> Iterator[Finding]:
     """A trial has one run: the one whose id stands in our database."""
     for other in shown.runs.get(key, []):
@@ -66,7 +65,7 @@ def examine_doubles(
             )
 
 
-def missing(record: Record, shown: Shown, key: Key, row: Run) -> Finding:
+def missing(record: Record, shown: Shown, key: RunKey, row: Run) -> Finding:
     """Return that MLflow has no run of a trial."""
     subject = record.subject(key)
     if row.run_id is None:
@@ -82,7 +81,7 @@ def missing(record: Record, shown: Shown, key: Key, row: Run) -> Finding:
     )
 
 
-def examine_run(record: Record, key: Key, row: Run, run: MlflowRun) -> Iterator[Finding]:
+def examine_run(record: Record, key: RunKey, row: Run, run: MlflowRun) -> Iterator[Finding]:
     """A run has the status, the tag, the end and the parameters of its row."""
     subject, again = record.subject(key), SendAgain(key)
     if key_of(run) != key:
@@ -116,7 +115,7 @@ def examine_run(record: Record, key: Key, row: Run, run: MlflowRun) -> Iterator[
     yield from examine_parameters(record, key, row, run)
 
 
-def examine_parameters(record: Record, key: Key, row: Run, run: MlflowRun) -> Iterator[Finding]:
+def examine_parameters(record: Record, key: RunKey, row: Run, run: MlflowRun) -> Iterator[Finding]:
     """A run has the parameters of its row; others are a person's."""
     parameters = read_object(row.parameters)
     if parameters is None:
@@ -138,7 +137,9 @@ def examine_parameters(record: Record, key: Key, row: Run, run: MlflowRun) -> It
     )
 
 
-def examine_parent_tag(record: Record, shown: Shown, key: Key, run: MlflowRun) -> Iterator[Finding]:
+def examine_parent_tag(
+    record: Record, shown: Shown, key: RunKey, run: MlflowRun
+) -> Iterator[Finding]:
     """A trial's run hangs below the parent run."""
     parent = shown.run_of(record, record.parent)
     if parent is None or key[1] == PARENT:

@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 from search.commands.cli import app
 from search.commands.local import Local
 from search.commands.remote import Remote
+from search.common.faults import SpecError
 from search.common.home import Home
 from search.database.tables import Job
-from search.document.spec import SpecError
 from search.jobs.jobs import JobNotFoundError, NotPossibleError
 from search.jobs.listing import Wanted
 from search.winner.fetching import ANSWERS, FILES, REPORTS, Choice

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.common.texts import literal, readable, without_passwords
+from search.common.texts import last_line, literal, readable, without_passwords
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,8 @@ def test_what_markdown_would_take_for_more_is_shown_as_it_is() -> None:
     assert literal("<b>x</b> a|b *c* _d_ val_loss `e` & \\") == (
         r"\<b>x\</b> a\|b \*c\* \_d\_ val_loss \`e\` \& \\"
     )
+
+
+def test_the_last_line_of_a_traceback_says_what_happened() -> None:
+    assert last_line("Traceback\n  File\nValueError: bad\n") == "ValueError: bad"
+    assert last_line(" \n") == "no reason is known"

@@ -1,7 +1,7 @@
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from search.common.trial import LiveTrial, Loss, last_line, loss_of, state_of
+from search.common.trial import LiveTrial, Loss, loss_of, state_of
 from trainables.config import TrialConfig
 
 
@@ -56,11 +56,6 @@ def test_out_of_memory_has_one_more_attempt_alone() -> None:
     assert trial.lose(Loss.MEMORY)
     assert trial.alone
     assert not trial.lose(Loss.MEMORY)
-
-
-def test_the_last_line_of_a_traceback_says_what_happened() -> None:
-    assert last_line("Traceback\n  File\nValueError: bad\n") == "ValueError: bad"
-    assert last_line(" \n") == "no reason is known"
 
 
 def test_pruned_trials_are_told_apart() -> None:

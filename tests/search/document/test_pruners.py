@@ -2,8 +2,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search.common.faults import SpecError
 from search.document.pruners import make_pruner
-from search.document.spec import SpecError, parse_job
+from search.document.spec import parse_job
 
 
 def ended_at(pruner: str, curves: list[list[float]], *, epochs: int) -> list[int]:

@@ -8,10 +8,11 @@ from optuna.samplers import TPESampler
 from optuna.search_space import IntersectionSearchSpace
 from optuna.trial import TrialState
 
+from search.common.faults import SpecError
 from search.document.samplers import SAMPLERS, make_sampler
 from search.document.seeding import derive_seed
 from search.document.space import Space
-from search.document.spec import JobSpec, SpecError, parse_job
+from search.document.spec import JobSpec, parse_job
 from search.study.warming import without_history
 from trainables.config import Parameters
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from search.document.spec import SpecError, parse_job, read_job
+from search.common.faults import SpecError
+from search.document.spec import parse_job, read_job
 from tests.search.document.written import DATA, job, space
 
 

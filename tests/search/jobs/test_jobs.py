@@ -1,6 +1,5 @@
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -111,13 +110,13 @@ class TestCreate:
 
 class TestStatus:
     def test_a_job_runs_while_its_driver_lives(self, store: Store, study: JobStudy) -> None:
-        assert live_status(find(store, "tiny"), time.time()) == "running"
-        assert live_status(set_job(store, lease_until=0.0), time.time()) == "stopped"
-        assert live_status(set_job(store, status="failed"), time.time()) == "failed"
+        assert live_status(find(store, "tiny")) == "running"
+        assert live_status(set_job(store, lease_until=0.0)) == "stopped"
+        assert live_status(set_job(store, status="failed")) == "failed"
 
     def test_a_job_whose_driver_died_is_stopped(self, store: Store, study: JobStudy) -> None:
         job = set_job(store, lease_owner=dead_owner())
-        assert live_status(job, time.time()) == "stopped"
+        assert live_status(job) == "stopped"
 
 
 class TestStop:
@@ -171,7 +170,7 @@ class TestStop:
         request_stop(store, "tiny")
         job = await_stop(store, "tiny-0001", alone_s=0.0)
         assert (job.supervised, job.stop_requested) == (False, True)
-        assert live_status(job, time.time()) == "stopped"
+        assert live_status(job) == "stopped"
         assert job.message == "stopped while nobody ran it; `gatetune resume tiny-0001` goes on"
 
     def test_what_somebody_took_meanwhile_is_theirs(self, store: Store) -> None:

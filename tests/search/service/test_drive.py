@@ -21,7 +21,7 @@ from search.jobs.jobs import NotPossibleError
 from search.service import drive
 from search.service.queue import claim
 from tests.search.conftest import add_job, make_spec
-from trainables.datasets import DatasetError
+from trainables.faults import DatasetError
 
 CLAIM = "elsewhere:1:2:ab"
 

@@ -8,6 +8,8 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from search.common.faults import SpecError
+from search.database.jobrow import JobRow
+from search.database.lease import Lease
 from search.database.result import Candidate, Result
 from search.database.storage import open_storage
 from search.database.store import Store
@@ -19,6 +21,7 @@ from search.study.warming import (
     Taken,
     parameters_in,
     take,
+    taken_over,
     with_earlier_jobs,
     without_history,
 )
@@ -127,10 +130,9 @@ def test_the_best_of_several_jobs_take_turns(store: Store) -> None:
 
 
 @pytest.mark.parametrize("override", ["warm_start=none", "warm_start=portfolio"])
-def test_who_does_not_ask_takes_nothing(store: Store, override: str) -> None:
-    earlier(store, "tiny-0001", RATES)
-    spec = make_spec(override)
-    assert took(store, spec) == without_history(spec)
+def test_who_does_not_ask_takes_nothing(opened: Store, lease: Lease, override: str) -> None:
+    earlier(opened, "tiny-0002", RATES)
+    assert taken_over(JobRow(lease), make_spec(override), DATA) is None
 
 
 def test_a_configuration_that_is_none_of_the_space_is_not_known() -> None:

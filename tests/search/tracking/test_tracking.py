@@ -6,8 +6,8 @@ import pytest
 from mlflow.entities import Metric
 
 from search.common.home import Home
-from search.database.tables import PARENT
-from search.tracking.tracking import BATCH, NewRun, RunKey, Status, Tracking
+from search.database.tables import PARENT, RunKey
+from search.tracking.tracking import BATCH, NewRun, Status, Tracking
 from tests.search.installations import installed
 
 

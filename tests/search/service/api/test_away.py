@@ -47,7 +47,7 @@ def test_and_a_study_that_cannot_be_read(served: Served, monkeypatch: pytest.Mon
         raise StorageInternalError("An exception is raised during the commit.")
 
     add_job(served.store, SPEC)
-    monkeypatch.setattr("search.service.api.files.open_storage", gone)
+    monkeypatch.setattr("search.database.storage.open_storage", gone)
     refused(
         served.ask("GET", "/jobs/tiny/figures/history"),
         503,
