@@ -14,6 +14,7 @@ from trainables.datasets import SequenceDataset
 from trainables.device import machine, pick_device, size_mb
 from trainables.folder import DamagedError, folder_at
 from trainables.footprint import footprint
+from trainables.metrics import sign_of
 from trainables.training import Diverged, Trainer
 
 CHECKPOINT_S = 2.0
@@ -140,7 +141,7 @@ class Attempt:
 
     def is_due(self, value: float) -> bool:
         """Whether an epoch with this value is to be kept: the study may end the trial with it."""
-        target, sign = self.config["target"], 1 if self.config["direction"] == "maximize" else -1
+        target, sign = self.config["target"], sign_of(self.config["direction"])
         reached = target is not None and sign * value >= sign * target
         return reached or time.monotonic() - self.written >= CHECKPOINT_S
 

@@ -24,3 +24,8 @@ LOWER = ("loss", "mse", "mae")
 
 COUNTED = ("accuracy", "balanced_accuracy", "macro_f1", "auroc")
 """Metrics that only know right and wrong: of 40 right ones of 40, resampling makes nothing else."""
+
+
+def sign_of(direction: str) -> float:
+    """Return what a value has to be multiplied with so that more is better."""
+    return 1.0 if direction == "maximize" else -1.0

@@ -18,6 +18,7 @@ from trainables.datasets import SequenceDataset
 from trainables.device import keep_memory, peak_mb, pick_precision, watch_memory
 from trainables.goals import Classes, goal_of
 from trainables.learning import Learner
+from trainables.metrics import sign_of
 from trainables.optimizers import OPTIMIZERS
 
 CHECK_STEPS = 8
@@ -76,7 +77,7 @@ class Trainer:
         self.seed = seed
         self.device = device
         self.metric = metric
-        self.sign = 1.0 if direction == "maximize" else -1.0
+        self.sign = sign_of(direction)
         self.precision = pick_precision(config, device)
         watch_memory(device)
         keep_memory(varies=data.shape.varies)

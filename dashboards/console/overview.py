@@ -14,6 +14,7 @@ from search.database.recorded import values_of
 from search.database.store import Store
 from search.database.tables import Job
 from search.jobs.listing import STATUSES, Wanted, page
+from trainables.metrics import sign_of
 
 MOST = 500
 """Jobs that match and are put in order; the newest."""
@@ -32,7 +33,7 @@ Listed = dict[str, Any]
 def worst_last(job: Listed) -> tuple[bool, float]:
     """Order by what a job has reached, in the direction of its objective."""
     value = job["best_value"]
-    sign = -1 if job["objective"]["direction"] == "maximize" else 1
+    sign = -sign_of(job["objective"]["direction"])
     return value is None, 0.0 if value is None else sign * value
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from search.commands.screens import STATUS_STYLE, WIDE, progress, words
 from search.common.labels import BARS, age, counted, duration, ended, format_value
+from trainables.metrics import sign_of
 
 CELL_STYLE = {"lstm": "#0072B2", "gru": "#D55E00"}
 """Blue and vermilion of Okabe and Ito, which people of any colour vision tell apart."""
@@ -198,7 +199,7 @@ def best_line(job: dict[str, Any]) -> RenderableType:
 
 def history(searched: Sequence[dict[str, Any]], job: dict[str, Any], room: Room) -> Text:
     """Return how the best value rose from trial to trial, in the colours of the cells it was of."""
-    sign = 1 if job["objective"]["direction"] == "maximize" else -1
+    sign = sign_of(job["objective"]["direction"])
     known = [one for one in searched if one["best_epoch_value"] is not None]
     if not known:
         return Text("no epoch yet", "dim")
@@ -221,7 +222,7 @@ def history(searched: Sequence[dict[str, Any]], job: dict[str, Any], room: Room)
 
 def by_value(trials: Sequence[dict[str, Any]], direction: str) -> list[dict[str, Any]]:
     """Return the trials that have ended with a value, best first."""
-    sign = 1 if direction == "maximize" else -1
+    sign = sign_of(direction)
     ended = [one for one in trials if one["state"] not in {"running", "waiting"}]
     known = [one for one in ended if one["best_epoch_value"] is not None]
     return sorted(known, key=lambda one: -sign * one["best_epoch_value"])

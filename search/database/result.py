@@ -7,17 +7,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from trainables.config import Parameters
+from trainables.metrics import sign_of
 
 SURE = 0.025
 """What chance alone may do where something is called better; intervals leave it on each side."""
 
 Interval = tuple[float, float]
 """In which the truth lies with 95 percent."""
-
-
-def sign_of(direction: str) -> float:
-    """Return what a value has to be multiplied with so that more is better."""
-    return 1.0 if direction == "maximize" else -1.0
 
 
 class NotFiniteError(ValueError):

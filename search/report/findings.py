@@ -15,9 +15,9 @@ from search.common.labels import (
     probability,
 )
 from search.common.texts import literal
-from search.database.result import SURE, Candidate, Gain, Result, mean, sd, sign_of
+from search.database.result import SURE, Candidate, Gain, Result, mean, sd
 from search.document.spec import JobSpec
-from trainables.metrics import COUNTED, LOWER, Cost
+from trainables.metrics import COUNTED, LOWER, Cost, sign_of
 
 ENOUGH = 10
 """Complete trials of which something can be said about parameters, or about more trials."""

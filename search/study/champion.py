@@ -8,11 +8,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.common.texts import last_line
 from search.common.trial import Proposal, parameters_of
-from search.database.result import Candidate, Result, sign_of
+from search.database.result import Candidate, Result
 from search.database.tables import confirmation
 from search.document.seeding import derive_seed
 from search.document.spec import JobSpec
 from search.study.cost import typical_s
+from trainables.metrics import sign_of
 
 
 def by_value(trials: Iterable[FrozenTrial], direction: str) -> list[FrozenTrial]:

@@ -3,9 +3,9 @@
 import math
 
 from search.common.trial import LiveTrial, Verdict
-from search.database.result import sign_of
 from search.document.spec import JobSpec
 from search.study.rungs import Rungs
+from trainables.metrics import sign_of
 
 SPENT = frozenset({"hours", "target"})
 """Why a search is closed whose running trials end, too."""

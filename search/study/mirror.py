@@ -13,7 +13,6 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from search.database.result import sign_of
 from search.database.storage import in_memory_study
 from search.document.samplers import make_sampler
 from search.document.sections import Direction
@@ -23,6 +22,7 @@ from search.document.spec import JobSpec
 from search.study.cost import typical_s
 from search.study.warming import Taken, without_history
 from trainables.config import Parameters
+from trainables.metrics import sign_of
 
 RANDOM_DRAWS = 1000
 """Draws at random before a space without end counts as exhausted: most of it may be few

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from search.common.background import threads
-from search.database.result import Gain, Result, Simple, sign_of
+from search.database.result import Gain, Result, Simple
 from search.document.spec import JobSpec
 from search.winner.evidence import Truths, truths
 from search.winner.models import best_weights, network
@@ -26,6 +26,7 @@ from trainables.device import one_thread
 from trainables.folder import DamagedError, Folder
 from trainables.footprint import Footprint, footprint
 from trainables.goals import Goal, plain_goal
+from trainables.metrics import sign_of
 
 CPU = torch.device("cpu")
 

@@ -11,6 +11,7 @@ from search.jobs.jobs import best_epoch
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.record import Record, listed, same
 from search.upkeep.doctor.steps import Requeue, RestoreEpoch
+from trainables.metrics import sign_of
 
 Restore = Callable[[RunKey, int], RestoreEpoch | None]
 """Returns the step that writes an epoch again, None where nothing has it."""
@@ -161,7 +162,8 @@ def examine_value(record: Record, key: RunKey, trial: FrozenTrial) -> Iterator[F
 
 def reaches(target: float, value: float, direction: str) -> bool:
     """Whether a value reaches the target."""
-    return value >= target if direction == "maximize" else value <= target
+    sign = sign_of(direction)
+    return sign * value >= sign * target
 
 
 def examine_steps(record: Record, restore: Restore) -> Iterator[Finding]:
