@@ -5,7 +5,7 @@ from pathlib import Path
 
 import optuna
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, text, update
 
 from search.common.home import Home
 from search.common.trial import LiveTrial, Proposal
@@ -48,6 +48,11 @@ def add_job(store: Store, spec: JobSpec, job_id: str = "tiny-0001", **values: ob
     with store.session() as session:
         session.add(Job(id=job_id, **made | values))
     return job_id
+
+
+def set_job(store: Store, job_id: str = "tiny-0001", **values: object) -> None:
+    with store.session() as session:
+        session.execute(update(Job).where(Job.id == job_id).values(**values))
 
 
 def dead_owner() -> str:

@@ -9,11 +9,11 @@ from search.common.trial import Proposal
 from search.database import remaining
 from search.database.lease import Lease
 from search.database.store import Store
-from search.database.tables import Job, JournalRow
+from search.database.tables import JournalRow
 from search.jobs.jobs import find, show
 from search.jobs.listing import Wanted, page
 from search.study.study import JobStudy
-from tests.search.conftest import add_job, asked, finish_job, make_spec, open_study, train
+from tests.search.conftest import add_job, asked, finish_job, make_spec, open_study, set_job, train
 
 BASELINE = "baseline=[{cell: gru, hidden_size: 8, learning_rate: 0.01}]"
 PRUNER = "pruner={name: successive-halving, min_resource: 1}"
@@ -38,11 +38,6 @@ def study_of(opened: Store) -> Iterator[StudyOf]:
     yield make
     for study in studies:
         study.shut()
-
-
-def set_job(store: Store, **values: object) -> None:
-    with store.session() as session:
-        session.execute(update(Job).values(**values))
 
 
 def left(store: Store, elapsed_s: float) -> float | None:

@@ -2,8 +2,6 @@
 
 import time
 
-from sqlalchemy import update
-
 from search.common.limits import Limits
 from search.database.lease import identity
 from search.database.store import Store
@@ -34,11 +32,6 @@ def add_live(store: Store, job_id: str, **values: object) -> str:
 def read(store: Store, job_id: str) -> Job:
     with store.session() as session:
         return session.get_one(Job, job_id)
-
-
-def set_job(store: Store, job_id: str, **values: object) -> None:
-    with store.session() as session:
-        session.execute(update(Job).where(Job.id == job_id).values(**values))
 
 
 def claim_all(store: Store, limits: Limits = Limits(), now: float | None = None) -> list[str]:  # noqa: B008 - frozen

@@ -14,8 +14,8 @@ from search.common.limits import Limits
 from search.database.lease import identity
 from search.database.store import Store
 from search.service.queue import CLAIM_S, LACKS_NODES, REST_S, claim
-from tests.search.conftest import dead_owner
-from tests.search.service.queued import add, add_live, claim_all, read, set_job
+from tests.search.conftest import dead_owner, set_job
+from tests.search.service.queued import add, add_live, claim_all, read
 
 CLAIM = """
 import sys

@@ -10,8 +10,8 @@ from search.database.store import Store
 from search.database.tables import JournalRow
 from search.jobs.jobs import NotPossibleError, request_stop
 from search.service.queue import CLAIM_S, FAILED_STARTS, claim, enqueue, give_back, is_held, release
-from tests.search.conftest import dead_owner, finish_job
-from tests.search.service.queued import CLAIMS, ELSEWHERE, add, add_live, claim_all, read, set_job
+from tests.search.conftest import dead_owner, finish_job, set_job
+from tests.search.service.queued import CLAIMS, ELSEWHERE, add, add_live, claim_all, read
 
 
 class TestOnEveryDatabase:

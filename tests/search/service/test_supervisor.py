@@ -13,8 +13,8 @@ from search.database.tables import JournalRow
 from search.driver.cluster import ClusterError
 from search.service.queue import CLAIM_S, FAILED_STARTS
 from search.service.supervisor import WAKING_S, Supervisor
-from tests.search.conftest import add_job, dead_owner
-from tests.search.service.queued import SPEC, read, set_job
+from tests.search.conftest import add_job, dead_owner, set_job
+from tests.search.service.queued import SPEC, read
 
 
 @dataclass

@@ -7,18 +7,17 @@ from dataclasses import replace
 
 import pytest
 from mlflow.exceptions import MlflowException
-from sqlalchemy import MetaData, select, update
+from sqlalchemy import MetaData, select
 
 from search.common.home import Home
 from search.database.lease import Lease, identity
 from search.database.result import Result
 from search.database.store import Store
-from search.database.tables import Job
 from search.jobs.jobs import JobNotFoundError, NotPossibleError, find
 from search.tracking.tracking import Tracking, client_of
 from search.upkeep.deletion import delete_job
 from search.winner.registry import publish
-from tests.search.conftest import add_job, dead_owner, make_spec, open_study
+from tests.search.conftest import add_job, dead_owner, make_spec, open_study, set_job
 from tests.search.upkeep.doctor.conftest import live_through
 from tests.search.winners import BETTER, GOOD, JOB, finish_job
 from tests.servers import free_port
@@ -58,11 +57,6 @@ def write_logs(home: Home, job_id: str) -> None:
     for name in ("driver", "delivery"):
         (home.path / "logs" / f"{job_id}-{name}.log").write_text("why")
     (home.path / "scratch" / job_id / "tune").mkdir(parents=True)
-
-
-def set_job(store: Store, **values: object) -> None:
-    with store.session() as session:
-        session.execute(update(Job).values(**values))
 
 
 def versions(tracking: Tracking) -> list[str]:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
-from sqlalchemy import update
 
 from search.common.home import Home
 from search.common.limits import Limits
@@ -24,7 +23,7 @@ from search.tracking.tracking import Tracking
 from search.upkeep.doctor.examination import Examiner, JobReport
 from search.upkeep.doctor.finding import Finding
 from search.upkeep.doctor.treatment import doctor, treat
-from tests.search.conftest import add_job, asked, make_spec, open_study, train
+from tests.search.conftest import add_job, asked, make_spec, open_study, set_job, train
 from tests.search.installations import installed
 from tests.search.upkeep.doctor.test_examination import named
 from trainables.checkpoint import Checkpoints
@@ -45,11 +44,6 @@ def examiner(installation: Home, store: Store) -> Iterator[Examiner]:
     optuna = open_storage(store)
     yield Examiner(installation, store, optuna, lambda *_: None)
     optuna.engine.dispose()
-
-
-def set_job(store: Store, **values: object) -> None:
-    with store.session() as session:
-        session.execute(update(Job).values(**values))
 
 
 def die(store: Store, home: Home) -> None:
