@@ -143,9 +143,9 @@ def test_a_configuration_that_is_none_of_the_space_is_not_known() -> None:
         "space={hidden_size: [8], learning_rate: [0.01]}",
     ):  # fmt: skip
         assert parameters_in(make_spec(other), old) is None
-    wider = make_spec("space={hidden_size: {low: 8, high: 16}, dropout: [0.0, 0.1]}")
+    wider = make_spec("space={hidden_size: {low: 8, high: 16}, label_smoothing: [0.0, 0.1]}")
     assert parameters_in(wider, wider.config({"hidden_size": 9})) == {
-        "hidden_size": 9, "dropout": 0.0
+        "hidden_size": 9, "label_smoothing": 0.0
     }  # fmt: skip
 
 
