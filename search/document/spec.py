@@ -14,7 +14,13 @@ from search.document.baselines import split
 from search.document.document import Document, load_document, override, read_text
 from search.document.parameters import Choices, FloatRange, IntRange
 from search.document.pruners import AnyPruner, SuccessiveHalving
-from search.document.rules import check_sections, default_space, most_epochs, read_sections
+from search.document.rules import (
+    Sections,
+    check_sections,
+    default_space,
+    most_epochs,
+    read_sections,
+)
 from search.document.samplers import AnySampler, Tpe
 from search.document.sections import Budget, Confirm, Data, Identity, Objective, Workers
 from search.document.space import Space
@@ -24,7 +30,7 @@ from trainables.config import Parameters, TrialConfig
 class JobSpec(Identity):
     """One search job, every rule of the document kept.
 
-    Made by `parse_job`, `read_job` and `from_json`, which check the rules between sections too;
+    Made by `parse_job` and `read_job`, which check the rules between sections too, and `from_json`;
     calling the class checks each section alone.
     """
 
@@ -88,8 +94,13 @@ class JobSpec(Identity):
 
     @classmethod
     def from_json(cls, text: str) -> "JobSpec":
-        """Return the job that `to_json` wrote; raise `SpecError` if it breaks a rule."""
-        return check_document(json.loads(text), [])
+        """Return the job that `to_json` wrote; raise `SpecError` if a section breaks a rule.
+
+        Rules between sections are for what is launched: a job stays readable that an older version
+        took, which had fewer.
+        """
+        faults: list[str] = []
+        return built(read_keys(json.loads(text), faults), faults)
 
 
 def parse_job(text: str, overrides: Sequence[str] = (), *, folder: Path | None = None) -> JobSpec:
@@ -141,9 +152,19 @@ def with_paths(document: Document, folder: Path) -> Document:
 
 def check_document(document: Document, faults: list[str]) -> JobSpec:
     """Return the job, or raise `SpecError` with all faults, those in ``faults`` first."""
-    faults += [unknown(key, "key", KEYS) for key in document if key not in KEYS]
-    found = read_sections(document, faults)
+    found = read_keys(document, faults)
     check_sections(found, faults)
+    return built(found, faults)
+
+
+def read_keys(document: Document, faults: list[str]) -> Sections:
+    """Return the sections that are valid; ``faults`` takes the others', and unknown keys."""
+    faults += [unknown(key, "key", KEYS) for key in document if key not in KEYS]
+    return read_sections(document, faults)
+
+
+def built(found: Sections, faults: list[str]) -> JobSpec:
+    """Return the job of valid sections, or raise `SpecError` with the faults."""
     if faults:
         raise SpecError(faults)
     return JobSpec(**found)

@@ -1,11 +1,13 @@
 """What a document means: defaults, overrides, baselines and the settings of a trial."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from search.common.faults import SpecError
 from search.document.spec import JobSpec, parse_job, read_job
 from tests.search.document.written import DATA, job, space
 from trainables.config import TrialConfig
@@ -124,6 +126,16 @@ def test_json_round_trip() -> None:
     spec = parse_job(FULL)
     assert JobSpec.from_json(spec.to_json()) == spec
     assert JobSpec.from_json(spec.to_json()).to_json() == spec.to_json()
+
+
+def test_a_job_of_an_older_version_with_fewer_rules_stays_readable() -> None:
+    text = parse_job("data: {source: digits}").to_json()
+    old = json.loads(text) | {"space": {"cell": ["gru"]}, "training": {"layers": 1, "dropout": 0.5}}
+    assert JobSpec.from_json(json.dumps(old)).training["dropout"] == 0.5
+    with pytest.raises(SpecError, match=r"training\.dropout: is between layers"):
+        parse_job(json.dumps(old))
+    with pytest.raises(SpecError, match="budgett: unknown key"):
+        JobSpec.from_json(json.dumps(old | {"budgett": {}}))
 
 
 def test_baselines_divide_into_parameters_and_overrides() -> None:
