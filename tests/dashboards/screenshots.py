@@ -47,6 +47,8 @@ CHOSEN = {
 }
 """Of all pages of the console, by what they are called in the documents."""
 
+NO_DITHER = Image.Dither.NONE
+
 SETTLE_MS = 1500
 """Until pictures are drawn."""
 
@@ -119,7 +121,8 @@ def take(page: Page, name: str) -> None:
 def choose(name: str, known: str) -> None:
     """Put a picture where the documents have it."""
     with Image.open(ALL / f"{name}.png") as image:
-        few = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)  # a third of the bytes
+        # In 256 colours it has a third of the bytes; of these the rare ones are some, too.
+        few = image.convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE, dither=NO_DITHER)
         few.save(BEST / f"{known}.png", optimize=True)
 
 
