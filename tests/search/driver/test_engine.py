@@ -149,31 +149,21 @@ def test_a_frozen_worker_is_ended_and_its_trial_goes_on(
     assert recorder.losses == [(1, said, True)]
 
 
-def test_a_full_disk_ends_the_run_and_loses_nothing(make: Make) -> None:
-    engine, _, _ = make("budget.trials=3", full="1")
-    with pytest.raises(UnworkableError, match=r"the disk of .*checkpoints is full; no trial is"):
+@pytest.mark.parametrize(
+    ("script", "error", "message"),
+    [
+        ("full", UnworkableError, r"the disk of .*checkpoints is full; no trial is"),
+        ("away", FolderError, r"^s3://bucket/x cannot be used: no answer$"),
+        ("unable", UnworkableError, r"^precision bfloat16 needs another processor$"),
+    ],
+)
+def test_what_is_wrong_with_a_machine_ends_the_run_and_loses_nothing(
+    make: Make, script: str, error: type[Exception], message: str
+) -> None:
+    engine, _, _ = make("budget.trials=3", **{script: "1"})
+    with pytest.raises(error, match=message):
         engine.run()
-    again, resumed, _ = make("budget.trials=3", full="1")
-    again.run()
-    assert states(resumed) == [TrialState.COMPLETE] * 3
-    assert [t.user_attrs["lost_after"] for t in trials(resumed) if t.number == 1] == [[]]
-
-
-def test_a_store_that_goes_away_ends_the_run_and_loses_nothing(make: Make) -> None:
-    engine, _, _ = make("budget.trials=3", away="1")
-    with pytest.raises(FolderError, match=r"^s3://bucket/x cannot be used: no answer$"):
-        engine.run()
-    again, resumed, _ = make("budget.trials=3", away="1")
-    again.run()
-    assert states(resumed) == [TrialState.COMPLETE] * 3
-    assert [t.user_attrs["lost_after"] for t in trials(resumed) if t.number == 1] == [[]]
-
-
-def test_a_machine_without_the_precision_ends_the_run_and_costs_no_attempt(make: Make) -> None:
-    engine, _, _ = make("budget.trials=3", unable="1")
-    with pytest.raises(UnworkableError, match=r"^precision bfloat16 needs another processor$"):
-        engine.run()
-    again, resumed, _ = make("budget.trials=3", unable="1")
+    again, resumed, _ = make("budget.trials=3", **{script: "1"})
     again.run()
     assert states(resumed) == [TrialState.COMPLETE] * 3
     assert [t.user_attrs["lost_after"] for t in trials(resumed) if t.number == 1] == [[]]
