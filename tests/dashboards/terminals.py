@@ -48,8 +48,11 @@ def lines(output: bytes) -> list[str]:
 def draw(shown: list[str], command: str, path: Path, *, prompt: bool = True) -> None:
     """Write lines as a picture of the terminal in which somebody gave a command."""
     console = Console(record=True, file=io.StringIO(), force_terminal=True, width=WIDTH)
-    for line in [f"$ {command}"] * prompt + shown[: None if shown[-1] else -1]:
-        console.print(Text.from_ansi(line), soft_wrap=True)
+    texts = [Text.from_ansi(line) for line in shown]
+    while not texts[-1].plain.strip():
+        texts.pop()
+    for text in [Text(f"$ {command}")] * prompt + texts:
+        console.print(text, soft_wrap=True)
     path.write_text(console.export_svg(title=command) + "\n", encoding="utf-8")
 
 
