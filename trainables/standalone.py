@@ -97,14 +97,15 @@ def main() -> None:
     said = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
     x, lengths = read(given.file, said)
     ask = asking(given.engine)
-    found = np.concatenate([ask(some) for some in batches(x, lengths, said["shape"])])
-    if said["classes"]:
-        found = np.exp(found - found.max(1, keepdims=True))
-        found /= found.sum(1, keepdims=True)
     lines = csv.writer(sys.stdout)
-    for row in found:
-        name = [said["classes"][row.argmax()]] if said["classes"] else []
-        lines.writerow([*name, *(f"{value:.9g}" for value in row)])
+    for some in batches(x, lengths, said["shape"]):
+        found = ask(some)
+        if said["classes"]:
+            found = np.exp(found - found.max(1, keepdims=True))
+            found /= found.sum(1, keepdims=True)
+        for row in found:
+            name = [said["classes"][row.argmax()]] if said["classes"] else []
+            lines.writerow([*name, *(f"{value:.9g}" for value in row)])
 
 
 if __name__ == "__main__":
