@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from dashboards.console import assets
 from search.common.labels import age, counted, duration, ended, format_value
+from search.jobs.listing import STATES
 from search.service.api.context import service_of
 from search.service.api.gate import SESSION
 
@@ -24,8 +25,6 @@ TABS = (
     ("Cluster", "/cluster"),
     ("Settings", "/settings"),
 )
-
-STATES = ("complete", "pruned", "diverged", "failed", "running", "waiting")
 
 
 def moment(seconds: float | None) -> Markup:

@@ -5,12 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dashboards.console.searched import Row
+from search.jobs.listing import COUNTED_AS
 
 SHOWN = 50
 """Trials of a part."""
-
-COUNTED_AS = {"budget": "pruned"}
-"""States that counts and filters do not tell from others: what ended it was not its own value."""
 
 OWN = {"trial": "trial", "state": "state", "value": "best_epoch_value", "epochs": "epochs"}
 """Columns that every table has, by the key of a row; the others are parameters."""

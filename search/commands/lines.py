@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from search.common.labels import counted, format_value
+from search.common.labels import OPEN, counted, format_value
 
 
 class Lines:
@@ -27,7 +27,7 @@ class Lines:
         elif kind == "job" and content["status"] != self.status:
             self.status = content["status"]
             yield self.status + (f": {content['message']}" if content["message"] else "")
-        elif kind == "trial" and content["state"] not in {"running", "waiting"}:
+        elif kind == "trial" and content["state"] not in OPEN:
             key = (content["study"], content["trial"])
             best, epochs = self.best.get(key), self.epochs.get(key, 0)
             said = [content["name"], f"{content['state']} after {counted(epochs, 'epoch')}"]

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.commands.screens import STATUS_STYLE, WIDE, progress, words
-from search.common.labels import BARS, age, counted, duration, ended, format_value
+from search.common.labels import BARS, OPEN, age, counted, duration, ended, format_value
 from trainables.metrics import sign_of
 
 CELL_STYLE = {"lstm": "#0072B2", "gru": "#D55E00"}
@@ -168,7 +168,7 @@ def head(job: dict[str, Any], trials: Sequence[dict[str, Any]], room: Room) -> R
         title.append(f"  {job['message']}", "dim")
     title.truncate(room.width, overflow="ellipsis")
     again = [one for one in trials if one["study"] != job["id"]]
-    done = sum(one["state"] not in {"running", "waiting"} for one in again)
+    done = sum(one["state"] not in OPEN for one in again)
     stage = (
         f"confirming, {counted(done, 'run')} done  " if again and job["status"] == "running" else ""
     )
@@ -223,7 +223,7 @@ def history(searched: Sequence[dict[str, Any]], job: dict[str, Any], room: Room)
 def by_value(trials: Sequence[dict[str, Any]], direction: str) -> list[dict[str, Any]]:
     """Return the trials that have ended with a value, best first."""
     sign = sign_of(direction)
-    ended = [one for one in trials if one["state"] not in {"running", "waiting"}]
+    ended = [one for one in trials if one["state"] not in OPEN]
     known = [one for one in ended if one["best_epoch_value"] is not None]
     return sorted(known, key=lambda one: -sign * one["best_epoch_value"])
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from trainables.config import TrialConfig
 
+OPEN = ("running", "waiting")
+"""States of trials that have not ended."""
+
 BARS = "▁▂▃▄▅▆▇█"
 """Characters of which a line of values is drawn, from the least to the most."""
 
@@ -99,7 +102,7 @@ def probability(value: float) -> str:
 def ended(shown: dict[str, Any]) -> int:
     """Return how many trials of a job's search have ended."""
     trials = shown["trials"]
-    return int(trials["total"] - trials["running"] - trials["waiting"])
+    return int(trials["total"] - sum(trials[state] for state in OPEN))
 
 
 def against(job: dict[str, Any]) -> str | None:

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Update, select, update
 from sqlalchemy.orm import Session
 
+from search.common.home import Home
+from search.common.labels import OPEN
 from search.common.trial import parameters_of
+from search.database.lease import LIVE, driver_is_alive, live_status
 from search.database.recorded import Recorded, trial_of, trials_of
 from search.database.remaining import left_s
-
-if TYPE_CHECKING:
-    from search.document.spec import JobSpec
-from search.common.home import Home
-from search.database.lease import LIVE, driver_is_alive, live_status
 from search.database.store import Store, is_storable, undelivered
 from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from search.jobs.listing import best_by_cell, best_trial, best_values, counts_by_state, counts_of
+
+if TYPE_CHECKING:
+    from search.document.spec import JobSpec
 
 
 class JobNotFoundError(LookupError):
@@ -268,7 +269,7 @@ def trials_with_runs(store: Store, job: Job) -> list[tuple[dict[str, Any], Recor
                 "baseline": "baseline" in trial.user_attrs,
                 "attempts": len(trial.user_attrs.get("lost_after", [])),
                 "reason": trial.user_attrs.get("reason")
-                if trial.state in {"failed", "running", "waiting"}
+                if trial.state in ("failed", *OPEN)
                 else None,
                 "params": parameters_of(trial),
                 "worker": run.worker if run else None,

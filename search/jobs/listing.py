@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from search.common.labels import OPEN
 from search.common.trial import SHOWN
 from search.database.lease import is_dead, live_status
 from search.database.recorded import STUDIES, TRIALS, VALUES, complete, has_studies
@@ -34,7 +35,13 @@ MOST = 1000
 
 STATUSES = ("queued", "running", "stopped", "failed", "finished")
 
-STATE_OF_RUN = {shown: "pruned" if state == "budget" else state for state, shown in SHOWN.items()}
+STATES = ("complete", "pruned", "diverged", "failed", *OPEN)
+"""Of trials, as they are counted."""
+
+COUNTED_AS = {"budget": "pruned"}
+"""States that counts and filters do not tell from others: what ended it was not its own value."""
+
+STATE_OF_RUN = {shown: COUNTED_AS.get(state, state) for state, shown in SHOWN.items()}
 """A trial's state by what its run should show, which the study's own commits write."""
 
 
@@ -242,8 +249,7 @@ def in_short(job: Job, now: float, trials: dict[str, int], ends: Ends) -> dict[s
 
 def counts_of(states: dict[str, int]) -> dict[str, int]:
     """Return the number of trials in every state, and of all."""
-    names = ("complete", "pruned", "diverged", "failed", "running", "waiting")
-    return {name: states.get(name, 0) for name in names} | {"total": sum(states.values())}
+    return {name: states.get(name, 0) for name in STATES} | {"total": sum(states.values())}
 
 
 def pages(store: Store, wanted: Wanted) -> Iterator[dict[str, Any]]:
