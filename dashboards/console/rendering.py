@@ -15,7 +15,7 @@ from dashboards.console import assets
 from search.common.labels import age, counted, duration, ended, format_value
 from search.jobs.listing import STATES
 from search.service.api.context import service_of
-from search.service.api.gate import SESSION
+from search.service.api.gate import cookie_names
 
 TABS = (
     ("Jobs", "/"),
@@ -130,7 +130,7 @@ def page(
         template,
         path=request.url.path,
         principal=principal,
-        local=SESSION not in request.cookies,
+        local=cookie_names(request.headers)[0] not in request.cookies,
         mlflow=service.mlflow_url if principal else None,
         now=time.time(),
         **content,

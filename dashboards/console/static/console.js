@@ -5,7 +5,10 @@
 const cookie = (name) =>
   document.cookie.split("; ").find((one) => one.startsWith(name + "="))?.slice(name.length + 1);
 
-const headers = () => ({ "x-csrf-token": cookie("gatetune_csrf") ?? "" });
+// Another service on this host has another port, and cookies of its own.
+const headers = () => ({
+  "x-csrf-token": cookie("gatetune_csrf" + (location.port && "_" + location.port)) ?? "",
+});
 
 // -- moments ------------------------------------------------------------------------------------
 

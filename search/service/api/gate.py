@@ -29,7 +29,7 @@ from search.service.tokens import Principal
 logger = logging.getLogger("gatetune.access")
 
 SESSION = "gatetune_session"
-"""Cookie with a person's token; scripts cannot read it."""
+"""Cookie with a person's token; scripts cannot read it. See `cookie_names`."""
 
 CSRF = "gatetune_csrf"
 """Cookie whose value a page of ours repeats in the header of a changing request."""
@@ -46,6 +46,9 @@ SESSION_PATH = "/api/v1/session"
 """Where a login carries its token in its body, and a logout needs none."""
 
 STREAM_PATH = re.compile(r"/api/v1/jobs/[^/]+/events")
+
+PORT = re.compile(r":(\d+)$")
+"""Of a Host header, where it names one."""
 
 FORWARDED = re.compile(r"forwarded|via|x-forwarded-.*|x-real-ip|x-client-ip|cf-connecting-ip")
 """Headers by which proxies tell that they ask for somebody else."""
@@ -238,14 +241,15 @@ class Gate:
         """Return who asks: by token, by cookie, or on this machine whoever runs the service."""
         kind, _, text = headers.get("authorization", "").partition(" ")
         cookies = cookies_of(headers)
+        session, csrf = cookie_names(headers)
         trusted = not text and not kind and self.settings.is_private and not is_forwarded(headers)
-        if not text and SESSION in cookies:
-            text, kind = cookies[SESSION], "bearer"
+        if not text and session in cookies:
+            text, kind = cookies[session], "bearer"
             if scope["method"] not in SAFE and not same(
-                cookies.get(CSRF), headers.get(CSRF_HEADER)
+                cookies.get(csrf), headers.get(CSRF_HEADER)
             ):
                 raise ApiError(
-                    403, "cross-site", f"with a cookie, {CSRF_HEADER} must repeat {CSRF}"
+                    403, "cross-site", f"with a cookie, {CSRF_HEADER} must repeat {csrf}"
                 )
         if trusted and not text:
             return Principal(user(), "admin")
@@ -256,7 +260,7 @@ class Gate:
                 raise ApiError(503, "database-away", str(error)) from error
             if principal is not None:
                 return principal
-            if trusted:  # the cookie is that of another service: cookies know no ports
+            if trusted:  # the cookie is that of a service that was here before
                 return Principal(user(), "admin")
             if not self.is_refused_once_more(scope):
                 raise too_many(WRONG_TOKENS)
@@ -328,6 +332,16 @@ def routed(scope: Scope) -> Scope:
     if scope["method"] != "HEAD" or STREAM_PATH.fullmatch(scope["path"]):
         return scope
     return {**scope, "method": "GET"}
+
+
+def cookie_names(headers: Headers) -> tuple[str, str]:
+    """Return what `SESSION` and `CSRF` are called where a request went.
+
+    A browser keeps one set of cookies for all ports of a host, so that a login to one service would
+    end that to another beside it. Where no port is named, none is added.
+    """
+    port = PORT.search(headers.get("host", ""))
+    return (SESSION, CSRF) if port is None else (f"{SESSION}_{port[1]}", f"{CSRF}_{port[1]}")
 
 
 def cookies_of(headers: Headers) -> dict[str, str]:

@@ -4,7 +4,7 @@ import secrets
 import time
 from importlib.metadata import version
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Gauge, generate_latest
 from sqlalchemy import func, select
 
@@ -13,7 +13,7 @@ from search.database.tables import Job, JournalRow, Run
 from search.jobs.listing import STATUSES, has_status
 from search.service.api.context import In
 from search.service.api.errors import DOCUMENTED, ApiError
-from search.service.api.gate import CSRF, SESSION
+from search.service.api.gate import cookie_names
 from search.service.api.models import Health, SessionRequest
 from search.service.tokens import verify
 
@@ -77,22 +77,23 @@ session_router = APIRouter(prefix="/api/v1", tags=["session"], responses=DOCUMEN
 
 
 @session_router.post("/session", status_code=204)
-def login(body: SessionRequest, service: In) -> Response:
+def login(body: SessionRequest, service: In, request: Request) -> Response:
     """Exchange a token for the cookies of a page."""
     if verify(service.store, body.token) is None:
         raise ApiError(401, "token-needed", "the token is not valid; it may have been revoked")
     response = Response(status_code=204)
     secure = service.settings.secure
     # Not strict: who follows a link from a chat is logged in. Changes need the other one, too.
-    response.set_cookie(SESSION, body.token, httponly=True, samesite="lax", secure=secure, path="/")
-    response.set_cookie(CSRF, secrets.token_urlsafe(32), samesite="strict", secure=secure, path="/")
+    session, csrf = cookie_names(request.headers)
+    response.set_cookie(session, body.token, httponly=True, samesite="lax", secure=secure, path="/")
+    response.set_cookie(csrf, secrets.token_urlsafe(32), samesite="strict", secure=secure, path="/")
     return response
 
 
 @session_router.delete("/session", status_code=204)
-def logout() -> Response:
+def logout(request: Request) -> Response:
     """Forget the cookies of a page."""
     response = Response(status_code=204)
-    for name in (SESSION, CSRF):
+    for name in cookie_names(request.headers):
         response.delete_cookie(name, path="/")
     return response

@@ -10,11 +10,12 @@ from playwright.sync_api import Browser, Page, Route, expect
 from search.database.store import Store
 from search.database.tables import Job
 from search.service import tokens
-from search.service.api.gate import SESSION
 from search.tracking.tracking import client_of
 from tests.dashboards.console.conftest import PAGES, PHONE, RUNNING, WIDE, Living, opened
-from tests.search.service.api.served import Served, serving
+from tests.search.service.api.served import Served, fresh, serving
 from tests.search.service.api.stories import TOLD
+from tests.search.service.api.world import HOSTS
+from tests.search.service.api.world import settings as network_settings
 from tests.search.winners import JOB, OTHER, finish_rivals
 from trainables.datasets import load_dataset
 
@@ -238,6 +239,27 @@ def test_a_part_of_a_page_that_is_refused_says_why(page: Page, shown: Living) ->
     expect(model.locator(".skeleton")).to_have_count(0)
 
 
+def test_who_is_logged_in_to_two_services_of_a_host_changes_both(
+    browser: Browser, guarded: Served, tmp_path: Path
+) -> None:
+    """A browser has one set of cookies for all ports."""
+    with serving(fresh(tmp_path), network_settings(hosts=HOSTS)) as other, opened(browser) as both:
+        page = both.new_page()
+        for served in (guarded, other):
+            page.goto(f"{served.url}/settings")
+            page.get_by_label("Token").fill(served.token("root", "admin"))
+            page.get_by_role("button", name="Log in").click()
+            page.wait_for_url("**/settings")
+        for served in (guarded, other):
+            page.goto(f"{served.url}/settings")
+            page.get_by_label("Owner").fill("hedy")
+            page.get_by_label("Owner").press("Enter")
+            secret = page.locator("#secret")
+            expect(secret).to_have_text(re.compile("^gt_"))
+            principal = tokens.verify(served.store, secret.inner_text())
+            assert principal == tokens.Principal("hedy", "launch")
+
+
 def test_the_log_in_and_out_and_a_token_that_is_revoked(browser: Browser, guarded: Served) -> None:
     context = opened(browser)
     try:
@@ -265,7 +287,7 @@ def test_the_log_in_and_out_and_a_token_that_is_revoked(browser: Browser, guarde
         assert tokens.verify(guarded.store, secret.inner_text()) is None
         page.get_by_role("button", name="Log out").click()
         page.wait_for_url("**/login")
-        assert SESSION not in {cookie["name"] for cookie in context.cookies()}
+        assert guarded.session not in {cookie["name"] for cookie in context.cookies()}
     finally:
         context.close()
 

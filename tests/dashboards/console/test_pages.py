@@ -3,13 +3,15 @@
 import re
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
+from starlette.datastructures import Headers
 
 from search.database.result import Result
 from search.database.tables import Job
-from search.service.api.gate import POLICY, SESSION
+from search.service.api.gate import POLICY, cookie_names
 from tests.dashboards.console.conftest import PAGES, RUNNING, Living
 from tests.search.service.api.served import TIMEOUT_S, Served
 from tests.search.service.api.stories import TOLD
@@ -18,7 +20,8 @@ HTML = {"accept": "text/html"}
 
 
 def get(url: str, path: str, token: str | None = None, **more: Any) -> requests.Response:
-    headers = HTML | ({"cookie": f"{SESSION}={token}"} if token else {})
+    session, _ = cookie_names(Headers({"host": urlsplit(url).netloc}))
+    headers = HTML | ({"cookie": f"{session}={token}"} if token else {})
     return requests.get(
         f"{url}{path}", headers=headers, timeout=TIMEOUT_S, allow_redirects=False, **more
     )

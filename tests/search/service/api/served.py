@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import requests
 import uvicorn
 from sqlalchemy import select
+from starlette.datastructures import Headers
 
 from search.common.home import Home
 from search.database.store import Store
@@ -23,6 +24,7 @@ from search.database.tables import Job
 from search.service import tokens
 from search.service.api.app import create_app
 from search.service.api.context import Service
+from search.service.api.gate import cookie_names
 from search.service.api.gate import logger as access_logger
 from search.service.api.settings import Settings
 from tests.search.installations import write_tables
@@ -48,6 +50,20 @@ class Served:
     @property
     def store(self) -> Store:
         return self.service.store
+
+    @property
+    def session(self) -> str:
+        """The name of its cookie with a token."""
+        return self.cookie_names[0]
+
+    @property
+    def csrf(self) -> str:
+        """The name of its cookie that changes repeat."""
+        return self.cookie_names[1]
+
+    @property
+    def cookie_names(self) -> tuple[str, str]:
+        return cookie_names(Headers({"host": urlsplit(self.url).netloc}))
 
     def ask(
         self, method: str, path: str, token: str | None = None, **given: Any

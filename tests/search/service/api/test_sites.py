@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import requests
+from starlette.datastructures import Headers
 
 from search.service import tokens
-from search.service.api.gate import CSRF, CSRF_HEADER, HEADERS, OPEN_PATHS, SESSION
+from search.service.api.gate import CSRF, CSRF_HEADER, HEADERS, OPEN_PATHS, SESSION, cookie_names
 from tests.search.conftest import add_job, make_spec
 from tests.search.service.api.served import AccessLog, Served, fresh, serving
 from tests.search.service.api.world import (
@@ -127,27 +128,36 @@ def test_the_cookies_of_a_login(tmp_path: Path, secure: bool) -> None:
     with serving(fresh(tmp_path), settings(secure=secure)) as served:
         token = served.token("ada", "launch")
         cookies = log_in(served, token)
-        assert cookies.keys() == {SESSION, CSRF}
+        assert cookies.keys() == {served.session, served.csrf}
         for name, cookie in cookies.items():
-            assert cookie["samesite"] == ("lax" if name == SESSION else "strict")
+            assert cookie["samesite"] == ("lax" if name == served.session else "strict")
             assert cookie["path"] == "/"
             assert cookie["domain"] == ""
             assert bool(cookie["secure"]) is secure
-            assert bool(cookie["httponly"]) is (name == SESSION)
-        assert cookies[SESSION].value == token
-        assert len(cookies[CSRF].value) >= 43
-        assert log_in(served, token)[CSRF].value != cookies[CSRF].value
+            assert bool(cookie["httponly"]) is (name == served.session)
+        assert cookies[served.session].value == token
+        first = cookies[served.csrf].value
+        assert len(first) >= 43
+        assert log_in(served, token)[served.csrf].value != first
 
 
-def test_on_loopback_the_cookie_of_another_service_locks_nobody_out(tmp_path: Path) -> None:
-    """Cookies know no ports."""
+def test_on_loopback_the_cookie_of_an_earlier_service_locks_nobody_out(tmp_path: Path) -> None:
     with serving(fresh(tmp_path)) as served:
-        cookie = {"Cookie": f"{SESSION}=gt_0123abcd_of-another-service"}
+        cookie = {"Cookie": f"{served.session}=gt_0123abcd_of-another-service"}
         assert served.ask("GET", "/jobs", headers=cookie).status_code == 200
         wrong = {"Authorization": "Bearer gt_0123abcd_wrong"}
         assert served.ask("GET", "/jobs", headers=wrong).status_code == 401
         proxied = cookie | {"X-Forwarded-For": "10.0.0.1"}
         assert served.ask("GET", "/jobs", headers=proxied).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "port"),
+    [("tune.example", ""), ("tune.example:8080", "_8080"), ("[::1]:80", "_80"), ("[::1]", ""),
+     ("a:b", ""), ("", "")],
+)  # fmt: skip
+def test_each_port_of_a_host_has_cookies_of_its_own(host: str, port: str) -> None:
+    assert cookie_names(Headers({"host": host})) == (SESSION + port, CSRF + port)
 
 
 def test_a_page_reads_with_its_cookie(network: World) -> None:
@@ -157,7 +167,7 @@ def test_a_page_reads_with_its_cookie(network: World) -> None:
 
 def test_a_page_changes_with_its_cookie_and_its_header(network: World) -> None:
     cookies = log_in(network.served, network.tokens["ada"])
-    headers = {"Cookie": as_header(cookies), CSRF_HEADER: cookies[CSRF].value}
+    headers = {"Cookie": as_header(cookies), CSRF_HEADER: cookies[network.served.csrf].value}
     answer = network.ask(None, "POST", "/check", json=LAUNCH, headers=headers)
     assert answer.status_code == 200
 
@@ -168,12 +178,12 @@ def test_a_cookie_without_its_header_changes_nothing(
     network: World, change: Change, given: str | None
 ) -> None:
     method, path, body = change
-    other = log_in(network.served, network.tokens["admin"])[CSRF].value
+    other = log_in(network.served, network.tokens["admin"])[network.served.csrf].value
     headers = {"Cookie": as_header(log_in(network.served, network.tokens["admin"]))}
     if given is not None:
         headers[CSRF_HEADER] = other if given == "another's" else given
     network.refuse(
-        (403, "cross-site", f"{CSRF_HEADER} must repeat {CSRF}"),
+        (403, "cross-site", f"{CSRF_HEADER} must repeat {network.served.csrf}"),
         None,
         method,
         path,
@@ -183,14 +193,17 @@ def test_a_cookie_without_its_header_changes_nothing(
 
 
 def test_a_cookie_alone_with_an_empty_pair_changes_nothing(network: World) -> None:
-    headers = {"Cookie": f"{SESSION}={network.tokens['admin']}; {CSRF}=", CSRF_HEADER: ""}
+    session, csrf = network.served.cookie_names
+    headers = {"Cookie": f"{session}={network.tokens['admin']}; {csrf}=", CSRF_HEADER: ""}
     network.refuse((403, "cross-site"), None, "POST", "/jobs", json=LAUNCH, headers=headers)
 
 
 @pytest.mark.parametrize(
-    "cookie", [f"{SESSION}=gt_00000000_x", f"{SESSION}=", f"{CSRF}=x", '"', "a=b; ;;=", "\xff=\xfe"]
+    "cookie", ["SESSION=gt_00000000_x", "SESSION=", "CSRF=x", '"', "a=b; ;;=", "\xff=\xfe"]
 )
 def test_a_cookie_that_is_no_session(network: World, cookie: str) -> None:
+    session, csrf = network.served.cookie_names
+    cookie = cookie.replace("SESSION", session).replace("CSRF", csrf)
     headers = {"Cookie": cookie.encode("latin-1")}
     network.refuse((401, "token-needed"), None, "GET", "/jobs", headers=headers)
 
@@ -224,11 +237,12 @@ def test_a_page_of_another_site_logs_nobody_in(network: World) -> None:
 
 @pytest.mark.parametrize("who", ["ada", "revoked"])
 def test_a_logout_forgets_the_cookies(network: World, who: str) -> None:
-    headers = {"Cookie": f"{SESSION}={network.tokens[who]}"}
+    session, csrf = network.served.cookie_names
+    headers = {"Cookie": f"{session}={network.tokens[who]}"}
     answer = network.ask(None, "DELETE", "/session", headers=headers)
     assert answer.status_code == 204
     assert {(name, one.value, one["max-age"]) for name, one in cookies_of(answer).items()} == {
-        (SESSION, "", "0"), (CSRF, "", "0")
+        (session, "", "0"), (csrf, "", "0")
     }  # fmt: skip
 
 
