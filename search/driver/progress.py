@@ -141,10 +141,10 @@ class Progress:
             self.line(self.ended_line(row, study), live.number)
 
     def lost(self, live: LiveTrial, reason: str, *, again: bool) -> None:
-        """A trial lost its worker or raised."""
+        """An attempt at a trial lost its worker or raised."""
         spent = self.study is not None and self.study.ended.get(live.number) == Verdict.BUDGET
         ending = ENDINGS[Verdict.BUDGET] if spent else "failed"
-        what = "lost its worker, it is tried again" if again else ending
+        what = "is tried again" if again else ending
         if again and live.alone:
             what += " alone"
         with self.lock:

@@ -145,7 +145,7 @@ def test_a_lost_trial_names_the_last_line_of_its_reason(study: JobStudy) -> None
         live.alone = again
         progress.lost(live, "Traceback\nMemoryError: [no] room\n", again=again)
     assert words(printed(progress)).splitlines()[1:] == [
-        "trial 000 lost its worker, it is tried again alone: MemoryError: [no] room",
+        "trial 000 is tried again alone: MemoryError: [no] room",
         "trial 000 failed: MemoryError: [no] room",
     ]
     progress.lost(start(progress, study), "\n", again=True)
