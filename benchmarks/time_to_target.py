@@ -10,7 +10,7 @@ portfolio that was made of other data alone (`unseen`). What of the gain is this
 what the search's, tells a third search: Gatetune's, which trains as the glue does.
 
 Of all, the luckiest epoch's validation accuracy counts from when the driver knows it, as it does
-for whoever picks a winner by it; who trains more networks has the luckier luckiest. The glue's time
+for whoever picks a winner by it; who trains more networks has more luck with one. The glue's time
 ends with its process, and what Gatetune knows later does not count. Nobody knows the glue's best
 before its end, so that its whole time is told, too. Before each, the libraries' files are read into
 memory.

@@ -45,7 +45,9 @@ class TrialConfig(BaseModel):
     cell: Literal["lstm", "gru"] = Field("lstm", description="recurrent cell")
     hidden_size: int = Field(128, ge=1, le=8192, description="units a layer and direction")
     layers: int = Field(2, ge=1, le=32, description="stacked recurrent layers")
-    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="dropout between layers")
+    dropout: float = Field(
+        0.0, ge=0.0, lt=1.0, description="dropout between layers, of which it takes two"
+    )
     bidirectional: bool = Field(default=False, description="read each sequence in both directions")
     head: Literal["all-steps", "last", "mean"] = Field(
         "all-steps",
@@ -79,7 +81,9 @@ class TrialConfig(BaseModel):
         0.0, ge=0.0, description="deviation of what is added to standardised values"
     )
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: errors on rare classes cost more, by how rare they are"
+        "none",
+        description="balanced: errors on rare classes cost more, by how rare they are; "
+        "classification only",
     )
     label_smoothing: float = Field(
         0.0,
@@ -87,7 +91,7 @@ class TrialConfig(BaseModel):
         lt=1.0,
         description="how much of each label is shared out among all classes while training "
         "(Szegedy et al. 2016): on digits more right answers, and less sure ones; the losses that "
-        "are told are of the labels as they are",
+        "are told are of the labels as they are; classification only",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the hardware has it and it is faster there"

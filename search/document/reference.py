@@ -65,7 +65,7 @@ places in lists, from 0, and the place after the last appends; `VALUE` is YAML:
 
 ```
 gatetune launch JOB.yaml --set data.source=digits --set budget.trials=10
-gatetune launch JOB.yaml --set space.layers.high=4 --set 'space.cell=[gru]'
+gatetune launch JOB.yaml --set space.layers.high=4 --set 'space.cell=[gru]' --set baseline=null
 gatetune launch JOB.yaml --set space.layers=null   # is no longer searched
 gatetune launch JOB.yaml --set baseline.0.epochs=2 --set sampler.n_startup_trials=20
 ```

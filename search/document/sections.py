@@ -63,7 +63,8 @@ class Identity(Section):
         "portfolio",
         description="portfolio: the first draws of a sampler that learns are configurations that "
         "did well on other data; a list of 1 to 10 jobs: they are the best of these, and what the "
-        "jobs found on the same data is known; auto: of the newest jobs on data alike",
+        "jobs found on the same data is known; auto: of the newest jobs on data alike. Both take a "
+        "sampler that learns",
     )
 
     @field_validator("warm_start", mode="before")
@@ -130,7 +131,8 @@ class Data(Section):
         None, description="a column; sequences with the same value stay in the same part"
     )
     time: str | None = Field(
-        None, description="a column that orders the sequences: the latest are held out"
+        None,
+        description="a column that orders the sequences: the latest are held out; not with `group`",
     )
     missing: Missing = Field(
         "refuse",
@@ -138,7 +140,8 @@ class Data(Section):
         "last value before",
     )
     mask: bool = Field(
-        default=False, description="whether the networks also see which values were missing"
+        default=False,
+        description="whether the networks also see what was missing, unless that is refused",
     )
 
     @field_validator("source", "test")
