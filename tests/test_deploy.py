@@ -19,6 +19,16 @@ def test_every_setting_of_compose_is_explained() -> None:
     assert used == set(explained)
 
 
+def test_a_default_names_no_other_setting() -> None:
+    """The docker-compose of Debian 12 ends a setting at the first brace."""
+    assert not re.search(r"\$\{[^}]*\$", COMPOSE)
+
+
+def test_no_secret_is_among_the_arguments_of_a_process() -> None:
+    script = (ROOT / "deploy/mlflow-server").read_text(encoding="utf-8")
+    assert "postgresql" not in script[script.index("exec mlflow") :]
+
+
 def test_no_secret_has_a_default() -> None:
     for name in ("POSTGRES_PASSWORD", "RAY_AUTH_TOKEN"):
         assert f"${{{name}:?" in COMPOSE

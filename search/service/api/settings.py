@@ -73,6 +73,17 @@ class Settings:
         return self.host in LOOPBACK and not self.secure
 
 
+def is_address(url: str) -> bool:
+    """Whether a browser can open a URL, which holds no name or password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises, where it is none
+    except ValueError:
+        return False
+    known = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return known and parts.username is None
+
+
 def public_address(url: str | None) -> str | None:
     """Return the address of pages that links lead to, without a slash at its end.
 
@@ -81,8 +92,7 @@ def public_address(url: str | None) -> str | None:
     """
     if not url:
         return None
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
+    if not is_address(url):
         raise SettingsError(
             "GATETUNE_MLFLOW_URL must be an address such as http://mlflow.example:5000, without a "
             "password"

@@ -76,6 +76,8 @@ def test_behind_a_proxy_tokens_are_needed(monkeypatch: pytest.MonkeyPatch) -> No
         ("GATETUNE_SECURE", "maybe", "GATETUNE_SECURE must be yes or no, but got 'maybe'"),
         ("GATETUNE_MLFLOW_URL", "flow.example", "must be an address such as http://"),
         ("GATETUNE_MLFLOW_URL", "http://me:secret@flow.example", "without a password"),
+        ("GATETUNE_MLFLOW_URL", "http://127.0.0.1:5000}", "must be an address such as http://"),
+        ("GATETUNE_MLFLOW_URL", "http://[::1", "must be an address such as http://"),
         ("GATETUNE_MLFLOW_URL", "javascript:alert(1)", "must be an address such as http://"),
         ("GATETUNE_MAX_UPLOAD_MB", "0", "must be a whole number of at least 1, but got '0'"),
         ("GATETUNE_MAX_TRIALS_A_JOB", "-1", "must be a whole number of at least 1, but got '-1'"),
