@@ -5,18 +5,25 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import or_, select, text, update
 from sqlalchemy.orm import Session
 
 from search.common.limits import Limits
-from search.database.lease import LIVE, driver_is_alive, drop_lease, live_status, place_of
+from search.database.lease import (
+    LIVE,
+    described,
+    driver_is_alive,
+    drop_lease,
+    live_status,
+    place_of,
+)
 from search.database.store import Store
 from search.database.tables import Job, JournalRow
 from search.driver.shares import ROUNDING
 from search.jobs.jobs import NotPossibleError, check_resumable
 
 CLAIM_S = 120.0
-"""How long a claim holds until its driver, which may have to load and wait, takes it over."""
+"""How long a claim holds until its driver takes it over, if its supervisor does not renew it."""
 
 SKEW_S = 5.0
 """By how much clocks of machines that share a database may differ."""
@@ -139,6 +146,19 @@ def is_held(store: Store, job_id: str) -> bool:
         return job is not None and driver_is_alive(job)
 
 
+def renew(store: Store, job_id: str, owner: str) -> None:
+    """Hold on to a claim whose driver is still on its way to taking it over.
+
+    But not to that of a job which is to stop: whoever waits for that ends it once the claim lapses.
+    """
+    with store.session() as session:
+        session.execute(
+            update(Job)
+            .where(Job.id == job_id, Job.lease_owner == owner, Job.stop_requested.is_(False))
+            .values(lease_until=time.time() + CLAIM_S)
+        )
+
+
 def release(store: Store, job_id: str, owner: str) -> None:
     """Give a claim back whose driver did not take it over."""
     with store.session() as session:
@@ -149,13 +169,19 @@ def enqueue(store: Store, job_id: str) -> None:
     """Put a job that has ended back into the queue.
 
     Raises:
-        NotPossibleError: it waits there, or runs, or is finished.
+        NotPossibleError: it waits there, or runs, or is finished, or somebody deletes it just now,
+            repairs it or begins to run it.
     """
     with exclusive(store) as session:
         job = session.get_one(Job, job_id)
         status = live_status(job)
         if status in LIVE:
             raise NotPossibleError(f"job {job.id} is {status} already")
+        if driver_is_alive(job):
+            holder = described(job.lease_owner, job.lease_until - time.time())
+            raise NotPossibleError(
+                f"job {job.id} is being deleted, repaired or started{holder}; try again later"
+            )
         check_resumable(store, job)
         job.status, job.message, job.supervised = "queued", None, True
         job.failed_starts, job.ended_at, job.stop_requested = 0, None, False

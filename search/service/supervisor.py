@@ -11,7 +11,7 @@ from search.database.lease import DURATION_S, identity
 from search.database.store import Store, StoreError
 from search.driver.cluster import ClusterError
 from search.service.drivers import Drivers, Driving
-from search.service.queue import claim, give_back, is_held, release
+from search.service.queue import CLAIM_S, claim, give_back, is_held, release, renew
 
 logger = logging.getLogger("gatetune.supervisor")
 
@@ -34,6 +34,8 @@ class Started:
     claim: str
     began: float
     """Time of day, as the journal's is."""
+    renewed: float
+    """When its claim was."""
     ended: float | None = None
     """When that was seen, on the clock that cannot be set."""
 
@@ -100,7 +102,8 @@ class Supervisor:
             except ClusterError:
                 release(self.store, job.id, owner)
                 raise
-            self.started[job.id] = Started(driving, owner, time.time())
+            now = time.time()
+            self.started[job.id] = Started(driving, owner, now, now)
 
     def is_waking(self) -> bool:
         """Whether this machine has just slept, so that leases lapsed whose drivers live."""
@@ -115,6 +118,10 @@ class Supervisor:
             if self.ending.is_set():
                 return
             if not one.driving.ended():
+                if time.time() > one.renewed + CLAIM_S / 4:
+                    # It may have to wait for long, such as a Ray Job for its place.
+                    renew(self.store, job_id, one.claim)
+                    one.renewed = time.time()
                 continue
             one.ended = one.ended or time.monotonic()
             release(self.store, job_id, one.claim)

@@ -165,6 +165,13 @@ class TestOnEveryDatabase:
                 enqueue(opened, job_id)
             assert read(opened, job_id).revision == before
 
+    def test_a_job_that_somebody_deletes_or_repairs_cannot_be_queued(self, opened: Store) -> None:
+        add(opened, "one", status="stopped", supervised=False)
+        with Lease(opened, "one"), pytest.raises(NotPossibleError, match="one is being deleted"):
+            enqueue(opened, "one")
+        assert read(opened, "one").status == "stopped"
+        enqueue(opened, "one")
+
     def test_a_finished_job_cannot_be_queued_again(self, opened: Store) -> None:
         add(opened, "one", supervised=False)
         finish_job(opened, "one")

@@ -107,6 +107,19 @@ class TestStep:
         assert claims == [read(store, job_id).lease_owner for job_id in "ab"]
         assert claims[0] != claims[1]
 
+    @pytest.mark.parametrize("stopping", [False, True])
+    def test_a_driver_that_takes_long_to_begin_is_waited_for_unless_its_job_is_to_stop(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor, stopping: bool
+    ) -> None:
+        add(store, "a")
+        supervisor.step()
+        soon = time.time() + 1
+        set_job(store, "a", lease_until=soon, stop_requested=stopping)
+        supervisor.started["a"].renewed -= CLAIM_S
+        supervisor.step()
+        assert (read(store, "a").lease_until > soon + CLAIM_S / 2) is not stopping
+        assert drivers.ids == ["a"]
+
     def test_the_end_of_a_job_makes_room_for_the_next(
         self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
     ) -> None:
