@@ -1,6 +1,8 @@
 """What the workers are, what they do, and who waits for them."""
 
+import json
 import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +14,17 @@ from sqlalchemy import select
 
 from dashboards.console.rendering import page
 from search.database.tables import PARENT, Job, Run
-from search.jobs.listing import Wanted, turn
+from search.jobs.listing import MOST, Wanted, number_of
 from search.jobs.listing import page as listing
 from search.service.api.context import In, Service
 
 router = APIRouter(prefix="/cluster")
+
+SHOWN = 200
+"""Jobs of the queue that the page lists."""
+
+LOOKED_AT = 20
+"""Newest jobs by which it is looked how many processors there are."""
 
 
 @router.get("")
@@ -33,19 +41,20 @@ def changed(request: Request, service: In) -> HTMLResponse:
 
 def state(service: Service) -> dict[str, Any]:
     """Return what there is, what is in use, and the queue in its order."""
-    running, _ = listing(service.store, Wanted(status="running", limit=200))
-    queued, _ = listing(service.store, Wanted(status="queued", limit=200))
-    queued.sort(key=turn)
+    running, _ = listing(service.store, Wanted(status="running", limit=MOST))
+    queued, _ = listing(service.store, Wanted(status="queued", limit=SHOWN, in_turn=True))
+    with service.store.session() as session:
+        waiting = number_of(session, "queued", time.time())
     used = [job["workers"] for job in running if job["workers"]]
     gpus = [one["gpus"] for one in used]
-    slots = room(service)
     return {
         "running": running,
         "queued": queued,
+        "waiting": waiting,
         "trials": sum(one["trials"] for one in used),
         "cpus": sum(one["cpus"] for one in used),
         "gpus": None if None in gpus else sum(gpus),
-        "slots": slots,
+        "processors": processors(service),
         "nodes": nodes(service, [job["id"] for job in running]),
         "ray": service.home.ray_address,
         "trouble": service.trouble(),
@@ -53,13 +62,18 @@ def state(service: Service) -> dict[str, Any]:
     }
 
 
-def room(service: Service) -> int | None:
-    """Return how many trials of one processor there is room for; None where nobody knows yet."""
+def processors(service: Service) -> float | None:
+    """Return how many processors there are for trials; None where nobody knows yet."""
     if service.home.ray_address is None:
         return os.cpu_count()
+    known = select(Job.slots, Job.document).where(Job.slots.is_not(None))
     with service.store.session() as session:
-        newest = select(Job.slots).where(Job.slots.is_not(None)).order_by(Job.created_at.desc())
-        return session.scalar(newest.limit(1))
+        newest = session.execute(known.order_by(Job.created_at.desc()).limit(LOOKED_AT)).all()
+    for slots, document in newest:
+        needs = json.loads(document)["workers"]
+        if needs["gpus"] in ("auto", 0):  # else they may be what there is room by
+            return float(slots * needs["cpus"])
+    return None
 
 
 def nodes(service: Service, jobs: Sequence[str]) -> list[tuple[str, int, float]]:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 
 from dashboards.console import form
-from dashboards.console.cluster import room
+from dashboards.console.cluster import processors
 from dashboards.console.preview import Preview, looked_at, preview
 from dashboards.console.rendering import page, render
 from search.common.faults import SpecError
@@ -23,6 +23,7 @@ from search.document.spec import JobSpec, document_of
 from search.drafting.drafting import Draft
 from search.drafting.expectation import expected_s
 from search.drafting.survey import survey
+from search.driver.cluster import fitting_by_cpus
 from search.jobs import submission
 from search.jobs.loading import allowed
 from search.service.api.context import In, Service, found, needs
@@ -179,7 +180,7 @@ def forecast(service: Service, spec: JobSpec, seen: Preview | None) -> dict[str,
 
 def workers(service: Service, spec: JobSpec) -> int:
     """Return how many trials of a job may run at once, as far as the service knows."""
-    at_once = max(1, int((room(service) or os.cpu_count() or 1) / spec.workers.cpus))
+    at_once = max(1, fitting_by_cpus(processors(service) or os.cpu_count() or 1, spec.workers))
     asked = spec.workers.concurrent
     return min(at_once, spec.budget.trials, *([asked] if isinstance(asked, int) else []))
 

@@ -188,6 +188,7 @@ class Remote:
             owner=wanted.owner,
             limit=wanted.limit,
             cursor=wanted.cursor,
+            in_turn=wanted.in_turn,
         )
         return page["jobs"], page["next"]
 

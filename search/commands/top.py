@@ -25,7 +25,7 @@ from search.common.labels import duration
 from search.common.texts import first_line
 from search.database.lease import LIVE
 from search.database.store import StoreError
-from search.jobs.listing import Wanted, turn
+from search.jobs.listing import MOST, Wanted
 
 REFRESH_S = 1.0
 """How often jobs are read."""
@@ -36,8 +36,8 @@ SHARE = 4
 LOOK_S = 0.25
 """How often it is looked whether there is something new to draw."""
 
-MOST = 100
-"""Jobs of a status that are read."""
+NEWEST = 100
+"""Jobs of any status that are read; of those that run or wait all of a page are."""
 
 Shown = dict[str, Any]
 """What was read: content that JSON can hold."""
@@ -48,10 +48,9 @@ Shown = dict[str, Any]
 
 def all_jobs(desk: Desk) -> Shown:
     """Return the jobs of an installation, those at work first, then the queue, then the others."""
-    running, queued, newest = (
-        desk.jobs(Wanted(status=status, limit=MOST))[0] for status in ("running", "queued", None)
-    )
-    queued.sort(key=turn)
+    running, _ = desk.jobs(Wanted(status="running", limit=MOST))
+    queued, _ = desk.jobs(Wanted(status="queued", limit=MOST, in_turn=True))
+    newest, _ = desk.jobs(Wanted(limit=NEWEST))
     first = {job["id"]: job for job in (*running, *queued)}
     rest = [job for job in newest if job["id"] not in first and job["status"] not in LIVE]
     used = [job["workers"] for job in running if job["workers"]]

@@ -48,6 +48,9 @@ STATE_OF_RUN = {shown: COUNTED_AS.get(state, state) for state, shown in SHOWN.it
 CELL = case((Run.parameters.contains('"cell": "gru"'), "gru"), else_="lstm")
 """A trial's kind of cell, by the JSON of what it trains with, which no column holds."""
 
+TURN = (Job.status.desc(), Job.priority.desc(), Job.created_at, Job.id)
+"""The order of the queue: those whose driver died, the highest priority, the oldest."""
+
 Ends = dict[str, tuple[float, float]]
 """The lowest and the highest value of complete trials, by kind of cell."""
 
@@ -58,7 +61,7 @@ class CursorError(ValueError):
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which jobs to list, newest first."""
+    """Which jobs to list, newest first, or in the order in which a supervisor takes them."""
 
     status: str | None = None
     name: str | None = None
@@ -67,6 +70,8 @@ class Wanted:
     cursor: str | None = None
     text: str = ""
     """Words that all stand in a job's id or in its owner's name."""
+    in_turn: bool = False
+    """As the queue has them; such a list has no second page."""
 
 
 def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None]:
@@ -83,7 +88,7 @@ def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None
         trials = counts_by_state(session, [job.id for job in shown])
         best = best_values(session, [job.id for job in shown if trials.get(job.id)])
         left, workers = left_s(session, shown), at_work(session, shown)
-    more = len(jobs) > wanted.limit
+    more = len(jobs) > wanted.limit and not wanted.in_turn
     cursor = f"{shown[-1].created_at!r}/{shown[-1].id}" if more else None
     listed = [
         in_short(job, now, trials[job.id], best.get(job.id, {}))
@@ -95,7 +100,8 @@ def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None
 
 def chosen(wanted: Wanted, now: float, dead: Sequence[str]) -> Select[Job]:
     """Return the statement that finds the jobs of a page, and one more."""
-    jobs = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(wanted.limit + 1)
+    order = TURN if wanted.in_turn else (Job.created_at.desc(), Job.id.desc())
+    jobs = select(Job).order_by(*order).limit(wanted.limit + 1)
     if wanted.status is not None:
         jobs = jobs.where(has_status(wanted.status, now, dead))
     for known, name in ((Job.name, wanted.name), (Job.owner, wanted.owner)):
@@ -143,6 +149,12 @@ def has_status(status: str, now: float, dead: Sequence[str] = ()) -> ColumnEleme
     return Job.status == status
 
 
+def number_of(session: Session, status: str, now: float) -> int:
+    """Return how many jobs have a status."""
+    counted = select(func.count()).where(has_status(status, now, dead_owners(session, now)))
+    return session.scalar(counted) or 0
+
+
 def counts_by_state(session: Session, ids: Sequence[str]) -> dict[str, dict[str, int]]:
     """Return how many trials of each job's search are in each state."""
     rows = session.execute(
@@ -175,11 +187,6 @@ def best_values(session: Session, ids: Sequence[str]) -> dict[str, Ends]:
 def best_by_cell(ends: Ends, *, maximize: bool) -> dict[str, float]:
     """Return the best value of each kind of cell that has one."""
     return {cell: pair[maximize] for cell, pair in sorted(ends.items())}
-
-
-def turn(job: dict[str, Any]) -> tuple[int, float]:
-    """Return a key that orders jobs of the queue as a supervisor takes them."""
-    return -job["priority"], job["created_at"]
 
 
 def at_work(session: Session, jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:

@@ -21,6 +21,7 @@ from search.database.store import Store
 from search.database.tables import Job, JournalRow
 from search.driver.shares import ROUNDING
 from search.jobs.jobs import NotPossibleError, check_resumable
+from search.jobs.listing import TURN
 
 CLAIM_S = 120.0
 """How long a claim holds until its driver takes it over, if its supervisor does not renew it."""
@@ -90,7 +91,7 @@ def claim(
                     Job.ended_at < now - REST_S,
                 )
             )
-            .order_by(Job.status.desc(), Job.priority.desc(), Job.created_at, Job.id)
+            .order_by(*TURN)
             .limit(1)
             # A row that a person changes just now is left for the next look.
             .with_for_update(skip_locked=True)

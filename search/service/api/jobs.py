@@ -95,9 +95,12 @@ def listed(  # noqa: PLR0913 - each filters
     owner: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
+    *,
+    in_turn: bool = False,
 ) -> dict[str, Any]:
-    """List jobs, newest first."""
-    shown, more = page(service.store, Wanted(status, name, owner, limit, cursor))
+    """List jobs, newest first; or, without pages, in the order in which a queue takes them."""
+    wanted = Wanted(status, name, owner, limit, cursor, in_turn=in_turn)
+    shown, more = page(service.store, wanted)
     return {"jobs": shown, "next": more}
 
 

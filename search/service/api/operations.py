@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from search.database.store import StoreError
 from search.database.tables import Job, JournalRow, Run
-from search.jobs.listing import STATUSES, has_status
+from search.jobs.listing import STATUSES, has_status, number_of
 from search.service.api.context import In
 from search.service.api.errors import DOCUMENTED, ApiError
 from search.service.api.gate import cookie_names
@@ -56,8 +56,7 @@ def metrics(service: In) -> Response:
     now = time.time()
     with service.store.session() as session:
         for status in STATUSES:
-            number = session.scalar(select(func.count()).where(has_status(status, now)))
-            JOBS.labels(status).set(number or 0)
+            JOBS.labels(status).set(number_of(session, status, now))
         running = has_status("running", now)
         used = session.scalar(select(func.sum(Job.slots_used)).where(running))
         parts = func.sum(1.0 * Job.slots_used / func.nullif(Job.slots, 0))

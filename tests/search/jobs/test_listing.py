@@ -15,7 +15,7 @@ from search.database.lease import Lease
 from search.database.store import Store
 from search.database.tables import Job
 from search.jobs.jobs import find, show
-from search.jobs.listing import MOST, STATUSES, CursorError, Wanted, page, pages
+from search.jobs.listing import MOST, STATUSES, CursorError, Wanted, number_of, page, pages
 from search.study.study import JobStudy
 from tests.search.conftest import (
     add_job,
@@ -114,6 +114,18 @@ class TestOnEveryDatabase:
             owner = ["ann", "bob", "cid"][number % 3]
             add_job(opened, SPEC, f"job-{number}", owner=owner, created_at=float(number))
         assert ids(opened, owner="ann", limit=1) == ["job-6", "job-3", "job-0"]
+
+    def test_a_queue_is_listed_in_its_order_without_pages(self, opened: Store) -> None:
+        for number, priority in enumerate([0, 2, 2]):
+            add_job(opened, SPEC, f"job-{number}", status="queued", supervised=True,
+                    created_at=float(number), priority=priority)  # fmt: skip
+        left = {"lease_owner": dead_owner(), "supervised": True}
+        add_job(opened, SPEC, "left", created_at=9.0, **left)
+        jobs, cursor = page(opened, Wanted(status="queued", limit=3, in_turn=True))
+        assert [job["id"] for job in jobs] == ["left", "job-1", "job-2"]
+        assert cursor is None
+        with opened.session() as session:
+            assert number_of(session, "queued", time.time()) == 4
 
     @pytest.mark.parametrize("cursor", ["", "job-1", "x/job-1", "/", "1.0.0/a", "1.0/\0"])
     def test_a_cursor_that_no_page_ended_with_is_refused(self, opened: Store, cursor: str) -> None:
