@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.console.rendering import render
 
-MACHINES = ("/api/", "/assets/", "/health", "/ready", "/metrics")
-"""Where programs ask."""
+MACHINES = ("/api/", "/assets/", "/csv/", "/static/", "/health", "/ready", "/metrics")
+"""Where programs ask, and what Optuna Dashboard answers in its own shape."""
 
 
 class ErrorPages:

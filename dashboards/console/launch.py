@@ -1,12 +1,13 @@
 """The launch page: choose data, build the space, see every fault and what it will take."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import HTMLResponse
 from pydantic import Field
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
@@ -28,7 +29,7 @@ from search.jobs import submission
 from search.jobs.loading import allowed
 from search.service.api.context import In, Service, found, needs
 from search.service.api.models import Request as Body
-from search.service.api.uploads import uploads
+from search.service.api.uploads import uploaded
 from search.study.warming import with_earlier_jobs
 from trainables.faults import DatasetError
 from trainables.sources import SOURCES
@@ -86,7 +87,7 @@ def launch(request: Request, service: In, job: Key = "", data: Key = "") -> HTML
         groups=form.GROUPS,
         values=form.values_of(text),
         sources=SOURCES,
-        uploaded=[one.name for one in uploads(service)],
+        uploaded=[path.name for path in uploaded(service)],
         of=job,
         most_mb=service.settings.upload_bytes // 2**20,
     )
@@ -130,9 +131,13 @@ def drafted(service: Service, name: str) -> str:
 
 
 @router.post("/check")
-async def check(body: Check, service: In) -> JSONResponse:
-    """Make changes in the document, and return it with its fields, faults and forecast."""
-    return JSONResponse(await run_in_threadpool(checked, body, service))
+async def check(body: Check, service: In) -> Response:
+    """Make changes in the document, and return it with its fields, faults and forecast.
+
+    In ASCII: a document may hold a text that no encoding has.
+    """
+    told = await run_in_threadpool(checked, body, service)
+    return Response(json.dumps(told), media_type="application/json")
 
 
 def checked(body: Check, service: Service) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from search.winner.promotion import champions
 
 router = APIRouter()
 
+NEWEST = 20
+"""Models of a name that are shown, besides all that were champions."""
+
 ABOUT = {
     "model.pt2": "answers by itself in torch: torch.export.load",
     "model.onnx": "answers by itself in ONNX Runtime",
@@ -110,15 +113,13 @@ def named(service: Service) -> list[dict[str, Any]]:
         jobs = session.scalars(
             select(Job).where(Job.model.is_not(None)).order_by(Job.created_at.desc())
         ).all()
-    names = dict.fromkeys(job.name for job in jobs)
-    return [
-        {
-            "name": name,
-            "reigns": reigns(service, name),
-            "jobs": [service.show(job) for job in jobs if job.name == name][:20],
-        }
-        for name in names
-    ]
+    shown = []
+    for name in dict.fromkeys(job.name for job in jobs):
+        told, of_name = reigns(service, name), [job for job in jobs if job.name == name]
+        ruled = {one["job"] for one in told}
+        kept = [job for place, job in enumerate(of_name) if place < NEWEST or job.id in ruled]
+        shown.append({"name": name, "reigns": told, "jobs": [service.show(job) for job in kept]})
+    return shown
 
 
 def reigns(service: Service, name: str) -> list[dict[str, Any]]:

@@ -257,7 +257,7 @@ def trial_list(console: Console, job_id: str, listed: list[dict[str, Any]]) -> N
             row["state"] + (" (baseline)" if row["baseline"] else ""),
             str(row["epochs"]),
             format_value(row["best_epoch_value"]),
-            words(row["params"]) + (f"  {escape(row['reason'])}" if row["reason"] else ""),
+            escape(words(row["params"]) + (f"  {row['reason']}" if row["reason"] else "")),
         )
     console.print(shown)
 
@@ -288,9 +288,8 @@ def champion_list(console: Console, name: str, reigns: list[dict[str, Any]]) -> 
 
 def document_page(console: Console, spec: "JobSpec") -> None:
     """Print what a valid document would do."""
-    console.print(
-        f"[green]valid[/]  job {spec.name} on {spec.data.source}, seed {spec.seed}", soft_wrap=True
-    )
+    data = escape(spec.data.source)
+    console.print(f"[green]valid[/]  job {spec.name} on {data}, seed {spec.seed}", soft_wrap=True)
     for parameters, overrides in spec.baselines():
         fact(console, "baseline", describe(spec.config(parameters, overrides)))
     fact(console, "space", ", ".join(spec.space) or "nothing is searched")

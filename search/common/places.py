@@ -79,8 +79,8 @@ class Places:
         allowed = (self.uploads, self.data, *self.roots)
         path = Path(source)
         for folder in allowed:
-            # A name that is too long, a link in a circle, a folder that may not be entered.
-            with suppress(OSError, RuntimeError):
+            # A name that is too long or holds a null, a link in a circle, a closed folder.
+            with suppress(OSError, RuntimeError, ValueError):
                 found = (folder / path).resolve()
                 inside = found.is_relative_to(folder.resolve())
                 if inside and ".." not in path.parts and found.exists():

@@ -104,6 +104,9 @@ async function ask(method, path, body, more = {}) {
   return text ? JSON.parse(text) : null;
 }
 
+// A page that Back brings from memory still says what its buttons did before it was left.
+addEventListener("pageshow", (event) => event.persisted && location.reload());
+
 // The same document launched again is the same job, until it is known that it was launched.
 const launches = new Map();
 
@@ -112,6 +115,7 @@ async function launchJob(text, priority = 0) {
   const body = JSON.stringify({ document: text, priority });
   if (!launches.has(body)) launches.set(body, random());
   const job = await ask("POST", "/api/v1/jobs", body, { "idempotency-key": launches.get(body) });
+  launches.delete(body);
   location.href = `/jobs/${job.id}`;
 }
 

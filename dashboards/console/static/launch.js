@@ -157,6 +157,7 @@ document.getElementById("upload").addEventListener("change", ({ target }) => {
   request.setRequestHeader("content-type", "application/octet-stream");
   request.upload.onprogress = ({ loaded, total }) => (bar.value = loaded / total);
   const fail = (text) => {
+    target.value = ""; // else the same file, chosen once more, is no change
     bar.hidden = true;
     fault.hidden = false;
     fault.textContent = text;

@@ -34,19 +34,21 @@ async def events(
     Events are `job` (status, message), `trial` (study, trial, state, attempts, reason) and `epoch`
     (study, trial, epoch, metrics). `id` is a revision of the job; who sends the last one back as
     `Last-Event-ID` gets what came after it, each epoch once. 204 where nothing will come any more.
+    Where a driver died, a status follows that is in no revision, and the `id` names it, too.
     """
-    given = last_event_id or ""
+    given, _, unwritten = (last_event_id or "").partition("-")
     since = min(int(given), NUMBER) if given.isdecimal() else -1
     one = await run_in_threadpool(found, service, job)
     feed = service.feeds.setdefault(one.id, Feed(service.store, one))
     first, status = await feed.news(since)
-    if status not in LIVE and not first:
+    known = unwritten or feed.job.status
+    if status not in LIVE and status == known and not first:
         return Response(status_code=204)
-    return EventSourceResponse(follow(feed, since, first, status), ping=PING_S)
+    return EventSourceResponse(follow(feed, since, first, status, known), ping=PING_S)
 
 
 async def follow(
-    feed: Feed, since: int, told: list[Event], status: str
+    feed: Feed, since: int, told: list[Event], status: str, known: str
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield the events of a job after a revision, until it has ended or is deleted.
 
@@ -55,23 +57,24 @@ async def follow(
         since: the revision.
         told: the first batch of them.
         status: the job's, when that was read.
+        known: what the client takes it for.
     """
     while True:
         for event in numbered(told):
             yield event
         if told:
             since = told[-1][0]
+        if status != known and all(kind != "job" for _, kind, _ in told):
+            # A driver died: nobody wrote that down, so the change has no revision of its own.
+            content = json.dumps(job_content(feed.job))
+            yield ServerSentEvent(content, event="job", id=f"{max(since, 0)}-{status}")
         await feed.pause(told)
+        known = status
         try:
-            told, now = await feed.news(since)
+            told, status = await feed.news(since)
         except (StoreError, LookupError):
             return  # the client comes back with the last id, and is told
-        if now != status and all(kind != "job" for _, kind, _ in told):
-            # A driver died: nobody wrote that down, so the change has no revision of its own.
-            last = told[-1][0] if told else since
-            told = [*told, (last, "job", job_content(feed.job))]
-        status = now
-        if status not in LIVE and not told:
+        if status not in LIVE and status == known and not told:
             return
 
 

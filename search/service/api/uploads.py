@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 
-from search.service.api.context import BEARER, In, needs
+from search.service.api.context import BEARER, In, Service, needs
 from search.service.api.errors import DOCUMENTED, ApiError, ErrorBody
 from search.service.api.models import Deleted, UploadedFile
 
@@ -35,9 +35,11 @@ FileName = Annotated[str, InPath(pattern=f"^{NAME}$", max_length=128)]
 @router.get("/data", response_model=list[UploadedFile])
 def uploads(service: In) -> list[UploadedFile]:
     """List the data files that were uploaded."""
-    folder = service.home.places.uploads
-    paths = sorted(folder.iterdir()) if folder.exists() else []
-    return [described(path) for path in paths if re.fullmatch(NAME, path.name) and is_whole(path)]
+    listed = []
+    for path in uploaded(service):
+        with suppress(FileNotFoundError):  # it was deleted meanwhile
+            listed.append(described(path))
+    return listed
 
 
 @router.put(
@@ -94,7 +96,7 @@ def forget(name: FileName, service: In) -> dict[str, str]:
     target = service.home.places.uploads / name
     if not is_whole(target):
         raise ApiError(404, "not-found", f"there is no data file {name}")
-    target.unlink()
+    target.unlink(missing_ok=True)  # another request may have deleted it just now
     return {"deleted": name}
 
 
@@ -115,6 +117,13 @@ def check_room(folder: Path, most: int) -> None:
         raise ApiError(
             507, "no-room", f"all data files may take {most} bytes; delete some to make room"
         )
+
+
+def uploaded(service: Service) -> list[Path]:
+    """Return the data files that were uploaded, by name."""
+    folder = service.home.places.uploads
+    paths = sorted(folder.iterdir()) if folder.exists() else []
+    return [path for path in paths if re.fullmatch(NAME, path.name) and is_whole(path)]
 
 
 def is_whole(path: Path) -> bool:

@@ -51,7 +51,12 @@ def launched() -> Iterator[Browser]:
     found = shutil.which("chromium")
     assert found, "the tests need a browser: apt-get install chromium"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=found,
+            args=["--no-sandbox"],
+            # A person's browser keeps the page that Back leads to.
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
         yield browser
         browser.close()
 

@@ -91,6 +91,18 @@ def test_a_job_is_launched_with_a_priority(page: Page, empty: Served) -> None:
         assert [job.priority for job in session.query(Job)] == [3]
 
 
+def test_after_back_the_same_document_is_launched_as_another_job(page: Page, empty: Served) -> None:
+    page.goto(f"{empty.url}/launch")
+    for number in (1, 2):
+        button = page.get_by_role("button", name="Launch", exact=True)
+        expect(button).to_have_attribute("aria-disabled", "false")
+        button.click()
+        page.wait_for_url("**/jobs/*")
+        with empty.store.session() as session:
+            assert session.query(Job).count() == number
+        page.go_back()
+
+
 def test_uploaded_data_are_looked_at_and_get_a_document(
     page: Page, empty: Served, tmp_path: Path
 ) -> None:

@@ -30,8 +30,7 @@ def test_of_a_long_queue_those_that_are_next_are_listed(
 
 def test_processors_are_told_by_the_newest_job_that_has_room_by_them(service: Service) -> None:
     assert processors(service) is None
-    for number, workers in enumerate([{"cpus": 2.0}, {"gpus": "auto", "cpus": 4.0}, {"gpus": 0.5}]):
-        overrides = [f"workers.{key}={value}" for key, value in workers.items()]
-        add_job(service.store, make_spec(*overrides), f"job-{number}",
+    for number, workers in enumerate(["{cpus: 2}", "{cpus: 4, gpus: auto}", "{gpus: 0.5}"]):
+        add_job(service.store, make_spec(f"workers={workers}"), f"job-{number}",
                 created_at=float(number), slots=4)  # fmt: skip
     assert processors(service) == 16.0

@@ -65,6 +65,10 @@ def test_a_fault_stands_at_its_field(
     assert any(said in text for path in found for text in told["faults"][path])
 
 
+def test_a_text_that_no_encoding_has_is_a_fault_as_any_other(service: Served) -> None:
+    assert check(service, EXAMPLE.replace("name: digits", 'name: "\\ud800"'))["faults"]["name"]
+
+
 def test_a_file_that_cannot_be_learned(service: Served) -> None:
     uploads = service.home.places.uploads
     uploads.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,10 @@
 import pytest
 
-from dashboards.console.models import code, in_html
+from dashboards.console import models
+from dashboards.console.models import NEWEST, code, in_html, named
 from tests.dashboards.console.conftest import Living
+from tests.search.conftest import add_job, make_spec
+from tests.search.service.api.served import Served
 from tests.search.service.api.stories import TOLD
 
 
@@ -25,6 +28,18 @@ def test_a_card_is_shown_below_the_headings_of_its_page_and_holds_no_html() -> N
 )
 def test_the_code_loads_what_is_offered(names: list[str], varies: bool, part: str) -> None:
     assert part in code(names, {"steps": 8, "features": 3, "varies": varies})
+
+
+def test_a_champion_is_shown_however_many_came_after_it(
+    empty: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its registry is told by hand: twenty jobs with a model each would take minutes."""
+    jobs = [f"new-{number:02d}" for number in range(NEWEST)]
+    for number, job_id in enumerate(["champion", "old", *jobs]):
+        add_job(empty.store, make_spec(), job_id, created_at=float(number), model="null")
+    monkeypatch.setattr(models, "reigns", lambda *_: [{"job": "champion"}])
+    (listed,) = named(empty.service)
+    assert [job["id"] for job in listed["jobs"]] == [*reversed(jobs), "champion"]
 
 
 def test_a_model_is_offered_with_its_files_and_nobody_knows_its_reign(shown: Living) -> None:

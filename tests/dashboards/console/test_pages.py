@@ -200,6 +200,7 @@ def test_optuna_dashboard_is_there_to_look_at_behind_the_login(
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     studies = get(shown.url, "/api/studies").json()["study_summaries"]
     assert {TOLD, RUNNING} <= {one["study_name"] for one in studies}
+    assert get(shown.url, "/csv/99").status_code == 404
     number = studies[0]["study_id"]
     assert get(shown.url, f"/api/studies/{number}?after=0").json()["trials"]
     for method, path in (

@@ -183,6 +183,11 @@ def test_a_document_that_searches_for_epochs_says_the_most(console: Console) -> 
     assert "budget 6 trials of up to 9 epochs" in lines(console)
 
 
+def test_a_path_with_brackets_is_shown_as_it_is(console: Console) -> None:
+    screens.document_page(console, make_spec("data.source=/walks[a]/[/old].csv"))
+    assert lines(console)[0] == "valid job tiny on /walks[a]/[/old].csv, seed 0"
+
+
 def test_the_page_of_a_document(console: Console) -> None:
     screens.document_page(console, make_spec(BASELINE))
     assert lines(console) == [

@@ -82,7 +82,7 @@ def test_files_that_a_service_may_read(
     [
         "other.npz", "out.csv", "away/key.csv", "../secret/key.csv", "uploads/../../secret/key.csv",
         "deep/../../secret/key.csv", "uploads/../shared.csv", "/etc/passwd", "/", "../",
-        "a" * 300 + ".csv", "x/" * 3000, "round.csv", "/proc/1/cwd/x.csv",
+        "a" * 300 + ".csv", "a\0.csv", "x/" * 3000, "round.csv", "/proc/1/cwd/x.csv",
     ],
 )  # fmt: skip
 def test_files_that_a_service_may_not_read(places: Places, tmp_path: Path, source: str) -> None:

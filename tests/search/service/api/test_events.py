@@ -309,6 +309,11 @@ class TestLiveJob:
         answer = served.ask("GET", f"/jobs/{TOLD}/events", headers=headers)
         assert answer.status_code == 204
 
+        # Who was away when it died hears it on coming back.
+        before = str(number).partition("-")[0]
+        ((again, kind, content),) = stream(served, before)
+        assert (again, kind, content["status"]) == (number, "job", "stopped")
+
     def test_a_stream_ends_where_the_database_goes_away(
         self, served: Served, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -90,6 +90,25 @@ def test_names_that_files_may_have(served: Served, name: str) -> None:
     assert served.ask("DELETE", f"/data/{name}").status_code == 200
 
 
+def test_a_file_that_is_deleted_while_it_is_listed_is_left_out(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(served, "gone.npz")
+    put(served)
+    whole = uploads.is_whole
+
+    def deleted_then(path: Path) -> bool:
+        found = whole(path)
+        if path.name == "gone.npz":
+            path.unlink()
+        return found
+
+    monkeypatch.setattr(uploads, "is_whole", deleted_then)
+    assert [one["name"] for one in served.get("/data")] == ["walks.npz"]
+    put(served, "gone.npz")
+    assert served.ask("DELETE", "/data/gone.npz").status_code == 200
+
+
 def test_folders_and_foreign_files_are_not_listed(served: Served) -> None:
     put(served)
     (folder(served) / "inner").mkdir()
