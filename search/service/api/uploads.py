@@ -77,8 +77,7 @@ async def upload(name: FileName, service: In, request: Request) -> UploadedFile:
                     unchecked = 0
                     await run_in_threadpool(check_room, folder, most)
         await run_in_threadpool(check_room, folder, most)
-        # A link, which never replaces: a job may read the file that is there.
-        await run_in_threadpool(target.hardlink_to, partial)
+        await run_in_threadpool(publish, partial, target)
     except FileExistsError:
         raise ApiError(409, "exists", f"there is a data file {name} already") from None
     except OSError as error:
@@ -98,6 +97,22 @@ def forget(name: FileName, service: In) -> dict[str, str]:
         raise ApiError(404, "not-found", f"there is no data file {name}")
     target.unlink(missing_ok=True)  # another request may have deleted it just now
     return {"deleted": name}
+
+
+def publish(partial: Path, target: Path) -> None:
+    """Give a whole file its name, and never that of another: a job may read the one that is there.
+
+    Raises:
+        FileExistsError: there is one.
+    """
+    try:
+        target.hardlink_to(partial)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}:
+            raise
+        # A shared folder without links, such as SMB's: the name is taken first, then replaced.
+        target.touch(exist_ok=False)
+        partial.replace(target)
 
 
 def check_room(folder: Path, most: int) -> None:

@@ -57,6 +57,18 @@ def test_a_name_that_is_taken_keeps_its_file(served: Served) -> None:
     assert [path.read_bytes() for path in folder(served).iterdir()] == [b"walks"]
 
 
+def test_where_there_are_no_links_a_name_that_is_taken_keeps_its_file(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path, __: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert put(served).status_code == 201
+    refused(put(served, data=b"others"), 409, "exists", "already")
+    assert [path.read_bytes() for path in folder(served).iterdir()] == [b"walks"]
+
+
 def test_of_many_at_once_one_wins_and_its_file_is_whole(served: Served) -> None:
     bodies = [bytes([number]) * 200_000 for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
