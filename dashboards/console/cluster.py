@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from dashboards.console.rendering import page
 from search.database.tables import PARENT, Job, Run
-from search.jobs.listing import MOST, Wanted, number_of
+from search.jobs.listing import MOST, Wanted, dead_owners, number_of
 from search.jobs.listing import page as listing
 from search.service.api.context import In, Service
 
@@ -22,9 +22,6 @@ router = APIRouter(prefix="/cluster")
 
 SHOWN = 200
 """Jobs of the queue that the page lists."""
-
-LOOKED_AT = 20
-"""Newest jobs by which it is looked how many processors there are."""
 
 
 @router.get("")
@@ -42,9 +39,10 @@ def changed(request: Request, service: In) -> HTMLResponse:
 def state(service: Service) -> dict[str, Any]:
     """Return what there is, what is in use, and the queue in its order."""
     running, _ = listing(service.store, Wanted(status="running", limit=MOST))
-    queued, _ = listing(service.store, Wanted(status="queued", limit=SHOWN, in_turn=True))
+    queued, _ = listing(service.store, Wanted(limit=SHOWN, in_turn=True))
     with service.store.session() as session:
-        waiting = number_of(session, "queued", time.time())
+        now = time.time()
+        waiting = number_of(session, "queued", now, dead_owners(session, now))
     used = [job["workers"] for job in running if job["workers"]]
     gpus = [one["gpus"] for one in used]
     return {
@@ -63,17 +61,15 @@ def state(service: Service) -> dict[str, Any]:
 
 
 def processors(service: Service) -> float | None:
-    """Return how many processors there are for trials; None where nobody knows yet."""
+    """Return how many processors there are for trials, by those that run; None where none does."""
     if service.home.ray_address is None:
         return os.cpu_count()
-    known = select(Job.slots, Job.document).where(Job.slots.is_not(None))
     with service.store.session() as session:
-        newest = session.execute(known.order_by(Job.created_at.desc()).limit(LOOKED_AT)).all()
-    for slots, document in newest:
-        needs = json.loads(document)["workers"]
-        if needs["gpus"] in ("auto", 0):  # else they may be what there is room by
-            return float(slots * needs["cpus"])
-    return None
+        known = session.execute(select(Job.slots, Job.document).where(Job.slots.is_not(None))).all()
+    needs = [(slots, json.loads(document)["workers"]) for slots, document in known]
+    # Of jobs that want GPUs these may be what there is room by.
+    rooms = [float(slots * one["cpus"]) for slots, one in needs if one["gpus"] in ("auto", 0)]
+    return max(rooms, default=None)
 
 
 def nodes(service: Service, jobs: Sequence[str]) -> list[tuple[str, int, float]]:

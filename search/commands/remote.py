@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urljoin
 
 import requests
 from rich.console import Console
@@ -18,7 +18,7 @@ from search.commands.desk import NameTakenError, ServerError, UnansweredError
 from search.commands.lines import Lines
 from search.commands.uploading import with_uploads
 from search.common.faults import SpecError
-from search.common.texts import first_line
+from search.common.texts import first_line, is_web_address
 from search.database.lease import LIVE
 from search.document.document import read_text
 from search.jobs.jobs import JobNotFoundError, NotPossibleError
@@ -67,7 +67,7 @@ class Remote:
     """
 
     def __init__(self, url: str, token: str | None) -> None:
-        if not is_address(url):
+        if not is_web_address(url):
             raise ServerError(f"--server must be http://HOST:PORT or https://…, but got {url!r}")
         if token is not None and not re.fullmatch(r"[!-~]+", token):
             raise ServerError("GATETUNE_TOKEN must be a token such as gt_…, but holds other signs")
@@ -322,15 +322,6 @@ def reason_of(error: requests.RequestException) -> str:
     if "refused" in str(error):
         return "connection refused; `gatetune up` starts one"
     return first_line(error)
-
-
-def is_address(url: str) -> bool:
-    """Whether a URL leads to a server."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of a port that is no number, or a bracket that is not closed
-        return False
 
 
 def quoted(key: str) -> str:

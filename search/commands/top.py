@@ -49,7 +49,7 @@ Shown = dict[str, Any]
 def all_jobs(desk: Desk) -> Shown:
     """Return the jobs of an installation, those at work first, then the queue, then the others."""
     running, _ = desk.jobs(Wanted(status="running", limit=MOST))
-    queued, _ = desk.jobs(Wanted(status="queued", limit=MOST, in_turn=True))
+    queued, _ = desk.jobs(Wanted(limit=MOST, in_turn=True))
     newest, _ = desk.jobs(Wanted(limit=NEWEST))
     first = {job["id"]: job for job in (*running, *queued)}
     rest = [job for job in newest if job["id"] not in first and job["status"] not in LIVE]

@@ -1,6 +1,7 @@
 """Texts that others have written, as people may be shown them."""
 
 import re
+from urllib.parse import urlsplit
 
 from trainables.faults import CONTROL
 
@@ -9,6 +10,15 @@ USER = re.compile(r"://[^/\s]+@")
 
 MARKS = re.compile(r"[\\`*\[\]<|&~]|(?<!\w)_|_(?!\w)")
 """What Markdown may take for more than text; an underscore within a word is none."""
+
+
+def is_web_address(url: str) -> bool:
+    """Whether a URL leads to a server that speaks HTTP."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is no number, or a bracket that is not closed
+        return False
 
 
 def without_passwords(text: str) -> str:

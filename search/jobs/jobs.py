@@ -163,15 +163,16 @@ def out_of_queue(job: Job, why: str, **values: Any) -> Update:
 def request_stop(store: Store, key: str) -> Job:
     """Ask the driver of a job to stop; a job that still waits in the queue is stopped at once.
 
+    So is one whose driver has not begun: it finds that the job is not its any more.
+
     Raises:
         NotPossibleError: the job has ended.
     """
     job = find(store, key)
-    waits = out_of_queue(job, "stopped while it waited", status="stopped")
+    nobodys = {"status": "stopped", "lease_owner": None, "lease_until": 0.0}
+    waits = out_of_queue(job, "stopped while it waited", **nobodys)
     with store.session() as session:
-        stopped: Any = session.execute(
-            waits.where(Job.status == "queued", Job.lease_owner.is_(None))
-        )
+        stopped: Any = session.execute(waits.where(Job.status == "queued"))
         if not stopped.rowcount:
             status = live_status(session.get_one(Job, job.id))
             if status not in LIVE:
@@ -321,10 +322,9 @@ def await_stop(store: Store, job_id: str, patience_s: float = 120.0, alone_s: fl
 def disown(store: Store, job: Job) -> None:
     """Take a job that nobody runs out of the queue, unless somebody has taken it meanwhile.
 
-    One that ran is then as that of a command whose process died, which `doctor` closes. It is still
-    asked to stop: a driver that was only frozen may wake.
+    It is then as that of a command whose process died, which `doctor` closes, and still asked to
+    stop: a driver that was only frozen may wake.
     """
-    status = {"status": "stopped"} if job.status == "queued" else {}
-    taken = out_of_queue(job, "stopped while nobody ran it", **status)
+    taken = out_of_queue(job, "stopped while nobody ran it")
     with store.session() as session:
         session.execute(taken.where(Job.lease_owner.is_not_distinct_from(job.lease_owner)))

@@ -71,7 +71,7 @@ class Wanted:
     text: str = ""
     """Words that all stand in a job's id or in its owner's name."""
     in_turn: bool = False
-    """As the queue has them; such a list has no second page."""
+    """Those that are queued, as the queue has them; such a list has no second page."""
 
 
 def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None]:
@@ -82,7 +82,7 @@ def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None
     """
     now = time.time()
     with store.session() as session:
-        dead = dead_owners(session, now) if wanted.status is not None else []
+        dead = dead_owners(session, now) if wanted.status or wanted.in_turn else []
         jobs = session.scalars(chosen(wanted, now, dead)).all()
         shown = list(jobs[: wanted.limit])
         trials = counts_by_state(session, [job.id for job in shown])
@@ -100,8 +100,11 @@ def page(store: Store, wanted: Wanted) -> tuple[list[dict[str, Any]], str | None
 
 def chosen(wanted: Wanted, now: float, dead: Sequence[str]) -> Select[Job]:
     """Return the statement that finds the jobs of a page, and one more."""
-    order = TURN if wanted.in_turn else (Job.created_at.desc(), Job.id.desc())
-    jobs = select(Job).order_by(*order).limit(wanted.limit + 1)
+    jobs = select(Job).limit(wanted.limit + 1)
+    if wanted.in_turn:
+        wanted, jobs = replace(wanted, status="queued", cursor=None), jobs.order_by(*TURN)
+    else:
+        jobs = jobs.order_by(Job.created_at.desc(), Job.id.desc())
     if wanted.status is not None:
         jobs = jobs.where(has_status(wanted.status, now, dead))
     for known, name in ((Job.name, wanted.name), (Job.owner, wanted.owner)):
@@ -149,10 +152,9 @@ def has_status(status: str, now: float, dead: Sequence[str] = ()) -> ColumnEleme
     return Job.status == status
 
 
-def number_of(session: Session, status: str, now: float) -> int:
-    """Return how many jobs have a status."""
-    counted = select(func.count()).where(has_status(status, now, dead_owners(session, now)))
-    return session.scalar(counted) or 0
+def number_of(session: Session, status: str, now: float, dead: Sequence[str]) -> int:
+    """Return how many jobs have a status; see `has_status`."""
+    return session.scalar(select(func.count()).where(has_status(status, now, dead))) or 0
 
 
 def counts_by_state(session: Session, ids: Sequence[str]) -> dict[str, dict[str, int]]:

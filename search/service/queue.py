@@ -23,8 +23,9 @@ from search.driver.shares import ROUNDING
 from search.jobs.jobs import NotPossibleError, check_resumable
 from search.jobs.listing import TURN
 
-CLAIM_S = 120.0
-"""How long a claim holds until its driver takes it over, if its supervisor does not renew it."""
+CLAIM_S = 360.0
+"""How long a claim holds that its supervisor does not renew; handing a driver over to a cluster may
+take five minutes, in which it cannot."""
 
 SKEW_S = 5.0
 """By how much clocks of machines that share a database may differ."""
@@ -148,14 +149,11 @@ def is_held(store: Store, job_id: str) -> bool:
 
 
 def renew(store: Store, job_id: str, owner: str) -> None:
-    """Hold on to a claim whose driver is still on its way to taking it over.
-
-    But not to that of a job which is to stop: whoever waits for that ends it once the claim lapses.
-    """
+    """Hold on to a claim whose driver is still on its way to taking it over."""
     with store.session() as session:
         session.execute(
             update(Job)
-            .where(Job.id == job_id, Job.lease_owner == owner, Job.stop_requested.is_(False))
+            .where(Job.id == job_id, Job.lease_owner == owner)
             .values(lease_until=time.time() + CLAIM_S)
         )
 
@@ -174,7 +172,8 @@ def enqueue(store: Store, job_id: str) -> None:
             repairs it or begins to run it.
     """
     with exclusive(store) as session:
-        job = session.get_one(Job, job_id)
+        # Whoever takes its lease meanwhile waits, and then sees that it waits for a driver.
+        job = session.get_one(Job, job_id, with_for_update=True)
         status = live_status(job)
         if status in LIVE:
             raise NotPossibleError(f"job {job.id} is {status} already")

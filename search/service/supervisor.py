@@ -35,7 +35,7 @@ class Started:
     began: float
     """Time of day, as the journal's is."""
     renewed: float
-    """When its claim was."""
+    """When its claim was; at first long ago, since starting a driver may take long."""
     ended: float | None = None
     """When that was seen, on the clock that cannot be set."""
 
@@ -103,7 +103,7 @@ class Supervisor:
                 release(self.store, job.id, owner)
                 raise
             now = time.time()
-            self.started[job.id] = Started(driving, owner, now, now)
+            self.started[job.id] = Started(driving, owner, began=now, renewed=now - CLAIM_S)
 
     def is_waking(self) -> bool:
         """Whether this machine has just slept, so that leases lapsed whose drivers live."""

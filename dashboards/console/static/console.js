@@ -104,8 +104,11 @@ async function ask(method, path, body, more = {}) {
   return text ? JSON.parse(text) : null;
 }
 
-// A page that Back brings from memory still says what its buttons did before it was left.
-addEventListener("pageshow", (event) => event.persisted && location.reload());
+// A page that Back brings from memory still says what its buttons did before it was left. That of
+// the launch keeps what was written in it.
+addEventListener("pageshow", (event) => {
+  if (event.persisted && !document.getElementById("launch")) location.reload();
+});
 
 // The same document launched again is the same job, until it is known that it was launched.
 const launches = new Map();

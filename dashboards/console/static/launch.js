@@ -172,4 +172,6 @@ document.getElementById("upload").addEventListener("change", ({ target }) => {
   request.send(file);
 });
 
+addEventListener("pageshow", (event) => event.persisted && check());
+
 check();

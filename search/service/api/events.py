@@ -64,7 +64,8 @@ async def follow(
             yield event
         if told:
             since = told[-1][0]
-        if status != known and all(kind != "job" for _, kind, _ in told):
+        said = [content["status"] for _, kind, content in told if kind == "job"]
+        if status != (said or [known])[-1]:
             # A driver died: nobody wrote that down, so the change has no revision of its own.
             content = json.dumps(job_content(feed.job))
             yield ServerSentEvent(content, event="job", id=f"{max(since, 0)}-{status}")

@@ -98,7 +98,7 @@ def listed(  # noqa: PLR0913 - each filters
     *,
     in_turn: bool = False,
 ) -> dict[str, Any]:
-    """List jobs, newest first; or, without pages, in the order in which a queue takes them."""
+    """List jobs, newest first; or, `in_turn`, the queue in its order, without pages."""
     wanted = Wanted(status, name, owner, limit, cursor, in_turn=in_turn)
     shown, more = page(service.store, wanted)
     return {"jobs": shown, "next": more}

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from search.database.store import StoreError
 from search.database.tables import Job, JournalRow, Run
-from search.jobs.listing import STATUSES, has_status, number_of
+from search.jobs.listing import STATUSES, dead_owners, has_status, number_of
 from search.service.api.context import In
 from search.service.api.errors import DOCUMENTED, ApiError
 from search.service.api.gate import cookie_names
@@ -55,9 +55,10 @@ def metrics(service: In) -> Response:
     """Return numbers in Prometheus's format; they name no job and no owner."""
     now = time.time()
     with service.store.session() as session:
+        dead = dead_owners(session, now)
         for status in STATUSES:
-            JOBS.labels(status).set(number_of(session, status, now))
-        running = has_status("running", now)
+            JOBS.labels(status).set(number_of(session, status, now, dead))
+        running = has_status("running", now, dead)
         used = session.scalar(select(func.sum(Job.slots_used)).where(running))
         parts = func.sum(1.0 * Job.slots_used / func.nullif(Job.slots, 0))
         part = session.scalar(select(parts).where(running))

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from search.common.home import SettingsError
 from search.common.limits import count
+from search.common.texts import is_web_address
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -73,17 +74,6 @@ class Settings:
         return self.host in LOOPBACK and not self.secure
 
 
-def is_address(url: str) -> bool:
-    """Whether a browser can open a URL, which holds no name or password."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises, where it is none
-    except ValueError:
-        return False
-    known = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    return known and parts.username is None
-
-
 def public_address(url: str | None) -> str | None:
     """Return the address of pages that links lead to, without a slash at its end.
 
@@ -92,7 +82,7 @@ def public_address(url: str | None) -> str | None:
     """
     if not url:
         return None
-    if not is_address(url):
+    if not is_web_address(url) or urlsplit(url).username is not None:
         raise SettingsError(
             "GATETUNE_MLFLOW_URL must be an address such as http://mlflow.example:5000, without a "
             "password"

@@ -112,7 +112,11 @@ def publish(partial: Path, target: Path) -> None:
             raise
         # A shared folder without links, such as SMB's: the name is taken first, then replaced.
         target.touch(exist_ok=False)
-        partial.replace(target)
+        try:
+            partial.replace(target)
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
 
 
 def check_room(folder: Path, most: int) -> None:

@@ -22,6 +22,21 @@ from trainables.datasets import load_dataset
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
+def log_in(page: Page, token: str) -> None:
+    """Give a token at the login."""
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Log in").click()
+
+
+def token_for(page: Page, owner: str) -> str:
+    """Make a token on the page of the settings, and return it."""
+    page.get_by_label("Owner").fill(owner)
+    page.get_by_label("Owner").press("Enter")
+    secret = page.locator("#secret")
+    expect(secret).to_have_text(re.compile("^gt_"))
+    return secret.inner_text()
+
+
 @pytest.mark.parametrize(
     ("size", "theme"), [(WIDE, "light"), (PHONE, "dark")], ids=["wide-light", "phone-dark"]
 )
@@ -116,8 +131,7 @@ def test_a_login_leads_nowhere_else(browser: Browser, guarded: Served, target: s
     try:
         page = context.new_page()
         page.goto(f"{guarded.url}/login?next={target}")
-        page.get_by_label("Token").fill(guarded.token("root", "admin"))
-        page.get_by_role("button", name="Log in").click()
+        log_in(page, guarded.token("root", "admin"))
         expect(page.locator("nav.main")).to_be_visible()
         assert page.url.startswith(guarded.url)
     finally:
@@ -247,16 +261,11 @@ def test_who_is_logged_in_to_two_services_of_a_host_changes_both(
         page = both.new_page()
         for served in (guarded, other):
             page.goto(f"{served.url}/settings")
-            page.get_by_label("Token").fill(served.token("root", "admin"))
-            page.get_by_role("button", name="Log in").click()
+            log_in(page, served.token("root", "admin"))
             page.wait_for_url("**/settings")
         for served in (guarded, other):
             page.goto(f"{served.url}/settings")
-            page.get_by_label("Owner").fill("hedy")
-            page.get_by_label("Owner").press("Enter")
-            secret = page.locator("#secret")
-            expect(secret).to_have_text(re.compile("^gt_"))
-            principal = tokens.verify(served.store, secret.inner_text())
+            principal = tokens.verify(served.store, token_for(page, "hedy"))
             assert principal == tokens.Principal("hedy", "launch")
 
 
@@ -265,26 +274,20 @@ def test_the_log_in_and_out_and_a_token_that_is_revoked(browser: Browser, guarde
     try:
         page = context.new_page()
         page.goto(f"{guarded.url}/jobs/{TOLD}")
-        page.get_by_label("Token").fill("gt_wrong_one")
-        page.get_by_role("button", name="Log in").click()
+        log_in(page, "gt_wrong_one")
         expect(page.locator("#login-fault")).to_contain_text("the token is not valid")
-        page.get_by_label("Token").fill(guarded.token("root", "admin"))
-        page.get_by_role("button", name="Log in").click()
+        log_in(page, guarded.token("root", "admin"))
         page.wait_for_url(f"**/jobs/{TOLD}")
         page.goto(f"{guarded.url}/settings")
         page.get_by_label("Owner").fill("grace hopper")
         page.get_by_role("button", name="Make a token").click()
         expect(page.locator("#token-fault")).to_contain_text("but got 'grace hopper'")
-        page.get_by_label("Owner").fill("grace")
-        page.get_by_label("Owner").press("Enter")
-        secret = page.locator("#secret")
-        expect(secret).to_have_text(re.compile("^gt_"))
-        principal = tokens.verify(guarded.store, secret.inner_text())
-        assert principal == tokens.Principal("grace", "launch")
+        secret = token_for(page, "grace")
+        assert tokens.verify(guarded.store, secret) == tokens.Principal("grace", "launch")
         page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("row", name="grace").get_by_role("button", name="Revoke").click()
         expect(page.get_by_role("row", name="grace").get_by_role("button")).to_have_count(0)
-        assert tokens.verify(guarded.store, secret.inner_text()) is None
+        assert tokens.verify(guarded.store, secret) is None
         page.get_by_role("button", name="Log out").click()
         page.wait_for_url("**/login")
         assert guarded.session not in {cookie["name"] for cookie in context.cookies()}

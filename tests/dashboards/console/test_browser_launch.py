@@ -91,9 +91,13 @@ def test_a_job_is_launched_with_a_priority(page: Page, empty: Served) -> None:
         assert [job.priority for job in session.query(Job)] == [3]
 
 
-def test_after_back_the_same_document_is_launched_as_another_job(page: Page, empty: Served) -> None:
+def test_after_back_the_document_is_there_and_launched_as_another_job(
+    page: Page, empty: Served
+) -> None:
     page.goto(f"{empty.url}/launch")
+    page.get_by_label("Trials").fill("7")
     for number in (1, 2):
+        expect(page.get_by_label("The document")).to_have_value(re.compile("trials: 7"))
         button = page.get_by_role("button", name="Launch", exact=True)
         expect(button).to_have_attribute("aria-disabled", "false")
         button.click()

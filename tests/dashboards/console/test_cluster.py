@@ -28,7 +28,7 @@ def test_of_a_long_queue_those_that_are_next_are_listed(
     assert shown["waiting"] == 4
 
 
-def test_processors_are_told_by_the_newest_job_that_has_room_by_them(service: Service) -> None:
+def test_processors_are_told_by_the_job_that_has_room_for_most_of_them(service: Service) -> None:
     assert processors(service) is None
     for number, workers in enumerate(["{cpus: 2}", "{cpus: 4, gpus: auto}", "{gpus: 0.5}"]):
         add_job(service.store, make_spec(f"workers={workers}"), f"job-{number}",

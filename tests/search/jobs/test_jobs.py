@@ -130,13 +130,11 @@ class TestStop:
         assert job.message == f"stopped while it waited; `gatetune resume {job.id}` goes on"
         assert (job.revision, job.changed) == (1, 1)
 
-    def test_a_claimed_job_is_left_for_its_driver_to_stop(self, store: Store) -> None:
+    def test_a_job_whose_driver_has_not_begun_is_stopped_at_once(self, store: Store) -> None:
         job_id = launched(store, supervised=True)
-        claimed = claim(store, identity(), Limits())
-        assert claimed is not None
+        assert claim(store, identity(), Limits()) is not None
         job = request_stop(store, job_id)
-        assert (job.status, job.supervised, job.stop_requested) == ("queued", True, True)
-        assert job.lease_owner == claimed.lease_owner
+        assert (job.status, job.supervised, job.lease_owner) == ("stopped", False, None)
 
     def test_a_job_between_two_drivers_is_left_for_the_next_to_stop(self, store: Store) -> None:
         add_job(store, SPEC)
@@ -161,12 +159,11 @@ class TestStop:
         assert await_stop(store, "tiny-0001").status == "stopped"
         driver.join()
 
-    @pytest.mark.parametrize("status", ["queued", "running"])
     def test_waiting_for_a_job_of_the_queue_that_nobody_runs_takes_it_out(
-        self, store: Store, status: str
+        self, store: Store
     ) -> None:
         add_job(store, SPEC)
-        set_job(store, supervised=True, status=status, lease_owner=dead_owner(), lease_until=9e9)
+        set_job(store, supervised=True, lease_owner=dead_owner(), lease_until=9e9)
         request_stop(store, "tiny")
         job = await_stop(store, "tiny-0001", alone_s=0.0)
         assert (job.supervised, job.stop_requested) == (False, True)

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from search.common.limits import Limits
-from search.database.lease import DURATION_S, Lease, LeaseHeldError
+from search.database.lease import DURATION_S, Lease, LeaseHeldError, LeaseLostError
 from search.database.store import Store
 from search.database.tables import JournalRow
 from search.jobs.jobs import NotPossibleError, request_stop
@@ -18,7 +18,7 @@ class TestOnEveryDatabase:
     # -- a driver takes its claim over -------------------------------------------------------------
 
     def test_a_driver_takes_over_its_claim_and_what_was_asked_since(self, opened: Store) -> None:
-        add(opened, "one")
+        add(opened, "one", status="running", lease_owner=dead_owner())
         claim(opened, CLAIMS[0], Limits())
         request_stop(opened, "one")
         lease = Lease(opened, "one", claim=CLAIMS[0])
@@ -27,6 +27,20 @@ class TestOnEveryDatabase:
         assert (job.lease_owner, job.stop_requested) == (lease.owner, True)
         assert job.lease_until < time.time() + DURATION_S + 1
         assert claim_all(opened) == []
+
+    def test_a_job_that_is_stopped_before_its_driver_begins_is_not_the_drivers(
+        self, opened: Store
+    ) -> None:
+        for took in (False, True):
+            add(opened, f"one-{took}")
+            claim(opened, CLAIMS[0], Limits())
+            lease = Lease(opened, f"one-{took}", claim=CLAIMS[0])
+            if took:
+                lease.acquire()
+            assert request_stop(opened, f"one-{took}").status == "stopped"
+            with pytest.raises(LeaseLostError if took else LeaseHeldError):
+                lease.session().__enter__() if took else lease.acquire()
+            assert claim_all(opened) == []
 
     def test_a_claim_is_taken_over_once(self, opened: Store) -> None:
         add(opened, "one")
@@ -46,7 +60,7 @@ class TestOnEveryDatabase:
         assert read(opened, "one").lease_owner == CLAIMS[1]
 
     def test_a_stop_outlives_the_claim_that_it_was_asked_of(self, opened: Store) -> None:
-        add(opened, "one")
+        add(opened, "one", status="running", lease_owner=dead_owner())
         claim(opened, ELSEWHERE, Limits(), now=1000.0)
         request_stop(opened, "one")
         assert claim_all(opened) == ["one"]

@@ -11,6 +11,7 @@ from search.common.limits import Limits
 from search.database.store import Store, StoreError
 from search.database.tables import JournalRow
 from search.driver.cluster import ClusterError
+from search.jobs.jobs import request_stop
 from search.service.queue import CLAIM_S, FAILED_STARTS
 from search.service.supervisor import WAKING_S, Supervisor
 from tests.search.conftest import add_job, dead_owner, set_job
@@ -107,18 +108,27 @@ class TestStep:
         assert claims == [read(store, job_id).lease_owner for job_id in "ab"]
         assert claims[0] != claims[1]
 
-    @pytest.mark.parametrize("stopping", [False, True])
-    def test_a_driver_that_takes_long_to_begin_is_waited_for_unless_its_job_is_to_stop(
-        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor, stopping: bool
+    def test_a_driver_that_takes_long_to_begin_is_waited_for(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
     ) -> None:
         add(store, "a")
         supervisor.step()
-        soon = time.time() + 1
-        set_job(store, "a", lease_until=soon, stop_requested=stopping)
-        supervisor.started["a"].renewed -= CLAIM_S
-        supervisor.step()
-        assert (read(store, "a").lease_until > soon + CLAIM_S / 2) is not stopping
+        for _ in range(2):
+            set_job(store, "a", lease_until=0.0)
+            supervisor.step()
+            assert read(store, "a").lease_until > time.time() + CLAIM_S / 2
+            supervisor.started["a"].renewed -= CLAIM_S
         assert drivers.ids == ["a"]
+
+    def test_a_job_that_is_stopped_before_its_driver_begins_gets_no_other(
+        self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
+    ) -> None:
+        add(store, "a")
+        supervisor.step()
+        request_stop(store, "a")
+        drivers.last("a").gone = True
+        supervisor.step()
+        assert (read(store, "a").status, drivers.ids, supervisor.started) == ("stopped", ["a"], {})
 
     def test_the_end_of_a_job_makes_room_for_the_next(
         self, store: Store, drivers: FakeDrivers, supervisor: Supervisor
