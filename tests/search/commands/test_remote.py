@@ -81,6 +81,7 @@ class TestBothDesks:
     @pytest.mark.parametrize(
         "wanted",
         [Wanted(), Wanted(limit=1), Wanted(status="stopped"), Wanted(name="tiny", owner="ada"),
+         Wanted(in_turn=True),
          Wanted(owner="nobody")],
         ids=str,
     )  # fmt: skip

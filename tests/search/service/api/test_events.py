@@ -16,7 +16,7 @@ from search.database.store import Store, StoreError
 from search.database.tables import PARENT, Job, JournalRow
 from search.service.api import feed as module
 from search.upkeep.deletion import delete_rows
-from tests.search.conftest import add_job, asked, dead_owner, train
+from tests.search.conftest import add_job, asked, dead_owner, set_job, train
 from tests.search.service.api.served import Served
 from tests.search.service.api.stories import SPEC, TOLD, begin, end
 from tests.search.service.api.world import assert_headers, refused
@@ -313,6 +313,18 @@ class TestLiveJob:
         before = str(number).partition("-")[0]
         ((again, kind, content),) = stream(served, before)
         assert (again, kind, content["status"]) == (number, "job", "stopped")
+
+    def test_who_comes_after_the_death_of_a_driver_is_not_told_that_it_runs(
+        self, served: Served
+    ) -> None:
+        """What others were told is not read anew, since nothing was written."""
+        add_job(served.store, SPEC, supervised=True, revision=1, changed=1,
+                lease_owner="elsewhere:1:2:ab", lease_until=2e9)  # fmt: skip
+        first = Listener(served)
+        first.until("job", status="running")
+        set_job(served.store, TOLD, lease_owner=dead_owner())
+        first.until("job", status="queued")
+        Listener(served).until("job", status="queued")
 
     def test_a_stream_ends_where_the_database_goes_away(
         self, served: Served, monkeypatch: pytest.MonkeyPatch

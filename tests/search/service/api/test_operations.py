@@ -76,7 +76,7 @@ def test_a_service_without_its_database(away: Served) -> None:
 def test_jobs_are_counted_by_what_they_are(served: Served) -> None:
     alive = {"lease_owner": "elsewhere:1:2:3", "lease_until": time.time() + 60, "slots_used": 3,
              "slots": 8, "mlflow_away_since": 1.0}  # fmt: skip
-    dead = {"lease_owner": dead_owner(), "lease_until": 1.0, "slots_used": 5}
+    dead = {"lease_owner": dead_owner(), "lease_until": time.time() + 60, "slots_used": 5}
     stories: list[dict[str, object]] = [
         {"status": "queued", "supervised": True},
         {"status": "running", "supervised": True} | dead,

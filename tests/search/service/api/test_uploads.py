@@ -69,6 +69,20 @@ def test_where_there_are_no_links_a_name_that_is_taken_keeps_its_file(
     assert [path.read_bytes() for path in folder(served).iterdir()] == [b"walks"]
 
 
+def test_where_there_are_no_links_a_file_that_cannot_be_named_takes_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path, __: Path) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    for name in ("hardlink_to", "replace"):
+        monkeypatch.setattr(Path, name, refuse)
+    (tmp_path / "partial").write_bytes(b"walks")
+    with pytest.raises(OSError, match="not supported"):
+        uploads.publish(tmp_path / "partial", tmp_path / "walks.npz")
+    assert not (tmp_path / "walks.npz").exists()
+
+
 def test_of_many_at_once_one_wins_and_its_file_is_whole(served: Served) -> None:
     bodies = [bytes([number]) * 200_000 for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
