@@ -115,6 +115,8 @@ class LiveTrial:
     best: float | None = None
     worker: str | None = None
     """Name of the machine on which this driver last saw it trained."""
+    shown_on: str | None = None
+    """Name of the one that its run names."""
     precision: Precision | None = None
     """What its first epoch was computed in, and all others are, wherever they are trained."""
     machine: str | None = None

@@ -198,7 +198,7 @@ class Run(Base):
     delivered: Mapped[str | None]
     """`told` as MLflow knows it."""
     revision: Mapped[int] = mapped_column(default=0)
-    """The job's, when the status last changed."""
+    """The job's, when status or worker last changed."""
     worker: Mapped[str | None]
     """Name of the machine on which the trial was last trained."""
     precision: Mapped[str | None]

@@ -258,8 +258,8 @@ class JobStudy:
         """Commit one epoch and return what follows from it.
 
         Epoch, MLflow row and verdict are one transaction, with the trial's precision and machine
-        where it is the first, and with the trial's end where it is the last. An epoch that was
-        committed before is not committed again; the trial just goes on.
+        where it is the first, with its worker where that is another, and with its end where it is
+        the last. An epoch that was committed before is not committed again; the trial just goes on.
 
         Args:
             number: the trial.
@@ -284,6 +284,9 @@ class JobStudy:
             ]
         if verdict is not Verdict.CONTINUE:
             statements += self.ending(live, verdict, self.judge.best(live.best, value))
+        elif live.worker != live.shown_on:
+            statements.append(self.outbox.status(live, "RUNNING"))
+            live.shown_on = live.worker
         self.storage.commit(*statements)
         self.mirror.report(number, epoch, value)
         self.note(live, epoch, value)

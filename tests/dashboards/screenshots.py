@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import requests
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from rich.console import Console
 
 from dashboards.console.launch import EXAMPLE
@@ -101,6 +101,7 @@ def pictures(browser: Browser, address: str, pages: dict[str, str]) -> None:
             page = window.new_page()
             for what, path in pages.items():
                 page.goto(address + path)
+                expect(page.locator(".skeleton")).to_have_count(0, timeout=60_000)
                 page.wait_for_timeout(SETTLE_MS)
                 take(page, f"{what}-{theme}-{name}")
             window.close()

@@ -5,6 +5,7 @@ import pytest
 from dashboards.console import cluster
 from dashboards.console.cluster import processors, state
 from search.service.api.context import Service
+from tests.dashboards.console.conftest import Living
 from tests.search.conftest import add_job, make_spec
 from tests.search.service.api.served import Served
 
@@ -34,3 +35,11 @@ def test_processors_are_told_by_the_job_that_has_room_for_most_of_them(service: 
         add_job(service.store, make_spec(f"workers={workers}"), f"job-{number}",
                 created_at=float(number), slots=4)  # fmt: skip
     assert processors(service) == 16.0
+
+
+def test_machines_that_train_are_named_while_they_do(living: Living) -> None:
+    (live,) = living.study.live.values()
+    live.worker = "node-7"
+    living.progress()
+    ((node, trials, _),) = state(living.served.service)["nodes"]
+    assert (node, trials) == ("node-7", 1)

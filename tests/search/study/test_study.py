@@ -41,6 +41,16 @@ class TestOnEveryDatabase:
         with opened.session() as session:
             assert session.get_one(Run, (study.name, 0)).precision == "bfloat16"
 
+    def test_a_trial_names_its_worker_while_it_runs(self, study: JobStudy, opened: Store) -> None:
+        live = study.ask()
+        assert live is not None
+        for epoch, worker in enumerate(("one", "one", "two"), start=1):
+            live.worker = worker
+            study.report(live.number, epoch, metrics(0.5), "running")
+            with opened.session() as session:
+                run = session.get_one(Run, (study.name, live.number))
+            assert (run.worker, run.status, run.ended_ms) == (worker, "RUNNING", None)
+
     def test_optuna_reads_the_value_of_each_epoch_as_last_told(
         self, study: JobStudy, opened: Store
     ) -> None:
