@@ -122,8 +122,11 @@ def take(page: Page, name: str) -> None:
 def choose(name: str, known: str) -> None:
     """Put a picture where the documents have it."""
     with Image.open(ALL / f"{name}.png") as image:
-        # In 256 colours it has a third of the bytes; of these the rare ones are some, too.
-        few = image.convert("RGB").quantize(method=Image.Quantize.MAXCOVERAGE, dither=NO_DITHER)
+        # In 256 colours it has a third of the bytes; of these the rare ones are some, too, and
+        # those of large parts are exact.
+        few = image.convert("RGB").quantize(
+            method=Image.Quantize.MAXCOVERAGE, kmeans=1, dither=NO_DITHER
+        )
         few.save(BEST / f"{known}.png", optimize=True)
 
 
