@@ -104,7 +104,7 @@ def test_after_back_the_document_is_there_and_launched_as_another_job(
         page.wait_for_url("**/jobs/*")
         with empty.store.session() as session:
             assert session.query(Job).count() == number
-        page.go_back()
+        page.go_back(wait_until="commit")  # a page that was kept loads nothing
 
 
 def test_uploaded_data_are_looked_at_and_get_a_document(
