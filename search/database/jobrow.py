@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from search.common.texts import readable
 from search.common.trial import SHOWN_OF_JOB
-from search.database.lease import Lease, LeaseLostError
+from search.database.lease import FREE, Lease, LeaseLostError
 from search.database.tables import PARENT, Job, JournalRow, Run, now_ms
 from search.document.document import flatten
 
@@ -90,8 +90,7 @@ class JobRow:
                 ended_at=time.time(),
                 elapsed_s=self.elapsed_s(),
                 slots=None,
-                lease_owner=None,
-                lease_until=0.0,
+                **FREE,
                 **({} if status == "queued" else {"supervised": False}),
             )
         except LeaseLostError:

@@ -19,6 +19,9 @@ from search.database.tables import Job
 LIVE = ("queued", "running")
 """The statuses of a job that has not ended."""
 
+FREE: dict[str, Any] = {"lease_owner": None, "lease_until": 0.0}
+"""What a job's row says whose lease nobody holds."""
+
 DURATION_S = 30.0
 """How long a lease holds without being renewed."""
 
@@ -176,11 +179,7 @@ class Lease:
 
 def drop_lease(session: Session, job_id: str, owner: str) -> None:
     """Let nobody hold the lease of a job, if it is still its owner's."""
-    session.execute(
-        update(Job)
-        .where(Job.id == job_id, Job.lease_owner == owner)
-        .values(lease_owner=None, lease_until=0.0)
-    )
+    session.execute(update(Job).where(Job.id == job_id, Job.lease_owner == owner).values(**FREE))
 
 
 def live_status(job: Job, now: float | None = None) -> str:

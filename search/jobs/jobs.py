@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from search.common.home import Home
 from search.common.labels import OPEN
 from search.common.trial import parameters_of
-from search.database.lease import LIVE, driver_is_alive, live_status
+from search.database.lease import FREE, LIVE, driver_is_alive, live_status
 from search.database.recorded import Recorded, trial_of, trials_of
 from search.database.remaining import left_s
 from search.database.store import Store, is_storable, undelivered
@@ -169,8 +169,7 @@ def request_stop(store: Store, key: str) -> Job:
         NotPossibleError: the job has ended.
     """
     job = find(store, key)
-    nobodys = {"status": "stopped", "lease_owner": None, "lease_until": 0.0}
-    waits = out_of_queue(job, "stopped while it waited", **nobodys)
+    waits = out_of_queue(job, "stopped while it waited", status="stopped", **FREE)
     with store.session() as session:
         stopped: Any = session.execute(waits.where(Job.status == "queued"))
         if not stopped.rowcount:

@@ -34,8 +34,8 @@ class Started:
     claim: str
     began: float
     """Time of day, as the journal's is."""
-    renewed: float
-    """When its claim was; at first long ago, since starting a driver may take long."""
+    renewed: float = 0.0
+    """When its claim was; at first never, since starting a driver may have taken long."""
     ended: float | None = None
     """When that was seen, on the clock that cannot be set."""
 
@@ -102,8 +102,7 @@ class Supervisor:
             except ClusterError:
                 release(self.store, job.id, owner)
                 raise
-            now = time.time()
-            self.started[job.id] = Started(driving, owner, began=now, renewed=now - CLAIM_S)
+            self.started[job.id] = Started(driving, owner, time.time())
 
     def is_waking(self) -> bool:
         """Whether this machine has just slept, so that leases lapsed whose drivers live."""

@@ -5,6 +5,7 @@ import hashlib
 import os
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,32 +52,31 @@ def test_a_file_in_pieces_of_no_announced_length(served: Served) -> None:
     assert answer.json()["size_bytes"] == 140_001
 
 
-def test_a_name_that_is_taken_keeps_its_file(served: Served) -> None:
-    put(served)
-    refused(put(served, data=b"other"), 409, "exists", "there is a data file walks.npz already")
-    assert [path.read_bytes() for path in folder(served).iterdir()] == [b"walks"]
+def refusing(number: int) -> Callable[[Path, Path], None]:
+    """Return what a folder does on which this is not possible."""
 
-
-def test_where_there_are_no_links_a_name_that_is_taken_keeps_its_file(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
     def refuse(_: Path, __: Path) -> None:
-        raise OSError(errno.EPERM, "Operation not permitted")
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    return refuse
+
+
+@pytest.mark.parametrize("links", [None, errno.EPERM, errno.EOPNOTSUPP])
+def test_a_name_that_is_taken_keeps_its_file(
+    served: Served, monkeypatch: pytest.MonkeyPatch, links: int | None
+) -> None:
+    if links is not None:
+        monkeypatch.setattr(Path, "hardlink_to", refusing(links))
     assert put(served).status_code == 201
-    refused(put(served, data=b"others"), 409, "exists", "already")
+    refused(put(served, data=b"other"), 409, "exists", "there is a data file walks.npz already")
     assert [path.read_bytes() for path in folder(served).iterdir()] == [b"walks"]
 
 
 def test_where_there_are_no_links_a_file_that_cannot_be_named_takes_no_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Path, __: Path) -> None:
-        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
-
     for name in ("hardlink_to", "replace"):
-        monkeypatch.setattr(Path, name, refuse)
+        monkeypatch.setattr(Path, name, refusing(errno.EOPNOTSUPP))
     (tmp_path / "partial").write_bytes(b"walks")
     with pytest.raises(OSError, match="not supported"):
         uploads.publish(tmp_path / "partial", tmp_path / "walks.npz")
