@@ -96,9 +96,13 @@ def by_group(
     with warnings.catch_warnings():  # of a rare class, which is no fault if both halves have it
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         folds = [held for _, held in splitter.split(groups, strata, groups)]
-    # With groups of unequal size folds are so, too: those that come nearest to what is asked for.
+    # With groups of unequal size folds are so, too: as many of them as come nearest to what is
+    # asked for, of equal ones as many as the share says.
+    counts = sorted(range(1, len(folds)), key=lambda count: count != share.numerator)
     runs = [
-        np.concatenate((folds * 2)[first : first + share.numerator]) for first in range(len(folds))
+        np.concatenate((folds * 2)[first : first + count])
+        for count in counts
+        for first in range(len(folds))
     ]
     runs.sort(key=lambda run: abs(len(run) - fraction * len(groups)))
     halves = [(np.setdiff1d(np.arange(len(groups)), run), np.sort(run)) for run in runs]

@@ -28,6 +28,9 @@ RANDOM_DRAWS = 1000
 """Draws at random before a space without end counts as exhausted: most of it may be few
 configurations, and what has no end only count where some rare condition holds."""
 
+LIMIT = "constraints:"
+"""How Optuna names the attributes that tell by how much a limit is exceeded."""
+
 APART = "apart"
 """The study in memory of trials that no sampler sees."""
 
@@ -230,9 +233,10 @@ class Mirror:
         """
         trial_id = self.ids[number]
         last = self.storage.get_trial(trial_id).intermediate_values
-        for name, attribute in self.kept_limits(costs or {}).items():
-            self.storage.set_trial_system_attr(trial_id, name, attribute)
-        self.storage.set_trial_state_values(trial_id, *self.told(state, value, last, costs))
+        state, values, limits = self.told(state, value, last, costs)
+        for name, excess in limits.items():
+            self.storage.set_trial_system_attr(trial_id, name, excess)
+        self.storage.set_trial_state_values(trial_id, state, values)
 
     def ended(self, trial: FrozenTrial) -> FrozenTrial:
         """Return a trial of the study that has ended, as the sampler is told of it."""
@@ -240,10 +244,10 @@ class Mirror:
         told = copy.copy(trial)
         # In the order of the space, by which grid search finds its way through earlier trials.
         told.distributions = self.space.distributions(trial.params)
-        told.state, told.values = self.told(
+        told.state, told.values, limits = self.told(
             trial.state, trial.value, trial.intermediate_values, costs
         )
-        told.system_attrs = trial.system_attrs | self.kept_limits(costs or {})
+        told.system_attrs = trial.system_attrs | limits
         return told
 
     def told(
@@ -252,23 +256,23 @@ class Mirror:
         value: float | None,
         last: Mapping[int, float],
         costs: Mapping[str, float] | None,
-    ) -> tuple[TrialState, list[float] | None]:
-        """Return state and values of a trial as the sampler is told of them.
+    ) -> tuple[TrialState, list[float] | None, dict[str, float]]:
+        """Return state, values and limits of a trial as the sampler is told of them.
 
         Of several objectives a sampler only knows whole trials: one that was ended early counts
-        by its last epoch, and one without an epoch for nothing.
-        """
-        if not self.spec.objective.beside:
-            return state, None if value is None else [value]
-        reached = value if value is not None else last[max(last)] if last else math.nan
-        if costs is None or not math.isfinite(reached):
-            return TrialState.FAIL, None
-        return TrialState.COMPLETE, [reached, *(costs[name] for name in self.spec.objective.beside)]
+        by its last epoch, and one without an epoch for nothing. One that diverged is farther over
+        a limit than any other: those that failed are ignored, so that it would go there again.
 
-    def kept_limits(self, costs: Mapping[str, float]) -> dict[str, float]:
-        """Return the attributes by which samplers see whether a trial has kept its limits.
-
-        Those that `optuna.Trial.set_constraint` sets: 0 or less is kept.
+        Limits are the attributes that `optuna.Trial.set_constraint` sets: 0 or less is kept.
         """
-        exceeded = self.spec.objective.exceeds(costs)
-        return {f"constraints:{name}": excess for name, excess in exceeded.items()}
+        exceeded = self.spec.objective.exceeds(costs or {})
+        limits = {f"{LIMIT}{name}": excess for name, excess in exceeded.items()}
+        beside = self.spec.objective.beside
+        if not beside:
+            return state, None if value is None else [value], limits
+        reached = value if value is not None else last[max(last)] if last else None
+        if reached is not None and not math.isfinite(reached):
+            return TrialState.COMPLETE, [0.0] * (1 + len(beside)), {f"{LIMIT}diverged": math.inf}
+        if reached is None or costs is None:
+            return TrialState.FAIL, None, limits
+        return TrialState.COMPLETE, [reached, *(costs[name] for name in beside)], limits

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from search.common.faults import SpecError
 from search.common.labels import counted
+from search.common.trial import Verdict
 from search.database.jobrow import JobRow
 from search.database.storage import both_studies
 from search.database.store import Store
@@ -226,8 +227,16 @@ def comparable(job: Job, theirs: JobSpec, ours: JobSpec, dataset: dict[str, Any]
 
 
 def past_of(job_id: str, theirs: JobSpec, trial: FrozenTrial, ours: JobSpec) -> Past | None:
-    """Return an earlier trial in this job's space; None where it is no configuration of it."""
+    """Return an earlier trial in this job's space; None where it is no configuration of it.
+
+    None, too, for one that was ended for something else than its values.
+    """
     state = next((name for name, one in STATES.items() if one is trial.state), None)
+    costs = trial.user_attrs.get("costs", {})
+    if state == "pruned" and (
+        Verdict.BUDGET in trial.user_attrs or theirs.objective.is_over(costs)
+    ):
+        return None
     config = theirs.config_of(trial)
     parameters = parameters_in(ours, config)
     if state is None or parameters is None:

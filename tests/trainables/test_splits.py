@@ -97,6 +97,15 @@ def test_few_groups_of_unlike_sizes() -> None:
         assert len(set(groups[out])) == 1
 
 
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 0.3])
+def test_a_large_group_leaves_the_share_to_the_others(fraction: float) -> None:
+    groups = np.concatenate((np.zeros(600, np.int64), np.repeat(np.arange(1, 101), 4)))
+
+    for seed in range(5):
+        _, out = splits.by_group(groups, np.arange(1000) % 2, fraction, seed, "test")
+        assert len(out) / 1000 == pytest.approx(fraction, abs=0.04)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_class_of_few_groups_is_in_both_halves_where_that_can_be(seed: int) -> None:
     groups = np.repeat(np.arange(30), 4)

@@ -1,5 +1,6 @@
 """Several objectives and limits: what the sampler is told, who is on the front, who is ended."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -83,6 +84,26 @@ def test_what_was_read_back_is_what_was_told() -> None:
         (told,) = mirror.study.get_trials(deepcopy=False)
         assert (told.state, told.values) == (TrialState.COMPLETE, [0.5, 150, 1.0])
         assert told.constraints == {"weights": 50}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga-ii"])
+def test_the_sampler_keeps_away_from_where_trials_diverge(sampler: str) -> None:
+    spec = make_spec(
+        BESIDE, f"sampler={sampler}", "pruner=none", "warm_start=none", "baseline=[]",
+        "space={learning_rate: {low: 1e-4, high: 100, log: true}, hidden_size: {low: 8, high: 64}}",
+    )  # fmt: skip
+    mirror = Mirror(spec)
+    diverged = []
+    for number in range(60):
+        trial = mirror.draw(number)
+        assert trial is not None
+        rate, size = trial.params["learning_rate"], trial.params["hidden_size"]
+        value = math.nan if rate > 0.1 else 0.5 + math.log10(rate) / 10  # best beside the cliff
+        mirror.report(number, 1, value)
+        state = TrialState.PRUNED if rate > 0.1 else TrialState.COMPLETE
+        mirror.finish(number, state, None if rate > 0.1 else value, costs(size))
+        diverged.append(rate > 0.1)
+    assert sum(diverged[20:]) < 25
 
 
 def complete(number: int, value: float, weights: float, **attrs: Any) -> Any:

@@ -1,7 +1,9 @@
 """What a job takes over from earlier ones, and what its sampler makes of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import optuna
 import pytest
@@ -40,9 +42,14 @@ def config(rate: float) -> Parameters:
 
 
 def earlier(
-    store: Store, job_id: str, rates: Sequence[float], data: object = DATA, *overrides: str
+    store: Store,
+    job_id: str,
+    rates: Sequence[float],
+    data: object = DATA,
+    *overrides: str,
+    pruned: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Add a finished job whose trials are the better the later."""
+    """Add a finished job whose trials are the better the later; the second has ended early."""
     spec = make_spec(*overrides)
     add_job(store, spec, job_id, status="finished", dataset=json.dumps(data))
     storage = open_storage(store)
@@ -57,6 +64,7 @@ def earlier(
                 state=state, value=value if state is TrialState.COMPLETE else None,
                 params=parameters, distributions=space.distributions(parameters),
                 intermediate_values={1: value},
+                user_attrs=dict(pruned) if state is TrialState.PRUNED else {},
             )
         )  # fmt: skip
     storage.engine.dispose()
@@ -79,6 +87,22 @@ def test_trials_on_the_same_data_are_known_and_the_best_come_first(store: Store)
         "warm start from tiny-0001: 3 trials known, 2 configurations to begin with"
     )
     assert Taken.from_json(taken.to_json()) == taken
+
+
+@pytest.mark.parametrize(
+    ("override", "attrs", "known"),
+    [
+        ("seed=1", {}, [0, 1, 2]),
+        ("seed=1", {"budget": True}, [0, 2]),
+        ("objective.limits={weights: 100}", {"costs": {"weights": 50.0}}, [0, 1, 2]),
+        ("objective.limits={weights: 100}", {"costs": {"weights": 150.0}}, [0, 2]),
+    ],
+)
+def test_what_ended_for_another_reason_than_its_values_is_not_known(
+    store: Store, override: str, attrs: dict[str, Any], known: list[int]
+) -> None:
+    earlier(store, "tiny-0001", RATES, DATA, override, pruned=attrs)
+    assert [one.number for one in took(store).history] == known
 
 
 def test_what_was_confirmed_comes_first(store: Store) -> None:
