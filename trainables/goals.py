@@ -180,16 +180,17 @@ def areas(outputs: Tensor, y: Tensor, weights: Tensor) -> Tensor:
     """
     columns = []
     for place, column in enumerate(outputs.double().softmax(1).T):
-        order = column.argsort()
-        _, group, counts = column[order].unique_consecutive(return_inverse=True, return_counts=True)
-        ordered = weights[:, order]
-        inside = ordered * (y[order] == place)
-        outside = (ordered - inside).cumsum(1)
-        # Of each group of equal ones, what lies before it and half of it.
-        upto = outside[:, counts.cumsum(0) - 1]
-        below = (upto + torch.nn.functional.pad(upto, (1, 0))[:, :-1]) / 2
-        pairs = inside.sum(1) * outside[:, -1]
-        columns.append((inside * below[:, group]).sum(1) / pairs)
+        inside, outside = (y == place).nonzero()[:, 0], (y != place).nonzero()[:, 0]
+        outside = outside[column[outside].argsort()]
+        # What lies outside, up to each of them.
+        upto = nn.functional.pad(weights[:, outside].cumsum(1), (1, 0))
+        below, within = (
+            upto[:, torch.searchsorted(column[outside], column[inside], right=right)]
+            for right in (False, True)
+        )
+        weight = weights[:, inside]
+        pairs = weight.sum(1) * upto[:, -1]
+        columns.append((weight * (below + within) / 2).sum(1) / pairs)
     return torch.stack(columns, 1)
 
 

@@ -35,7 +35,8 @@ def read(path: str, said: dict[str, Any]) -> tuple[Any, Any]:
             refuse(
                 "must hold x [sequences, steps, features], or x [all steps, features] and lengths"
             )
-        x = data["x"].astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large is refused below
+            x = data["x"].astype(np.float32)
         lengths = data["lengths"] if x.ndim == 2 else np.full(len(x), x.shape[1])
     if x.shape[-1] != features:
         refuse(f"x: must have {features} features, as the model has learned, but has {x.shape[-1]}")
@@ -45,6 +46,8 @@ def read(path: str, said: dict[str, Any]) -> tuple[Any, Any]:
     x = x.reshape(-1, features)
     if lengths.sum() != len(x) or (lengths < 1).any():
         refuse(f"lengths: must be 1 or more each, and {len(x)}, the steps of x, together")
+    if np.isinf(x).any():
+        refuse("x: must be finite and at most 3.4e38 in size")
     if said["preparation"]["missing"] == "refuse" and np.isnan(x).any():
         refuse("x: must have no gaps, since the model was made of data without any")
     return x, lengths.astype(np.int64)
@@ -96,6 +99,11 @@ def main() -> None:
         parser.error("needs onnxruntime and model.onnx beside it, or torch and model.pt2")
     said = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
     x, lengths = read(given.file, said)
+    if given.engine == "torch" and lengths.max() > said["shape"]["steps"]:
+        refuse(
+            f"lengths: must be at most {said['shape']['steps']} with torch, as learned, but got "
+            f"{lengths.max()}; with onnxruntime they may be longer"
+        )
     ask = asking(given.engine)
     lines = csv.writer(sys.stdout)
     for some in batches(x, lengths, said["shape"]):

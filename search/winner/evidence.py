@@ -1,6 +1,7 @@
 """How sure a result is: what configurations may truly reach, by their seeds and sequences."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from search.common.background import threads
 from search.database.result import SURE, Gain
 from trainables.goals import Goal
 from trainables.metrics import COUNTED
@@ -140,12 +142,13 @@ def truths(goal: Goal, metric: str, y: Tensor, answers: Sequence[Tensor], *, sig
     count = RANKED_DRAWS if metric == "auroc" else DRAWS
     drawn = [np.empty((len(outputs), count)) for outputs in answers]
     step = max(1, AT_ONCE // len(y))
-    for begin in range(0, count, step):
-        here = slice(begin, min(begin + step, count))
-        weights = torch.from_numpy(random.exponential(size=(here.stop - begin, len(y))))
-        for place, outputs in enumerate(answers):
-            found = Padded(goal, metric, y, weights, random)
-            drawn[place][:, here] = [found.score(one) for one in outputs]
+    with threads(os.cpu_count() or 1) as pool:
+        for begin in range(0, count, step):
+            here = slice(begin, min(begin + step, count))
+            weights = torch.from_numpy(random.exponential(size=(here.stop - begin, len(y))))
+            for place, outputs in enumerate(answers):
+                found = Padded(goal, metric, y, weights, random)
+                drawn[place][:, here] = list(pool.map(found.score, outputs))
     if metric not in COUNTED:
         # The same ones for all configurations, whose sequences are the same.
         wide = widths(len(y), count, random)

@@ -92,9 +92,12 @@ def some(part: Part) -> Part:
 
 def features(part: Part, data: SequenceDataset, *, flat: bool) -> tuple[Tensor, Tensor]:
     """Return what a linear model sees of each sequence, and the labels in the same order."""
-    batches = list(Placed(CPU, part, data.preparation).in_order(1024))
-    seen = [batch.x.flatten(1) if flat else summary(batch) for batch in batches]
-    return torch.cat(seen), torch.cat([batch.y for batch in batches])
+    placed = Placed(CPU, part, data.preparation)
+    seen, labels = [], []
+    for batch in placed.in_order(placed.at_once):  # long sequences are many values
+        seen.append(batch.x.flatten(1) if flat else summary(batch))
+        labels.append(batch.y)
+    return torch.cat(seen), torch.cat(labels)
 
 
 def summary(batch: Batch) -> Tensor:

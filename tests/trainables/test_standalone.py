@@ -60,6 +60,8 @@ def test_gaps_are_for_models_that_know_them(tmp_path: Path) -> None:
         ({"x": FLAT, "lengths": [6, 0]}, True, "lengths: must be 1 or more each, and 6"),
         ({"x": X[..., :1]}, True, "x: must have 2 features, .* but has 1"),
         ({"x": X * np.nan}, False, "x: must have no gaps"),
+        ({"x": X - np.inf}, False, "x: must be finite and at most 3.4e38"),
+        ({"x": X * 1e38}, False, "x: must be finite and at most 3.4e38"),
     ],
 )
 def test_what_the_model_cannot_answer_is_told(

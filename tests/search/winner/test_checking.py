@@ -64,6 +64,13 @@ def test_the_script_answers_as_the_model_does(source: str, tmp_path: Path) -> No
         assert np.array([row[1:] for row in rows], float) == pytest.approx(wanted, abs=1e-5)
         names = json.loads(folder.read("config.json"))["classes"]
         assert [row[0] for row in rows] == [names[place] for place in wanted.argmax(1)]
+    if data.shape.varies:
+        x, lengths = example
+        write(tmp_path / "seven.npz", (torch.cat((x, x), 1), lengths + x.shape[1]))
+        for more, code in ([], 0), (["--with", "torch"], 1):
+            done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+            assert done.returncode == code, done.stderr
+        assert f"lengths: must be at most {x.shape[1]} with torch" in done.stderr
 
 
 def test_an_export_that_answers_otherwise_or_not_at_all_is_found(tmp_path: Path) -> None:
