@@ -19,6 +19,7 @@ from search.commands.ends import (
     WRONG,
     AsJson,
     Key,
+    PageConsole,
     RunConsole,
     fail,
     one_message,
@@ -83,7 +84,7 @@ def finish(shown: dict[str, Any], server: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json(shown)
     else:
-        outcome(Console(highlight=False), shown, server)
+        outcome(PageConsole(), shown, server)
     codes = {"finished": 0, "queued": 0, "running": 0, "stopped": INTERRUPTED}
     sys.exit(codes.get(shown["status"], FAILED))
 
@@ -166,7 +167,7 @@ def jobs(  # noqa: PLR0913 - each filters
     if as_json:
         print_json(listed)
     else:
-        job_list(Console(highlight=False), listed, place, chosen=any((status, name, owner)))
+        job_list(PageConsole(), listed, place, chosen=any((status, name, owner)))
     if more is not None:
         typer.echo("there are more; --limit N lists them, --status and --name choose", err=True)
 
@@ -181,7 +182,7 @@ def show(key: Key, server: Server = None, as_json: AsJson = False) -> None:  # n
     if as_json:
         print_json(shown)
     else:
-        job_page(Console(highlight=False), shown)
+        job_page(PageConsole(), shown)
 
 
 @app.command(epilog="Example: `gatetune top mnist-5k`")
@@ -197,7 +198,7 @@ def top(
     from search.commands.top import view_of, watch
     from search.commands.top_screen import Room
 
-    console = Console(highlight=False)
+    console = PageConsole()
     with desk(server) as opened:
         view = view_of(opened, key)
         if as_json:
@@ -218,7 +219,7 @@ def trials(key: Key, server: Server = None, as_json: AsJson = False) -> None:  #
     if as_json:
         print_json(listed)
     else:
-        trial_list(Console(highlight=False), job_id, listed)
+        trial_list(PageConsole(), job_id, listed)
 
 
 @app.command(epilog="Example: `gatetune check jobs/mnist-5k.yaml`")
@@ -237,7 +238,7 @@ def check(document: Document, overrides: Overrides = [], as_json: AsJson = False
     if as_json:
         print_json(json.loads(job.to_json()))
     else:
-        document_page(Console(highlight=False), job)
+        document_page(PageConsole(), job)
 
 
 @app.command(epilog="Example: `gatetune init walks.csv`")
@@ -263,7 +264,7 @@ def init(
     if as_json:
         print_json({"document": str(document), "found": found.as_json()})
         return
-    console = Console(highlight=False)
+    console = PageConsole()
     survey_page(console, found)
     command = f"gatetune launch {shlex.quote(str(document))}"
     written = f"\n[green]{escape(str(document))}[/] is written; `{escape(command)}` runs it"
@@ -296,7 +297,7 @@ def doctor(
     if as_json:
         print_json(report)
     else:
-        page(Console(highlight=False), report, repair=repair)
+        page(PageConsole(), report, repair=repair)
     sys.exit(0 if report["agree"] else FAILED)
 
 

@@ -23,6 +23,18 @@ Key = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
+class PageConsole(Console):
+    """A console of what is read, whose reader may have seen enough, as `head` has."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False)
+
+    def on_broken_pipe(self) -> None:
+        """End, as after the last line."""
+        silence(self)
+        sys.exit(0)
+
+
 class RunConsole(Console):
     """A console whose reader may go away: the job then stops as when its terminal is closed.
 
@@ -31,15 +43,20 @@ class RunConsole(Console):
 
     def on_broken_pipe(self) -> None:
         """Print nothing more, and ask for the stop; without a job that could be asked, end."""
-        self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
+        silence(self)
         if self.stderr:
             return
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
             sys.exit(INTERRUPTED)
         signal.raise_signal(signal.SIGHUP)
+
+
+def silence(console: Console) -> None:
+    """Let a console whose reader went away print nothing more, at the process's end neither."""
+    console.quiet = True
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, console.file.fileno())
+    os.close(nowhere)
 
 
 @contextmanager

@@ -119,11 +119,12 @@ class Local:
 
             contents = trial_files(self.home, self.store, job.id, choice.trial)
             return write_fetched(contents, to, choice.form)
-        files = fetch_model(self.store, self.home, job.id, to, choice.form)
-        told = report(self.store, job, *REPORTS.values())
-        for name, kind in REPORTS.items():
-            (to / name).write_text(told[kind], encoding="utf-8")
-        return [*files, *REPORTS]
+
+        def reports() -> dict[str, bytes]:
+            told = report(self.store, job, *REPORTS.values())
+            return {name: told[kind].encode() for name, kind in REPORTS.items()}
+
+        return fetch_model(self.store, self.home, job.id, to, choice.form, reports)
 
     def delete(self, key: str) -> str:
         """Delete a job."""

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from search.commands.ends import FAILED, WRONG, AsJson, Key, fail, one_message, print_json
+from search.commands.ends import (
+    FAILED,
+    WRONG,
+    AsJson,
+    Key,
+    PageConsole,
+    fail,
+    one_message,
+    print_json,
+)
 from search.commands.opening import Server, desk
 from search.common.home import Home
 
@@ -53,7 +62,7 @@ def predict(
     if as_json:
         print_json({"predictions": found.table().to_pylist(), "scores": found.scores})
     else:
-        prediction_page(Console(highlight=False), found, to)
+        prediction_page(PageConsole(), found, to)
 
 
 def report(
@@ -80,7 +89,7 @@ def report(
     else:
         from rich.markdown import Markdown
 
-        Console(highlight=False).print(Markdown(told))
+        PageConsole().print(Markdown(told))
 
 
 def form_of(to: Path | None) -> "Form":
@@ -188,4 +197,4 @@ def champion(
     if as_json:
         print_json(found)
     else:
-        champion_list(Console(highlight=False), name, found)
+        champion_list(PageConsole(), name, found)

@@ -222,10 +222,8 @@ class Remote:
                 check_sums(contents, sums_of(contents[SUMS]))
         except DamagedError as error:
             raise NotPossibleError(f"job {job['id']}: {error}; fetch it again") from error
-        write_fetched(contents, to, choice.form)
-        for name, kind in REPORTS.items():
-            (to / name).write_text(self.report(job["id"], kind), encoding="utf-8")
-        return [*names, *REPORTS]
+        reports = {name: self.report(job["id"], kind).encode() for name, kind in REPORTS.items()}
+        return write_fetched(contents, to, choice.form, reports)
 
     def promote(self, key: str) -> dict[str, Any]:
         """Make a job's model the champion."""

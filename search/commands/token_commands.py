@@ -5,9 +5,8 @@ from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from search.commands.ends import WRONG, AsJson, fail, one_message, print_json
+from search.commands.ends import WRONG, AsJson, PageConsole, fail, one_message, print_json
 from search.common.home import Home
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def list_tokens(as_json: AsJson = False) -> None:  # noqa: FBT002
     if as_json:
         print_json(listed)
     else:
-        token_list(Console(highlight=False), listed)
+        token_list(PageConsole(), listed)
 
 
 @token.command("revoke", epilog="Example: `gatetune token revoke 5f0c1a9b`")

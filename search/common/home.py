@@ -77,9 +77,11 @@ class Home:
         return cls(
             path=path,
             database_url=database_url(
-                os.environ.get("GATETUNE_DATABASE_URL", f"sqlite:///{path / 'gatetune.db'}")
+                os.environ.get("GATETUNE_DATABASE_URL") or f"sqlite:///{path / 'gatetune.db'}"
             ),
-            tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{path / 'mlflow.db'}"),
+            tracking_uri=tracking_uri(
+                os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{path / 'mlflow.db'}"
+            ),
             ray_address=os.environ.get("RAY_ADDRESS") or None,
             checkpoints=checkpoints_at(path / "checkpoints"),
             data=local_folder("GATETUNE_DATA", path / "data"),
@@ -177,6 +179,20 @@ def database_url(url: str) -> str:
     kind = url.split(":", 1)[0]
     raise SettingsError(
         f"GATETUNE_DATABASE_URL must start with sqlite:/// or postgresql://, but got {kind!r}"
+    )
+
+
+def tracking_uri(uri: str) -> str:
+    """Return ``uri``, of MLflow's server or of its own file.
+
+    Raises:
+        SettingsError: it is neither.
+    """
+    if uri.startswith(("http://", "https://", "sqlite:///")):
+        return uri
+    raise SettingsError(
+        "MLFLOW_TRACKING_URI must start with http://, https:// or sqlite:///, but got "
+        f"{without_passwords(uri)!r}"
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SHOW_CURSOR = b"\x1b[?25h\n"
+
 
 class Interrupted(Exception):  # noqa: N818 - a normal outcome, not an error
     """The job was asked to stop; its running trials wait in the study."""
@@ -30,6 +32,8 @@ class Stop:
         """Take a signal."""
         if self.requested and number == signal.SIGINT:
             # Everything is in the database already, and Ray's processes die with this one.
+            if terminal := next(filter(os.isatty, (1, 2)), None):
+                os.write(terminal, SHOW_CURSOR)  # which a live table hides
             os._exit(130)
         self.requested = True
 

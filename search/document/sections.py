@@ -152,6 +152,15 @@ class Data(Section):
             raise ValueError(fault)
         return source
 
+    @field_validator("label", mode="before")
+    @classmethod
+    def named(cls, label: Any) -> Any:
+        """Refuse what names no column; pydantic would tell two faults, of either type."""
+        names = label if isinstance(label, list) else [label]
+        if label is None or all(isinstance(name, str) for name in names):
+            return label
+        raise ValueError("must be the name of a column, or a list of names")
+
     @field_validator("test")
     @classmethod
     def is_file(cls, test: str | None) -> str | None:

@@ -135,7 +135,7 @@ def cluster(
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
             )
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # a node that does not start in time raises a plain one
         what = f"no Ray answers at RAY_ADDRESS={address}" if address else "Ray cannot be started"
         raise ClusterError(f"{what}: {error}") from error
     finally:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from rich.console import Console
@@ -33,6 +32,9 @@ TRACKING_TIMEOUT_S = 5.0
 """How long an MLflow server may take to say that it is there."""
 
 
+STARTING = "starting Ray and loading the data"
+
+
 class TrackingUnreachableError(RuntimeError):
     """The MLflow server does not answer."""
 
@@ -44,14 +46,8 @@ def check_tracking(home: Home) -> None:
         TrackingUnreachableError: it does not.
     """
     uri = home.tracking_uri
-    kind = urlsplit(uri).scheme
-    if kind == "sqlite":
+    if home.embedded_tracking:
         return
-    if kind not in {"http", "https"}:
-        raise TrackingUnreachableError(
-            f"MLFLOW_TRACKING_URI must start with http://, https:// or sqlite:///, but got "
-            f"{home.tracking_address!r}"
-        )
     try:
         requests.get(f"{uri.rstrip('/')}/health", timeout=TRACKING_TIMEOUT_S).raise_for_status()
     except requests.RequestException as error:
@@ -62,12 +58,14 @@ def check_tracking(home: Home) -> None:
 
 
 def check_database(home: Home) -> None:
-    """Make sure that a database server answers, before anything is created.
+    """Make sure that a database can be used, before anything is created.
 
     Raises:
-        StoreError: it does not.
+        StoreError: it cannot.
     """
-    if home.database_url.startswith("sqlite"):
+    path = Path(home.database_url.removeprefix("sqlite:///"))
+    is_new = path.parent == home.path or path.parent.is_dir()
+    if home.database_url.startswith("sqlite") and not path.exists() and is_new:
         return
     Store.open(home.database_url).close()
 
@@ -129,9 +127,7 @@ def launch(
     check_checkpoints(home)
     spec = started_from(home, spec)
     console = console or Console(quiet=True)
-    console.print(
-        f"{time.strftime('%H:%M:%S')}  starting Ray and loading the data", highlight=False
-    )
+    console.print(f"{time.strftime('%H:%M:%S')}  {STARTING}", highlight=False)
     check_source(spec.data)
     with ray_and_data(spec, home) as shared:
         from search.driver.driver import Driver
@@ -212,6 +208,7 @@ def go_on(  # noqa: PLR0913 - what a driver is made of
 
         Driver(home, store, lease, spec, None, progress).run()
         return
+    progress.stage(STARTING)
     with ray_and_data(of_job(job, spec, home), home) as shared:
         from search.driver.driver import Driver
 

@@ -163,7 +163,8 @@ def out_of_queue(job: Job, why: str, **values: Any) -> Update:
 def request_stop(store: Store, key: str) -> Job:
     """Ask the driver of a job to stop; a job that still waits in the queue is stopped at once.
 
-    So is one whose driver has not begun: it finds that the job is not its any more.
+    So is one whose driver has not begun: it finds that the job is not its any more. One that had
+    ended is stopped where somebody goes on with it, who may only be starting Ray.
 
     Raises:
         NotPossibleError: the job has ended.
@@ -173,8 +174,9 @@ def request_stop(store: Store, key: str) -> Job:
     with store.session() as session:
         stopped: Any = session.execute(waits.where(Job.status == "queued"))
         if not stopped.rowcount:
-            status = live_status(session.get_one(Job, job.id))
-            if status not in LIVE:
+            row = session.get_one(Job, job.id)
+            status = live_status(row)
+            if status not in LIVE and not driver_is_alive(row):
                 raise NotPossibleError(f"job {job.id} is {status}, so there is nothing to stop")
             session.execute(update(Job).where(Job.id == job.id).values(stop_requested=True))
     return find(store, job.id)

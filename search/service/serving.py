@@ -94,7 +94,8 @@ def command(home: Home, port: int, public: str | None) -> list[str]:
         origins += ["--cors-allowed-origins", f"{scheme}://{netloc}"]
     hosts += filter(None, [os.environ.get("MLFLOW_SERVER_ALLOWED_HOSTS")])
     return [
-        sys.executable, "-m", "mlflow", "server",
+        sys.executable, "-m", "search.tracking.ownfile",
+        str(home.tracking_path), home.artifacts.as_uri(), "server",
         "--host", HOST, "--port", str(port), "--workers", "1",
         "--allowed-hosts", ",".join(hosts), *origins,
         "--backend-store-uri", home.tracking_uri,

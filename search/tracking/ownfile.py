@@ -1,10 +1,18 @@
-"""MLflow's state where it is a SQLite file of the home, for those who do not import MLflow."""
+"""MLflow's state where it is a SQLite file of the home, for those who do not import MLflow.
 
+``python -m search.tracking.ownfile FILE ARTIFACTS server …`` is MLflow's command line over such a
+file, which it makes first.
+"""
+
+import fcntl
+import os
+import re
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
 from search.common.home import Home
 from search.database import store
@@ -13,6 +21,9 @@ from search.database import store
 class UpgradeError(RuntimeError):
     """MLflow does not bring its file up to date."""
 
+
+ERROR = re.compile(r"[\w.]*(Error|Exception): ")
+"""How the line of a traceback begins that says what is wrong; SQLAlchemy adds others."""
 
 PLACES = (
     ("experiments", "artifact_location"),
@@ -23,16 +34,82 @@ PLACES = (
 """Tables and columns in which MLflow keeps where artifacts are, each as a whole address."""
 
 
-def prepare(home: Home) -> None:
-    """Make MLflow's own SQLite file ready, whether it is there or not.
+PARTS = ("", "-wal", "-shm", "-journal")
+"""What is behind the name of a SQLite file, and of those beside it."""
 
-    With write-ahead logging a run takes half the time, and readers go on.
+
+def make(path: Path, artifacts: str) -> None:
+    """Let MLflow make its own SQLite file, unless it is there.
+
+    It does so in dozens of steps: killed in between, or with a full disk, it would never come to an
+    end, and two that begin at once would meet. So it makes another file, which is renamed.
+
+    Args:
+        path: the file.
+        artifacts: the address of what runs log beside it.
     """
-    path = home.tracking_path
     path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if path.exists() and not is_half_made(path):
+            return
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        for left in path.parent.glob(f"{path.name}.new-*"):  # by one that was killed
+            left.unlink()
+        # Another name each time: MLflow keeps connections to what it has opened.
+        fresh = path.with_name(f"{path.name}.new-{uuid4().hex[:8]}")
+        try:
+            with_wal(fresh)
+            SqlAlchemyStore(f"sqlite:///{fresh}", artifacts).engine.dispose()  # type: ignore[no-untyped-call]
+            for part in PARTS:
+                if (old := beside(path, part)).exists():
+                    old.replace(beside(path.with_name(f"{path.name}.half-made"), part))
+            fresh.replace(path)
+        finally:
+            remove(fresh)
+    finally:
+        os.close(folder)
+
+
+def is_half_made(path: Path) -> bool:
+    """Return whether MLflow was ended while it made a file: one that is whole has an experiment."""
+    try:
+        with closing(sqlite3.connect(path, timeout=60)) as connection:
+            known = "SELECT name FROM sqlite_master WHERE name = 'experiments'"
+            if not connection.execute(known).fetchall():
+                return True
+            return not connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchall()
+    except sqlite3.DatabaseError:
+        return False  # which MLflow says better
+
+
+def beside(path: Path, part: str) -> Path:
+    """Return one of the files of a SQLite file."""
+    return path.with_name(f"{path.name}{part}")
+
+
+def remove(path: Path) -> None:
+    """Remove a SQLite file, where it is there."""
+    for part in PARTS:
+        beside(path, part).unlink(missing_ok=True)
+
+
+def with_wal(path: Path) -> None:
+    """Let a SQLite file log what is written: a run takes half the time, and readers go on."""
     with closing(sqlite3.connect(path, timeout=60)) as connection:
         store.use_wal(connection.cursor())
-        if path.is_relative_to(home.path):
+
+
+def prepare(home: Home) -> None:
+    """Make MLflow's own SQLite file ready, if it is there."""
+    path = home.tracking_path
+    if not path.exists():
+        return
+    with_wal(path)
+    if path.is_relative_to(home.path):
+        with closing(sqlite3.connect(path, timeout=60)) as connection:
             follow(connection, home.artifacts)
 
 
@@ -70,7 +147,8 @@ def upgrade(home: Home) -> bool:
     Raises:
         UpgradeError: MLflow cannot; the last that it said.
     """
-    if not home.embedded_tracking or not home.tracking_path.exists():
+    path = home.tracking_path
+    if not home.embedded_tracking or not path.exists() or is_half_made(path):
         return False
     command = [sys.executable, "-m", "mlflow", "db", "upgrade", home.tracking_uri]
     done = subprocess.run(  # noqa: S603 - our own command line
@@ -78,5 +156,19 @@ def upgrade(home: Home) -> bool:
     )
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["nothing"]
-        raise UpgradeError(f"MLflow cannot upgrade {home.tracking_path}: {said[-1]}")
+        why = next((line for line in reversed(said) if ERROR.match(line)), said[-1])
+        raise UpgradeError(f"MLflow cannot upgrade {path}: {why}")
     return True
+
+
+def main() -> None:
+    """Run MLflow's command line once its file is whole."""
+    from mlflow.cli import cli
+
+    path, artifacts, *arguments = sys.argv[1:]
+    make(Path(path), artifacts)
+    cli(arguments, prog_name="mlflow")
+
+
+if __name__ == "__main__":
+    main()

@@ -22,7 +22,7 @@ from search.common.home import Home
 from search.common.processes import user
 from search.database.store import ALEMBIC
 from search.database.tables import PARENT
-from search.tracking.ownfile import prepare
+from search.tracking.ownfile import make, prepare
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
 
@@ -233,6 +233,7 @@ def client_of(home: Home) -> MlflowClient:
     """Return a client of the installation's runs and registry."""
     if not home.embedded_tracking:
         return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)
-    prepare(home)
-    with ALEMBIC:  # with which MLflow makes its tables, if it is the first to come
+    with ALEMBIC:  # with which MLflow makes its tables
+        make(home.tracking_path, home.artifacts.as_uri())
+        prepare(home)
         return MlflowClient(tracking_uri=home.tracking_uri, registry_uri=home.tracking_uri)

@@ -1,10 +1,13 @@
 """The champion's files, from where the driver saved them to where a person wants them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from search.common.home import Home
@@ -52,6 +55,9 @@ FORMATS = {
 """What is fetched of the model itself where one format is asked for."""
 
 ALWAYS = ("config.json", "metrics.json", "README.md")
+
+FRESH = ".fetch-"
+"""Begins the name of the folder in which files are written before they are put in place."""
 
 REPORTS: dict[str, "Form"] = {"report.md": "markdown", "report.html": "html"}
 """What is fetched beside the model: the job's report, in these forms."""
@@ -170,10 +176,21 @@ def wanted(names: Sequence[str], form: str | None) -> list[str]:
     return [name for name in names if name in {*needed, *ALWAYS, SUMS}]
 
 
-def write_fetched(contents: Mapping[str, bytes], to: Path, form: str | None) -> list[str]:
+def write_fetched(
+    contents: Mapping[str, bytes],
+    to: Path,
+    form: str | None,
+    reports: Mapping[str, bytes] = MappingProxyType({}),
+) -> list[str]:
     """Write a model's files into a folder, with the checksums of these alone; return their names.
 
-    What was fetched there before goes: files of two models make none.
+    What was fetched there before goes, once all is written: files of two models make none.
+
+    Args:
+        contents: the model's files.
+        to: a new or empty folder, or one that was fetched before.
+        form: of `FORMATS`; None for all.
+        reports: of `REPORTS`.
 
     Raises:
         NotPossibleError: the format is not among them, or ``to`` is something else already, or
@@ -182,19 +199,31 @@ def write_fetched(contents: Mapping[str, bytes], to: Path, form: str | None) -> 
     names = wanted([name for name in FILES if name in {*contents, SUMS}], form)
     check_target(to)
     known = {name: contents[name] for name in names if name != SUMS}
+    written = {**known, SUMS: summed(known), **reports}
     try:
         to.mkdir(parents=True, exist_ok=True)
-        for name in (*FILES, *REPORTS):
-            (to / name).unlink(missing_ok=True)
-        for name, content in known.items():
-            (to / name).write_bytes(content)
-        (to / SUMS).write_bytes(summed(known))
+        for left in to.glob(f"{FRESH}*"):  # by a fetch that was killed
+            rmtree(left)
+        with TemporaryDirectory(prefix=FRESH, dir=to) as fresh:
+            for name, content in written.items():
+                (Path(fresh) / name).write_bytes(content)
+            for name in {*FILES, *REPORTS} - {*written}:
+                (to / name).unlink(missing_ok=True)
+            for name in written:
+                (Path(fresh) / name).replace(to / name)
     except OSError as error:
         raise NotPossibleError(f"{to} must be writable, but {error.strerror}") from error
-    return names
+    return [*names, *reports]
 
 
-def fetch_model(store: Store, home: Home, key: str, to: Path, form: str | None = None) -> list[str]:
+def fetch_model(  # noqa: PLR0913 - what of which job goes where
+    store: Store,
+    home: Home,
+    key: str,
+    to: Path,
+    form: str | None = None,
+    reports: Callable[[], Mapping[str, bytes]] = dict,
+) -> list[str]:
     """Copy a job's champion into the folder ``to`` and return the names of its files.
 
     Args:
@@ -203,6 +232,7 @@ def fetch_model(store: Store, home: Home, key: str, to: Path, form: str | None =
         key: the job.
         to: a new or empty folder, or one that was fetched before.
         form: of `FORMATS`; None for all.
+        reports: makes those of `REPORTS`, once the model is there.
 
     Raises:
         JobNotFoundError: there is no such job.
@@ -212,7 +242,8 @@ def fetch_model(store: Store, home: Home, key: str, to: Path, form: str | None =
     job = find(store, key)
     with answering(job):
         folder = champion_files(home, job)
-        return write_fetched(checked(folder, wanted(offered(folder), form)), to, form)
+        contents = checked(folder, wanted(offered(folder), form))
+        return write_fetched(contents, to, form, reports())
 
 
 @contextmanager
@@ -258,7 +289,8 @@ def check_target(to: Path) -> None:
     for part in (to, *to.parents):
         if part.is_file():
             raise NotPossibleError(f"--to must name a folder, but {part} is a file")
-    held = {path.name for path in to.iterdir()} if to.exists() else set()
+    there = to.iterdir() if to.exists() else ()
+    held = {path.name for path in there if not path.name.startswith(FRESH)}
     if foreign := sorted(held - {*FILES, *REPORTS}):
         raise NotPossibleError(f"--to must name a new or empty folder, but {to} holds {foreign[0]}")
     if held and SUMS not in held:

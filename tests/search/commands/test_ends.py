@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from search.commands.ends import RunConsole, fail
+from search.commands.ends import PageConsole, RunConsole, fail
 from search.common.signals import Stop
 
 
@@ -33,6 +33,15 @@ def pipe() -> Iterator[TextIO]:
 @pytest.fixture
 def unread(hang_up: None, pipe: TextIO) -> RunConsole:
     return RunConsole(file=pipe)
+
+
+def test_a_page_of_which_enough_was_read_is_no_failure(
+    pipe: TextIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", pipe)
+    with pytest.raises(SystemExit) as ended:
+        PageConsole().print("a line")
+    assert ended.value.code == 0
 
 
 def test_a_run_that_nobody_reads_stops(unread: RunConsole) -> None:

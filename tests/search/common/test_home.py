@@ -47,6 +47,16 @@ def test_all_of_an_embedded_installation_lies_under_the_home(home: Path) -> None
     assert not home.exists()
 
 
+def test_a_setting_that_is_empty_is_none(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Home.from_environment()
+    for name in (
+        "GATETUNE_DATABASE_URL", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "GATETUNE_CHECKPOINTS",
+        "GATETUNE_DATA", "GATETUNE_DATA_ROOTS",
+    ):  # fmt: skip
+        monkeypatch.setenv(name, "")
+    assert Home.from_environment() == found
+
+
 def test_settings_move_parts_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {
         "GATETUNE_DATABASE_URL": "postgres://me@db/search",
@@ -91,6 +101,9 @@ def test_database_urls(url: str, used: str) -> None:
     [
         ("GATETUNE_DATABASE_URL", "mysql://db/search", "or postgresql://, but got 'mysql'"),
         ("GATETUNE_DATABASE_URL", "sqlite://", "must start with sqlite:///"),
+        ("MLFLOW_TRACKING_URI", "databricks", "must start with http://, https:// or sqlite:///, "),
+        ("MLFLOW_TRACKING_URI", "/runs", "https:// or sqlite:///, but got '/runs'"),
+        ("MLFLOW_TRACKING_URI", "postgresql://me:hush@db/x", "but got 'postgresql://db/x'"),
         ("GATETUNE_CHECKPOINTS", "ftp://host/x", "s3, gs, gcs, abfs, abfss, but got ftp://"),
         ("GATETUNE_CHECKPOINTS", "s3:///x", "must be a folder or a URL such as s3://BUCKET/PATH"),
         ("GATETUNE_CHECKPOINTS", "s3://[x", "must be a folder or a URL, but: Invalid IPv6 URL"),

@@ -155,6 +155,8 @@ BAD_OVERRIDES = [
         "data.source=walks.csv; task=regression; baseline=[{label_smoothing: 0.1}]",
         "baseline.0.label_smoothing: must not be given for regression",
     ),
+    ("data.label=3", "data.label: must be the name of a column, or a list of names, but got 3"),
+    ("data.label=[y, 3]", "data.label: must be the name of a column, or a list of names, but got "),
     ("data.label=y", "data: label must not be given for digits, which is no file"),
     ("data={source: a.csv, group: g, time: t}", "data: group and time must not be given both"),
     ("data={source: a.csv, mask: true}", "data: mask must be false where missing is refuse"),

@@ -205,6 +205,18 @@ def running(mark: str) -> Iterator[subprocess.Popen[bytes]]:
         yield process  # which ends when nobody reads it any more
 
 
+def test_a_ray_that_does_not_start_in_time_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(**_: object) -> None:
+        raise Exception("The current node timed out during startup")  # noqa: TRY002 - as Ray does
+
+    monkeypatch.setattr("ray.init", late)
+    with (
+        pytest.raises(ClusterError, match="Ray cannot be started: The current node"),
+        cluster(None),
+    ):
+        pass
+
+
 def test_an_address_where_no_ray_is_says_so() -> None:
     with (
         pytest.raises(ClusterError, match=r"no Ray answers at RAY_ADDRESS=127\.0\.0\.1:1"),

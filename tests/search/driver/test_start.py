@@ -64,18 +64,26 @@ def test_a_port_where_nothing_listens(home: Path, monkeypatch: pytest.MonkeyPatc
         check_tracking(tracked(monkeypatch, uri))
 
 
-@pytest.mark.parametrize("uri", ["databricks", "file:///runs", "/runs", "postgresql://db/x"])
-def test_a_scheme_that_cannot_be_used(
-    home: Path, monkeypatch: pytest.MonkeyPatch, uri: str
-) -> None:
-    with pytest.raises(TrackingUnreachableError, match=f"must start with http.*, but got '{uri}'"):
-        check_tracking(tracked(monkeypatch, uri))
-
-
 def test_a_file_needs_no_server(home: Path) -> None:
     check_tracking(Home.from_environment())
     check_database(Home.from_environment())
     assert not home.exists()
+
+
+def test_a_file_that_cannot_be_used_is_named_before_anything_is_made(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = home.parent / "elsewhere"
+    monkeypatch.setenv("GATETUNE_DATABASE_URL", f"sqlite:///{elsewhere / 'search.db'}")
+    with pytest.raises(StoreError, match=r"cannot use the database .*unable to open database file"):
+        check_database(Home.from_environment())
+    assert not elsewhere.exists()
+    elsewhere.mkdir()
+    check_database(Home.from_environment())
+    assert not list(elsewhere.iterdir())
+    (elsewhere / "search.db").write_text("no database, but long enough to look like one " * 9)
+    with pytest.raises(StoreError, match=r"cannot use the database .*file is not a database"):
+        check_database(Home.from_environment())
 
 
 def test_a_database_server_that_does_not_answer(

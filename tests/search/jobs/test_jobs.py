@@ -142,6 +142,12 @@ class TestStop:
         job = request_stop(store, "tiny")
         assert (job.status, job.stop_requested) == ("running", True)
 
+    def test_a_job_that_somebody_has_begun_to_resume_is_asked(self, store: Store) -> None:
+        add_job(store, SPEC)
+        set_job(store, status="stopped")
+        with Lease(store, "tiny-0001"):
+            assert request_stop(store, "tiny").stop_requested
+
     @pytest.mark.parametrize("status", ["stopped", "failed", "finished", "running"])
     def test_a_job_that_does_not_run_is_refused(self, store: Store, status: str) -> None:
         add_job(store, SPEC)

@@ -1,5 +1,7 @@
 """MLflow's own file, made by the MLflow of another day."""
 
+import errno
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from mlflow.store.db.utils import _get_alembic_config, _verify_schema
 from mlflow.store.tracking.dbmodels.initial_models import Base as InitialBase
 
 from search.common.home import Home
-from search.tracking.ownfile import UpgradeError, upgrade
+from search.tracking.ownfile import UpgradeError, make, upgrade
 from search.tracking.tracking import NewRun, Tracking
 
 
@@ -30,6 +32,10 @@ def test_a_file_of_an_older_mlflow_is_brought_up_to_date(installation: Home) -> 
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, str(newest.down_revision))
+        connection.exec_driver_sql(
+            "INSERT INTO experiments (name, lifecycle_stage) VALUES ('Default', 'active')"
+        )
+    make(installation.tracking_path, "file:///nowhere")  # which leaves it as it is
     with pytest.raises(MlflowException, match="out-of-date database schema"):
         _verify_schema(engine)  # type: ignore[no-untyped-call]
 
@@ -54,8 +60,36 @@ def test_a_server_elsewhere_is_left_alone(
 
 def test_a_file_that_is_no_database_is_named(installation: Home) -> None:
     installation.tracking_path.write_text("of somebody else, and no database")
-    with pytest.raises(UpgradeError, match=f"MLflow cannot upgrade {installation.tracking_path}: "):
+    why = "MLflow cannot upgrade .*mlflow.db: .*DatabaseError.* file is not a database"
+    with pytest.raises(UpgradeError, match=why):
         upgrade(installation)
+
+
+def test_a_file_that_was_half_made_is_made_again(installation: Home) -> None:
+    path = installation.tracking_path
+    engine = sqlalchemy.create_engine(installation.tracking_uri)
+    InitialBase.metadata.create_all(engine)  # the first of MLflow's steps, in which it was killed
+    engine.dispose()
+
+    assert Tracking(installation, "tiny-0001", "tiny").existing() == {}
+    assert path.with_name("mlflow.db.half-made").exists()
+    assert not list(path.parent.glob("*.new-*"))
+
+
+def test_a_file_is_there_whole_or_not_at_all(
+    installation: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mlflow.store.db.utils._upgrade_db", full)
+        with pytest.raises(OSError, match="No space left"):
+            Tracking(installation, "tiny-0001", "tiny")
+    assert not list(installation.path.glob("mlflow.db*"))
+    with ThreadPoolExecutor(2) as both:
+        made = [both.submit(Tracking, installation, f"tiny-000{n}", "tiny") for n in (1, 2)]
+    assert made[0].result().experiment_id == made[1].result().experiment_id
 
 
 def test_artifacts_are_found_where_the_home_was_moved_to(

@@ -106,6 +106,31 @@ def test_of_what_was_fetched_before_nothing_is_left(
     assert sorted(path.name for path in to.iterdir()) == sorted(files)
 
 
+def test_a_fetch_that_does_not_come_to_its_end_leaves_what_was_there(
+    installation: Home, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    to, write = tmp_path / "to", Path.write_bytes
+    fetch_model(store, installation, "tiny", to)
+    before = {path.name: path.read_bytes() for path in to.iterdir()}
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name == SUMS:
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(NotPossibleError, match="must be writable, but No space left on device"):
+            fetch_model(store, installation, "tiny", to, "onnx")
+    assert {path.name: path.read_bytes() for path in to.iterdir()} == before
+
+    (to / ".fetch-killed").mkdir()
+    reports = {"report.md": b"what was found"}
+    files = fetch_model(store, installation, "tiny", to, "onnx", lambda: reports)
+    assert sorted(path.name for path in to.iterdir()) == sorted(files)
+    assert (to / "report.md").read_bytes() == b"what was found"
+
+
 def test_a_folder_of_ones_own_is_not_taken_for_one_that_was_fetched(
     installation: Home, store: Store, tmp_path: Path
 ) -> None:
