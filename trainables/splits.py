@@ -96,21 +96,42 @@ def by_group(
     with warnings.catch_warnings():  # of a rare class, which is no fault if both halves have it
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         folds = [held for _, held in splitter.split(groups, strata, groups)]
-    # With groups of unequal size folds are so, too: as many of them as come nearest to what is
-    # asked for, of equal ones as many as the share says.
-    counts = sorted(range(1, len(folds)), key=lambda count: count != share.numerator)
-    runs = [
-        np.concatenate((folds * 2)[first : first + count])
-        for count in counts
-        for first in range(len(folds))
-    ]
-    runs.sort(key=lambda run: abs(len(run) - fraction * len(groups)))
-    halves = [(np.setdiff1d(np.arange(len(groups)), run), np.sort(run)) for run in runs]
-    # And of these the first with every class on both sides: a rare one may be in few groups.
-    whole = (pair for pair in halves if y is None or not classes_in_one(y, pair))
-    stays, held = next(whole, halves[0])
+    # Folds beside each other that come nearest to what is asked for, where groups of unequal size
+    # make unequal folds; of those, the first with every class on both sides: a rare one may be in
+    # few groups.
+    held = np.sort(np.concatenate([folds[at] for at in nearest(folds, strata, fraction, share)]))
+    stays = np.setdiff1d(np.arange(len(groups)), held, assume_unique=True)
     check_classes(y, (stays, held), f"data.group: the {name} part of {len(held)} sequences")
     return stays, held
+
+
+def nearest(folds: list[Rows], strata: Rows, fraction: float, share: Fraction) -> list[int]:
+    """Return which folds are held out, some beside each other.
+
+    Args:
+        folds: the sequences of each.
+        strata: [sequences] classes.
+        fraction: share of the sequences that is held out.
+        share: of the folds, if they were equal.
+    """
+    classes = np.unique(strata, return_inverse=True)[1]
+    has = np.zeros((len(folds), classes.max() + 1), bool)
+    for fold, rows in zip(has, folds, strict=True):
+        fold[classes[rows]] = True
+    sizes = np.array([len(rows) for rows in folds])
+
+    def rank(held: list[int]) -> tuple[bool, float, bool]:
+        rest = [at for at in range(len(folds)) if at not in held]
+        lacks = (has[held].any(0) != has[rest].any(0)).any()
+        off = abs(sizes[held].sum() - fraction * len(strata))
+        return bool(lacks), float(off), len(held) != share.numerator
+
+    windows = (
+        [at % len(folds) for at in range(first, first + count)]
+        for count in range(1, len(folds))
+        for first in range(len(folds))
+    )
+    return min(windows, key=rank)
 
 
 def by_time(

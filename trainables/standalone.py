@@ -99,7 +99,7 @@ def main() -> None:
         parser.error("needs onnxruntime and model.onnx beside it, or torch and model.pt2")
     said = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
     x, lengths = read(given.file, said)
-    if given.engine == "torch" and lengths.max() > said["shape"]["steps"]:
+    if given.engine == "torch" and lengths.max(initial=0) > said["shape"]["steps"]:
         refuse(
             f"lengths: must be at most {said['shape']['steps']} with torch, as learned, but got "
             f"{lengths.max()}; with onnxruntime they may be longer"

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from typing import IO, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -30,9 +30,8 @@ class PageConsole(Console):
         super().__init__(highlight=False)
 
     def on_broken_pipe(self) -> None:
-        """End, as after the last line."""
-        silence(self)
-        sys.exit(0)
+        """Print nothing more; how the command ends is as it would be."""
+        silence(self.file)
 
 
 class RunConsole(Console):
@@ -43,7 +42,8 @@ class RunConsole(Console):
 
     def on_broken_pipe(self) -> None:
         """Print nothing more, and ask for the stop; without a job that could be asked, end."""
-        silence(self)
+        self.quiet = True
+        silence(self.file)
         if self.stderr:
             return
         if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
@@ -51,11 +51,10 @@ class RunConsole(Console):
         signal.raise_signal(signal.SIGHUP)
 
 
-def silence(console: Console) -> None:
-    """Let a console whose reader went away print nothing more, at the process's end neither."""
-    console.quiet = True
+def silence(file: IO[str]) -> None:
+    """Let what is written to a file whose reader went away go nowhere, at the process's end too."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, console.file.fileno())
+    os.dup2(nowhere, file.fileno())
     os.close(nowhere)
 
 
@@ -111,4 +110,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 def print_json(content: Any) -> None:
     """Print JSON for programs."""
-    typer.echo(json.dumps(content, indent=2))
+    try:
+        typer.echo(json.dumps(content, indent=2))
+    except BrokenPipeError:  # who reads has seen enough
+        silence(sys.stdout)

@@ -186,14 +186,18 @@ def tracking_uri(uri: str) -> str:
     """Return ``uri``, of MLflow's server or of its own file.
 
     Raises:
-        SettingsError: it is neither.
+        SettingsError: it is neither, or has settings behind the file.
     """
-    if uri.startswith(("http://", "https://", "sqlite:///")):
-        return uri
-    raise SettingsError(
-        "MLFLOW_TRACKING_URI must start with http://, https:// or sqlite:///, but got "
-        f"{without_passwords(uri)!r}"
-    )
+    said = f"but got {without_passwords(uri)!r}"
+    if not uri.startswith(("http://", "https://", "sqlite:///")):
+        raise SettingsError(
+            f"MLFLOW_TRACKING_URI must start with http://, https:// or sqlite:///, {said}"
+        )
+    if uri.startswith("sqlite:") and IN_ADDRESSES.search(uri):
+        raise SettingsError(
+            f"MLFLOW_TRACKING_URI must name a file without ? and anything like %41, {said}"
+        )
+    return uri
 
 
 def local_folder(setting: str, default: Path) -> Path:

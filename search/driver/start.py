@@ -33,6 +33,7 @@ TRACKING_TIMEOUT_S = 5.0
 
 
 STARTING = "starting Ray and loading the data"
+"""What people read until a job begins."""
 
 
 class TrackingUnreachableError(RuntimeError):
@@ -63,10 +64,10 @@ def check_database(home: Home) -> None:
     Raises:
         StoreError: it cannot.
     """
-    path = Path(home.database_url.removeprefix("sqlite:///"))
-    is_new = path.parent == home.path or path.parent.is_dir()
-    if home.database_url.startswith("sqlite") and not path.exists() and is_new:
-        return
+    if home.database_url.startswith("sqlite"):
+        path = Path(home.database_url.removeprefix("sqlite:///"))
+        if not path.exists() and (path.parent == home.path or path.parent.is_dir()):
+            return
     Store.open(home.database_url).close()
 
 

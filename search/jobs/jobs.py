@@ -176,10 +176,15 @@ def request_stop(store: Store, key: str) -> Job:
         if not stopped.rowcount:
             row = session.get_one(Job, job.id)
             status = live_status(row)
-            if status not in LIVE and not driver_is_alive(row):
+            if status not in LIVE and (is_done(store, job) or not driver_is_alive(row)):
                 raise NotPossibleError(f"job {job.id} is {status}, so there is nothing to stop")
             session.execute(update(Job).where(Job.id == job.id).values(stop_requested=True))
     return find(store, job.id)
+
+
+def is_done(store: Store, job: Job) -> bool:
+    """Return whether nothing is left to do in a job."""
+    return bool(job.status == "finished" and job.model and not undelivered(store, job.id))
 
 
 def check_resumable(store: Store, job: Job) -> None:
@@ -188,7 +193,7 @@ def check_resumable(store: Store, job: Job) -> None:
     Raises:
         NotPossibleError: it is finished.
     """
-    if job.status == "finished" and job.model and not undelivered(store, job.id):
+    if is_done(store, job):
         raise NotPossibleError(f"job {job.id} is finished; there is nothing to resume")
 
 
@@ -310,10 +315,10 @@ def await_stop(store: Store, job_id: str, patience_s: float = 120.0, alone_s: fl
     began = seen = time.monotonic()
     while time.monotonic() - began < patience_s:
         job = find(store, job_id)
-        if live_status(job) not in LIVE:
-            return job
         if driver_is_alive(job):
             seen = time.monotonic()
+        elif live_status(job) not in LIVE:
+            return job
         elif time.monotonic() - seen >= alone_s:
             disown(store, job)
         time.sleep(0.2)

@@ -15,6 +15,7 @@ from search.database.storage import in_memory_study
 from search.document.space import Space
 from search.document.spec import JobSpec
 from search.study.cost import TERMS, Cost, Work
+from search.study.mirror import has_diverged
 from search.study.study import JobStudy
 from trainables.config import TrialConfig
 
@@ -112,9 +113,9 @@ class Forecast:
         for trial in self.study.mirror.study.get_trials(deepcopy=False, states=states):
             if "baseline" not in trial.user_attrs and "replicate" not in trial.user_attrs:
                 epochs = len(trial.intermediate_values)
+                ended = trial.state is TrialState.PRUNED or has_diverged(trial)
                 for epoch in range(1, epochs + 1):
-                    early = epoch == epochs and trial.state is TrialState.PRUNED
-                    self.endings.note(epoch, early=early)
+                    self.endings.note(epoch, early=ended and epoch == epochs)
                 self.count(self.study.spec.config_of(trial), epochs)
 
     def count(self, config: TrialConfig, epochs: int) -> None:

@@ -31,6 +31,9 @@ configurations, and what has no end only count where some rare condition holds."
 LIMIT = "constraints:"
 """How Optuna names the attributes that tell by how much a limit is exceeded."""
 
+DIVERGED = f"{LIMIT}diverged"
+"""Of a trial of several objectives that diverged, which counts as complete."""
+
 APART = "apart"
 """The study in memory of trials that no sampler sees."""
 
@@ -182,7 +185,7 @@ class Mirror:
         self.forgot_at = due
         known = {n: self.storage.get_trial(trial_id) for n, trial_id in self.ids.items()}
         old = [n for n in sorted(known) if n < due and known[n].state.is_finished()]
-        scored = [n for n in old if known[n].values]
+        scored = [n for n in old if known[n].values and not has_diverged(known[n])]
         scored.sort(key=lambda n: -self.sign * known[n].values[0])
         lost = set(old[: -history * 9 // 10]) - set(scored[: history // 10])
         attrs = self.attrs()
@@ -272,7 +275,12 @@ class Mirror:
             return state, None if value is None else [value], limits
         reached = value if value is not None else last[max(last)] if last else None
         if reached is not None and not math.isfinite(reached):
-            return TrialState.COMPLETE, [0.0] * (1 + len(beside)), {f"{LIMIT}diverged": math.inf}
+            return TrialState.COMPLETE, [0.0] * (1 + len(beside)), {DIVERGED: math.inf}
         if reached is None or costs is None:
             return TrialState.FAIL, None, limits
         return TrialState.COMPLETE, [reached, *(costs[name] for name in beside)], limits
+
+
+def has_diverged(told: FrozenTrial) -> bool:
+    """Return whether a sampler was told that a trial of several objectives diverged."""
+    return DIVERGED in told.system_attrs

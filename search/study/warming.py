@@ -233,9 +233,8 @@ def past_of(job_id: str, theirs: JobSpec, trial: FrozenTrial, ours: JobSpec) -> 
     """
     state = next((name for name, one in STATES.items() if one is trial.state), None)
     costs = trial.user_attrs.get("costs", {})
-    if state == "pruned" and (
-        Verdict.BUDGET in trial.user_attrs or theirs.objective.is_over(costs)
-    ):
+    over = theirs.objective.is_over(costs) and Verdict.DIVERGED not in trial.user_attrs
+    if state == "pruned" and (over or Verdict.BUDGET in trial.user_attrs):
         return None
     config = theirs.config_of(trial)
     parameters = parameters_in(ours, config)

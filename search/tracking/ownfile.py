@@ -34,6 +34,11 @@ PLACES = (
 """Tables and columns in which MLflow keeps where artifacts are, each as a whole address."""
 
 
+TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+
+OWN_ROWS = ("alembic_version", "workspaces")
+"""Tables that have rows before anybody has anything there."""
+
 PARTS = ("", "-wal", "-shm", "-journal")
 """What is behind the name of a SQLite file, and of those beside it."""
 
@@ -63,9 +68,10 @@ def make(path: Path, artifacts: str) -> None:
         try:
             with_wal(fresh)
             SqlAlchemyStore(f"sqlite:///{fresh}", artifacts).engine.dispose()  # type: ignore[no-untyped-call]
+            aside = path.with_name(f"{path.name}.half-made-{uuid4().hex[:8]}")
             for part in PARTS:
                 if (old := beside(path, part)).exists():
-                    old.replace(beside(path.with_name(f"{path.name}.half-made"), part))
+                    old.replace(beside(aside, part))
             fresh.replace(path)
         finally:
             remove(fresh)
@@ -74,15 +80,30 @@ def make(path: Path, artifacts: str) -> None:
 
 
 def is_half_made(path: Path) -> bool:
-    """Return whether MLflow was ended while it made a file: one that is whole has an experiment."""
+    """Return whether MLflow was ended while it made a file: nobody has anything in it.
+
+    One that is whole has an experiment.
+    """
     try:
         with closing(sqlite3.connect(path, timeout=60)) as connection:
-            known = "SELECT name FROM sqlite_master WHERE name = 'experiments'"
-            if not connection.execute(known).fetchall():
-                return True
-            return not connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchall()
+            tables = {name for (name,) in connection.execute(TABLES)}
+            if "experiments" in tables and holds(connection, "experiments"):
+                return False
+            from mlflow.store.db.base_sql_model import Base
+
+            theirs = {*Base.metadata.tables, *OWN_ROWS}
+            return all(
+                table.removeprefix("_alembic_tmp_") in theirs
+                and (table in OWN_ROWS or not holds(connection, table))
+                for table in tables
+            )
     except sqlite3.DatabaseError:
         return False  # which MLflow says better
+
+
+def holds(connection: sqlite3.Connection, table: str) -> bool:
+    """Return whether a table has rows."""
+    return bool(connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchall())  # noqa: S608
 
 
 def beside(path: Path, part: str) -> Path:
@@ -120,7 +141,7 @@ def follow(connection: sqlite3.Connection, artifacts: Path) -> None:
         connection: to MLflow's file.
         artifacts: the home's folder of them.
     """
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    tables = {name for (name,) in connection.execute(TABLES)}
     if not tables.issuperset(table for table, _ in PLACES):
         return  # MLflow has not made it yet, or another version has, which `migrate` brings up
     known = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()

@@ -20,8 +20,11 @@ DRAWS = 4000
 RANKED_DRAWS = 1000
 """Of a metric of ranks, each of which takes a pass over every class."""
 
-AT_ONCE = 2**22
+AT_ONCE = 2**20
 """Weights that are drawn at once; bounds memory."""
+
+MOST_AT_ONCE = 4
+"""Runs that are scored beside each other: each has several times as many numbers as weights."""
 
 EXTREME = 1000.0
 """A logit beside which all others make no difference."""
@@ -142,7 +145,7 @@ def truths(goal: Goal, metric: str, y: Tensor, answers: Sequence[Tensor], *, sig
     count = RANKED_DRAWS if metric == "auroc" else DRAWS
     drawn = [np.empty((len(outputs), count)) for outputs in answers]
     step = max(1, AT_ONCE // len(y))
-    with threads(os.cpu_count() or 1) as pool:
+    with threads(min(MOST_AT_ONCE, os.cpu_count() or 1)) as pool:
         for begin in range(0, count, step):
             here = slice(begin, min(begin + step, count))
             weights = torch.from_numpy(random.exponential(size=(here.stop - begin, len(y))))

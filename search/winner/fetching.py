@@ -56,7 +56,7 @@ FORMATS = {
 
 ALWAYS = ("config.json", "metrics.json", "README.md")
 
-FRESH = ".fetch-"
+FRESH = ".gatetune-fetch-"
 """Begins the name of the folder in which files are written before they are put in place."""
 
 REPORTS: dict[str, "Form"] = {"report.md": "markdown", "report.html": "html"}
@@ -207,10 +207,11 @@ def write_fetched(
         with TemporaryDirectory(prefix=FRESH, dir=to) as fresh:
             for name, content in written.items():
                 (Path(fresh) / name).write_bytes(content)
+            # The sums first: should it be killed here, they tell the old files from the new.
+            for name in sorted(written, key=lambda name: name != SUMS):
+                (Path(fresh) / name).replace(to / name)
             for name in {*FILES, *REPORTS} - {*written}:
                 (to / name).unlink(missing_ok=True)
-            for name in written:
-                (Path(fresh) / name).replace(to / name)
     except OSError as error:
         raise NotPossibleError(f"{to} must be writable, but {error.strerror}") from error
     return [*names, *reports]

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from search.commands.ends import PageConsole, RunConsole, fail
+from search.commands.ends import PageConsole, RunConsole, fail, print_json
 from search.common.signals import Stop
 
 
@@ -39,9 +39,16 @@ def test_a_page_of_which_enough_was_read_is_no_failure(
     pipe: TextIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", pipe)
-    with pytest.raises(SystemExit) as ended:
-        PageConsole().print("a line")
-    assert ended.value.code == 0
+    console = PageConsole()
+    console.print("a line")
+    console.print("another one")
+
+
+def test_json_of_which_enough_was_read_is_no_failure(
+    pipe: TextIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", pipe)
+    print_json({"status": "finished"})
 
 
 def test_a_run_that_nobody_reads_stops(unread: RunConsole) -> None:

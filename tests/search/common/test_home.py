@@ -102,6 +102,7 @@ def test_database_urls(url: str, used: str) -> None:
         ("GATETUNE_DATABASE_URL", "mysql://db/search", "or postgresql://, but got 'mysql'"),
         ("GATETUNE_DATABASE_URL", "sqlite://", "must start with sqlite:///"),
         ("MLFLOW_TRACKING_URI", "databricks", "must start with http://, https:// or sqlite:///, "),
+        ("MLFLOW_TRACKING_URI", "sqlite:////m.db?timeout=9", "must name a file without ?"),
         ("MLFLOW_TRACKING_URI", "/runs", "https:// or sqlite:///, but got '/runs'"),
         ("MLFLOW_TRACKING_URI", "postgresql://me:hush@db/x", "but got 'postgresql://db/x'"),
         ("GATETUNE_CHECKPOINTS", "ftp://host/x", "s3, gs, gcs, abfs, abfss, but got ftp://"),

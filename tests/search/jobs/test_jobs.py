@@ -147,6 +147,15 @@ class TestStop:
         set_job(store, status="stopped")
         with Lease(store, "tiny-0001"):
             assert request_stop(store, "tiny").stop_requested
+            with pytest.raises(NotPossibleError, match="asked to stop 0 s ago, but runs still"):
+                await_stop(store, "tiny-0001", patience_s=0.01)
+        assert await_stop(store, "tiny-0001").status == "stopped"
+
+    def test_a_job_that_is_done_is_refused_while_somebody_holds_it(self, store: Store) -> None:
+        add_job(store, SPEC)
+        set_job(store, status="finished", model="{}")
+        with Lease(store, "tiny-0001"), pytest.raises(NotPossibleError, match="nothing to stop"):
+            request_stop(store, "tiny")
 
     @pytest.mark.parametrize("status", ["stopped", "failed", "finished", "running"])
     def test_a_job_that_does_not_run_is_refused(self, store: Store, status: str) -> None:

@@ -153,6 +153,17 @@ def test_a_start_looks_back_on_those_before(make: Make) -> None:
     assert (again.drawn, again.endings.reached[1], again.endings.ended[1]) == (20, 20, 20)
 
 
+@pytest.mark.parametrize("aim", ["objective={beside: []}", "objective={beside: [weights]}"])
+def test_a_trial_that_diverged_is_looked_back_on_as_one_that_ended_early(
+    make: Make, aim: str
+) -> None:
+    watch = make(aim, "pruner=none", trials=20)
+    for _ in range(5):
+        watch.report(watch.ask(), outcome="diverged")
+    again = watch.renewed()
+    assert (again.drawn, again.endings.ended[1]) == (5, 5)
+
+
 def test_the_budget_of_hours_is_an_end(make: Make) -> None:
     watch = make("budget.hours=0.001", trials=1000)
     watch.report(watch.ask())

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from optuna.samplers import CmaEsSampler, RandomSampler
 from optuna.trial import FrozenTrial, TrialState
@@ -130,6 +132,20 @@ def test_the_best_and_the_newest_trials_are_remembered(monkeypatch: pytest.Monke
     told(mirror, range(61, 81), trials)
     assert sorted(mirror.ids) == [*range(4), *range(43, 81)]
     assert len(mirror.study.trials) == len(mirror.ids)
+
+
+def test_of_those_that_diverged_none_is_remembered_as_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tpe, "history", 40)
+    aim = "objective={metric: val_loss, beside: [weights]}"
+    mirror = Mirror(make_spec("budget.trials=200", aim, "pruner=none"))
+    for number in range(60):
+        assert mirror.draw(number) is not None
+        diverged = number < 10
+        mirror.report(number, 1, math.nan if diverged else number)
+        state = TrialState.PRUNED if diverged else TrialState.COMPLETE
+        mirror.finish(number, state, None if diverged else number, {"weights": 1.0})
+    assert mirror.draw(60) is not None
+    assert sorted(mirror.ids) == [*range(10, 14), *range(24, 61)]
 
 
 def test_a_driver_that_is_started_again_forgets_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,8 @@ def test_the_sampler_keeps_away_from_where_trials_diverge(sampler: str) -> None:
         mirror.finish(number, state, None if rate > 0.1 else value, costs(size))
         diverged.append(rate > 0.1)
     assert sum(diverged[20:]) < 25
+    told = [mirror.storage.get_trial(mirror.ids[number]) for number in range(60)]
+    assert [one.constraints == {"diverged": math.inf} for one in told] == diverged
 
 
 def complete(number: int, value: float, weights: float, **attrs: Any) -> Any:

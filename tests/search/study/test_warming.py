@@ -96,6 +96,11 @@ def test_trials_on_the_same_data_are_known_and_the_best_come_first(store: Store)
         ("seed=1", {"budget": True}, [0, 2]),
         ("objective.limits={weights: 100}", {"costs": {"weights": 50.0}}, [0, 1, 2]),
         ("objective.limits={weights: 100}", {"costs": {"weights": 150.0}}, [0, 2]),
+        (
+            "objective.limits={weights: 100}",
+            {"costs": {"weights": 150.0}, "diverged": True},
+            [0, 1, 2],
+        ),
     ],
 )
 def test_what_ended_for_another_reason_than_its_values_is_not_known(

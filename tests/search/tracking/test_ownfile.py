@@ -1,7 +1,10 @@
 """MLflow's own file, made by the MLflow of another day."""
 
 import errno
-from concurrent.futures import ThreadPoolExecutor
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -72,8 +75,34 @@ def test_a_file_that_was_half_made_is_made_again(installation: Home) -> None:
     engine.dispose()
 
     assert Tracking(installation, "tiny-0001", "tiny").existing() == {}
-    assert path.with_name("mlflow.db.half-made").exists()
+    assert len(list(path.parent.glob("mlflow.db.half-made-????????"))) == 1
     assert not list(path.parent.glob("*.new-*"))
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["CREATE TABLE mine (id INTEGER)"],
+        ["CREATE TABLE experiments (id INTEGER)", "CREATE TABLE mine (id INTEGER)"],
+        [
+            "CREATE TABLE experiments (id INTEGER)",
+            "CREATE TABLE registered_models (name TEXT)",
+            "INSERT INTO registered_models VALUES ('mine')",
+        ],
+    ],
+)
+def test_a_file_in_which_somebody_has_something_is_left_alone(
+    installation: Home, statements: list[str]
+) -> None:
+    path = installation.tracking_path
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    before = path.read_bytes()
+    make(path, "file:///nowhere")
+    assert path.read_bytes() == before
+    assert [one.name for one in path.parent.glob("mlflow.db*")] == ["mlflow.db"]
 
 
 def test_a_file_is_there_whole_or_not_at_all(
@@ -87,9 +116,15 @@ def test_a_file_is_there_whole_or_not_at_all(
         with pytest.raises(OSError, match="No space left"):
             Tracking(installation, "tiny-0001", "tiny")
     assert not list(installation.path.glob("mlflow.db*"))
-    with ThreadPoolExecutor(2) as both:
-        made = [both.submit(Tracking, installation, f"tiny-000{n}", "tiny") for n in (1, 2)]
-    assert made[0].result().experiment_id == made[1].result().experiment_id
+    making = (
+        "import sys; from pathlib import Path; from search.tracking.ownfile import make; "
+        "make(Path(sys.argv[1]), 'file:///nowhere')"
+    )
+    command = [sys.executable, "-c", making, str(installation.tracking_path)]
+    both = [subprocess.Popen(command) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0]
+    assert [one.name for one in installation.path.glob("mlflow.db*")] == ["mlflow.db"]
+    assert Tracking(installation, "tiny-0001", "tiny").existing() == {}
 
 
 def test_artifacts_are_found_where_the_home_was_moved_to(

@@ -124,7 +124,7 @@ def test_a_fetch_that_does_not_come_to_its_end_leaves_what_was_there(
             fetch_model(store, installation, "tiny", to, "onnx")
     assert {path.name: path.read_bytes() for path in to.iterdir()} == before
 
-    (to / ".fetch-killed").mkdir()
+    (to / ".gatetune-fetch-killed").mkdir()
     reports = {"report.md": b"what was found"}
     files = fetch_model(store, installation, "tiny", to, "onnx", lambda: reports)
     assert sorted(path.name for path in to.iterdir()) == sorted(files)
