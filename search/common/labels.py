@@ -110,6 +110,8 @@ def against(job: dict[str, Any]) -> str | None:
     confirmed = job["confirmed"]
     if confirmed is None or confirmed["beats_baseline"] is None:
         return None
+    if all(one["baseline"] for one in job["compared"]):
+        return "the baseline stands: no other trial was there to be compared"
     if job["compared"][0]["baseline"]:
         return "the baseline stands: nothing that was tried is surely better"
     if confirmed["baseline_params"] is None:

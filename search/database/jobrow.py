@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Update, select, update
 
 from search.common.texts import readable
 from search.common.trial import SHOWN_OF_JOB
@@ -102,14 +102,19 @@ class JobRow:
 
     def tell_parent(self, status: str) -> None:
         """Set what the parent run should show."""
-        shown, tag = SHOWN_OF_JOB[status]
         with self.lease.session() as session:
-            session.execute(
-                update(Run)
-                .where(Run.study == self.job_id, Run.trial == PARENT)
-                .values(status=shown, tag=tag, ended_ms=now_ms())
-            )
+            session.execute(parent_of(self.job_id, status))
 
     def elapsed_s(self) -> float:
         """Return the seconds that all drivers of this job have run."""
         return self.elapsed_before + time.monotonic() - self.started
+
+
+def parent_of(job_id: str, status: str) -> Update:
+    """Return the statement by which a job's parent run, if there is one, shows its status."""
+    shown, tag = SHOWN_OF_JOB[status]
+    return (
+        update(Run)
+        .where(Run.study == job_id, Run.trial == PARENT)
+        .values(status=shown, tag=tag, ended_ms=now_ms())
+    )

@@ -22,6 +22,9 @@ LIVE = ("queued", "running")
 FREE: dict[str, Any] = {"lease_owner": None, "lease_until": 0.0}
 """What a job's row says whose lease nobody holds."""
 
+BUSY = "is being deleted, repaired or started"
+"""What becomes of a job that has ended, and whose lease somebody holds."""
+
 DURATION_S = 30.0
 """How long a lease holds without being renewed."""
 
@@ -112,7 +115,7 @@ class Lease:
         now = self.clock()
         with self.store.session() as session:
             job = session.get_one(Job, self.job_id)
-            holder, until = job.lease_owner, job.lease_until
+            holder, until, status = job.lease_owner, job.lease_until, job.status
             free = or_(Job.lease_owner.is_(None), Job.lease_until < now)
             if holder is not None and is_dead(holder):
                 free = or_(free, Job.lease_owner == holder)
@@ -124,8 +127,11 @@ class Lease:
                 free = Job.lease_owner == self.claim
             taken = session.execute(update(Job).where(Job.id == self.job_id, free).values(**values))
             if taken.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an update
+                who = described(holder, until - now)
+                if status not in LIVE:
+                    raise LeaseHeldError(f"job {self.job_id} {BUSY}{who}; try again later")
                 raise LeaseHeldError(
-                    f"job {self.job_id} is run by another driver{described(holder, until - now)}; "
+                    f"job {self.job_id} is run by another driver{who}; "
                     f"`gatetune stop {self.job_id}` ends it"
                 )
 

@@ -163,6 +163,11 @@ class Result(BaseModel):
         return [*self.measured, *self.others]
 
     @property
+    def is_alone(self) -> bool:
+        """Whether a baseline was chosen and no other trial came to be compared with it."""
+        return self.confirmed and all(one.baseline for one in self.candidates)
+
+    @property
     def measured(self) -> list[Candidate]:
         """The candidates whose test results may be known."""
         return [self.chosen, *(one for one in self.baselines if one.of != self.chosen.of)]

@@ -204,7 +204,8 @@ def go_on(  # noqa: PLR0913 - what a driver is made of
 ) -> None:
     """Run the driver of a job that exists, without Ray where only its delivery is left."""
     spec = JobSpec.from_json(job.document)
-    if job.result is not None and is_whole(champion_folder(home, job.id)):
+    # What was registered needs no file here: the files that are missing `doctor` restores.
+    if job.result is not None and (job.model or is_whole(champion_folder(home, job.id))):
         from search.driver.driver import Driver
 
         Driver(home, store, lease, spec, None, progress).run()

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from search.common.home import Home
 from search.common.labels import OPEN
 from search.common.trial import parameters_of
+from search.database.jobrow import parent_of
 from search.database.lease import FREE, LIVE, driver_is_alive, live_status
 from search.database.recorded import Recorded, trial_of, trials_of
 from search.database.remaining import left_s
@@ -173,7 +174,9 @@ def request_stop(store: Store, key: str) -> Job:
     waits = out_of_queue(job, "stopped while it waited", status="stopped", **FREE)
     with store.session() as session:
         stopped: Any = session.execute(waits.where(Job.status == "queued"))
-        if not stopped.rowcount:
+        if stopped.rowcount:
+            session.execute(parent_of(job.id, "stopped"))
+        else:
             row = session.get_one(Job, job.id)
             status = live_status(row)
             if status not in LIVE and (is_done(store, job) or not driver_is_alive(row)):

@@ -71,10 +71,25 @@ def verdict(spec: JobSpec, result: Result) -> str:
     if rival is None:
         lost = "No baseline completed" if result.lost_baseline else "The document names no baseline"
         return f"{found}. {lost} to compare with."
+    if result.is_alone:
+        return f"The baseline stands: {found}. {alone(spec, chosen)}"
     if rival.of == chosen.of:
         return f"The baseline stands: {found}, and nothing that was tried is surely better."
     word = "beats" if result.beats_baseline else "does not surely beat"
     return f"{found} and {word} the baseline, {label(spec, rival)}, at {spread(rival.validation)}."
+
+
+def alone(spec: JobSpec, baseline: Candidate) -> str:
+    """Return that nothing was compared with a baseline, and whether that keeps the limits."""
+    kept = ", ".join(f"{name} within {most:g}" for name, most in spec.objective.limits.items())
+    told = f"No other trial{kept and f' with {kept}'} was there to be compared with it."
+    costs: dict[str, float] = {name: getattr(baseline, name) for name in spec.objective.limits}
+    over = [
+        f"{name} of {costs[name]:g}"
+        for name, excess in spec.objective.exceeds(costs).items()
+        if excess > 0
+    ]
+    return f"{told} Its own {' and '.join(over)} are over the limit." if over else told
 
 
 def names(result: Result) -> dict[int, str]:

@@ -9,7 +9,9 @@ from sqlalchemy import or_, select, text, update
 from sqlalchemy.orm import Session
 
 from search.common.limits import Limits
+from search.database.jobrow import parent_of
 from search.database.lease import (
+    BUSY,
     LIVE,
     described,
     driver_is_alive,
@@ -133,6 +135,7 @@ def give_back(store: Store, job_id: str, *, began: float, why: str) -> bool:
         )
         job.revision += 1
         job.changed = job.revision
+        session.execute(parent_of(job_id, job.status))
     return False
 
 
@@ -179,11 +182,10 @@ def enqueue(store: Store, job_id: str) -> None:
             raise NotPossibleError(f"job {job.id} is {status} already")
         if driver_is_alive(job):
             holder = described(job.lease_owner, job.lease_until - time.time())
-            raise NotPossibleError(
-                f"job {job.id} is being deleted, repaired or started{holder}; try again later"
-            )
+            raise NotPossibleError(f"job {job.id} {BUSY}{holder}; try again later")
         check_resumable(store, job)
         job.status, job.message, job.supervised = "queued", None, True
         job.failed_starts, job.ended_at, job.stop_requested = 0, None, False
         job.revision += 1
         job.changed = job.revision
+        session.execute(parent_of(job_id, job.status))

@@ -20,6 +20,7 @@ from search.document.sections import MOST_JOBS
 from search.document.space import Space
 from search.document.spec import JobSpec
 from search.jobs.jobs import JobNotFoundError, find
+from search.jobs.listing import best_trial
 from search.study.champion import by_value
 from search.study.portfolio import entries, fitted
 from trainables.config import Parameters, TrialConfig
@@ -176,10 +177,11 @@ def take(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: str) -> T
             past += [one for trial in trials if (one := past_of(job.id, theirs, trial, spec))]
         ranked.append(best_of(job, theirs, trials))
     in_turn = (config for turn in zip_longest(*ranked) for config in turn if config is not None)
+    first = unique(fitted(spec, config.model_dump()) for config in in_turn)
     return Taken(
         jobs=tuple(job.id for job in earlier),
         history=tuple(past[:MOST_TRIALS]),
-        first=unique(fitted(spec, config.model_dump()) for config in in_turn),
+        first=first or without_history(spec).first,
     )
 
 
@@ -203,7 +205,12 @@ def earlier_jobs(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: s
     )
     with store.session() as session:
         newest = session.scalars(ended.order_by(Job.created_at.desc(), Job.id))
-        alike = (job for job in newest if are_alike(job.data, dataset))
+        alike = (
+            job
+            for job in newest
+            if are_alike(job.data, dataset)
+            and best_trial(session, job.id, maximize=True) is not None
+        )
         return list(islice(alike, MOST_JOBS))
 
 

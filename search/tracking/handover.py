@@ -101,7 +101,7 @@ class Delivery:
             if key in self.known and run.info.run_id != self.known[key]
         ]
         for run_id in doubles:
-            self.tracking.client.delete_run(run_id)
+            self.tracking.delete(run_id)
         return len(doubles)
 
     @classmethod

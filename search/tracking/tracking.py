@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -136,18 +136,20 @@ class Tracking:
             found.setdefault(key_of(run), []).append(run)
         return found
 
-    def runs(self) -> Iterable[Run]:
-        """Yield the job's runs, oldest first."""
-        return self.matching(self.experiment_id, f"tags.`{JOB_TAG}` = '{self.job_id}'")
+    def runs(self, view: int = ViewType.ACTIVE_ONLY) -> Iterator[Run]:
+        """Yield the job's runs, oldest first; of another view also those that are deleted."""
+        return self.matching(self.experiment_id, f"tags.`{JOB_TAG}` = '{self.job_id}'", view)
 
-    def matching(self, experiment_id: str, condition: str) -> Iterator[Run]:
+    def matching(
+        self, experiment_id: str, condition: str, view: int = ViewType.ACTIVE_ONLY
+    ) -> Iterator[Run]:
         """Yield the runs of an experiment of which a condition is true, oldest first."""
         token: str | None = None
         while True:
             page = self.client.search_runs(
                 [experiment_id],
                 condition,
-                run_view_type=ViewType.ACTIVE_ONLY,
+                run_view_type=view,
                 max_results=1000,
                 order_by=["attributes.start_time ASC"],
                 page_token=token,
@@ -161,6 +163,12 @@ class Tracking:
         """Delete a run for good, even where its experiment is taken back later."""
         self.client.set_tag(run_id, DELETED_TAG, "true")
         self.client.delete_run(run_id)
+
+    def restore(self, run_id: str) -> None:
+        """Take back a run that was deleted."""
+        self.client.restore_run(run_id)
+        if DELETED_TAG in self.client.get_run(run_id).data.tags:
+            self.client.delete_tag(run_id, DELETED_TAG)
 
     def create(self, new: NewRun) -> str:
         """Create a run and return its id."""

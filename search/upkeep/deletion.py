@@ -3,8 +3,10 @@
 import shutil
 from typing import get_args
 
+from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy import delete
+from sqlalchemy.exc import NoResultFound
 
 from search.common.home import Home, JobLog
 from search.common.texts import first_line
@@ -13,8 +15,9 @@ from search.database.storage import delete_studies
 from search.database.store import Store
 from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from search.driver.start import TrackingUnreachableError, check_tracking
-from search.jobs.jobs import NotPossibleError, find
+from search.jobs.jobs import JobNotFoundError, NotPossibleError, find
 from search.tracking.handover import TROUBLE
+from search.tracking.tracking import key_of
 from search.upkeep.doctor.shown import NOTHING, View
 from search.winner.champions import settle, versions_of
 from search.winner.fetching import answering
@@ -51,6 +54,8 @@ def delete_job(home: Home, store: Store, key: str) -> str:
             delete_rows(lease)
     except LeaseHeldError as error:
         raise NotPossibleError(str(error)) from error
+    except NoResultFound:  # by somebody else
+        raise JobNotFoundError(f"job {job.id} is deleted already") from None
     return job.id
 
 
@@ -83,12 +88,14 @@ def delete_tracked(home: Home, job: Job) -> None:
     tracking = View(home, job.id, job.name)
     for version in versions_of(tracking.client, job.name, job.id):
         tracking.client.delete_model_version(job.name, str(version.version))
-    found = tracking.existing() if tracking.experiment_id != NOTHING else {}
-    for (_, trial), runs in found.items():
-        for run in runs:
-            if trial == PARENT:
-                delete_models(tracking, run.info.run_id)
-            tracking.delete(run.info.run_id)
+    for run in list(tracking.runs(ViewType.ALL)) if tracking.experiment_id != NOTHING else ():
+        run_id = run.info.run_id
+        if run.info.lifecycle_stage == "deleted":
+            # As with its experiment, with which it would come back; none that is can bear a tag.
+            tracking.restore(run_id)
+        if key_of(run)[1] == PARENT:
+            delete_models(tracking, run_id)
+        tracking.delete(run_id)
     try:
         if not tracking.client.search_model_versions(f"name='{job.name}'", max_results=1):
             tracking.client.delete_registered_model(job.name)

@@ -91,16 +91,25 @@ def every_version(client: MlflowClient, name: str) -> list[ModelVersion]:
 
 
 def settle(client: MlflowClient, name: str) -> None:
-    """Let each alias of a model point to the version that it belongs to."""
-    versions = every_version(client, name)
-    present = client.get_registered_model(name).aliases
-    for alias in ALIASES:
-        wanted = bearer(alias, versions)
-        found = present.get(alias)
-        if wanted is None and found is not None:
-            client.delete_registered_model_alias(name, alias)
-        elif wanted is not None and str(found) != str(wanted.version):
-            client.set_registered_model_alias(name, alias, wanted.version)
+    """Let each alias of a model point to the version that it belongs to.
+
+    Until they do: what was read may be of before somebody else's word, and written after it.
+    """
+    moved = True
+    while moved:
+        moved = False
+        present = client.get_registered_model(name).aliases
+        versions = every_version(client, name)  # later, so that it knows why an alias was moved
+        for alias in ALIASES:
+            wanted = bearer(alias, versions)
+            found = present.get(alias)
+            if wanted is None and found is not None:
+                client.delete_registered_model_alias(name, alias)
+            elif wanted is not None and str(found) != str(wanted.version):
+                client.set_registered_model_alias(name, alias, wanted.version)
+            else:
+                continue
+            moved = True
 
 
 def versions_of(client: MlflowClient, name: str, job_id: str) -> list[ModelVersion]:

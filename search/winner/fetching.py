@@ -272,13 +272,18 @@ def champion_files(home: Home, job: Job) -> Folder:
         FolderError: the store of the checkpoints cannot be used.
     """
     folder = champion_folder(home, job.id)
-    if job.result is None or not is_whole(folder):
-        status = live_status(job)
-        waits = status in LIVE
-        command = f"`gatetune {'show' if waits else 'resume'} {job.id}`"
-        then = f"{command} says how far it is" if waits else f"{command} finishes it"
-        raise NotPossibleError(f"job {job.id} is {status} and has no champion yet; {then}")
-    return folder
+    if is_whole(folder) and job.result is not None:
+        return folder
+    if job.model is not None:
+        raise NotPossibleError(
+            f"job {job.id} has lost a file of its champion; `gatetune doctor {job.id} --repair` "
+            "restores it"
+        )
+    status = live_status(job)
+    waits = status in LIVE
+    command = f"`gatetune {'show' if waits else 'resume'} {job.id}`"
+    then = f"{command} says how far it is" if waits else f"{command} finishes it"
+    raise NotPossibleError(f"job {job.id} is {status} and has no champion yet; {then}")
 
 
 def check_target(to: Path) -> None:

@@ -134,6 +134,8 @@ def why_not(result: Result) -> str:
     if result.lost_baseline:
         return "the baseline did not complete, so that there is nothing to beat"
     if result.chosen.baseline:
+        if result.is_alone:
+            return "it is itself a baseline, and no other trial was there to be compared"
         return "it is itself a baseline: nothing that was found is better"
     if result.chance is None:
         rival = result.rival
@@ -181,13 +183,23 @@ def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
     # Only the source names the logged model: the registry answers None for `model_id`.
     kept = str(version.source).removeprefix("models:/")
     delete_models(tracking, parent.run_id, keep=kept)  # of attempts that were cut short
-    alias, reason = version.tags[ALIAS_TAG], version.tags[REASON_TAG]
     settle(tracking.client, job.name)
-    model = {
-        "name": job.name, "version": str(version.version), "alias": alias, "reason": reason
-    }  # fmt: skip
-    log_report(tracking, parent.run_id, store, job, result, model)
+    told: dict[str, Any] = {}
+    while told != (model := model_of(version)):
+        log_report(tracking, parent.run_id, store, job, result, model)
+        # Which takes seconds, in which a person may have promoted it.
+        told, version = model, tracking.client.get_model_version(job.name, version.version)
     return model
+
+
+def model_of(version: ModelVersion) -> dict[str, Any]:
+    """Return a version as a job's row keeps it."""
+    return {
+        "name": version.name,
+        "version": str(version.version),
+        "alias": version.tags[ALIAS_TAG],
+        "reason": version.tags[REASON_TAG],
+    }
 
 
 def renew(home: Home, store: Store, job_id: str, version: str) -> None:

@@ -37,12 +37,12 @@ def mend(step: steps.Step, hands: Hands) -> None:
 
 @mend.register
 def _(step: steps.DeleteRun, hands: Hands) -> None:
-    hands.tracking.client.delete_run(step.run_id)
+    hands.tracking.delete(step.run_id)
 
 
 @mend.register
 def _(step: steps.RenewRun, hands: Hands) -> None:
-    hands.tracking.client.delete_run(step.run_id)
+    hands.tracking.delete(step.run_id)
     with hands.lease.session() as session:
         Delivery.forget(session, session.get_one(Run, step.key))
 
@@ -56,7 +56,7 @@ def _(step: steps.FindRun, hands: Hands) -> None:
     except MlflowException:
         return
     if run.info.lifecycle_stage == "deleted":
-        client.restore_run(step.run_id)
+        hands.tracking.restore(step.run_id)
     client.set_tag(step.run_id, JOB_TAG, hands.job_id)
     client.set_tag(step.run_id, STUDY_TAG, step.key[0])
     if step.key[1] != PARENT:

@@ -1,5 +1,7 @@
 """What `gatetune up` does for jobs whose driver is gone, without being asked."""
 
+from functools import partial
+
 from sqlalchemy import select
 
 from search.common.home import Home
@@ -7,7 +9,7 @@ from search.database.lease import LIVE, driver_is_alive
 from search.database.store import Store, undelivered
 from search.database.tables import Job
 from search.upkeep.doctor.examination import JobReport, examining
-from search.upkeep.doctor.treatment import treat
+from search.upkeep.doctor.treatment import reports, treat
 
 
 def settle(home: Home) -> list[JobReport]:
@@ -25,7 +27,7 @@ def settle(home: Home) -> list[JobReport]:
         if not waiting:
             return []
         with examining(home, store) as examiner:
-            return [treat(examiner, job_id) for job_id in waiting]
+            return reports(partial(treat, examiner), waiting)
     finally:
         store.close()
 

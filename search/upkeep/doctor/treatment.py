@@ -1,7 +1,10 @@
 """Examines, mends, and examines again, until nothing is left that can be mended."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
+
+from sqlalchemy.exc import NoResultFound
 
 from search.database.lease import Lease, LeaseHeldError
 from search.study.retention import delete
@@ -54,6 +57,15 @@ def treat(examiner: Examiner, job_id: str) -> JobReport:
     return told(report, seen, faults)
 
 
+def reports(see: Callable[[str], JobReport], job_ids: Iterable[str]) -> list[JobReport]:
+    """Return what is seen of each job, but for those that somebody deletes meanwhile."""
+    found = []
+    for job_id in job_ids:
+        with suppress(NoResultFound):
+            found.append(see(job_id))
+    return found
+
+
 def identity(finding: Finding) -> tuple[str, str]:
     """Return what makes two findings the same one."""
     return finding.kind, finding.subject
@@ -86,7 +98,7 @@ def doctor(examiner: Examiner, job_ids: Iterable[str], *, repair: bool, everythi
         everything: whether these are all jobs, and what belongs to none is to be examined too.
     """
     see = (lambda job_id: treat(examiner, job_id)) if repair else examiner.examine
-    report = Report([see(job_id) for job_id in job_ids])
+    report = Report(reports(see, job_ids))
     if everything:
         report.findings = examiner.installation()
         if repair:

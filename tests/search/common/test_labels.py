@@ -111,5 +111,11 @@ def test_what_the_winner_is_to_the_baseline(
     changes: dict[str, Any], stands: bool, said: str | None
 ) -> None:
     confirmed = {"beats_baseline": False, "baseline_params": {}} | changes
-    assert against({"confirmed": confirmed, "compared": [{"baseline": stands}]}) == said
+    compared = [{"baseline": stands}, {"baseline": False}]
+    assert against({"confirmed": confirmed, "compared": compared}) == said
     assert against({"confirmed": None}) is None
+
+
+def test_a_baseline_with_which_nothing_was_compared() -> None:
+    job = {"confirmed": {"beats_baseline": False}, "compared": [{"baseline": True}]}
+    assert against(job) == "the baseline stands: no other trial was there to be compared"

@@ -23,7 +23,8 @@ LINEAR = Simple(name="a linear model", sees="all", validation=0.95, test=0.5, sc
         ),
         (result(candidate(2, 0.9)).model_copy(update={"confirmed": True}), "0.9000 over 1 seed."),
         (result(WINNER, BASELINE), "does not surely beat the baseline"),
-        (result(BASELINE, BASELINE), "The baseline stands: "),
+        (result(BASELINE, BASELINE, others=(OTHER,)), "nothing that was tried is surely better."),
+        (result(BASELINE, BASELINE), ". No other trial was there to be compared with it."),
         (result(WINNER), "names no baseline"),
         (result(WINNER).model_copy(update={"simple": (LINEAR,)}), "2 seeds (no better than a line"),
         (result(WINNER).model_copy(update={"lost_baseline": True}), "No baseline completed"),
@@ -32,6 +33,15 @@ LINEAR = Simple(name="a linear model", sees="all", validation=0.95, test=0.5, sc
 )
 def test_the_verdict(found: Result, said: str) -> None:
     assert said in verdict(SPEC, found)
+
+
+def test_where_no_trial_keeps_the_limits_the_verdict_says_so() -> None:
+    spec = make_spec("objective.limits={weights: 10, size_mb: 9}")
+    large = BASELINE.model_copy(update={"weights": 1082, "size_mb": 1.0})
+    assert verdict(spec, result(large, large)).endswith(
+        "No other trial with weights within 10, size_mb within 9 was there to be compared with it. "
+        "Its own weights of 1082 are over the limit."
+    )
 
 
 def test_a_label_names_what_differs_from_the_training_of_the_job() -> None:

@@ -5,9 +5,10 @@ import time
 import pytest
 
 from search.common.limits import Limits
+from search.common.trial import SHOWN_OF_JOB
 from search.database.lease import DURATION_S, Lease, LeaseHeldError, LeaseLostError
 from search.database.store import Store
-from search.database.tables import JournalRow
+from search.database.tables import PARENT, JournalRow, Run
 from search.jobs.jobs import NotPossibleError, request_stop
 from search.service.queue import CLAIM_S, FAILED_STARTS, claim, enqueue, give_back, is_held, release
 from tests.search.conftest import dead_owner, finish_job, set_job
@@ -128,6 +129,26 @@ class TestOnEveryDatabase:
         set_job(opened, "one", ended_at=now - 60)  # and the next one was killed before it began
         assert not give_back(opened, "one", began=time.time() - 2, why="killed")
         assert read(opened, "one").status == "failed"
+
+    def test_its_run_shows_what_becomes_of_a_job_without_a_driver(self, opened: Store) -> None:
+        add(opened, "one", failed_starts=FAILED_STARTS - 1)
+        with opened.session() as session:
+            session.add(
+                Run(study="one", trial=PARENT, job_id="one", name="one", parameters="{}",
+                    status="RUNNING", started_ms=1000)
+            )  # fmt: skip
+
+        def shown() -> tuple[str, str | None]:
+            with opened.session() as session:
+                run = session.get_one(Run, ("one", PARENT))
+                return run.status, run.tag
+
+        assert not give_back(opened, "one", began=time.time() - 2, why="killed")
+        assert shown() == SHOWN_OF_JOB["failed"]
+        enqueue(opened, "one")
+        assert shown() == SHOWN_OF_JOB["queued"]
+        assert request_stop(opened, "one").status == "stopped"
+        assert shown() == SHOWN_OF_JOB["stopped"]
 
     @pytest.mark.parametrize("status", ["stopped", "failed", "finished"])
     def test_a_driver_that_ended_its_job_gives_nothing_back(

@@ -88,6 +88,36 @@ def test_nothing_of_a_job_is_left(
         delete_job(installation, store, JOB)
 
 
+def test_of_two_who_delete_a_job_at_once_one_does(
+    ended: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = find(store, JOB)
+    with Lease(store, JOB), pytest.raises(NotPossibleError, match="is being deleted, repaired or"):
+        delete_job(ended, store, JOB)
+    delete_job(ended, store, JOB)
+    monkeypatch.setattr("search.upkeep.deletion.find", lambda *_: held)
+    with pytest.raises(JobNotFoundError, match="job tiny-0001 is deleted already"):
+        delete_job(ended, store, JOB)
+
+
+def test_what_was_deleted_with_its_experiment_does_not_come_back(
+    installation: Home, store: Store, digits: SequenceDataset
+) -> None:
+    live_through(installation, store, digits)
+    tracking = Tracking(installation, JOB, "tiny")
+    before = len(list(tracking.runs()))
+    tracking.client.delete_experiment(tracking.experiment_id)
+    assert before > 6
+
+    assert delete_job(installation, store, JOB) == JOB
+
+    assert tracking.client.get_experiment(tracking.experiment_id).lifecycle_stage == "deleted"
+    again = Tracking(installation, OTHER, "tiny")  # takes the experiment back
+    assert again.experiment_id == tracking.experiment_id
+    assert list(tracking.runs()) == []
+    assert again.client.search_logged_models([again.experiment_id]) == []
+
+
 def test_where_the_champion_is_deleted_the_one_before_takes_its_place(
     installation: Home, store: Store, digits: SequenceDataset
 ) -> None:
@@ -172,7 +202,7 @@ def test_a_job_that_runs_or_waits_is_refused(
 def test_a_job_that_is_just_being_resumed_is_refused(ended: Home, store: Store) -> None:
     set_job(store, lease_owner=identity(), lease_until=time.time() + 60)
     before, files = rows(store), files_of(ended, JOB)
-    with pytest.raises(NotPossibleError, match=f"job {JOB} is run by another driver"):
+    with pytest.raises(NotPossibleError, match=f"job {JOB} is being deleted, repaired or started"):
         delete_job(ended, store, JOB)
     assert (rows(store), files_of(ended, JOB)) == (before, files)
 

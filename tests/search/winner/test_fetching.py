@@ -92,7 +92,7 @@ def test_a_model_that_was_saved_without_checksums_is_fetched(
         "model.pt2", "weights.safetensors", "config.json", "metrics.json", "README.md", SUMS
     ]  # fmt: skip
     folder.delete("README.md")  # as if it were being written
-    with pytest.raises(NotPossibleError, match="has no champion yet"):
+    with pytest.raises(NotPossibleError, match="has lost a file of its champion"):
         fetch_model(store, installation, "tiny", tmp_path / "to")
 
 
@@ -157,7 +157,7 @@ def test_a_folder_whose_checksums_say_nothing_is_not_whole(
     installation: Home, store: Store, tmp_path: Path
 ) -> None:
     champion_folder(installation, "tiny-0001").write(SUMS, b"something else")
-    with pytest.raises(NotPossibleError, match="has no champion yet"):
+    with pytest.raises(NotPossibleError, match="has lost a file of its champion"):
         fetch_model(store, installation, "tiny", tmp_path / "to")
 
 
@@ -186,7 +186,7 @@ def test_a_job_without_all_of_its_champion_gives_none(
     installation: Home, store: Store, tmp_path: Path, missing: str
 ) -> None:
     champion_folder(installation, "tiny-0001").delete(missing)
-    with pytest.raises(NotPossibleError, match="has no champion yet"):
+    with pytest.raises(NotPossibleError, match="has lost a file of its champion"):
         fetch_model(store, installation, "tiny", tmp_path / "to")
     assert not (tmp_path / "to").exists()
 

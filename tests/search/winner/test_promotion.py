@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
 from search.common.home import Home
 from search.database.store import Store
 from search.jobs.jobs import JobNotFoundError, NoChampionError, NotPossibleError, find
 from search.tracking.tracking import client_of
-from search.winner.champions import SEEDS_TAG, versions_of
+from search.winner import champions as champions_module
+from search.winner.champions import SEEDS_TAG, settle, versions_of
 from search.winner.promotion import champions, promote
 from search.winner.registry import publish
 from tests.search.conftest import add_job, make_spec
@@ -48,6 +52,40 @@ def test_a_promoted_job_is_the_champion_and_stays_it(two: Home, store: Store) ->
         publish(two, store, job_id)
     assert aliases(two) == {"champion": "2"}
     assert '"alias": "champion"' in str(find(store, OTHER).model)
+
+
+def test_who_is_promoted_while_aliases_are_settled_keeps_it(
+    two: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = champions_module.every_version
+
+    def late(client: MlflowClient, name: str) -> list[ModelVersion]:
+        before = read(client, name)
+        monkeypatch.setattr(champions_module, "every_version", read)
+        promote(two, store, OTHER, "ada")
+        return before
+
+    monkeypatch.setattr(champions_module, "every_version", late)
+    settle(client_of(two), "tiny")
+    assert aliases(two) == {"champion": "2"}
+
+
+def test_who_is_promoted_while_the_report_is_written_is_told_as_the_champion(
+    two: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = list[str]()
+
+    def slow(*arguments: Any) -> None:
+        told.append(arguments[-1]["alias"])
+        if len(told) == 1:
+            promote(two, store, OTHER, "ada")
+
+    monkeypatch.setattr("search.winner.registry.log_report", slow)
+    model = publish(two, store, OTHER)
+    assert model is not None
+    assert (model["alias"], model["reason"]) == ("champion", "ada promoted it")
+    assert told[0] == "challenger"
+    assert told[-1] == "champion"
 
 
 def test_to_promote_an_earlier_one_rolls_back_and_all_is_remembered(

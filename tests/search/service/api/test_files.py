@@ -42,7 +42,7 @@ class TestArtifacts:
         end(served, lease)
         champion_folder(served.home, TOLD).delete("config.json")
         answer = served.ask("GET", "/jobs/tiny/artifacts")
-        refused(answer, 409, "not-possible", "has no champion yet")
+        refused(answer, 409, "not-possible", "has lost a file of its champion")
 
     @pytest.mark.parametrize("path", ["", "/README.md"])
     def test_a_store_that_cannot_be_reached(
