@@ -176,17 +176,23 @@ def finished(
 def test_what_a_finished_job_still_has_to_deliver_needs_no_ray(
     finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when MLflow was away at the end."""
+    """As when MLflow was away at the end; a registered model needs no files here."""
     home = Home.from_environment().path
-    with sqlite3.connect(home / "gatetune.db") as connection:
-        connection.execute("UPDATE jobs SET model = NULL")
-        connection.execute("UPDATE runs SET delivered = 'RUNNING//0/' WHERE trial = -1")
-    connection.close()
-    assert ask("show", finished["id"])["undelivered"] == 1
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    again = run("resume", finished["id"])
-    assert (again["status"], again["undelivered"]) == ("finished", 0)
-    assert again["model"] == finished["model"]
+    file = home / "checkpoints" / finished["id"] / "champion" / "model.onnx"
+    for registered in (False, True):
+        with sqlite3.connect(home / "gatetune.db") as connection:
+            if not registered:
+                connection.execute("UPDATE jobs SET model = NULL")
+            connection.execute("UPDATE runs SET delivered = 'RUNNING//0/' WHERE trial = -1")
+        connection.close()
+        assert ask("show", finished["id"])["undelivered"] == 1
+        if registered:
+            file.rename(home / "aside")
+        again = run("resume", finished["id"])
+        assert (again["status"], again["undelivered"]) == ("finished", 0)
+        assert again["model"] == finished["model"]
+    (home / "aside").rename(file)
 
 
 FETCHED = """
