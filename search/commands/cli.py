@@ -198,7 +198,7 @@ def top(
     from search.commands.top import view_of, watch
     from search.commands.top_screen import Room
 
-    console = PageConsole()
+    console = Console(highlight=False)
     with desk(server) as opened:
         view = view_of(opened, key)
         if as_json:

@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any
 
-from sqlalchemy import Update, select, update
+from sqlalchemy import Update, or_, select, update
 
 from search.common.texts import readable
 from search.common.trial import SHOWN_OF_JOB
@@ -111,10 +111,14 @@ class JobRow:
 
 
 def parent_of(job_id: str, status: str) -> Update:
-    """Return the statement by which a job's parent run, if there is one, shows its status."""
+    """Return the statement by which a job's parent run, if there is one, shows its status.
+
+    One that shows it already keeps its end.
+    """
     shown, tag = SHOWN_OF_JOB[status]
     return (
         update(Run)
         .where(Run.study == job_id, Run.trial == PARENT)
+        .where(or_(Run.status != shown, Run.tag.is_distinct_from(tag)))
         .values(status=shown, tag=tag, ended_ms=now_ms())
     )

@@ -128,6 +128,8 @@ class Lease:
             taken = session.execute(update(Job).where(Job.id == self.job_id, free).values(**values))
             if taken.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an update
                 who = described(holder, until - now)
+                if status not in LIVE and self.claim is not None:
+                    raise LeaseHeldError(f"job {self.job_id} was {status} before its driver began")
                 if status not in LIVE:
                     raise LeaseHeldError(f"job {self.job_id} {BUSY}{who}; try again later")
                 raise LeaseHeldError(

@@ -205,7 +205,7 @@ def go_on(  # noqa: PLR0913 - what a driver is made of
     """Run the driver of a job that exists, without Ray where only its delivery is left."""
     spec = JobSpec.from_json(job.document)
     # What was registered needs no file here: the files that are missing `doctor` restores.
-    if job.result is not None and (job.model or is_whole(champion_folder(home, job.id))):
+    if job.result is not None and (job.registered or is_whole(champion_folder(home, job.id))):
         from search.driver.driver import Driver
 
         Driver(home, store, lease, spec, None, progress).run()

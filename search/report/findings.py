@@ -81,15 +81,21 @@ def verdict(spec: JobSpec, result: Result) -> str:
 
 def alone(spec: JobSpec, baseline: Candidate) -> str:
     """Return that nothing was compared with a baseline, and whether that keeps the limits."""
-    kept = ", ".join(f"{name} within {most:g}" for name, most in spec.objective.limits.items())
+    limits = spec.objective.limits.items()
+    kept = ", ".join(f"{name} within {amount(most)}" for name, most in limits)
     told = f"No other trial{kept and f' with {kept}'} was there to be compared with it."
     costs: dict[str, float] = {name: getattr(baseline, name) for name in spec.objective.limits}
     over = [
-        f"{name} of {costs[name]:g}"
+        f"{name} of {amount(costs[name])}"
         for name, excess in spec.objective.exceeds(costs).items()
         if excess > 0
     ]
-    return f"{told} Its own {' and '.join(over)} are over the limit." if over else told
+    return f"{told} It is over the limit itself, with {' and '.join(over)}." if over else told
+
+
+def amount(cost: float) -> str:
+    """Return a cost as a person writes it."""
+    return f"{cost:,.0f}" if cost == round(cost) else f"{cost:g}"
 
 
 def names(result: Result) -> dict[int, str]:

@@ -188,4 +188,3 @@ def enqueue(store: Store, job_id: str) -> None:
         job.failed_starts, job.ended_at, job.stop_requested = 0, None, False
         job.revision += 1
         job.changed = job.revision
-        session.execute(parent_of(job_id, job.status))

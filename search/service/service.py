@@ -92,7 +92,9 @@ def run(
             mlflow_url=settings.mlflow
             or (tracking.url if tracking and settings.is_private else None),
         )
-        threading.Thread(target=settle, args=(home,), name="settle", daemon=True).start()
+        threading.Thread(
+            target=keep_settled, args=(home, supervisor.left), name="settle", daemon=True
+        ).start()
         return serve(service, listener, lambda: say(console, home, settings, tracking))
 
 
@@ -205,6 +207,14 @@ def troubles(supervisor: Supervisor, tracking: TrackingServer | None) -> list[st
     if tracking is not None:
         checks.append(tracking.trouble)
     return [said for check in checks if (said := check()) is not None]
+
+
+def keep_settled(home: Home, left: threading.Event) -> None:
+    """Settle at once, and again whenever a driver has ended."""
+    while True:
+        left.clear()
+        settle(home)
+        left.wait()
 
 
 def settle(home: Home) -> None:

@@ -58,6 +58,8 @@ class Supervisor:
         self.limits = limits
         self.started: dict[str, Started] = {}
         self.ending = threading.Event()
+        self.left = threading.Event()
+        """Set whenever a driver has ended, which may have left something for MLflow."""
         self.trouble: str | None = None
         """Why no job can be started just now."""
         self.slept_s = time.time() - time.monotonic()
@@ -130,6 +132,7 @@ class Supervisor:
             why = one.driving.last_words()
             again = give_back(self.store, job_id, began=one.began, why=why)
             del self.started[job_id]
+            self.left.set()
             said = f"its driver died and is started again: {why}" if again else "driver ended"
             logger.log(logging.WARNING if again else logging.INFO, said, extra={"job": job_id})
 

@@ -97,7 +97,7 @@ class Taken:
     def __str__(self) -> str:
         """Return it in words."""
         if not self.jobs:
-            return "warm start: no job on data alike has ended before"
+            return "warm start: no earlier job has found anything on data alike"
         return (
             f"warm start from {', '.join(self.jobs)}: {counted(len(self.history), 'trial')} known, "
             f"{counted(len(self.first), 'configuration')} to begin with"
@@ -178,10 +178,12 @@ def take(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: str) -> T
         ranked.append(best_of(job, theirs, trials))
     in_turn = (config for turn in zip_longest(*ranked) for config in turn if config is not None)
     first = unique(fitted(spec, config.model_dump()) for config in in_turn)
+    if not first and not past:
+        return without_history(spec)
     return Taken(
         jobs=tuple(job.id for job in earlier),
         history=tuple(past[:MOST_TRIALS]),
-        first=first or without_history(spec).first,
+        first=first,
     )
 
 

@@ -89,6 +89,7 @@ def is_half_made(path: Path) -> bool:
             tables = {name for (name,) in connection.execute(TABLES)}
             if "experiments" in tables and holds(connection, "experiments"):
                 return False
+            # Who imports the base alone knows of no table.
             from mlflow.store.db.base_sql_model import Base
 
             theirs = {*Base.metadata.tables, *OWN_ROWS}

@@ -32,7 +32,7 @@ TRIAL_TAG = "gatetune.trial"
 LOST_TAG = "gatetune.workers_lost"
 PRECISION_TAG = "gatetune.precision"
 DELETED_TAG = "gatetune.deleted"
-"""Of runs whose job was deleted: MLflow does not say when it deleted a run."""
+"""Of runs that Gatetune has deleted: MLflow takes back all others with their experiment."""
 OUTCOMES = ("pruned", "diverged", "budget", "interrupted", "failed")
 """Tags that say why a run did not finish."""
 

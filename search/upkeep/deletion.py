@@ -17,7 +17,7 @@ from search.database.tables import PARENT, Job, JournalRow, Run, confirmation
 from search.driver.start import TrackingUnreachableError, check_tracking
 from search.jobs.jobs import JobNotFoundError, NotPossibleError, find
 from search.tracking.handover import TROUBLE
-from search.tracking.tracking import key_of
+from search.tracking.tracking import DELETED_TAG, key_of
 from search.upkeep.doctor.shown import NOTHING, View
 from search.winner.champions import settle, versions_of
 from search.winner.fetching import answering
@@ -91,8 +91,10 @@ def delete_tracked(home: Home, job: Job) -> None:
     for run in list(tracking.runs(ViewType.ALL)) if tracking.experiment_id != NOTHING else ():
         run_id = run.info.run_id
         if run.info.lifecycle_stage == "deleted":
-            # As with its experiment, with which it would come back; none that is can bear a tag.
-            tracking.restore(run_id)
+            if DELETED_TAG in run.data.tags:
+                continue
+            # With its experiment, with which it would come back; a deleted run takes no tag.
+            tracking.client.restore_run(run_id)
         if key_of(run)[1] == PARENT:
             delete_models(tracking, run_id)
         tracking.delete(run_id)

@@ -93,7 +93,7 @@ def every_version(client: MlflowClient, name: str) -> list[ModelVersion]:
 def settle(client: MlflowClient, name: str) -> None:
     """Let each alias of a model point to the version that it belongs to.
 
-    Until they do: what was read may be of before somebody else's word, and written after it.
+    Repeated until nothing had to be moved: somebody may promote between reading and writing.
     """
     moved = True
     while moved:

@@ -272,9 +272,9 @@ def champion_files(home: Home, job: Job) -> Folder:
         FolderError: the store of the checkpoints cannot be used.
     """
     folder = champion_folder(home, job.id)
-    if is_whole(folder) and job.result is not None:
+    if job.result is not None and is_whole(folder):
         return folder
-    if job.model is not None:
+    if job.registered is not None:
         raise NotPossibleError(
             f"job {job.id} has lost a file of its champion; `gatetune doctor {job.id} --repair` "
             "restores it"

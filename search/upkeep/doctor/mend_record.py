@@ -3,9 +3,10 @@
 import time
 from functools import singledispatch
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete
 
-from search.database.tables import PARENT, Job, JournalRow, Run, now_ms
+from search.database.jobrow import parent_of
+from search.database.tables import Job, JournalRow
 from search.document.spec import JobSpec
 from search.study import retention
 from search.study.study import JobStudy
@@ -44,11 +45,7 @@ def _(_step: steps.StopJob, hands: Hands) -> None:
             return  # it was resumed, since it was examined
         job.status, job.message, job.ended_at = "stopped", message, time.time()
         job.supervised = False
-        session.execute(
-            update(Run)
-            .where(Run.study == hands.job_id, Run.trial == PARENT)
-            .values(status="KILLED", tag="interrupted", ended_ms=now_ms())
-        )
+        session.execute(parent_of(hands.job_id, job.status))
 
 
 @mend.register

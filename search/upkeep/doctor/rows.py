@@ -130,7 +130,8 @@ def examine_parent(record: Record) -> Iterator[Finding]:
                 RewriteRow(record.parent),
             )
         return
-    wanted = SHOWN_OF_JOB.get(job.status)
+    # While a job waits in the queue its run shows what it did before.
+    wanted = None if job.status == "queued" else SHOWN_OF_JOB.get(job.status)
     if wanted is not None and (row.status, row.tag) != wanted:
         yield Finding(
             "run-row-status",

@@ -36,11 +36,11 @@ def test_the_verdict(found: Result, said: str) -> None:
 
 
 def test_where_no_trial_keeps_the_limits_the_verdict_says_so() -> None:
-    spec = make_spec("objective.limits={weights: 10, size_mb: 9}")
-    large = BASELINE.model_copy(update={"weights": 1082, "size_mb": 1.0})
+    spec = make_spec("objective.limits={weights: 1000000, size_mb: 9.5}")
+    large = BASELINE.model_copy(update={"weights": 1234567, "size_mb": 1.25})
     assert verdict(spec, result(large, large)).endswith(
-        "No other trial with weights within 10, size_mb within 9 was there to be compared with it. "
-        "Its own weights of 1082 are over the limit."
+        "No other trial with weights within 1,000,000, size_mb within 9.5 was there to be compared "
+        "with it. It is over the limit itself, with weights of 1,234,567."
     )
 
 

@@ -168,7 +168,7 @@ def alone(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Settings
 
     monkeypatch.setattr(service, "tracked", lambda *_: nullcontext())
     monkeypatch.setattr(service, "supervised", lambda _: nullcontext())
-    monkeypatch.setattr(service, "settle", lambda _: None)
+    monkeypatch.setattr(service, "keep_settled", lambda *_: None)
     monkeypatch.setattr(service, "write_json", lambda: None)
     monkeypatch.setattr(service, "serve", serve)
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -19,6 +19,14 @@ from search.common.home import Home
 from search.tracking.ownfile import UpgradeError, make, upgrade
 from search.tracking.tracking import NewRun, Tracking
 
+MAKING = """
+import sys
+from pathlib import Path
+from search.tracking.ownfile import make
+make(Path(sys.argv[1]), "file:///nowhere")
+"""
+MAKE = (sys.executable, "-c", MAKING)
+
 
 @pytest.fixture
 def installation(home: Path) -> Home:
@@ -74,6 +82,7 @@ def test_a_file_that_was_half_made_is_made_again(installation: Home) -> None:
     InitialBase.metadata.create_all(engine)  # the first of MLflow's steps, in which it was killed
     engine.dispose()
 
+    subprocess.run([*MAKE, str(path)], check=True)  # which has imported nothing before
     assert Tracking(installation, "tiny-0001", "tiny").existing() == {}
     assert len(list(path.parent.glob("mlflow.db.half-made-????????"))) == 1
     assert not list(path.parent.glob("*.new-*"))
@@ -116,12 +125,7 @@ def test_a_file_is_there_whole_or_not_at_all(
         with pytest.raises(OSError, match="No space left"):
             Tracking(installation, "tiny-0001", "tiny")
     assert not list(installation.path.glob("mlflow.db*"))
-    making = (
-        "import sys; from pathlib import Path; from search.tracking.ownfile import make; "
-        "make(Path(sys.argv[1]), 'file:///nowhere')"
-    )
-    command = [sys.executable, "-c", making, str(installation.tracking_path)]
-    both = [subprocess.Popen(command) for _ in range(2)]
+    both = [subprocess.Popen([*MAKE, str(installation.tracking_path)]) for _ in range(2)]
     assert [one.wait() for one in both] == [0, 0]
     assert [one.name for one in installation.path.glob("mlflow.db*")] == ["mlflow.db"]
     assert Tracking(installation, "tiny-0001", "tiny").existing() == {}

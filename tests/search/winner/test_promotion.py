@@ -70,6 +70,23 @@ def test_who_is_promoted_while_aliases_are_settled_keeps_it(
     assert aliases(two) == {"champion": "2"}
 
 
+def test_who_is_promoted_before_a_stale_word_is_written_keeps_it(
+    two: Home, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(two)
+    client.delete_registered_model_alias("tiny", "champion")
+    write = MlflowClient.set_registered_model_alias
+
+    def late(self: MlflowClient, *word: Any) -> None:
+        monkeypatch.setattr(MlflowClient, "set_registered_model_alias", write)
+        promote(two, store, OTHER, "ada")
+        write(self, *word)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", late)
+    settle(client, "tiny")
+    assert aliases(two) == {"champion": "2"}
+
+
 def test_who_is_promoted_while_the_report_is_written_is_told_as_the_champion(
     two: Home, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
