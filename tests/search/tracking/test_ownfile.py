@@ -83,8 +83,8 @@ def test_a_file_that_was_half_made_is_made_again(installation: Home) -> None:
     engine.dispose()
 
     subprocess.run([*MAKE, str(path)], check=True)  # which has imported nothing before
-    assert Tracking(installation, "tiny-0001", "tiny").existing() == {}
     assert len(list(path.parent.glob("mlflow.db.half-made-????????"))) == 1
+    assert Tracking(installation, "tiny-0001", "tiny").existing() == {}
     assert not list(path.parent.glob("*.new-*"))
 
 
