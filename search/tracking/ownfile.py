@@ -90,6 +90,7 @@ def is_half_made(path: Path) -> bool:
             if "experiments" in tables and holds(connection, "experiments"):
                 return False
             # Who imports the base alone knows of no table.
+            import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - it tells the base of them
             from mlflow.store.db.base_sql_model import Base
 
             theirs = {*Base.metadata.tables, *OWN_ROWS}
