@@ -123,6 +123,16 @@ def made_by(job_id: str, versions: Iterable[ModelVersion]) -> list[ModelVersion]
     return sorted(ours, key=lambda one: int(one.version))
 
 
+def model_of(version: ModelVersion) -> dict[str, Any]:
+    """Return a version as a job's row keeps it."""
+    return {
+        "name": version.name,
+        "version": str(version.version),
+        "alias": version.tags[ALIAS_TAG],
+        "reason": version.tags[REASON_TAG],
+    }
+
+
 def history(client: MlflowClient, name: str) -> list[dict[str, Any]]:
     """Return the champions of a name, the present one first: version, job, since when and why."""
     versions = every_version(client, name)

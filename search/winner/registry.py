@@ -39,6 +39,7 @@ from search.winner.champions import (
     bearer,
     claim,
     every_version,
+    model_of,
     settle,
     versions_of,
     written,
@@ -190,16 +191,6 @@ def publish(home: Home, store: Store, job_id: str) -> dict[str, Any] | None:
         # Which takes seconds, in which a person may have promoted it.
         told, version = model, tracking.client.get_model_version(job.name, version.version)
     return model
-
-
-def model_of(version: ModelVersion) -> dict[str, Any]:
-    """Return a version as a job's row keeps it."""
-    return {
-        "name": version.name,
-        "version": str(version.version),
-        "alias": version.tags[ALIAS_TAG],
-        "reason": version.tags[REASON_TAG],
-    }
 
 
 def renew(home: Home, store: Store, job_id: str, version: str) -> None:
