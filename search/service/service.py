@@ -213,7 +213,10 @@ def keep_settled(home: Home, left: threading.Event) -> None:
     """Settle at once, and again whenever a driver has ended."""
     while True:
         left.clear()
-        settle(home)
+        try:
+            settle(home)
+        except Exception:
+            logger.exception("jobs could not be settled; it is tried again after the next driver")
         left.wait()
 
 

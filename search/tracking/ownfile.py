@@ -1,4 +1,4 @@
-"""MLflow's state where it is a SQLite file of the home, for those who do not import MLflow.
+"""MLflow's state where it is a SQLite file of the home, for those who have not imported MLflow.
 
 ``python -m search.tracking.ownfile FILE ARTIFACTS server …`` is MLflow's command line over such a
 file, which it makes first.

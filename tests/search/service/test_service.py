@@ -3,10 +3,12 @@
 import json
 import logging
 import os
+import queue
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -201,6 +203,23 @@ def test_where_somebody_can_use_it_there_is_nothing_to_say(
     assert CliRunner().invoke(app, ["up", "--host", host]).exit_code == 0
     assert [one.host for one in alone] == [host]
     assert [record for record in caplog.records if UNUSABLE in record.message] == []
+
+
+def test_what_drivers_leave_is_settled_at_once_and_whenever_one_has_ended(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, turns = threading.Event(), queue.Queue[Path]()
+
+    def settle(here: Home) -> None:
+        turns.put(here.path)
+        raise RuntimeError("a turn that fails is not the last")
+
+    monkeypatch.setattr(service, "settle", settle)
+    here = Home.from_environment()
+    threading.Thread(target=service.keep_settled, args=(here, left), daemon=True).start()
+    for _ in range(3):
+        assert turns.get(timeout=60) == home
+        left.set()
 
 
 def test_a_port_that_is_taken_is_passed_over(alone: list[Settings]) -> None:

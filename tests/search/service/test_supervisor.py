@@ -136,8 +136,10 @@ class TestStep:
         add(store, "a", "b", "c")
         supervisor.step()
         set_job(store, "a", status="finished", supervised=False, lease_owner=None)
+        assert not supervisor.left.is_set()
         drivers.last("a").gone = True
         supervisor.step()
+        assert supervisor.left.is_set()
         assert drivers.ids == ["a", "b", "c"]
         assert set(supervisor.started) == {"b", "c"}
         assert read(store, "a").failed_starts == 0
