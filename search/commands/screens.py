@@ -101,7 +101,7 @@ def job_list(
             progress(job),
             format_value(best),
             format_value(confirmed),
-            f"version {model['version']}" if model else "–",
+            f"v{model['version']}" if model else "–",
             duration(job["elapsed_s"]),
             age(job["created_at"]),
         )

@@ -62,7 +62,7 @@ def test_the_list_of_jobs(console: Console, store: Store, study: JobStudy) -> No
     screens.job_list(console, listed(store), "/home")
     before, after = (line for line in lines(console) if line.startswith("tiny-0001"))
     assert before.startswith("tiny-0001 running 1/6 0.7500 – – 0 s")
-    assert after.startswith("tiny-0001 finished 1/6 0.7500 0.9100 version 1 3:07 min")
+    assert after.startswith("tiny-0001 finished 1/6 0.7500 0.9100 v1 3:07 min")
 
 
 def test_a_list_keeps_ids_whole_in_a_narrow_terminal(store: Store, study: JobStudy) -> None:
