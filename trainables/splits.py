@@ -96,9 +96,6 @@ def by_group(
     with warnings.catch_warnings():  # of a rare class, which is no fault if both halves have it
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
         folds = [held for _, held in splitter.split(groups, strata, groups)]
-    # Folds beside each other that come nearest to what is asked for, where groups of unequal size
-    # make unequal folds; of those, the first with every class on both sides: a rare one may be in
-    # few groups.
     held = np.sort(np.concatenate([folds[at] for at in nearest(folds, strata, fraction, share)]))
     stays = np.setdiff1d(np.arange(len(groups)), held, assume_unique=True)
     check_classes(y, (stays, held), f"data.group: the {name} part of {len(held)} sequences")
@@ -107,6 +104,9 @@ def by_group(
 
 def nearest(folds: list[Rows], strata: Rows, fraction: float, share: Fraction) -> list[int]:
     """Return which folds are held out, some beside each other.
+
+    With every class on both sides, if that can be, since a rare one may be in few groups; of
+    those, what comes nearest to the share: groups of unequal size make unequal folds.
 
     Args:
         folds: the sequences of each.

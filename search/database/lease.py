@@ -22,9 +22,6 @@ LIVE = ("queued", "running")
 FREE: dict[str, Any] = {"lease_owner": None, "lease_until": 0.0}
 """What a job's row says whose lease nobody holds."""
 
-BUSY = "is being deleted, repaired or started"
-"""What becomes of a job that has ended, and whose lease somebody holds."""
-
 DURATION_S = 30.0
 """How long a lease holds without being renewed."""
 
@@ -63,6 +60,12 @@ def described(owner: str | None, left_s: float) -> str:
         return ""
     pid, host = owner.rsplit(":", 3)[1], place_of(owner).split("/")[0]
     return f" (process {pid} on {host}, whose lease holds for {max(0.0, left_s):.0f} s more)"
+
+
+def busy(job_id: str, owner: str | None, left_s: float) -> str:
+    """Return what becomes of a job that has ended, and whose lease somebody holds, as a message."""
+    holder = described(owner, left_s)
+    return f"job {job_id} is being deleted, repaired or started{holder}; try again later"
 
 
 class Lease:
@@ -127,13 +130,12 @@ class Lease:
                 free = Job.lease_owner == self.claim
             taken = session.execute(update(Job).where(Job.id == self.job_id, free).values(**values))
             if taken.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an update
-                who = described(holder, until - now)
                 if status not in LIVE and self.claim is not None:
                     raise LeaseHeldError(f"job {self.job_id} was {status} before its driver began")
                 if status not in LIVE:
-                    raise LeaseHeldError(f"job {self.job_id} {BUSY}{who}; try again later")
+                    raise LeaseHeldError(busy(self.job_id, holder, until - now))
                 raise LeaseHeldError(
-                    f"job {self.job_id} is run by another driver{who}; "
+                    f"job {self.job_id} is run by another driver{described(holder, until - now)}; "
                     f"`gatetune stop {self.job_id}` ends it"
                 )
 

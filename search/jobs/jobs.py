@@ -179,7 +179,7 @@ def request_stop(store: Store, key: str) -> Job:
         else:
             row = session.get_one(Job, job.id)
             status = live_status(row)
-            if status not in LIVE and (is_done(store, job) or not driver_is_alive(row)):
+            if status not in LIVE and (not driver_is_alive(row) or is_done(store, job)):
                 raise NotPossibleError(f"job {job.id} is {status}, so there is nothing to stop")
             session.execute(update(Job).where(Job.id == job.id).values(stop_requested=True))
     return find(store, job.id)

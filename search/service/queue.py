@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 from search.common.limits import Limits
 from search.database.jobrow import parent_of
 from search.database.lease import (
-    BUSY,
     LIVE,
-    described,
+    busy,
     driver_is_alive,
     drop_lease,
     live_status,
@@ -181,8 +180,7 @@ def enqueue(store: Store, job_id: str) -> None:
         if status in LIVE:
             raise NotPossibleError(f"job {job.id} is {status} already")
         if driver_is_alive(job):
-            holder = described(job.lease_owner, job.lease_until - time.time())
-            raise NotPossibleError(f"job {job.id} {BUSY}{holder}; try again later")
+            raise NotPossibleError(busy(job.id, job.lease_owner, job.lease_until - time.time()))
         check_resumable(store, job)
         job.status, job.message, job.supervised = "queued", None, True
         job.failed_starts, job.ended_at, job.stop_requested = 0, None, False

@@ -210,24 +210,28 @@ def troubles(supervisor: Supervisor, tracking: TrackingServer | None) -> list[st
 
 
 def keep_settled(home: Home, left: threading.Event) -> None:
-    """Settle at once, and again whenever a driver has ended."""
+    """Settle at once, and again whenever a driver has ended; the service runs on in any case."""
     while True:
         left.clear()
         try:
             settle(home)
+        except (StoreError, LeaseLostError) as error:
+            logger.warning("not every job could be settled: %s", error)
         except Exception:
             logger.exception("jobs could not be settled; it is tried again after the next driver")
         left.wait()
 
 
 def settle(home: Home) -> None:
-    """Settle what jobs without a driver left open; the service runs on in any case."""
+    """Settle what jobs without a driver left open.
+
+    Raises:
+        StoreError: the database cannot be used.
+        LeaseLostError: a driver took a job over meanwhile.
+    """
     from search.upkeep.doctor.screen import line
     from search.upkeep.doctor.settling import settle as settle_jobs
 
     plain = Console(file=sys.stderr, quiet=True)
-    try:
-        for report in settle_jobs(home):
-            logger.info(plain.render_str(line(report.as_json())).plain, extra={"job": report.id})
-    except (StoreError, LeaseLostError) as error:
-        logger.warning("not every job could be settled: %s", error)
+    for report in settle_jobs(home):
+        logger.info(plain.render_str(line(report.as_json())).plain, extra={"job": report.id})

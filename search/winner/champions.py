@@ -101,14 +101,14 @@ def settle(client: MlflowClient, name: str) -> None:
         present = client.get_registered_model(name).aliases
         versions = every_version(client, name)  # later, so that it knows why an alias was moved
         for alias in ALIASES:
-            wanted = bearer(alias, versions)
-            found = present.get(alias)
-            if wanted is None and found is not None:
-                client.delete_registered_model_alias(name, alias)
-            elif wanted is not None and str(found) != str(wanted.version):
-                client.set_registered_model_alias(name, alias, wanted.version)
-            else:
+            bears, found = bearer(alias, versions), present.get(alias)
+            wanted = None if bears is None else str(bears.version)
+            if wanted == (None if found is None else str(found)):
                 continue
+            if wanted is None:
+                client.delete_registered_model_alias(name, alias)
+            else:
+                client.set_registered_model_alias(name, alias, wanted)
             moved = True
 
 
