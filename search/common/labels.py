@@ -54,6 +54,14 @@ def format_value(value: float | None) -> str:
     return f"{value:.4f}" if is_plain(value) else f"{value:.4g}"
 
 
+def cost(value: float | None) -> str:
+    """Return what a model costs, or may, such as ``1,048,576`` or ``2.346``; a dash for none."""
+    if value is None:
+        return "–"
+    whole = value == round(value) or abs(value) >= 1000
+    return f"{value:,.0f}" if whole else f"{value:.4g}"
+
+
 def is_plain(value: float) -> bool:
     """Return whether four decimals say a value."""
     return value == 0 or 0.01 <= abs(value) < 1000

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from optuna.trial import FrozenTrial, TrialState
 
 from search.common.labels import (
+    cost,
     counted,
     describe,
     format_value,
@@ -82,20 +83,15 @@ def verdict(spec: JobSpec, result: Result) -> str:
 def alone(spec: JobSpec, baseline: Candidate) -> str:
     """Return that nothing was compared with a baseline, and whether that keeps the limits."""
     limits = spec.objective.limits.items()
-    kept = ", ".join(f"{name} within {amount(most)}" for name, most in limits)
+    kept = ", ".join(f"{name} within {cost(most)}" for name, most in limits)
     told = f"No other trial{kept and f' with {kept}'} was there to be compared with it."
     costs: dict[str, float] = {name: getattr(baseline, name) for name in spec.objective.limits}
     over = [
-        f"{name} of {amount(costs[name])}"
+        f"{name} of {cost(costs[name])}"
         for name, excess in spec.objective.exceeds(costs).items()
         if excess > 0
     ]
     return f"{told} It is over the limit itself, with {' and '.join(over)}." if over else told
-
-
-def amount(cost: float) -> str:
-    """Return a cost as a person writes it."""
-    return f"{cost:,.0f}" if cost == round(cost) else f"{cost:g}"
 
 
 def names(result: Result) -> dict[int, str]:
@@ -300,8 +296,8 @@ def cost_of(name: str) -> Callable[[Candidate], float]:
     """Return what reads a cost of a candidate; one that is not known is the highest."""
 
     def read(one: Candidate) -> float:
-        cost: float | None = getattr(one, name)
-        return math.inf if cost is None else cost
+        value: float | None = getattr(one, name)
+        return math.inf if value is None else value
 
     return read
 

@@ -11,7 +11,7 @@ import optuna
 import plotly.graph_objects as go
 from optuna.trial import FrozenTrial
 
-from search.common.labels import between, counted, describe, duration, format_value
+from search.common.labels import between, cost, counted, describe, duration, format_value
 from search.common.texts import literal
 from search.common.trial import state_of
 from search.database.lease import live_status
@@ -129,7 +129,7 @@ class Report:
             (
                 f"trial {trial.number}: {describe(self.spec.config_of(trial))}",
                 format_value(trial.value),
-                *(cost_text(name, trial.user_attrs["costs"][name]) for name in COSTS),
+                *(cost(trial.user_attrs["costs"][name]) for name in COSTS),
             )
             for trial in best
         ]
@@ -193,9 +193,7 @@ class Report:
         rows = [
             (
                 f"{names[one.of]}: {label(self.spec, one)}",
-                "–" if one.weights is None else f"{one.weights:,}",
-                "–" if one.size_mb is None else f"{one.size_mb:.2f}",
-                "–" if one.latency_ms is None else f"{one.latency_ms:.2f}",
+                *(cost(getattr(one, name)) for name in COSTS),
             )
             for one in self.result.candidates
         ]
@@ -290,11 +288,6 @@ def report(store: Store, job: Job, *forms: Form) -> dict[Form, str]:
             "note": told.note,
         }
         return {form: makes[form]() for form in forms}
-
-
-def cost_text(name: str, cost: float) -> str:
-    """Return a cost with sensible digits."""
-    return f"{cost:,.0f}" if name == "weights" else f"{cost:.2f}"
 
 
 def promotion(model: dict[str, Any]) -> str:

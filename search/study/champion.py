@@ -6,6 +6,7 @@ from itertools import filterfalse
 
 from optuna.trial import FrozenTrial, TrialState
 
+from search.common.labels import cost
 from search.common.texts import last_line
 from search.common.trial import Proposal, parameters_of
 from search.database.result import Candidate, Result
@@ -175,7 +176,7 @@ def nothing_completed(
     for name, most in spec.objective.limits.items():
         if known and min(costs[name] for costs in known) > most:
             least = min(costs[name] for costs in known)
-            return f"no trial has {name} within {most:g}, the least had {least:.3g}; {ends}"
+            return f"no trial has {name} within {cost(most)}, the least had {cost(least)}; {ends}"
     reasons = [t.user_attrs["reason"] for t in trials if "reason" in t.user_attrs]
     why = f"; the last one failed with: {last_line(reasons[-1])}" if reasons else ""
     return f"no {what} completed{why}; {ends}"

@@ -4,6 +4,7 @@ import pytest
 
 from search.common.labels import (
     against,
+    cost,
     counted,
     describe,
     duration,
@@ -70,6 +71,17 @@ def test_a_metric_has_four_decimals() -> None:
     assert format_value(0.0012345) == "0.001234"
     assert format_value(-123456.7) == "-1.235e+05"
     assert format_value(None) == "–"
+
+
+def test_a_cost_is_told_as_people_write_it() -> None:
+    assert [cost(value) for value in (1_048_576, 100.0, 0.5, 2.34567, 12345.6, None)] == [
+        "1,048,576",
+        "100",
+        "0.5",
+        "2.346",
+        "12,346",
+        "–",
+    ]
 
 
 @pytest.mark.parametrize(

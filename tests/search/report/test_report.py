@@ -70,7 +70,7 @@ def test_markdown_says_which_alias_and_why_and_keeps_the_test_part_shut(store: S
     assert r"most often a\|b is taken for \<c>, 10 times" in text
     assert "## LSTM or GRU?" in text
     assert "With 3 trials one cannot say" in text
-    assert "| **winner: GRU 8x1 lr 0.01** | 1,234 | 0.05 | 0.30 |" in text
+    assert "| **winner: GRU 8x1 lr 0.01** | 1,234 | 0.05 | 0.3 |" in text
     assert len(told["note"]) < 5000  # which MLflow keeps of a tag
 
 
