@@ -133,6 +133,12 @@ class Home:
         """Whether MLflow's file of this home is not made yet; to look into it would make it."""
         return self.embedded_tracking and not self.tracking_path.exists()
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether jobs of other installations may lie beside ours, in MLflow or as checkpoints."""
+        under = (str(self.path / "mlflow.db"), str(self.path / "checkpoints"))
+        return not self.embedded_tracking or (str(self.tracking_path), self.checkpoints) != under
+
     def check(self) -> None:
         """Make sure that the home can be created, as far as can be seen without doing it.
 

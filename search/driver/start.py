@@ -142,6 +142,7 @@ def launch(
                 source,
                 owner=user(),
                 dataset=describe_data(shared.data),
+                shared=home.is_shared,
             )
             with Lease(store, job_id) as lease, Progress(console, job_id, str(home.path)) as told:
                 Driver(home, store, lease, spec, shared, told).run()

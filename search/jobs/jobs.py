@@ -61,6 +61,7 @@ def create(  # noqa: PLR0913 - what a job is made of
     priority: int = 0,
     supervised: bool = False,
     request: str | None = None,
+    shared: bool = False,
 ) -> str:
     """Write a new job and return its id, such as ``mnist-rows-7f3a``.
 
@@ -73,11 +74,13 @@ def create(  # noqa: PLR0913 - what a job is made of
         priority: which of the queue goes first.
         supervised: whether a supervisor runs it, or the caller.
         request: the key of the request for it, if any.
+        shared: whether other databases name jobs, too, for the same MLflow server or folder: the
+            id is longer then, so that none takes what is another's for its own.
 
     Raises:
         sqlalchemy.exc.IntegrityError: the request made a job already.
     """
-    job_id = f"{spec.name}-{secrets.token_hex(2)}"
+    job_id = f"{spec.name}-{secrets.token_hex(4 if shared else 2)}"
     with store.session() as session:
         while session.get(Job, job_id) is not None:
             job_id = f"{spec.name}-{secrets.token_hex(4)}"

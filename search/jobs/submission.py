@@ -63,6 +63,7 @@ def submit(  # noqa: PLR0913 - what a job of the queue is made of
     owner: str,
     priority: int = 0,
     key: str | None = None,
+    shared: bool = False,
 ) -> tuple[Job, bool]:
     """Put a job into the queue; return it, and whether it is new.
 
@@ -73,6 +74,7 @@ def submit(  # noqa: PLR0913 - what a job of the queue is made of
         owner: who launches it.
         priority: which of the queue goes first.
         key: of the request; the same again gives the job that it made.
+        shared: as `jobs.create` has it.
 
     Raises:
         NotPossibleError: the key came with another document before.
@@ -87,6 +89,7 @@ def submit(  # noqa: PLR0913 - what a job of the queue is made of
         priority=priority,
         supervised=True,
         request=request,
+        shared=shared,
     )
     try:
         job_id = create()

@@ -71,6 +71,7 @@ def launch(
         owner=caller.owner,
         priority=body.priority,
         key=idempotency_key,
+        shared=service.home.is_shared,
     )
     response.status_code = 201 if is_new else 200
     response.headers["location"] = f"/api/v1/jobs/{job.id}"

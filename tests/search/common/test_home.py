@@ -44,6 +44,7 @@ def test_all_of_an_embedded_installation_lies_under_the_home(home: Path) -> None
         home / "data",
     )
     assert (found.ray_address, found.embedded_tracking) == (None, True)
+    assert not found.is_shared
     assert not home.exists()
 
 
@@ -72,6 +73,22 @@ def test_settings_move_parts_elsewhere(home: Path, monkeypatch: pytest.MonkeyPat
     assert (found.tracking_uri, found.embedded_tracking) == ("http://mlflow:5000", False)
     assert found.ray_address == "10.0.0.1:6379"
     assert (found.checkpoints, found.data) == (str(home.parent / "shared"), Path.home() / "data")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("MLFLOW_TRACKING_URI", "http://mlflow:5000"),
+        ("MLFLOW_TRACKING_URI", "sqlite:////srv/mlflow.db"),
+        ("GATETUNE_CHECKPOINTS", "/srv"),
+        ("GATETUNE_CHECKPOINTS", "s3://team/checkpoints"),
+    ],
+)
+def test_what_lies_elsewhere_may_be_of_other_installations_too(
+    home: Path, monkeypatch: pytest.MonkeyPatch, setting: str, value: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+    assert Home.from_environment().is_shared
 
 
 def test_creating_it_keeps_it_out_of_git_and_keeps_what_is_there(home: Path) -> None:

@@ -75,6 +75,7 @@ class TestCreate:
         job = find(store, made[0])
         assert made[0].startswith("tiny-")
         assert len(made[0]) == len("tiny-7f3a")
+        assert len(launched(store, shared=True)) == len("tiny-7f3a91c2")
         assert (job.status, job.source, job.dataset) == (
             "queued",
             "name: tiny\n",

@@ -4,6 +4,7 @@ import getpass
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,12 @@ class TestLaunch:
         assert job["trials"]["total"] == 0
         assert served.get(f"/jobs/{job['id']}") == job
         assert served.read(job["id"]).supervised
+
+    def test_where_mlflow_is_another_server_its_id_is_longer(self, tmp_path: Path) -> None:
+        home = replace(fresh(tmp_path), tracking_uri="http://mlflow.example:5000")
+        with serving(home) as served:
+            job = served.ask("POST", "/jobs", json=LAUNCH).json()
+        assert len(job["id"]) == len("tiny-7f3a91c2")
 
     def test_settings_replace_parts_of_the_document(self, served: Served) -> None:
         body = LAUNCH | {"set": ["budget.trials=3", "name=other"], "priority": -2}
