@@ -29,9 +29,6 @@ from trainables.config import Parameters
 SOURCES = ("digits", "mnist-5k")
 """The data sets that it is made of."""
 
-SIZE = 6
-"""Configurations in the portfolio."""
-
 GOOD = 0.1
 """The part of all configurations that are good."""
 
@@ -52,7 +49,7 @@ def portfolio(tables: Sequence[Table]) -> list[Parameters]:
             np.square(points[at] - points[other]).sum() > APART for other in chosen
         ):
             chosen.append(int(at))
-    return [drawn[at] for at in chosen[:SIZE]]
+    return [drawn[at] for at in chosen]
 
 
 @cache
