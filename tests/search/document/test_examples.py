@@ -22,7 +22,9 @@ SHORT = {
 
 @pytest.mark.parametrize("path", sorted(JOBS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_example_job_runs(path: Path, home: Path) -> None:
-    overrides = [part for text in SHORT[path.stem] for part in ("--set", text)]
+    # One worker: each takes seconds to import PyTorch, and there is little to train.
+    changes = [*SHORT[path.stem], "workers.concurrent=1"]
+    overrides = [part for text in changes for part in ("--set", text)]
     shown = run("launch", str(path), *overrides)
     assert shown["status"] == "finished"
     assert shown["model"]["name"] == path.stem
