@@ -7,7 +7,7 @@ alone (`portfolio`); TPE also does without. What the driver costs is left out, w
 tells. Grid search is not among them, since it would choose from other learning rates than the rest,
 and of Optuna's pruners neither the percentile's, which is the median's with another share, nor
 those that ask for more than one value a trial. What the default is (its first rung, its trials
-before TPE, the portfolio's size) was chosen on the two data sets of pictures, too, in other
+before TPE, how long the portfolio is) was chosen on the two data sets of pictures, too, in other
 repetitions; nothing was on the series, which have the portfolio of both and are those of the
 archive's test part, the larger one. In short form there is none of `gp`, which computes longest; in
 full it has the first fifth of the others' repetitions, and is held against those of the default and
