@@ -124,7 +124,8 @@ def test_killed_and_interrupted_jobs_are_finished_by_one_of_ten(document: Path, 
     shown = ask("show", job_id)
     assert (shown["status"], shown["trials"]["running"]) == ("stopped", 0)
 
-    assert_one_of_ten_resumes_it(job_id)
+    # Of a job that was interrupted they may be earlier than the driver that runs it.
+    assert_one_of_ten_resumes_it(job_id, f"{BUSY}|is being deleted, repaired or started")
     assert_whole(ask("show", job_id), home, trials=30)
 
 
@@ -137,17 +138,19 @@ def test_of_ten_resumes_at_once_one_runs_the_job_on_postgresql(
     killed.kill()
     killed.communicate()
     job_id = ask("jobs")[0]["id"]
-    assert_one_of_ten_resumes_it(job_id)
+    assert_one_of_ten_resumes_it(job_id, BUSY)
     assert_whole(ask("show", job_id), home)
 
 
-def assert_one_of_ten_resumes_it(job_id: str) -> None:
+BUSY = "is run by another driver"
+
+
+def assert_one_of_ten_resumes_it(job_id: str, refused: str) -> None:
     """Resume a job ten times at once: one goes on with it, the others are refused."""
     resumes = [start("resume", job_id) for _ in range(10)]
     said = [resume.communicate()[0] for resume in resumes]
     assert sorted(resume.returncode for resume in resumes) == [0] + [2] * 9
-    refused = re.compile("is run by another driver|is being deleted, repaired or started")
-    assert sum(bool(refused.search(text)) for text in said) == 9
+    assert sum(bool(re.search(refused, text)) for text in said) == 9
 
 
 FEW = ["budget.trials=5", "confirm.top=0"]

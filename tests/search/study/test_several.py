@@ -167,7 +167,8 @@ def test_a_baseline_that_costs_too_much_wins_only_where_nothing_else_is_there() 
 def test_where_all_cost_too_much_that_is_said() -> None:
     over = complete(0, 0.9, 1_500_000.0)
     said = nothing_completed([over], [], make_spec(LIMITS))
-    assert said.startswith("no trial has weights within 100, the least had 1,500,000; `gatetune")
+    words = "no trial has weights within 100, the least had 1,500,000; `gatetune trials`"
+    assert said.startswith(words)
     failed = create_trial(state=TrialState.FAIL, user_attrs={"reason": "x\nValueError: no"})
     said = nothing_completed([failed], [], make_spec())
     assert said.startswith("no trial completed; the last one failed with: ValueError: no")
