@@ -52,7 +52,7 @@ baseline:
   - {cell: lstm, hidden_size: 64, layers: 2, learning_rate: 0.001, schedule: constant}
   - {cell: gru, hidden_size: 64, layers: 2, learning_rate: 0.001, schedule: constant}
 training: {epochs: 6}
-budget: {trials: 12}
+budget: {trials: 14}
 confirm: {top: 1, seeds: 2}
 """
 """What the page begins with."""

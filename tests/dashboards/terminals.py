@@ -66,7 +66,7 @@ def shown_by(terminal: Terminal, here: str, told: str) -> list[str]:
 def draw_search(home: Path, document: Path, to: Path) -> str:
     """Run the main job, take it near its end, and return what it says at its end."""
     with Terminal("launch", str(document), rows=40, columns=WIDTH) as terminal:
-        terminal.until("9/12 trials", PATIENCE_S)
+        terminal.until("11/14 trials", PATIENCE_S)
         draw(shown_by(terminal, str(home), HOME), "make search", to / "search.svg")
         assert terminal.end(PATIENCE_S) == 0
         return "\n".join(Text.from_ansi(row).plain.rstrip() for row in outcome(terminal))

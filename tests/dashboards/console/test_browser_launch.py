@@ -70,7 +70,7 @@ def test_fields_and_document_stay_in_step(page: Page, empty: Served) -> None:
     expect(document).to_have_value(re.compile(r"cell: \[gru\]"))
     page.get_by_label("Sampler").select_option("random")
     expect(document).to_have_value(re.compile("sampler: random"))
-    document.fill(document.input_value().replace("trials: 12", "trials: 7"))
+    document.fill(document.input_value().replace("trials: 14", "trials: 7"))
     expect(page.get_by_label("Trials")).to_have_value("7")
     document.fill("name: digits\nbudgett: 3\n")
     expect(page.locator("#rest")).to_contain_text("did you mean budget?")
