@@ -21,6 +21,7 @@ from search.common.labels import (
     lead,
     mean_and_deviation,
     probability,
+    setting,
 )
 from search.database.result import SURE, mean
 
@@ -61,10 +62,7 @@ def fact(console: Console, label: str, text: str) -> None:
 
 def words(params: dict[str, Any]) -> str:
     """Return parameters as ``key=value`` pairs, numbers short."""
-    return " ".join(
-        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
-        for key, value in params.items()
-    )
+    return " ".join(f"{key}={setting(value)}" for key, value in params.items())
 
 
 def status(shown: dict[str, Any]) -> str:

@@ -32,6 +32,11 @@ def run_name(number: int, config: TrialConfig, attrs: Mapping[str, Any]) -> str:
     return f"confirm {name} seed {attrs['replicate']}" if "replicate" in attrs else name
 
 
+def setting(value: Any) -> str:
+    """Return a parameter's value, numbers short."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def counted(number: float, what: str) -> str:
     """Return so many of something, such as ``1 seed`` or ``0.5 CPUs``."""
     told = str(number) if isinstance(number, int) else f"{number:g}"

@@ -14,6 +14,7 @@ from search.common.labels import (
     lead,
     mean_and_deviation,
     probability,
+    setting,
 )
 from search.common.texts import literal
 from search.database.result import SURE, Candidate, Gain, Result, mean, sd
@@ -39,7 +40,7 @@ def label(spec: JobSpec, one: Candidate) -> str:
     """Return a candidate's configuration in words, with what differs from the job's training."""
     config, usual = spec.config(one.parameters), spec.config({})
     others = [
-        f"{key} {value}"
+        f"{key} {setting(value)}"
         for key, value in one.parameters.items()
         if key not in TOLD and value != getattr(usual, key)
     ]

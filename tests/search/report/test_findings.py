@@ -47,6 +47,8 @@ def test_where_no_trial_keeps_the_limits_the_verdict_says_so() -> None:
 def test_a_label_names_what_differs_from_the_training_of_the_job() -> None:
     assert label(SPEC, BASELINE) == "GRU 8x1 lr 0.01, schedule constant"
     assert label(SPEC, candidate(1, 0.5, schedule="one-cycle")) == "GRU 8x1 lr 0.01"
+    decayed = candidate(1, 0.5, schedule="one-cycle", weight_decay=1 / 3)
+    assert label(SPEC, decayed) == "GRU 8x1 lr 0.01, weight_decay 0.3333"
 
 
 def test_a_smaller_network_that_is_as_good_is_said_to_be_chosen_for_that() -> None:
