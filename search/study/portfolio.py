@@ -6,6 +6,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -26,28 +27,32 @@ def entries() -> tuple[Parameters, ...]:
 
 def fitted(spec: JobSpec, entry: Parameters) -> Parameters:
     """Return as much of a configuration as a job's space has, as near as it has it."""
-    near = {name: nearest(spec.space[name], entry[name]) for name in entry if name in spec.space}
-    return {name: value for name, value in near.items() if value is not None}
+    known = {name: spec.space[name] for name in entry if name in spec.space}
+    return {name: value for name in known for value in nearest(known[name], entry[name])}
 
 
-def nearest(parameter: Parameter, value: Scalar) -> Scalar:
-    """Return the value of a parameter that is next to another; None where none is like it."""
+def nearest(parameter: Parameter, value: Scalar) -> Iterator[Scalar]:
+    """Yield the value of a parameter that is next to another, which may be null, if one is."""
+    if isinstance(parameter, Choices) and value in parameter.choices:
+        yield value
+    elif is_number(value):
+        yield from nearest_number(parameter, value)
+
+
+def nearest_number(parameter: Parameter, value: float) -> Iterator[Scalar]:
+    """Yield the value of a parameter that is next to a number, if one is."""
     if isinstance(parameter, Choices):
-        if value in parameter.choices:
-            return value
         numbers = [one for one in parameter.choices if is_number(one)]
-        if not is_number(value) or not numbers:
-            return None
-        apart = ratio if value > 0 and min(numbers) > 0 else difference
-        return min(numbers, key=lambda one: apart(one, value))
-    if not isinstance(parameter, IntRange | FloatRange) or not is_number(value):
-        return None
-    inside = min(max(value, parameter.low), parameter.high)
-    if parameter.step is None:
-        return float(inside)
-    place = round((inside - parameter.low) / parameter.step)
-    grid = parameter.grid
-    return inside if grid is None else grid[place]
+        if numbers:
+            apart = ratio if value > 0 and min(numbers) > 0 else difference
+            yield min(numbers, key=lambda one: apart(one, value))
+    elif isinstance(parameter, IntRange | FloatRange):
+        inside = min(max(value, parameter.low), parameter.high)
+        if parameter.step is None:
+            yield float(inside)
+        else:
+            place = round((inside - parameter.low) / parameter.step)
+            yield inside if parameter.grid is None else parameter.grid[place]
 
 
 def ratio(one: float, other: float) -> float:

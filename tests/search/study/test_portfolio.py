@@ -32,22 +32,24 @@ def test_the_cheapest_come_first() -> None:
 @pytest.mark.parametrize(
     ("parameter", "value", "found"),
     [
-        (IntRange(low=8, high=64, step=8), 30, 32),
-        (IntRange(low=8, high=64), 30, 30),
-        (IntRange(low=8, high=64, log=True), 100, 64),
-        (FloatRange(low=0.1, high=0.2), 0.5, 0.2),
-        (FloatRange(low=0.0, high=1.0, step=0.25), 0.3, 0.25),
-        (Choices(choices=["lstm", "gru"]), "gru", "gru"),
-        (Choices(choices=["lstm"]), "gru", None),
-        (Choices(choices=[16, 64, 512]), 100, 64),
-        (Choices(choices=[0.0001, 0.001, 0.1]), 0.03, 0.1),
-        (Choices(choices=[0, 4]), 1, 0),
-        (Choices(choices=[True, False]), 1, 1),
-        (Choices(choices=[None, 4]), 5, 4),
+        (IntRange(low=8, high=64, step=8), 30, [32]),
+        (IntRange(low=8, high=64), 30, [30]),
+        (IntRange(low=8, high=64, log=True), 100, [64]),
+        (FloatRange(low=0.1, high=0.2), 0.5, [0.2]),
+        (FloatRange(low=0.0, high=1.0, step=0.25), 0.3, [0.25]),
+        (Choices(choices=["lstm", "gru"]), "gru", ["gru"]),
+        (Choices(choices=["lstm"]), "gru", []),
+        (Choices(choices=[16, 64, 512]), 100, [64]),
+        (Choices(choices=[0.0001, 0.001, 0.1]), 0.03, [0.1]),
+        (Choices(choices=[0, 4]), 1, [0]),
+        (Choices(choices=[True, False]), 1, [1]),
+        (Choices(choices=[None, 4]), 5, [4]),
+        (Choices(choices=[None, 4]), None, [None]),
+        (IntRange(low=8, high=64), None, []),
     ],
 )
-def test_the_nearest_value(parameter: Parameter, value: Scalar, found: Scalar) -> None:
-    assert nearest(parameter, value) == found
+def test_the_nearest_value(parameter: Parameter, value: Scalar, found: list[Scalar]) -> None:
+    assert list(nearest(parameter, value)) == found
 
 
 def test_a_job_gets_as_much_of_an_entry_as_it_searches() -> None:
