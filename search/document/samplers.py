@@ -26,6 +26,8 @@ class SamplerOptions(Section):
 
     learns: ClassVar[bool] = True
     """Whether draws follow from how earlier trials went."""
+    looks_back: ClassVar[bool] = True
+    """Whether it learns from trials that it did not draw, too."""
     several: ClassVar[bool] = True
     """Whether it can weigh several objectives."""
     draws: ClassVar[int] = 20
@@ -129,6 +131,7 @@ class CmaEs(SamplerOptions):
     """
 
     name: Literal["cma-es"] = Field("cma-es", description="the sampler")
+    looks_back: ClassVar[bool] = False
     several: ClassVar[bool] = False
     n_startup_trials: int = Field(1, ge=0, description="random trials before it learns")
     popsize: int | None = Field(None, ge=3, description="trials a generation; null: by dimension")
@@ -218,6 +221,7 @@ class NsgaIi(SamplerOptions):
     """Genetic algorithm (Deb et al. 2002); learns from completed trials only."""
 
     name: Literal["nsga-ii"] = Field("nsga-ii", description="the sampler")
+    looks_back: ClassVar[bool] = False
     population_size: int | None = Field(
         None, ge=2, description="trials a generation; null: a fifth of the trials, from 4 to 50"
     )

@@ -63,8 +63,8 @@ class Identity(Section):
         "portfolio",
         description="portfolio: the first draws of a sampler that learns are configurations that "
         "did well on other data; a list of 1 to 10 jobs: they are the best of these, and what the "
-        "jobs found on the same data is known; auto: of the newest jobs on data alike. Both take a "
-        "sampler that learns",
+        "jobs found on the same data is known, but to cma-es and nsga-ii, which learn from their "
+        "own draws alone; auto: of the newest jobs on data alike. Both take a sampler that learns",
     )
 
     @field_validator("warm_start", mode="before")

@@ -173,7 +173,7 @@ def take(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: str) -> T
     for job in earlier:
         theirs = JobSpec.from_json(job.document)
         trials, _ = both_studies(store, job.id)
-        if comparable(job, theirs, spec, dataset):
+        if spec.sampler.looks_back and comparable(job, theirs, spec, dataset):
             past += [one for trial in trials if (one := past_of(job.id, theirs, trial, spec))]
         ranked.append(best_of(job, theirs, trials))
     in_turn = (config for turn in zip_longest(*ranked) for config in turn if config is not None)

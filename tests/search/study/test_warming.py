@@ -18,6 +18,7 @@ from search.database.store import Store
 from search.database.tables import Job
 from search.document.spec import JobSpec
 from search.study.mirror import Mirror
+from search.study.portfolio import fitted
 from search.study.warming import (
     Past,
     Taken,
@@ -214,6 +215,26 @@ def test_names_are_jobs_that_are_there_when_it_is_launched(store: Store) -> None
         with_earlier_jobs(store, make_spec("warm_start=[tiny-0001, tinny, none-1]"))
     assert len(refused.value.faults) == 2
     assert refused.value.faults[0].startswith("warm_start: no job is called 'tinny'")
+
+
+@pytest.mark.parametrize("sampler", ["cma-es", "nsga-ii"])
+def test_who_learns_from_own_draws_alone_may_draw_again_what_earlier_jobs_did(
+    store: Store, sampler: str
+) -> None:
+    earlier(store, "tiny-0001", RATES)
+    ranges = "space={hidden_size: {low: 8, high: 64}, learning_rate: {low: 0.001, high: 0.1}}"
+    spec = make_spec("warm_start=auto", f"sampler={sampler}", ranges, "training.cell=gru")
+    taken = took(store, spec)
+    assert (taken.history, len(taken.first)) == ((), 2)
+
+
+def test_a_setting_that_was_null_is_null_again() -> None:
+    past = {"hidden_size": 16, "clip_norm": None}
+    spec = make_spec("space={hidden_size: [16, 32], clip_norm: [null, 0.5, 1.0]}")
+    assert fitted(spec, past) == past
+    drawn = Mirror(spec, Taken(("tiny-0001",), (), (past,))).draw(0)
+    assert drawn is not None
+    assert drawn.params == past
 
 
 def test_what_is_known_is_not_drawn_again_but_for_the_best(store: Store) -> None:
