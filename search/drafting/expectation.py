@@ -1,7 +1,9 @@
 """How long a job may be expected to take before any of it has run."""
 
+import math
 import statistics
 
+from search.document.space import Space
 from search.document.spec import JobSpec
 from search.study.cost import Cost, Sizes
 from search.study.forecast import draws
@@ -28,6 +30,10 @@ def expected_s(spec: JobSpec, sizes: Sizes, at_once: int) -> float:
     each = statistics.fmean(
         config.epochs * (cost.seconds(cost.work(config)) + REPORT_S) for config in draws(spec)
     )
-    searched = max(0, spec.budget.trials - len(spec.baseline))
-    full = len(spec.baseline) + spec.most_replicates
-    return JOB_S + each * (SURVIVE * searched + full) / max(1, at_once)
+    baselines, hours = len(spec.baseline), spec.budget.hours
+    drawn = min(max(0, spec.budget.trials - baselines), Space.of(spec).size or math.inf)
+    slots = max(1, at_once)
+    search = each * (SURVIVE * drawn + baselines) / slots
+    if hours is not None:
+        search = min(search, 3600 * hours)
+    return JOB_S + search + each * spec.most_replicates / slots

@@ -110,7 +110,7 @@ class Forecast:
     def look_back(self) -> None:
         """Count the trials that ended before this start."""
         states = (TrialState.COMPLETE, TrialState.PRUNED)
-        for trial in self.study.mirror.study.get_trials(deepcopy=False, states=states):
+        for trial in self.study.mirror.own(states):
             if "baseline" not in trial.user_attrs and "replicate" not in trial.user_attrs:
                 epochs = len(trial.intermediate_values)
                 ended = trial.state is TrialState.PRUNED or has_diverged(trial)
@@ -198,8 +198,14 @@ class Forecast:
 
     def undrawn(self) -> int:
         """Return how many trials the sampler has still to draw."""
-        study = self.study
-        return 0 if study.is_closed else study.trials - max(study.count, len(study.fixed))
+        begun = max(self.study.count, len(self.study.fixed))
+        return 0 if self.study.is_closed else max(0, self.most - begun)
+
+    @cached_property
+    def most(self) -> int:
+        """How many trials there can be: a space may hold fewer than the budget."""
+        study, size = self.study, self.study.mirror.space.size
+        return study.trials if size is None else min(study.trials, size + len(study.spec.baseline))
 
     def drawn_s(self) -> float:
         """Return the seconds that a trial of the sampler may be expected to take."""

@@ -3,7 +3,7 @@
 import copy
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -106,6 +106,11 @@ class Mirror:
         """Add a trial that exists in the study, or is about to."""
         self.ids[number] = self.keep(trial)
         self.tried.add(identity)
+
+    def own(self, states: Collection[TrialState]) -> Iterator[FrozenTrial]:
+        """Yield the job's own trials in some states, not those of earlier jobs."""
+        trials = map(self.storage.get_trial, self.ids.values())
+        yield from (trial for trial in trials if trial.state in states)
 
     def keep(self, trial: FrozenTrial) -> int:
         """Add a trial to the memory, and return its id there.

@@ -18,3 +18,13 @@ def test_more_work_takes_longer_and_more_workers_shorter() -> None:
     assert trained("confirm.top=0", "budget.trials=12") == pytest.approx(2 * alone)
     assert trained() > alone
     assert trained("confirm.top=0", "training.epochs=8") == pytest.approx(2 * alone)
+
+
+def test_neither_hours_nor_a_small_space_are_gone_beyond() -> None:
+    few = "space={cell: [gru, lstm], hidden_size: [16]}"
+    assert trained(few, "confirm.top=0", "budget.trials=1000") == pytest.approx(
+        trained(few, "confirm.top=0", "budget.trials=2")
+    )
+    hours = ("budget.trials=1000", "budget.hours=0.001")
+    assert trained("confirm.top=0", *hours) == pytest.approx(3.6)
+    assert trained(*hours) > 3.6

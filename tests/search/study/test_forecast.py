@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from optuna.trial import create_trial
 
 from search.common.trial import LiveTrial, Proposal, Verdict
 from search.database.lease import Lease
@@ -151,6 +152,24 @@ def test_a_start_looks_back_on_those_before(make: Make) -> None:
         watch.forecast.ended(live)
     again = watch.renewed()
     assert (again.drawn, again.endings.reached[1], again.endings.ended[1]) == (20, 20, 20)
+
+
+def test_trials_of_earlier_jobs_are_not_looked_back_on(make: Make) -> None:
+    watch = make(trials=100)
+    watch.study.mirror.study.add_trial(
+        create_trial(
+            value=0.5, params=dict(SMALL), intermediate_values={1: 0.5},
+            distributions=watch.study.mirror.space.distributions(SMALL),
+        )
+    )  # fmt: skip
+    assert watch.renewed().drawn == 0
+
+
+def test_a_space_may_hold_fewer_trials_than_the_budget(make: Make) -> None:
+    watch = make("space={cell: [gru, lstm], hidden_size: [16]}", trials=1000)
+    assert watch.forecast.undrawn() == 2
+    watch.report(watch.ask(), outcome="complete")
+    assert watch.forecast.undrawn() == 1
 
 
 @pytest.mark.parametrize("aim", ["objective={beside: []}", "objective={beside: [weights]}"])
