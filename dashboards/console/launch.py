@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import Field
@@ -18,7 +17,8 @@ from dashboards.console.preview import Preview, looked_at, preview
 from dashboards.console.rendering import page, render
 from search.common.faults import SpecError
 from search.database.tables import Job
-from search.document.document import split_launched
+from search.document.document import dump_yaml, split_launched
+from search.document.rules import called
 from search.document.sections import Data
 from search.document.spec import JobSpec, document_of
 from search.drafting.drafting import Draft
@@ -98,13 +98,19 @@ def begun(service: Service, job: str, data: str) -> tuple[str, str]:
     if job:
         return as_begun(found(service, job).source), ""
     if data in SOURCES:
-        return form.changed(form.changed(EXAMPLE, "data.source", data), "name", data), ""
+        return example_of(data), ""
     if data:
         try:
             return drafted(service, data), ""
         except (SpecError, DatasetError) as error:
-            return form.changed(EXAMPLE, "data.source", data), str(error)
+            return example_of(data), str(error)
     return EXAMPLE, ""
+
+
+def example_of(data: str) -> str:
+    """Return the example for other data, without what it says of its own."""
+    _, _, rest = EXAMPLE.partition("\n")
+    return form.changed(form.changed(rest, "data.source", data), "name", called(data))
 
 
 def as_begun(source: str) -> str:
@@ -114,7 +120,7 @@ def as_begun(source: str) -> str:
         return source
     faults: list[str] = []
     document = document_of(text, overrides, faults, folder=None)
-    return source if faults else yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    return source if faults else dump_yaml(document)
 
 
 def drafted(service: Service, name: str) -> str:

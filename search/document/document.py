@@ -42,12 +42,23 @@ class Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class Dumper(yaml.SafeDumper):
+    """YAML's safe dumper, which also quotes the texts that the loader would read as numbers."""
+
+
 # YAML 1.1 takes an exponent for a number only after a dot; everybody writes 1e-3.
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+for one in (Loader, Dumper):
+    one.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
+    )
+
+
+def dump_yaml(value: Any, **layout: Any) -> str:
+    """Return a value as `load_yaml` reads it, in PyYAML's layout."""
+    text: str = yaml.dump(value, Dumper=Dumper, sort_keys=False, allow_unicode=True, **layout)
+    return text
 
 
 MISTAGGED = (AttributeError, LookupError, TypeError)

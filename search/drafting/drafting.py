@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from search.common.home import Home
 from search.common.labels import counted, duration
 from search.common.places import is_path
-from search.document.document import Document
+from search.document.document import Document, dump_yaml
 from search.document.rules import called
 from search.document.spec import parse_job
 from search.drafting.expectation import expected_s
@@ -95,7 +93,7 @@ def draft(path: Path, overrides: Sequence[str], to: Path | None) -> tuple[Survey
     known, task = data_of(path, overrides)
     found = survey(path, known, task)
     source = os.path.relpath(path, document.parent) + ("/" if path.is_dir() else "")
-    given = known.model_dump(exclude_defaults=True, exclude={"source"})
+    given = known.model_dump(exclude_unset=True, exclude={"source"})
     if known.test is not None:
         given["test"] = os.path.relpath(known.test, document.parent)
     made = Draft(found, source if is_path(source) else f"./{source}", given, document)
@@ -195,7 +193,7 @@ class Draft:
         first = {"hidden_size": 64, "layers": 1, "learning_rate": 0.001}
         return TEMPLATE.format(
             file=shlex.quote(str(self.file)),
-            name=called(self.file.name),
+            name=flow(called(self.file.name)),
             data=block(self.data | {"validation": self.share} | self.filling()),
             task="" if found.task == "classification" else f"task: {found.task}\n",
             baseline="\n".join(
@@ -226,9 +224,9 @@ class Draft:
         )
 
     def filling(self) -> Document:
-        """Return how missing values are filled, where there are some."""
-        asked = self.data.get("missing") is not None or not self.found.missing
-        return {} if asked else {"missing": "forward", "mask": True}
+        """Return how missing values are filled, where there are some and nobody has said it."""
+        asked = "missing" in self.data or not self.found.missing
+        return {} if asked else {"missing": "forward", "mask": self.data.get("mask", True)}
 
     def space(self) -> Document:
         """Return what is searched."""
@@ -277,7 +275,5 @@ def block(document: Document) -> str:
 
 def flow(value: Any) -> str:
     """Return a value as YAML on one line."""
-    text: str = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, width=10_000, allow_unicode=True
-    )
+    text = dump_yaml(value, default_flow_style=True, width=10_000)
     return text.strip().removesuffix("\n...").strip()

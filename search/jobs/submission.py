@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import yaml
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from search.common.faults import SpecError
 from search.database.store import Store
 from search.database.tables import Job
-from search.document.document import as_launched
+from search.document.document import as_launched, dump_yaml
 from search.document.spec import JobSpec, parse_job
 from search.jobs import jobs
 
@@ -29,16 +28,10 @@ def read(document: str | dict[str, Any], overrides: Sequence[str]) -> tuple[JobS
     """
     try:
         check_length(document, overrides)
-        text = document if isinstance(document, str) else dumped(document)
+        text = document if isinstance(document, str) else dump_yaml(document)
         return parse_job(text, overrides), as_launched(text, overrides)
     except RecursionError:
         raise SpecError(["the document: is nested too deep"]) from None
-
-
-def dumped(document: dict[str, Any]) -> str:
-    """Return a document that came as a mapping as the YAML that a person would have sent."""
-    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    return text
 
 
 def check_length(document: str | dict[str, Any], overrides: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """What the launch page is told of a document."""
 
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -35,11 +36,16 @@ def page(service: Served, query: str = "") -> str:
     return service.client.get(f"{service.url}/launch{query}").text
 
 
+def document_on(page: str) -> str:
+    """Return the document that a page begins with."""
+    return unescape(page.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0])
+
+
 def test_the_example_is_right_and_its_forecast_says_what_is_asked_for(service: Served) -> None:
     parse_job(EXAMPLE)
     told = check(service, EXAMPLE)
     assert (told["faults"], told["rest"]) == ({}, [])
-    for part in ("about ", "1,149 training", "10 classes", "LSTM 64×2", "12", "data:image/png"):
+    for part in ("about ", "1,149 training", "10 classes", "LSTM 64×2", "14", "data:image/png"):
         assert part in told["forecast"]
 
 
@@ -78,13 +84,20 @@ def test_a_file_that_cannot_be_learned(service: Served) -> None:
     assert "broken.npz" in page(service, "?data=broken.npz")
 
 
+def test_the_example_says_nothing_of_digits_where_other_data_were_chosen(service: Served) -> None:
+    for source in ("fashion-mnist", "nowhere.npz"):
+        text = document_on(page(service, f"?data={source}"))
+        document = yaml.safe_load(text)
+        assert (document["name"], document["data"]["source"]) == (Path(source).stem, source)
+        assert "handwritten" not in text
+
+
 def test_uploaded_data_get_the_document_that_init_would_write(service: Served) -> None:
     uploads = service.home.places.uploads
     uploads.mkdir(parents=True, exist_ok=True)
     walks(uploads / "walks.npz", 200, steps=20)
-    shown = page(service, "?data=walks.npz")
-    text = shown.partition("<textarea")[2].partition(">")[2].partition("</textarea>")[0]
-    spec = yaml.safe_load(text.replace("&#39;", "'").replace("&lt;", "<"))
+    text = document_on(page(service, "?data=walks.npz"))
+    spec = yaml.safe_load(text)
     assert (spec["name"], spec["data"]["source"]) == ("walks", "walks.npz")
     assert "Written by" not in text
     told = check(service, text)

@@ -10,6 +10,7 @@ from search.document import document
 from search.document.document import (
     MOST_VALUES,
     as_launched,
+    dump_yaml,
     load_document,
     load_yaml,
     split_launched,
@@ -27,6 +28,11 @@ MERGES = (
     + "]"
 )
 """Merges that make a billion pairs before they make one mapping."""
+
+
+@pytest.mark.parametrize("text", ["1e5", "-2E+3", "1_0e4", "12", "no", "2024-01-02", "plain", ""])
+def test_a_text_stays_one_when_it_is_written_and_read(text: str) -> None:
+    assert load_yaml(dump_yaml({"name": text}), "the document") == {"name": text}
 
 
 @pytest.mark.timeout(20)

@@ -86,6 +86,22 @@ def test_numbers_and_missing_values(tmp_path: Path, home: Path) -> None:
     assert (spec.data.missing, spec.data.mask) == ("forward", True)
     (tmp_path / "t.yaml").unlink()
     assert made(tmp_path / "t.npz", "data.missing=zero").data.mask is False
+    (tmp_path / "t.yaml").unlink()
+    spec = made(tmp_path / "t.npz", "data.mask=false")
+    assert (spec.data.missing, spec.data.mask) == ("forward", False)
+
+
+def test_what_was_asked_for_stands_in_the_document_though_it_is_the_default(
+    tmp_path: Path, home: Path
+) -> None:
+    assert made(walks(tmp_path / "t.npz", 100), "data.validation=0.1").data.validation == 0.1
+
+
+@pytest.mark.parametrize("name", ["123", "2024-01-02", "1e5", "true", "no"])
+def test_a_file_may_be_called_as_yaml_writes_something_else(
+    tmp_path: Path, home: Path, name: str
+) -> None:
+    assert made(walks(tmp_path / f"{name}.npz", 100)).name == name
 
 
 def test_of_several_numbers_none_counts_more_for_its_unit(tmp_path: Path, home: Path) -> None:
