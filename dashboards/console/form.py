@@ -6,6 +6,7 @@ The document is the truth. A field writes one key of it and leaves the rest, com
 import io
 import math
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from search.common.faults import SpecError
 from search.document.document import MISTAGGED, load_document
 from search.document.pruners import PRUNERS
-from search.document.rules import DEFAULT_SPACE
+from search.document.rules import DEFAULT_SPACE, default_space
 from search.document.samplers import SAMPLERS
 from search.jobs.submission import check_length
 from trainables.metrics import METRICS
@@ -190,6 +191,8 @@ def write(document: Any, part: str, value: Any) -> None:
     if value is None or value == []:
         remove(document, [*way, last])
         return
+    if way[:1] == ["space"] and document.get("space") is None:
+        document["space"] = deepcopy(default_space(document.get("training")))
     node = document
     for depth, key in enumerate(way):
         if not isinstance(node.get(key), dict):

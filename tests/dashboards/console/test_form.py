@@ -44,6 +44,14 @@ def test_a_key_goes_with_its_text_and_a_range_with_one_of_its_ends() -> None:
     assert changed(DOCUMENT, "budget.hours", "") == DOCUMENT
 
 
+def test_a_range_of_a_document_without_a_space_leaves_the_rest_of_the_default_one() -> None:
+    bare = "data: {source: digits}\ntraining: {layers: 1}\n"
+    spec = parse_job(changed(bare, "space.hidden_size.high", "64"))
+    same = parse_job(bare, ["space.hidden_size.high=64"])
+    assert (spec.space, len(spec.space)) == (same.space, 3)
+    assert "high: 64" not in changed(bare, "space.learning_rate.low", "0.001")
+
+
 def test_a_new_range_is_a_whole_one() -> None:
     spec = parse_job(changed(DOCUMENT, "space.layers.high", "2"))
     assert spec.space["layers"].model_dump(exclude_defaults=True) == {"low": 1, "high": 2}
