@@ -229,7 +229,7 @@ def test_who_learns_from_own_draws_alone_may_draw_again_what_earlier_jobs_did(
 
 
 def test_a_setting_that_was_null_is_null_again() -> None:
-    past = {"hidden_size": 16, "clip_norm": None}
+    past: Parameters = {"hidden_size": 16, "clip_norm": None}
     spec = make_spec("space={hidden_size: [16, 32], clip_norm: [null, 0.5, 1.0]}")
     assert fitted(spec, past) == past
     drawn = Mirror(spec, Taken(("tiny-0001",), (), (past,))).draw(0)
