@@ -57,7 +57,7 @@ def test_from_the_empty_page_to_a_model_in_torch(
         page.get_by_role("button", name="Stop").click()
         expect(status).to_have_text("stopped", timeout=PATIENCE_MS)
         page.get_by_role("button", name="Resume").click()
-        expect(page.locator("dl.facts")).to_contain_text("12 of 12", timeout=PATIENCE_MS)
+        expect(page.locator("dl.facts")).to_contain_text("14 of 14", timeout=PATIENCE_MS)
         expect(page.locator("[data-figure$='curves'] svg").first).to_be_visible()
         expect(status).to_have_text("finished", timeout=PATIENCE_MS)
         expect(page.locator("#sections")).to_contain_text("reached validation accuracy")
