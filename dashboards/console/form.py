@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.anchor import Anchor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
@@ -198,17 +199,28 @@ def write(document: Any, part: str, value: Any) -> None:
         if not isinstance(node.get(key), dict):
             so_far = ".".join(way[: depth + 1])
             node[key] = dict(NEW[so_far]) if so_far in NEW and last in {"low", "high"} else {}
-        node = node[key]
+        node = own(node, key)
     if part == "objective.metric":
         node.pop("direction", None)  # the metric says it
     if isinstance(node.get(last), list) and isinstance(value, list):
-        node[last][:] = value  # it keeps its style
+        own(node, last)[:] = value  # it keeps its style
     else:
         node[last] = value
 
 
+def own(node: Any, key: str) -> Any:
+    """Return what is under a key, of its own: an alias makes one thing stand in two places."""
+    node[key] = copied = deepcopy(node[key])
+    if hasattr(copied, Anchor.attrib):
+        delattr(copied, Anchor.attrib)
+    return copied
+
+
 def remove(document: Any, keys: list[str]) -> None:
-    """Delete a key, and a mapping of which nothing is left; a range goes with one of its ends."""
+    """Delete a key, and a mapping of which nothing is left; a range goes with one of its ends.
+
+    A space of nothing stays, and is told to be one: without it the default one would be searched.
+    """
     *way, last = keys
     node = at(document, way) if way else document
     if not isinstance(node, dict):
@@ -217,7 +229,7 @@ def remove(document: Any, keys: list[str]) -> None:
         remove(document, way)
         return
     node.pop(last, None)
-    if way and not node:
+    if way and not node and way != ["space"]:
         remove(document, way)
 
 

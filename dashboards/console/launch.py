@@ -15,7 +15,7 @@ from dashboards.console import form
 from dashboards.console.cluster import processors
 from dashboards.console.preview import Preview, looked_at, preview
 from dashboards.console.rendering import page, render
-from search.common.faults import SpecError
+from search.common.faults import SpecError, read
 from search.database.tables import Job
 from search.document.document import dump_yaml, split_launched
 from search.document.rules import called
@@ -130,9 +130,13 @@ def drafted(service: Service, name: str) -> str:
         SpecError: it may not be read.
         DatasetError: it cannot be read, or what it holds not be learned.
     """
+    faults: list[str] = []
+    data = read(Data, {"source": name}, "data", faults)
+    if data is None:
+        raise SpecError(faults)
     path = service.home.places.find("data.source", name)
     with looked_at([path]):
-        found = survey(path, Data(source=name))
+        found = survey(path, data)
     return Draft(found, name, {}, Path(f"{Path(name).stem}.yaml")).document()
 
 

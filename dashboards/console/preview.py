@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
-from zipfile import ZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,11 +119,12 @@ def looked_at(paths: Sequence[Path]) -> Iterator[tuple[int, ...]]:
 
 def unpacked(file: Path) -> int:
     """Return how many bytes a file holds: of an archive, those of its members."""
-    if file.suffix == ".npz" and is_zipfile(file):
-        with ZipFile(file) as archive:
-            return sum(member.file_size for member in archive.infolist())
-    if file.suffix == ".parquet":
-        with suppress(ArrowException):
+    # What is wrong with a damaged one says who reads it.
+    with suppress(ArrowException, BadZipFile, NotImplementedError, OSError):
+        if file.suffix == ".npz":
+            with ZipFile(file) as archive:
+                return sum(member.file_size for member in archive.infolist())
+        if file.suffix == ".parquet":
             whole = ParquetFile(file).metadata
             return sum(whole.row_group(at).total_byte_size for at in range(whole.num_row_groups))
     return file.stat().st_size

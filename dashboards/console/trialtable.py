@@ -10,8 +10,9 @@ from search.jobs.listing import COUNTED_AS
 SHOWN = 50
 """Trials of a part."""
 
-OWN = {"trial": "trial", "state": "state", "value": "best_epoch_value", "epochs": "epochs"}
-"""Columns that every table has, by the key of a row; the others are parameters."""
+OWN = {"trial": "trial", "state": "state", "value": "best_epoch_value", "trained": "epochs"}
+"""Columns that every table has, by the key of a row; the others are parameters, of which none is
+called so."""
 
 
 @dataclass(frozen=True)

@@ -110,10 +110,21 @@ document.getElementById("launch").addEventListener("input", (event) => {
     return soon(300);
   }
   const part = partOf(event.target);
-  if (!part) return;
+  if (!part || isEmptyEnd(part)) return;
   typed.set(part, valueOf(part));
   soon(event.target.matches("select, [type=checkbox]") ? 0 : 300);
 });
+
+// An end of a range is empty before another is typed. The range, with its step and its conditions,
+// goes when it is left so.
+document.getElementById("launch").addEventListener("change", ({ target }) => {
+  const part = partOf(target);
+  if (!part || !isEmptyEnd(part)) return;
+  typed.set(part, "");
+  soon(0);
+});
+
+const isEmptyEnd = (part) => /\.(low|high)$/.test(part) && !valueOf(part);
 
 go.addEventListener("click", async () => {
   if (go.getAttribute("aria-disabled") === "true") {
@@ -142,7 +153,7 @@ document.getElementById("download").addEventListener("click", () => {
 function storedName(name) {
   const [, stem, suffix] = /^(.*?)(\.[A-Za-z0-9]+)?$/.exec(name);
   const kept = stem.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[._-]+|[._-]+$/g, "").slice(0, 64);
-  return (kept || "data") + (suffix ?? "");
+  return (kept || "data") + (suffix ?? "").toLowerCase();
 }
 
 document.getElementById("upload").addEventListener("change", ({ target }) => {
@@ -162,6 +173,8 @@ document.getElementById("upload").addEventListener("change", ({ target }) => {
     fault.hidden = false;
     fault.textContent = text;
   };
+  const ends = target.accept.split(",");
+  if (!ends.some((end) => name.endsWith(end))) return fail(`A data file must end in ${ends.join(", ")}.`);
   request.onerror = () => fail("The upload was cut off; choose the file again.");
   request.onload = () => {
     if (request.status === 201) location.href = `/launch?data=${encodeURIComponent(name)}`;

@@ -76,6 +76,26 @@ def test_fields_and_document_stay_in_step(page: Page, empty: Served) -> None:
     expect(page.locator("#rest")).to_contain_text("did you mean budget?")
 
 
+def test_an_end_of_a_range_is_typed_anew_and_the_range_goes_when_it_is_left_empty(
+    page: Page, empty: Served
+) -> None:
+    page.goto(f"{empty.url}/launch")
+    document = page.get_by_label("The document")
+    low = page.locator('[data-part="space.hidden_size.low"]')
+    low.fill("")
+    page.get_by_label("Trials").fill("7")
+    expect(document).to_have_value(re.compile("trials: 7"))
+    expect(document).not_to_have_value(re.compile("hidden_size: {low"))
+    page.clock.install()
+    page.reload()
+    why = page.locator("#go-why")
+    for key in ("", "3", "32"):
+        low.fill(key)
+        page.clock.run_for(1000)  # each is checked on its own
+        expect(why).not_to_have_text("Checking…")
+    expect(document).to_have_value(re.compile(r"hidden_size: {low: 32, high: 64, step: 16}"))
+
+
 def test_a_job_is_launched_with_a_priority(page: Page, empty: Served) -> None:
     page.goto(f"{empty.url}/launch")
     priority = page.get_by_label("Priority in the queue")
@@ -125,6 +145,12 @@ def test_uploaded_data_are_looked_at_and_get_a_document(
     page.goto(f"{empty.url}/launch")
     page.get_by_label("Upload your own").set_input_files(tmp_path / "walks.npz")
     expect(page.locator("#upload-fault")).to_contain_text("there is a data file walks.npz already")
+    shutil.copy(tmp_path / "walks.npz", tmp_path / "Upper.NPZ")
+    page.get_by_label("Upload your own").set_input_files(tmp_path / "Upper.NPZ")
+    page.wait_for_url("**/launch?data=Upper.npz")
+    (tmp_path / "notes.txt").write_text("none")
+    page.get_by_label("Upload your own").set_input_files(tmp_path / "notes.txt")
+    expect(page.locator("#upload-fault")).to_contain_text("must end in .npz, .csv")
 
 
 def test_the_example_is_launched_with_the_keyboard_alone(page: Page, empty: Served) -> None:

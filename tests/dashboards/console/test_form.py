@@ -1,4 +1,5 @@
 import pytest
+import yaml
 
 from dashboards.console.form import changed, placed, typed, values_of
 from search.common.faults import SpecError
@@ -32,8 +33,6 @@ def test_a_field_changes_one_key_and_leaves_the_rest_as_it_was() -> None:
     ],
 )
 def test_a_key_that_was_not_there(part: str, value: str, found: tuple[str, object]) -> None:
-    import yaml
-
     assert yaml.safe_load(changed(DOCUMENT, part, value))[found[0]] == found[1]
 
 
@@ -50,6 +49,35 @@ def test_a_range_of_a_document_without_a_space_leaves_the_rest_of_the_default_on
     same = parse_job(bare, ["space.hidden_size.high=64"])
     assert (spec.space, len(spec.space)) == (same.space, 3)
     assert "high: 64" not in changed(bare, "space.learning_rate.low", "0.001")
+
+
+def test_a_space_of_nothing_is_a_fault_and_not_the_default_one() -> None:
+    emptied = changed("data: {source: digits}\nspace: {cell: [gru]}\n", "space.cell", [])
+    with pytest.raises(SpecError, match="space: must be a mapping of at least one setting"):
+        parse_job(emptied)
+
+
+def test_what_an_alias_makes_stand_twice_is_changed_in_one_place() -> None:
+    said = """\
+data: {source: digits}
+base: &b {layers: {low: 1, high: 4}}
+space:
+  <<: *b
+  hidden_size: &r {low: 16, high: 64}
+  cell: &c [lstm, gru]
+other: {size: *r, cell: *c}
+"""
+    changes: tuple[tuple[str, str | list[str]], ...] = (
+        ("space.layers.high", "3"), ("space.hidden_size.high", "32"), ("space.cell", ["gru"])
+    )  # fmt: skip
+    for part, value in changes:
+        said = changed(said, part, value)
+    made = yaml.safe_load(said)
+    assert made["base"] == {"layers": {"low": 1, "high": 4}}
+    assert made["other"] == {"size": {"low": 16, "high": 64}, "cell": ["lstm", "gru"]}
+    assert made["space"] == {
+        "layers": {"low": 1, "high": 3}, "hidden_size": {"low": 16, "high": 32}, "cell": ["gru"],
+    }  # fmt: skip
 
 
 def test_a_new_range_is_a_whole_one() -> None:

@@ -92,6 +92,24 @@ def test_the_example_says_nothing_of_digits_where_other_data_were_chosen(service
         assert "handwritten" not in text
 
 
+@pytest.mark.parametrize("name", ["Walks.CSV", "noext", "sub", "a.csv.gz"])
+def test_data_of_a_name_that_no_reader_has_are_one_fault(service: Served, name: str) -> None:
+    assert "must be one of" in page(service, f"?data={name}")
+
+
+@pytest.mark.parametrize("name", ["torn.npz", "torn.parquet"])
+def test_a_damaged_file_is_told_of_by_who_reads_it(service: Served, name: str) -> None:
+    uploads = service.home.places.uploads
+    uploads.mkdir(parents=True, exist_ok=True)
+    whole = walks(uploads / "whole.npz", 200, steps=20).read_bytes()
+    torn = whole.replace(b"PK\1\2", b"PK\1\3", 1)
+    (uploads / name).write_bytes(torn if name == "torn.npz" else b"PAR1" + bytes(8) + b"PAR1")
+    told = check(service, EXAMPLE, part="data.source", value=name)
+    (fault,) = told["faults"]["data.source"]
+    assert name in fault
+    assert "None" not in fault
+
+
 def test_uploaded_data_get_the_document_that_init_would_write(service: Served) -> None:
     uploads = service.home.places.uploads
     uploads.mkdir(parents=True, exist_ok=True)

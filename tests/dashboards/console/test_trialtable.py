@@ -33,7 +33,7 @@ def numbers(wanted: Wanted, *, maximize: bool = True) -> list[int]:
         ("trial", [0, 1, 2, 3, 4]),
         ("-trial", [4, 3, 2, 1, 0]),
         ("value", [0, 3, 1, 4, 2]),
-        ("epochs", [0, 3, 1, 4, 2]),
+        ("trained", [0, 3, 1, 4, 2]),
         ("hidden_size", [0, 4, 1, 2, 3]),
         ("-hidden_size", [2, 1, 0, 4, 3]),
         ("state", [0, 1, 3, 2, 4]),
@@ -42,6 +42,13 @@ def numbers(wanted: Wanted, *, maximize: bool = True) -> list[int]:
 )
 def test_the_order(order: str, expected: list[int]) -> None:
     assert numbers(Wanted(order)) == expected
+
+
+def test_epochs_that_are_searched_are_no_epochs_that_were_trained() -> None:
+    rows = [row(0, 0.5, params={"epochs": 20}), row(1, 0.5, params={"epochs": 10})]
+    for order, expected in (("epochs", [1, 0]), ("trained", [0, 1])):
+        ordered = table(rows, Wanted(order), maximize=True)[0]
+        assert [one["trial"] for one in ordered] == expected
 
 
 def test_the_best_is_the_least_where_less_is_better() -> None:
