@@ -5,7 +5,6 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from rich.console import Console
 
 from search.commands.desk import NameTakenError, ServerError, UnansweredError
 from search.commands.lines import Lines
-from search.commands.uploading import with_uploads
+from search.commands.uploading import digest_of, with_uploads
 from search.common.faults import SpecError
 from search.common.texts import first_line, is_web_address
 from search.database.lease import LIVE
@@ -153,12 +152,29 @@ class Remote:
 
     def upload(self, console: Console, name: str, path: Path) -> None:
         """Bring a file to the service, unless it has it."""
-        if name in {one["name"] for one in self.get("/data")}:
+        if self.has(name, path):
             return
         size_mb = path.stat().st_size / 1e6
         console.print(f"uploading {path.name}, {size_mb:.1f} MB", highlight=False, markup=False)
-        with path.open("rb") as file, suppress(NameTakenError):  # by another, at the same moment
-            self.ask("PUT", f"/data/{name}", data=file, timeout_s=LONG_S)
+        try:
+            with path.open("rb") as file:
+                self.ask("PUT", f"/data/{name}", data=file, timeout_s=LONG_S)
+        except NameTakenError:  # by another, at the same moment
+            self.has(name, path)
+
+    def has(self, name: str, path: Path) -> bool:
+        """Return whether the service has a file under a name.
+
+        Raises:
+            NotPossibleError: it has another one: names hold a part of the sum, which anyone can.
+        """
+        sums = {one["name"]: one["sha256"] for one in self.get("/data")}
+        if name in sums and sums[name] != digest_of(path):
+            raise NotPossibleError(
+                f"the service has another file than {path} under the name {name}; who runs it may "
+                "delete that, or give this one another name"
+            )
+        return name in sums
 
     def resume(self, key: str, console: Console, *, detach: bool) -> dict[str, Any]:
         """Put a job back into the queue, and follow it."""

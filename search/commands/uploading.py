@@ -59,10 +59,14 @@ def here(source: object) -> Path | None:
 
 def name_of(path: Path) -> str:
     """Return under which name a service keeps a file: the same content has the same name."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("._-")[:64] or "data"
+    return f"{stem}-{digest_of(path)[:12]}{path.suffix}"
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content."""
     try:
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DatasetError(f"{show(str(path))} must be readable, but {error.strerror}") from None
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("._-")[:64] or "data"
-    return f"{stem}-{digest[:12]}{path.suffix}"

@@ -265,6 +265,7 @@ class Gate:
             if not self.is_refused_once_more(scope):
                 raise too_many(WRONG_TOKENS)
             raise unknown("the token is not valid; it may have been revoked")
+        self.count("address", address(scope))
         raise unknown("a token is needed: `Authorization: Bearer gt_…`")
 
     def limited(self, scope: Scope, receive: Receive) -> Callable[[], Awaitable[Message]]:

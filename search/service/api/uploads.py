@@ -130,7 +130,8 @@ def check_room(folder: Path, most: int) -> None:
         with suppress(FileNotFoundError):  # it was deleted meanwhile
             stat = path.lstat()
             taken += stat.st_size
-            if path.name.startswith(".") and time.time() - stat.st_mtime > ABANDONED_S:
+            is_old = time.time() - stat.st_mtime > ABANDONED_S
+            if path.name.startswith(".") and is_old and is_whole(path):
                 path.unlink()  # its service was killed
     if taken > most:
         raise ApiError(

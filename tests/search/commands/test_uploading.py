@@ -12,6 +12,7 @@ from search.commands.uploading import name_of, with_uploads
 from search.common.faults import SpecError
 from search.database.tables import Job
 from search.document.spec import JobSpec
+from search.jobs.jobs import NotPossibleError
 from search.jobs.loading import allowed, load_data
 from tests.search.jobs.test_loading import write_walks
 from tests.search.service.api.served import Served, fresh, serving
@@ -65,6 +66,24 @@ def test_a_launch_brings_its_file_once(service: Served, remote: Remote, document
         assert spec.data.source == kept[0]["name"]
         data = load_data(allowed(spec, service.home), service.home)
         assert (data.shape.steps, data.features) == (6, 2)
+
+
+def test_another_file_under_the_name_is_not_taken_for_ours(
+    service: Served, remote: Remote, document: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = name_of(document.parent / "My walks.npz")
+    service.home.places.uploads.mkdir(parents=True)
+    (service.home.places.uploads / name).write_bytes(b"mallory's")
+    with pytest.raises(NotPossibleError, match=f"another file than .* under the name {name}"):
+        launch(remote, document)
+    listed = Remote.get
+    answers: Iterator[list[str]] = iter([[]])  # as if the other came at the same moment
+    monkeypatch.setattr(
+        Remote, "get", lambda self, path, **wanted: next(answers, None) or listed(self, path)
+    )
+    with pytest.raises(NotPossibleError, match="another file than"):
+        launch(remote, document)
+    assert service.get("/jobs")["jobs"] == []
 
 
 def test_a_folder_brings_both_of_its_parts(service: Served, remote: Remote, document: Path) -> None:

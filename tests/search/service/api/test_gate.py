@@ -190,6 +190,17 @@ def test_an_address_without_a_token_that_asks_too_often_waits(
         assert world.ask("ada", "GET", "/jobs").status_code == 200
 
 
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Basic YWRhOmFkYQ=="}])
+def test_what_needs_a_token_and_has_none_is_counted_too(
+    tmp_path: Path, log: AccessLog, header: dict[str, str]
+) -> None:
+    with serving(fresh(tmp_path), settings(requests_a_minute=3)) as served:
+        world = World(served, {"ada": served.token("ada", "launch")}, log)
+        codes = [world.ask(None, "GET", "/jobs", headers=header).status_code for _ in range(5)]
+        assert codes == [401, 401, 401, 429, 429]
+        assert world.ask("ada", "GET", "/jobs").status_code == 200
+
+
 def test_an_owner_has_so_many_streams_at_once(tmp_path: Path, log: AccessLog) -> None:
     with serving(fresh(tmp_path), settings(streams=2)) as served:
         world = World(served, {name: served.token(name, "view") for name in ("ada", "bob")}, log)

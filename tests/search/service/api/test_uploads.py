@@ -164,10 +164,15 @@ def test_what_a_killed_service_was_taking_is_deleted_in_time(served: Served) -> 
     young, old = folder(served) / ".young", folder(served) / ".old"
     for path in (young, old):
         path.write_text("part")
+    foreign = folder(served) / ".ipynb_checkpoints"
+    foreign.mkdir()
     long_ago = time.time() - ABANDONED_S - 1
-    os.utime(old, (long_ago, long_ago))
-    put(served)
-    assert sorted(path.name for path in folder(served).iterdir()) == [".young", "walks.npz"]
+    for path in (old, foreign):
+        os.utime(path, (long_ago, long_ago))
+    assert put(served).status_code == 201
+    assert sorted(path.name for path in folder(served).iterdir()) == [
+        ".ipynb_checkpoints", ".young", "walks.npz"
+    ]  # fmt: skip
 
 
 def test_a_full_disk(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
