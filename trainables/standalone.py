@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -30,14 +31,12 @@ def read(path: str, said: dict[str, Any]) -> tuple[Any, Any]:
     Exits with a message where the model cannot answer them.
     """
     shape, features = said["shape"], len(said["preparation"]["offset"])
-    with np.load(path) as data:
-        if "x" not in data or ("lengths" in data) == (data["x"].ndim == 3):
-            refuse(
-                "must hold x [sequences, steps, features], or x [all steps, features] and lengths"
-            )
-        with np.errstate(over="ignore"):  # what is too large is refused below
-            x = data["x"].astype(np.float32)
-        lengths = data["lengths"] if x.ndim == 2 else np.full(len(x), x.shape[1])
+    data = arrays(path)
+    if "x" not in data or ("lengths" in data) == (data["x"].ndim == 3):
+        refuse("must hold x [sequences, steps, features], or x [all steps, features] and lengths")
+    with np.errstate(over="ignore"):  # what is too large is refused below
+        x = data["x"].astype(np.float32)
+    lengths = data["lengths"] if x.ndim == 2 else np.full(len(x), x.shape[1])
     if x.shape[-1] != features:
         refuse(f"x: must have {features} features, as the model has learned, but has {x.shape[-1]}")
     others = sorted({int(length) for length in lengths} - {shape["steps"]})
@@ -51,6 +50,18 @@ def read(path: str, said: dict[str, Any]) -> tuple[Any, Any]:
     if said["preparation"]["missing"] == "refuse" and np.isnan(x).any():
         refuse("x: must have no gaps, since the model was made of data without any")
     return x, lengths.astype(np.int64)
+
+
+def arrays(path: str) -> dict[str, Any]:
+    """Return what a file holds of x and lengths; exit with a message where it is none of numpy."""
+    try:
+        with Path(path).open("rb") as file:
+            data = np.load(file)
+            if isinstance(data, np.ndarray):
+                refuse(f"{path} must be an .npz of several arrays, but is a single one")
+            return {name: data[name] for name in ("x", "lengths") if name in data}
+    except (OSError, ValueError, BadZipFile) as error:
+        refuse(f"{path} must be an .npz of numpy, but {error}")
 
 
 def refuse(what: str) -> NoReturn:

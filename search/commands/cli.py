@@ -113,7 +113,7 @@ def resume(
     server: Server = None,
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
-    """Go on with a job that was stopped or whose driver died."""
+    """Go on with a job that was stopped, that failed, or whose driver died."""
     with one_message_of_a_run(), desk(server) as opened:
         shown = opened.resume(key, RunConsole(stderr=as_json), detach=detach)
     finish(shown, server, as_json=as_json)
@@ -224,16 +224,16 @@ def trials(key: Key, server: Server = None, as_json: AsJson = False) -> None:  #
 
 @app.command(epilog="Example: `gatetune check jobs/mnist-5k.yaml`")
 def check(document: Document, overrides: Overrides = [], as_json: AsJson = False) -> None:  # noqa: B006, FBT002
-    """Check a job document, and a data file that it names, without running it."""
+    """Check a job document, and the data that it names, without running it."""
     from search.commands.screens import document_page
-    from search.common.places import is_path
     from search.document.spec import read_job
     from search.jobs.loading import check_source, load_data
+    from trainables.sources import DOWNLOADED
 
     with one_message():
         job = read_job(document, overrides)
         check_source(job.data)
-        if is_path(job.data.source):
+        if job.data.source not in DOWNLOADED:
             load_data(job, Home.from_environment())
     if as_json:
         print_json(json.loads(job.to_json()))

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import requests
 from rich.console import Console
 
 from search.common.background import in_background
+from search.common.faults import SpecError
 from search.common.home import Home, SettingsError
 from search.common.processes import user
 from search.common.texts import first_line
@@ -155,15 +156,14 @@ def started_from(home: Home, spec: JobSpec) -> JobSpec:
     """Return a document that names the jobs from which it starts by their ids.
 
     Raises:
-        SpecError, JobNotFoundError: one of them is not there.
+        SpecError: one of them is not there.
     """
     if isinstance(spec.warm_start, str):
         return spec
-    store = jobs.open_existing(home)
-    try:
+    if not Store.exists(home.database_url):
+        raise SpecError([f"warm_start: there are no jobs in {home.path}"])
+    with closing(Store.open(home.database_url)) as store:
         return with_earlier_jobs(store, spec)
-    finally:
-        store.close()
 
 
 def resume(key: str, *, console: Console | None = None) -> dict[str, Any]:

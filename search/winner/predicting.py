@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pyarrow import csv, parquet
 from safetensors import SafetensorError
 
+from search.common.faults import SpecError
 from search.common.home import Home
 from search.database.tables import Job
 from search.drafting.survey import data_of
@@ -191,8 +192,9 @@ def job_called(home: Home, model: str) -> Job:
         with closing(open_existing(home)) as store:
             return find(store, model)
     except JobNotFoundError as error:
+        bare = f"the folder {model} has no config.json, and " if Path(model).is_dir() else ""
         raise JobNotFoundError(
-            f"MODEL must be a folder that `gatetune fetch` wrote, or a job, but {error}"
+            f"MODEL must be a folder that `gatetune fetch` wrote, or a job, but {bare}{error}"
         ) from error
 
 
@@ -207,6 +209,11 @@ def read_saved(folder: Folder, called: str) -> Saved:
         return load_saved(folder)
     except FolderError:
         raise
+    except FileNotFoundError as error:
+        raise NotPossibleError(
+            f"{called} must hold a model as `gatetune fetch` writes it, but {error.filename} is "
+            "missing; what was fetched with --format onnx or pt2 is asked by `python predict.py`"
+        ) from error
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         why = " ".join(str(error).split())[:200]
         raise NotPossibleError(
@@ -228,7 +235,15 @@ def columns_said(path: Path, overrides: Sequence[str]) -> Columns:
     """Return what a person says about the columns of a file.
 
     Raises:
-        SpecError: an override is none, or of another section.
+        SpecError: an override is none, or says something else than columns.
     """
     data, _ = data_of(path, overrides)
+    known = [f"data.{field.name}" for field in fields(Columns)]
+    faults = [
+        f"--set {one}: must name a column, with {', '.join(known)}; all else the model knows"
+        for one in overrides
+        if one.partition("=")[0].strip() not in known
+    ]
+    if faults:
+        raise SpecError(faults)
     return data.columns

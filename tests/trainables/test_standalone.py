@@ -48,6 +48,15 @@ def test_gaps_are_for_models_that_know_them(tmp_path: Path) -> None:
     assert np.isnan(given["x"]).all()
 
 
+def test_a_file_that_numpy_cannot_read_is_told(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", X)
+    (tmp_path / "none.npz").write_text("none")
+    (tmp_path / "torn.npz").write_bytes(b"PK\3\4torn")
+    for name in ("nowhere.npz", "none.npz", "torn.npz", "one.npy"):
+        with pytest.raises(SystemExit, match=rf"predict.py: \S*{name} must be "):
+            read(str(tmp_path / name), said())
+
+
 @pytest.mark.parametrize(
     ("arrays", "varies", "message"),
     [

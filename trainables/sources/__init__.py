@@ -5,6 +5,9 @@ from typing import Literal
 PICTURES = ("mnist", "fashion-mnist", "mnist-5k", "digits")
 """Data sets of pictures."""
 
+DOWNLOADED = ("mnist", "fashion-mnist")
+"""Those that come over the network when they are first used."""
+
 ARCHIVED = {
     "japanese-vowels": "JapaneseVowels",
     "basic-motions": "BasicMotions",

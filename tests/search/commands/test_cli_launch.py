@@ -167,6 +167,14 @@ def test_what_needs_a_queue_makes_no_installation(home: Path, document: Path, op
     assert not home.exists()
 
 
+def test_check_loads_what_needs_no_network(home: Path, document: Path) -> None:
+    result = call("check", "job.yaml", "--set", "data.validation=0.0001")
+    assert result.exit_code == 2
+    assert "each of the 10 classes needs a sequence in the validation part" in result.stderr
+    assert call("check", "job.yaml", "--set", "data.source=mnist").exit_code == 0
+    assert not home.exists()
+
+
 def test_check_prints_the_document_with_every_default(home: Path, document: Path) -> None:
     result = call("check", "job.yaml", "--set", "seed=7", "--json")
     assert result.exit_code == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ray.tune.execution import class_cache
 
+from search.common.faults import SpecError
 from search.common.home import Home
 from search.database.store import Store, StoreError
 from search.driver.cluster import ClusterError
@@ -16,6 +17,7 @@ from search.driver.start import (
     check_tracking,
     ray_and_data,
     resume,
+    started_from,
 )
 from search.jobs.jobs import JobNotFoundError, find, open_existing
 from tests.search.conftest import add_job, make_spec
@@ -138,6 +140,12 @@ def test_who_resumes_a_job_of_the_queue_here_ends_it_here(
     job = find(store, "tiny")
     store.close()
     assert (job.status, job.supervised) == ("stopped", False)
+
+
+def test_a_warm_start_where_nothing_was_launched_is_a_fault_of_the_document(home: Path) -> None:
+    with pytest.raises(SpecError, match=f"warm_start: there are no jobs in {home}"):
+        started_from(Home.from_environment(), make_spec("warm_start=[nowhere]"))
+    assert not home.exists()
 
 
 def test_where_nothing_was_launched_nothing_is_created(home: Path) -> None:

@@ -1,6 +1,7 @@
 """Models are asked about files, labelled and not, and answer in the names that the labels had."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -291,6 +292,14 @@ def test_the_command(tmp_path: Path, installation: Home, kinds: Path) -> None:
         ("empty", (), "MODEL must be a folder that `gatetune fetch` wrote, or a job, but"),
         ("damaged", (), "must hold a model as `gatetune fetch` writes it, but"),
         ("good", ("--to", "x.txt"), "--to must end in .csv, .parquet, .json, but got x.txt"),
+        ("empty", (), "empty has no config.json, and "),
+        (
+            "half",
+            (),
+            "weights.safetensors is missing; what was fetched with --format onnx or pt2",
+        ),
+        ("good", ("--set", "data.missing=zero"), "must name a column, with data.label, data.seq"),
+        ("good", ("--set", "task=regression"), "--set task=regression: must name a column"),
         ("good", ("--set", "data.lable=x"), "data.lable: unknown key; did you mean label?"),
     ],
 )
@@ -305,6 +314,8 @@ def test_one_message_for_what_cannot_be_asked(
     learned = table(tmp_path / "walks.csv", 40, labels="kind")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "empty").mkdir()
+    (tmp_path / "half").mkdir()
+    shutil.copy(kinds / "config.json", tmp_path / "half")
     (tmp_path / "damaged" / "config.json").write_bytes((kinds / "config.json").read_bytes()[:100])
     asked = {"good": kinds}.get(model_at, tmp_path / model_at)
     found = call(asked, learned, *options)
