@@ -193,12 +193,12 @@ def write(document: Any, part: str, value: Any) -> None:
         remove(document, [*way, last])
         return
     if way[:1] == ["space"] and document.get("space") is None:
-        document["space"] = deepcopy(default_space(document.get("training")))
+        document["space"] = default_space(document.get("training"))
     node = document
     for depth, key in enumerate(way):
         if not isinstance(node.get(key), dict):
             so_far = ".".join(way[: depth + 1])
-            node[key] = dict(NEW[so_far]) if so_far in NEW and last in {"low", "high"} else {}
+            node[key] = NEW[so_far] if so_far in NEW and last in {"low", "high"} else {}
         node = own(node, key)
     if part == "objective.metric":
         node.pop("direction", None)  # the metric says it

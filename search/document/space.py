@@ -89,6 +89,11 @@ class Space:
             return None
         return self.count(0, {})
 
+    def most(self, trials: int) -> int:
+        """Return how many of so many trials there can be, each with another configuration."""
+        size = self.size
+        return trials if size is None else min(trials, size)
+
     def count(self, place: int, chosen: Parameters) -> int:
         """Return how many ways there are to choose the parameters from ``place`` on."""
         if place == len(self.names):

@@ -1,6 +1,5 @@
 """How long a job may be expected to take before any of it has run."""
 
-import math
 import statistics
 
 from search.document.space import Space
@@ -31,7 +30,7 @@ def expected_s(spec: JobSpec, sizes: Sizes, at_once: int) -> float:
         config.epochs * (cost.seconds(cost.work(config)) + REPORT_S) for config in draws(spec)
     )
     baselines, hours = len(spec.baseline), spec.budget.hours
-    drawn = min(max(0, spec.budget.trials - baselines), Space.of(spec).size or math.inf)
+    drawn = Space.of(spec).most(max(0, spec.budget.trials - baselines))
     slots = max(1, at_once)
     search = each * (SURVIVE * drawn + baselines) / slots
     if hours is not None:

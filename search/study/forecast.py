@@ -204,8 +204,8 @@ class Forecast:
     @cached_property
     def most(self) -> int:
         """How many trials there can be: a space may hold fewer than the budget."""
-        study, size = self.study, self.study.mirror.space.size
-        return study.trials if size is None else min(study.trials, size + len(study.spec.baseline))
+        baselines = len(self.study.spec.baseline)
+        return baselines + self.study.mirror.space.most(self.study.trials - baselines)
 
     def drawn_s(self) -> float:
         """Return the seconds that a trial of the sampler may be expected to take."""
