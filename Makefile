@@ -19,7 +19,7 @@ search: $(READY)
 	$(BIN)/gatetune launch jobs/mnist-5k.yaml
 
 test: lint
-	$(BIN)/python -m pytest -n 3 --dist worksteal --cov
+	$(BIN)/python -m pytest -p tests.coverage -n 3 --dist worksteal
 
 # Real jobs that meet random faults; SEED= repeats a run, DATABASE= keeps to sqlite or postgresql.
 FAULTS ?= 100

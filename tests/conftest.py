@@ -34,14 +34,20 @@ def all_numbers() -> Iterator[None]:
         sys.modules["torch"].set_flush_denormal(False)
 
 
+def choose_home(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let a folder be the home, whatever else the environment says."""
+    for name in list(os.environ):
+        if name.startswith(("GATETUNE_", "MLFLOW_TRACKING")) or name == "RAY_ADDRESS":
+            patch.delenv(name)
+    patch.setenv("GATETUNE_HOME", str(folder))
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fresh installation of its own."""
-    for name in ("GATETUNE_DATABASE_URL", "MLFLOW_TRACKING_URI", "RAY_ADDRESS", "GATETUNE_DATA",
-                 "GATETUNE_CHECKPOINTS"):  # fmt: skip
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GATETUNE_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+    folder = tmp_path / "home"
+    choose_home(monkeypatch, folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

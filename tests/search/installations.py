@@ -1,16 +1,20 @@
-"""Databases that have their tables, but nothing in them: to make those takes long, so once."""
+"""Installations and databases that tests copy, since to make them takes long."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg.sql import SQL, Identifier
 
 from search.common.home import Home
 from search.database.storage import open_storage
 from search.database.store import Store
-from search.tracking.tracking import Tracking
+from search.tracking.tracking import Tracking, client_of
+from tests.conftest import choose_home
 
 
 def installed() -> Home:
@@ -21,6 +25,20 @@ def installed() -> Home:
     if home.database_url.startswith("sqlite"):
         write_tables(home.database_url)
     return home
+
+
+@contextmanager
+def installed_in(folder: Path) -> Iterator[tuple[Home, Store]]:
+    """Create an installation in a folder, to be filled, and then copied."""
+    with pytest.MonkeyPatch.context() as patch:
+        choose_home(patch, folder)
+        home = installed()
+        store = Store.open(home.database_url)
+        yield home, store
+        store.close()
+        client = client_of(home)
+        client._tracking_client.store.engine.dispose()
+        client._get_registry_client().store.engine.dispose()  # type: ignore[no-untyped-call]
 
 
 def write_tables(url: str) -> None:

@@ -1,7 +1,9 @@
 """The champion's alias in a person's hands, with MLflow's own registry."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,23 +19,33 @@ from search.winner.champions import SEEDS_TAG, settle, versions_of
 from search.winner.promotion import champions, promote
 from search.winner.registry import publish
 from tests.search.conftest import add_job, make_spec
+from tests.search.installations import installed_in
 from tests.search.winners import GOOD, JOB, OTHER, finish_rivals
 from tests.servers import free_port
 from trainables.datasets import SequenceDataset
 
 
+@pytest.fixture(scope="module")
+def rivals(tmp_path_factory: pytest.TempPathFactory, digits: SequenceDataset) -> Path:
+    """The home of a champion, and of a challenger of another job."""
+    folder = tmp_path_factory.mktemp("rivals") / "home"
+    with installed_in(folder) as (home, store):
+        finish_rivals(home, store, digits)
+    return folder
+
+
 @pytest.fixture
-def store(installation: Home) -> Iterator[Store]:
-    opened = Store.open(installation.database_url)
+def two(rivals: Path, home: Path) -> Home:
+    """The same, of a test's own."""
+    shutil.copytree(rivals, home)
+    return Home.from_environment()
+
+
+@pytest.fixture
+def store(two: Home) -> Iterator[Store]:
+    opened = Store.open(two.database_url)
     yield opened
     opened.close()
-
-
-@pytest.fixture
-def two(installation: Home, store: Store, digits: SequenceDataset) -> Home:
-    """An installation with a champion, and a challenger of another job."""
-    finish_rivals(installation, store, digits)
-    return installation
 
 
 def aliases(home: Home) -> dict[str, str]:

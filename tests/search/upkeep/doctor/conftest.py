@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -28,8 +27,9 @@ from search.study.study import JobStudy
 from search.tracking.tracking import Tracking
 from search.upkeep.doctor.examination import Examiner, JobReport
 from search.upkeep.doctor.treatment import treat
+from tests.conftest import choose_home
 from tests.search.conftest import add_job, asked, make_spec, open_study, train
-from tests.search.installations import installed
+from tests.search.installations import installed_in
 from trainables.cells import RecurrentNetwork
 from trainables.checkpoint import Checkpoints
 from trainables.datasets import SequenceDataset, load_dataset
@@ -90,23 +90,11 @@ class Patient:
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Where the job lies, and where a copy of it is kept."""
     folder, kept = (tmp_path_factory.mktemp("doctor") / name for name in ("home", "kept"))
-    with pytest.MonkeyPatch.context() as patch:
-        settings(patch, folder)
-        home = installed()
-        store = Store.open(home.database_url)
-        data = load_dataset("digits", validation=0.2, seed=0, data_dir=Path())
+    data = load_dataset("digits", validation=0.2, seed=0, data_dir=Path())
+    with installed_in(folder) as (home, store):
         live_through(home, store, data)
-        store.close()
-        release(home)
     shutil.copytree(folder, kept)
     return folder, kept
-
-
-def settings(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    for name in list(os.environ):
-        if name.startswith(("GATETUNE_", "MLFLOW_TRACKING")) or name == "RAY_ADDRESS":
-            patch.delenv(name)
-    patch.setenv("GATETUNE_HOME", str(folder))
 
 
 def live_through(home: Home, store: Store, data: SequenceDataset) -> None:
@@ -177,17 +165,10 @@ def write_weights(spec: JobSpec, data: SequenceDataset, folder: Folder, trial: A
     checkpoints.write_best(network.state_dict(), epoch=4, value=0.5)
 
 
-def release(home: Home) -> None:
-    """Close MLflow's connections, so that its files are whole."""
-    client = Tracking(home, JOB, "tiny").client
-    client._tracking_client.store.engine.dispose()
-    client._get_registry_client().store.engine.dispose()  # type: ignore[no-untyped-call]
-
-
 @pytest.fixture
 def patient(made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Patient]:
     folder, kept = made
-    settings(monkeypatch, folder)
+    choose_home(monkeypatch, folder)
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
