@@ -106,6 +106,7 @@ def run(name: str, options: Sequence[str]) -> Answer:
 
     Raises:
         CalledProcessError: it failed; what it said is on standard error.
+        ValueError: a library printed beside its answer.
     """
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json", *options]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -132,7 +133,7 @@ def main() -> None:
         console.print(f"{QUESTIONS[name]} …")
         try:
             made = section(name, run(name, options), options)
-        except subprocess.CalledProcessError:  # what others take an hour for stays
+        except (subprocess.CalledProcessError, ValueError):  # what others take an hour for stays
             failed = True
             console.print(f"  {name}: failed")
         else:

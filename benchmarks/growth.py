@@ -1,15 +1,17 @@
 """Tells how the cost of a trial grows with the number of trials, and the driver with it.
 
 One search of trials that train nothing, with everything on, on SQLite and on PostgreSQL: what the
-last tenth of the trials cost, beside what the first tenth did, and the memory of this process,
-which is the driver.
+last tenth of the trials cost, beside what the first tenth did, and the memory of the process, which
+is the driver, and another one for each.
 """
 
 import argparse
 import os
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.bench import Answer, answer, goal, parser
@@ -81,6 +83,12 @@ class Measured:
         )
 
 
+def alone(name: str, trials: int, database: str | None = None) -> Measured:
+    """Measure on one database, in a process in which no memory was used and freed before."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measured, name, trials, database).result()
+
+
 def measured(name: str, trials: int, database: str | None) -> Measured:
     """Measure on one database."""
     clock = Clock(trials)
@@ -95,11 +103,11 @@ def measured(name: str, trials: int, database: str | None) -> Measured:
 def measure(options: argparse.Namespace) -> Answer:
     """Measure on both databases."""
     trials = 1000 if options.short else 10_000
-    found = [measured("SQLite", trials, None)]
+    found = [alone("SQLite", trials)]
     server = Postgres(durable=True)
     server.start()
     try:
-        found.append(measured("PostgreSQL", trials, server.url))
+        found.append(alone("PostgreSQL", trials, server.url))
     finally:
         server.remove()
     part = trials // PARTS

@@ -99,6 +99,7 @@ def watch(url: str, seconds: float) -> Watch:
         except Exception:  # noqa: S112 - it has not started yet
             continue
         running = [job["id"] for job in shown if job["trials"]["total"] > 0]
+    assert len(running) > 1, "no two jobs trained within three minutes"
     threads = [
         threading.Thread(
             target=watching.poll,

@@ -7,11 +7,11 @@ alone (`portfolio`); TPE also does without. What the driver costs is left out, w
 tells. Grid search is not among them, since it would choose from other learning rates than the rest,
 and of Optuna's pruners neither the percentile's, which is the median's with another share, nor
 those that ask for more than one value a trial. What the default is (its first rung, its trials
-before TPE, how long the portfolio is) was chosen on the two data sets of pictures, too, in other
-repetitions; nothing was on the series, which have the portfolio of both and are those of the
-archive's test part, the larger one. In short form there is none of `gp`, which computes longest; in
-full it has the first fifth of the others' repetitions, and is held against those of the default and
-of random search.
+before TPE, how long the portfolio is) was chosen on the two data sets of pictures, too, of the same
+trainings, but in other repetitions; nothing was on the series, which have the portfolio of both and
+are those of the archive's test part, the larger one. In short form there is none of `gp`, which
+computes longest; in full it has the first fifth of the others' repetitions, and is held against
+those of the default and of random search.
 
 Every configuration was trained several times. The search sees one training, of which it takes the
 best; what that configuration is worth by the others is what the search has. Its own are few, so
@@ -20,11 +20,11 @@ has, on average over the repetitions, at least what random search has at the end
 less at its own end never does. How much sooner the default is depends on how long random search
 has, so that this is told for several times; the table's decides.
 
-How sure that is tell repetitions that are drawn again, and with them what configurations are worth,
-as the trainings leave it open. Where a search differs from the default by more than that, it is
-told in what. All trainings are judged by the same validation sequences; what others would say is
-not in it. A default is one for all data: "all" has the geometric means of the errors, and of how
-many times sooner.
+How sure that is tells what is drawn again: which trainings were seen, then the repetitions that saw
+each, and what configurations are worth, as the trainings leave it open. Where 99 percent of it tell
+a search from the default, it is told in what; not 95, since a dozen are compared. All trainings are
+judged by the same validation sequences; what others would say is not in it. A default is one for
+all data: "all" has the geometric means of the errors, and of how many times sooner.
 """
 
 import argparse
@@ -54,8 +54,8 @@ SEARCHES: tuple[Search, ...] = (
     RANDOM,
 )
 
-FIRST_SEED = 2000
-"""Of the repetitions; by those of smaller ones the default was found."""
+FIRST_SEED = 7000
+"""Of the repetitions. Whatever was chosen by this table, was chosen in those of other seeds."""
 
 TRIALS = 60
 """Trials of random search, whose time all others have."""
@@ -201,13 +201,18 @@ def measure(options: argparse.Namespace) -> Answer:
             f"{source}: how many times sooner the default has what random search ends with, by the "
             f"trials that the latter has time for: {', '.join(told)}."
         )
+        low, _ = judge.surely(DEFAULT)
+        rivals = (one for one in searches if one != DEFAULT)
+        nearest = max(rivals, key=lambda rival: whose[rival].lead(rival))
         remarks += [
             goal(
-                f"{source}, three times sooner than random search",
+                f"{source}, three times sooner than random search (by 97.5 percent more than "
+                f"{low:.2f} times)",
                 reached=bool(judge.ratios(DEFAULT)[0] >= 3),
             ),
             goal(
-                f"{source}, nothing ends better than the default",
+                f"{source}, nothing is shown to end better than the default (the nearest is "
+                f"{' + '.join(nearest)}, by {whose[nearest].ahead(nearest)} points, 99 percent)",
                 reached=all("better" not in one.against_default(it) for it, one in whose.items()),
             ),
         ]

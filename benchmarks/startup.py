@@ -33,6 +33,9 @@ import torch, ray
 ray.init(include_dashboard=False, logging_level=50, log_to_driver=False)
 """
 
+THERE = "print('there', flush=True)"
+"""What takes place after that, Ray's end above all, is no start."""
+
 WORKER = """
 ray.get(ray.remote(lambda: __import__("torch").get_num_threads()).remote())
 """
@@ -49,6 +52,17 @@ def seconds(call: list[str]) -> float:
     began = time.perf_counter()
     subprocess.run(call, check=True, capture_output=True)
     return time.perf_counter() - began
+
+
+def seconds_to_line(script: str) -> float:
+    """Return how long a script takes until it prints a line."""
+    began = time.perf_counter()
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        took = time.perf_counter() - began
+    assert line, "it ended before"
+    return took
 
 
 def first_epoch(folder: Path) -> float:
@@ -87,8 +101,8 @@ def measure(options: argparse.Namespace) -> Answer:
     launch, bare, worker, helped, shown = [], [], [], [], []
     for _ in range(3 if options.short else 7):
         warm()
-        bare.append(seconds([sys.executable, "-c", BARE]))
-        worker.append(seconds([sys.executable, "-c", BARE + WORKER]))
+        bare.append(seconds_to_line(BARE + THERE))
+        worker.append(seconds_to_line(BARE + WORKER + THERE))
         with tempfile.TemporaryDirectory() as folder:
             launch.append(first_epoch(Path(folder)))
             helped.append(seconds(command("--help")))

@@ -44,6 +44,7 @@ AS_THE_GLUE = {
     "training.schedule": "constant",
     "training.label_smoothing": 0.0,
     "training.precision": "float32",
+    "training.clip_norm": "null",
 }
 """Settings with which Gatetune trains as the glue does."""
 

@@ -10,6 +10,7 @@ it.
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -58,7 +59,7 @@ class Installation:
     folder: Path
 
     def launch(self, half: str, seed: int, warm_start: str) -> list[float]:
-        """Run a job on one half, and return its trials' values in their order."""
+        """Run a job on one half, and return its trials' losses in order, infinite if diverged."""
         document = self.folder / f"{half}.yaml"
         document.write_text(
             DOCUMENT.replace("HALF", half).replace("TRIALS", str(TRIALS)), encoding="utf-8"
@@ -66,7 +67,7 @@ class Installation:
         job = self.call("launch", str(document), "--set", f"seed={seed}", "--set",
                         f"warm_start={warm_start}", "--json")  # fmt: skip
         rows = self.call("trials", job["id"], "--json")
-        return [row["value"] for row in rows]
+        return [math.inf if row["value"] is None else row["value"] for row in rows]
 
     def call(self, *arguments: str) -> Any:
         """Call a command and return the JSON that it prints."""

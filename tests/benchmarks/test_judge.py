@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.curves import TABLE
-from benchmarks.judge import DEFAULT, RANDOM, Overall, Yardstick, held
+from benchmarks.judge import DEFAULT, RANDOM, Overall, Yardstick, again, held
 from benchmarks.replay import Found, Table
 
 
@@ -45,6 +45,22 @@ def test_what_the_trainings_leave_open_tells_none_apart(tables: list[Table]) -> 
 
     assert judge.ends(RANDOM)[0] > judge.ends(DEFAULT)[0]
     assert judge.against_default(RANDOM) == []
+
+
+def test_repetitions_of_one_training_share_its_luck() -> None:
+    """Of 40 that saw four trainings, the mean is as unsure as of four."""
+    seen = np.arange(40) // 2 % 4
+    luck = np.array([0.0, 1.0, 2.0, 3.0])[seen]
+    random = np.random.default_rng(0)
+    drawn = [luck[again(seen, random)].mean() for _ in range(2000)]
+    assert np.std(drawn) == pytest.approx(np.std([0, 1, 2, 3]) / 2, rel=0.05)
+
+
+def test_within_a_training_repetitions_are_drawn_again() -> None:
+    seen = np.zeros(50, dtype=int)
+    random = np.random.default_rng(0)
+    drawn = [np.arange(50)[again(seen, random)].mean() for _ in range(2000)]
+    assert np.std(drawn) == pytest.approx(np.std(np.arange(50)) / np.sqrt(50), rel=0.05)
 
 
 def test_a_search_has_nothing_before_its_first_trial_has_ended() -> None:
