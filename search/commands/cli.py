@@ -316,7 +316,7 @@ def up(
         int, typer.Option(min=1, max=65535, help="First port to try for MLflow's UI.")
     ] = 5000,
 ) -> None:
-    """Serve this installation until Ctrl-C: queue, REST and the MLflow UI.
+    """Serve this installation until Ctrl-C: queue, console, REST and the MLflow UI.
 
     Goes on with the jobs of the queue, and delivers what jobs that ended without MLflow, or whose
     driver died, still have to tell it.
