@@ -9,6 +9,7 @@ import pytest
 import requests
 from starlette.datastructures import Headers
 
+from dashboards.console import models
 from search.database.result import Result
 from search.database.tables import Job
 from search.service.api.gate import POLICY, cookie_names
@@ -59,6 +60,18 @@ def test_a_role_sees_the_pages_that_it_may(guarded: Served, role: str, name: str
     expected = 404 if name == "missing" else 403 if name == "launch" and role == "view" else 200
     assert answer.status_code == expected
     assert "<h1" in answer.text
+
+
+def test_where_no_model_is_who_may_launch_is_led_there(
+    guarded: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "named", lambda *_: [])
+    pages = {
+        role: get(guarded.url, "/models", guarded.token("eve", role)).text
+        for role in ("view", "launch")
+    }
+    assert all("No model yet" in text for text in pages.values())
+    assert ["Launch a job" in text for text in pages.values()] == [False, True]
 
 
 def test_a_page_offers_only_what_its_reader_may_do(guarded: Served) -> None:
