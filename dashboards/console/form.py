@@ -16,7 +16,7 @@ from ruamel.yaml.anchor import Anchor
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
-from search.common.faults import SpecError
+from search.common.faults import SpecError, number
 from search.document.document import MISTAGGED, load_document
 from search.document.pruners import PRUNERS
 from search.document.rules import DEFAULT_SPACE, default_space
@@ -134,6 +134,8 @@ def at(document: Any, keys: list[str]) -> Any:
 
 def written(value: Any) -> str:
     """Return a value as a person types it."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return number(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -32,7 +32,7 @@ router = APIRouter(prefix="/jobs")
 PASSES_S = 5
 """After so long the head of a live job is sent again, whatever has happened: its time passes."""
 
-Text = Annotated[str, Query(max_length=64)]
+Text = Annotated[str, Query(max_length=200)]
 Texts = Annotated[Sequence[str], Query(max_length=64)]
 
 

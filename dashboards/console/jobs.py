@@ -13,7 +13,7 @@ from search.service.api.context import In
 
 router = APIRouter()
 
-Text = Annotated[str, Query(max_length=64)]
+Text = Annotated[str, Query(max_length=200)]
 
 
 @router.get("/")
@@ -60,6 +60,6 @@ def listed(found: Overview) -> dict[str, Any]:
 
 
 @router.get("/login")
-def login(request: Request, next: Annotated[str, Query(max_length=500)] = "/") -> HTMLResponse:  # noqa: A002 - as it stands in the address
-    """Ask who it is."""
-    return page(request, "login.html", next=next)
+def login(request: Request, next: str = "/") -> HTMLResponse:  # noqa: A002 - as it stands in the address
+    """Ask who it is, and lead to where somebody was going, unless that is too long to be led to."""
+    return page(request, "login.html", next=next if len(next) <= 500 else "/")

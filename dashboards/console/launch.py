@@ -5,11 +5,12 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import Field
 from sqlalchemy import select
-from starlette.concurrency import run_in_threadpool
 
 from dashboards.console import form
 from dashboards.console.cluster import processors
@@ -32,7 +33,7 @@ from search.service.api.models import Request as Body
 from search.service.api.uploads import uploaded
 from search.study.warming import with_earlier_jobs
 from trainables.faults import DatasetError
-from trainables.sources import SOURCES
+from trainables.sources import DOWNLOADED, SOURCES
 
 router = APIRouter(prefix="/launch", dependencies=[needs("launch")])
 
@@ -74,10 +75,14 @@ class Check(Body):
     changes: list[Change] = Field([], max_length=100)
 
 
+LOOKS = CapacityLimiter(4)
+"""Whoever looks at data, or waits to, holds no thread that answers others."""
+
+
 @router.get("")
-def launch(request: Request, service: In, job: Key = "", data: Key = "") -> HTMLResponse:
+async def launch(request: Request, service: In, job: Key = "", data: Key = "") -> HTMLResponse:
     """Show the page, with the document of an earlier job, of uploaded data, or the example."""
-    text, trouble = begun(service, job, data)
+    text, trouble = await run_sync(begun, service, job, data, limiter=LOOKS)
     return page(
         request,
         "launch.html",
@@ -146,7 +151,7 @@ async def check(body: Check, service: In) -> Response:
 
     In ASCII: a document may hold a text that no encoding has.
     """
-    told = await run_in_threadpool(checked, body, service)
+    told = await run_sync(checked, body, service, limiter=LOOKS)
     return Response(json.dumps(told), media_type="application/json")
 
 
@@ -185,6 +190,7 @@ def forecast(service: Service, spec: JobSpec, seen: Preview | None) -> dict[str,
     at_once = workers(service, spec)
     return {
         "seen": seen,
+        "downloaded": DOWNLOADED,
         "spec": spec,
         "at_once": at_once,
         "expected_s": seen and expected_s(spec, seen.sizes, at_once),

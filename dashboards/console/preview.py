@@ -26,7 +26,8 @@ from search.study.cost import Sizes
 from trainables.datasets import SequenceDataset, Shape
 from trainables.faults import DatasetError
 from trainables.metrics import Task
-from trainables.sources import PICTURES
+from trainables.sources import DOWNLOADED, PICTURES
+from trainables.sources.idx import is_there
 
 MOST_BYTES = 2**28
 """Of data that are looked at: larger ones would cost the service memory that its jobs need."""
@@ -81,17 +82,21 @@ class Preview:
 def preview(spec: JobSpec, home: Home) -> Preview | None:
     """Load a document's data and return what is in them; the same data are loaded once.
 
-    None where they are too large for the service to look at.
+    None where they are too large for the service to look at, or may have to be downloaded first.
 
     Raises:
         SpecError: they may not be read.
         DatasetError: they cannot be used, or not with what the document trains.
     """
     said = allowed(spec, home).data
+    if said.source in DOWNLOADED and not is_there(DOWNLOADED[said.source], home.data):
+        return None
     paths = [Path(one) for one in (said.source, said.test) if one is not None and is_path(one)]
     try:
         with looked_at(paths) as ages:
             found = loaded(said.model_dump_json(), spec.task, spec.seed, home, ages)
+        if isinstance(found, DatasetError):
+            raise found
     except TooLargeError:
         return None
     check_heads(spec, found)
@@ -137,10 +142,13 @@ def loaded(
     seed: int,
     home: Home,
     ages: tuple[int, ...],  # noqa: ARG001 - they tell contents apart
-) -> Preview:
-    """Return what is in the data of a section `data`."""
+) -> Preview | DatasetError:
+    """Return what is in the data of a section `data`, or why they cannot be used."""
     section = Data.model_validate_json(said)
-    data: SequenceDataset = read_data(section, task, seed, home)
+    try:
+        data: SequenceDataset = read_data(section, task, seed, home)
+    except DatasetError as error:
+        return error
     counts = class_sizes(data)
     part = data.train
     lengths = (

@@ -19,6 +19,7 @@ from search.commands.uploading import digest_of, with_uploads
 from search.common.faults import SpecError
 from search.common.texts import first_line, is_web_address
 from search.database.lease import LIVE
+from search.database.store import is_storable
 from search.document.document import read_text
 from search.jobs.jobs import JobNotFoundError, NotPossibleError
 from search.jobs.listing import Wanted
@@ -344,7 +345,7 @@ def quoted(key: str) -> str:
     Raises:
         JobNotFoundError: it would lead to another path, even so.
     """
-    if "/" in key or not key.strip("."):
+    if "/" in key or not key.strip(".") or not is_storable(key):
         raise JobNotFoundError(f"no job is called {key!r}")
     return quote(key, safe="")
 

@@ -62,7 +62,9 @@ def all_jobs(desk: Desk) -> Shown:
         "workers": {
             "trials": sum(one["trials"] for one in used),
             "cpus": sum((one["cpus"] for one in used), 0.0),
-            "gpus": sum((one["gpus"] or 0.0 for one in used), 0.0),
+            "gpus": None
+            if any(one["gpus"] is None for one in used)
+            else sum((one["gpus"] for one in used), 0.0),
             "part": sum(parts) if parts else None,
         },
         "jobs": [*first.values(), *rest],

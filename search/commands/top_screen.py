@@ -61,11 +61,18 @@ def in_use(shown: dict[str, Any]) -> Text:
         f"{shown['running']} running",
         f"{shown['queued']} queued",
         f"{counted(used['trials'], 'trial')} at once on {counted(used['cpus'], 'CPU')}"
-        + (f" and {counted(used['gpus'], 'GPU')}" if used["gpus"] else ""),
+        + gpus_in_use(used["gpus"]),
     ]
     if used["part"] is not None:
         said.append(f"{used['part']:.0%} of the shared Ray")
     return Text(" · ".join(said), "bold")
+
+
+def gpus_in_use(gpus: float | None) -> str:
+    """Return what trials have of GPUs; None where a driver has not said it yet."""
+    if gpus is None:
+        return " and GPUs as needed"
+    return f" and {counted(gpus, 'GPU')}" if gpus else ""
 
 
 def job_table(jobs: Sequence[dict[str, Any]], room: Room) -> Table:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from search.common.faults import show
@@ -52,9 +53,11 @@ def with_uploads(document: Path, text: str, overrides: Sequence[str], upload: Up
 
 def here(source: object) -> Path | None:
     """Return the file or folder of this machine that a source means; None for none."""
-    if not isinstance(source, str) or not is_path(source) or not Path(source).exists():
-        return None
-    return Path(source)
+    if isinstance(source, str) and is_path(source):
+        # Of a folder that is closed to us, or a name that no disk has, the service may know more.
+        with suppress(OSError, ValueError):
+            return Path(source) if Path(source).exists() else None
+    return None
 
 
 def name_of(path: Path) -> str:

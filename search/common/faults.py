@@ -45,10 +45,20 @@ def show(value: object) -> str:
     if isinstance(value, int):
         return shorten(number(value))
     if isinstance(value, float | str | list | tuple | dict):
-        brief = reprlib.Repr()
-        brief.maxstring = SHOWN
-        return shorten(brief.repr(value))
+        return shorten(Brief().repr(value))
     return shorten(f"{value} ({type(value).__name__})")
+
+
+class Brief(reprlib.Repr):
+    """Shortens a value, and writes numbers that Python writes in no digits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = SHOWN
+
+    def repr_int(self, x: int, _level: int) -> str:
+        """Return a whole number."""
+        return shorten(number(x))
 
 
 def shorten(text: str) -> str:

@@ -8,6 +8,9 @@ from trainables.faults import CONTROL
 USER = re.compile(r"://[^/\s]+@")
 """Who asks, and the password, in a URL."""
 
+TOKEN = re.compile(r"\b(gt_[0-9a-f]+)_[A-Za-z0-9_-]+")
+"""A token of the service: its id, and its secret."""
+
 MARKS = re.compile(r"[\\`*\[\]<|&~]|(?<!\w)_|_(?!\w)")
 """What Markdown may take for more than text; an underscore within a word is none."""
 
@@ -22,8 +25,8 @@ def is_web_address(url: str) -> bool:
 
 
 def without_passwords(text: str) -> str:
-    """Return a text whose URLs say nothing of who asks."""
-    return USER.sub("://", text)
+    """Return a text whose URLs say nothing of who asks, and whose tokens have no secret."""
+    return TOKEN.sub(r"\1_…", USER.sub("://", text))
 
 
 def readable(text: str) -> str:

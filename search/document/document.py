@@ -146,6 +146,16 @@ def load_document(text: str) -> Document:
     return document
 
 
+def unwritable(value: Any, path: Sequence[str | int] = ()) -> Iterator[str]:
+    """Yield a fault for every text of a document that no file and no answer can hold."""
+    if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+        where = ".".join(map(str, path))
+        yield f"{where}: must be Unicode, but holds half of a surrogate pair"
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from unwritable(part, (*path, key))
+
+
 def read_text(path: Path) -> str:
     """Return the text of a file; raise `SpecError` if it is missing or no UTF-8 text."""
     try:

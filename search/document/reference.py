@@ -55,8 +55,9 @@ without running anything. This page is made from the models that check documents
 ```yaml
 {EXAMPLE}```
 
-Everything but `data` has a default, and a key that is null is as one left out, but `clip_norm`, which
-is then not clipped to. Unknown keys are errors. Numbers are strict: `64.0` is no whole number, `"64"` and `true` are no numbers.
+Everything but `data` has a default, and a key that is null is as one left out, but for `clip_norm`,
+where it means none. Unknown keys are errors. Numbers are strict: `64.0` is no whole number, `"64"`
+and `true` are no numbers.
 
 ## `--set`
 

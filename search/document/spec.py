@@ -11,7 +11,13 @@ from search.common.faults import SpecError, unknown
 from search.common.places import anchored
 from search.common.trial import Given
 from search.document.baselines import split
-from search.document.document import Document, load_document, override, read_text
+from search.document.document import (
+    Document,
+    load_document,
+    override,
+    read_text,
+    unwritable,
+)
 from search.document.parameters import Choices, FloatRange, IntRange
 from search.document.pruners import AnyPruner, SuccessiveHalving
 from search.document.rules import (
@@ -160,6 +166,7 @@ def check_document(document: Document, faults: list[str]) -> JobSpec:
 def read_keys(document: Document, faults: list[str]) -> Sections:
     """Return the sections that are valid; ``faults`` takes the others', and unknown keys."""
     faults += [unknown(key, "key", KEYS) for key in document if key not in KEYS]
+    faults += unwritable(document)
     return read_sections(document, faults)
 
 

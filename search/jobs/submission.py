@@ -70,9 +70,9 @@ def submit(  # noqa: PLR0913 - what a job of the queue is made of
         shared: as `jobs.create` has it.
 
     Raises:
-        NotPossibleError: the key came with another document before.
+        NotPossibleError: as `made_by`.
     """
-    request = None if key is None else hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()
+    request = request_of(owner, key)
     create = partial(
         jobs.create,
         store,
@@ -87,24 +87,31 @@ def submit(  # noqa: PLR0913 - what a job of the queue is made of
     try:
         job_id = create()
     except IntegrityError:
-        job = made_by(store, request)
-        if job is None:
-            job_id = create()  # another job was given the same id at the same moment
-        elif job.source != source:
-            raise jobs.NotPossibleError(
-                f"this idempotency key made job {job.id} of another document"
-            ) from None
-        else:
+        job = made_by(store, request, source)
+        if job is not None:
             return job, False
+        job_id = create()  # another job was given the same id at the same moment
     return jobs.find(store, job_id), True
 
 
-def made_by(store: Store, request: str | None) -> Job | None:
-    """Return the job that a request has made; None where it made none, or is none."""
+def request_of(owner: str, key: str | None) -> str | None:
+    """Return what names an owner's request with an idempotency key; None without one."""
+    return hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest() if key else None
+
+
+def made_by(store: Store, request: str | None, source: str) -> Job | None:
+    """Return the job that a request has made of a document; None where it made none, or is none.
+
+    Raises:
+        NotPossibleError: it made one of another document.
+    """
     if request is None:
         return None
     with store.session() as session:
-        return session.scalar(select(Job).where(Job.request == request))
+        job = session.scalar(select(Job).where(Job.request == request))
+    if job is not None and job.source != source:
+        raise jobs.NotPossibleError(f"this idempotency key made job {job.id} of another document")
+    return job
 
 
 def check_size(spec: JobSpec, most: int) -> None:

@@ -5,8 +5,8 @@ from typing import Literal
 PICTURES = ("mnist", "fashion-mnist", "mnist-5k", "digits")
 """Data sets of pictures."""
 
-DOWNLOADED = ("mnist", "fashion-mnist")
-"""Those that come over the network when they are first used."""
+DOWNLOADED = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
+"""Those that come over the network when they are first used, and what torchvision calls them."""
 
 ARCHIVED = {
     "japanese-vowels": "JapaneseVowels",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from csv import reader
+from csv import Error, reader
 from pathlib import Path
 
 import pyarrow as pa
@@ -46,7 +46,10 @@ def opened(path: Path, names: Names) -> Iterator[Stored]:
     check_utf8(path)
     header = first_line(path)
     delimiter = delimiter_of(header)
-    columns = next(reader([header], delimiter=delimiter))
+    try:
+        columns = next(reader([header], delimiter=delimiter))
+    except Error as error:  # a name that is longer than any is meant to be
+        raise DatasetError(f"{path.name}, line 1: must name the columns, but {error}") from error
     check_names(path, columns)
     if all(is_number(name) for name in columns):
         raise DatasetError(

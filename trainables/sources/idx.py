@@ -34,8 +34,7 @@ def read(name: str, data_dir: Path) -> tuple[Labelled, Labelled]:
     """
     folder = data_dir / name / "raw"
     source: type[torchvision_datasets.MNIST] = getattr(torchvision_datasets, name)
-    packed = [file for file, _ in source.resources]
-    if not all((folder / file.removesuffix(".gz")).is_file() for file in packed):
+    if not is_there(name, data_dir):
         fetch(source, data_dir, folder)
     try:
         return part(source(data_dir, train=True)), part(source(data_dir, train=False))
@@ -43,6 +42,13 @@ def read(name: str, data_dir: Path) -> tuple[Labelled, Labelled]:
         raise DatasetError(
             f"the files in {folder} are damaged ({error}); delete the folder and try again"
         ) from error
+
+
+def is_there(name: str, data_dir: Path) -> bool:
+    """Whether the four files are there unpacked, so that none has to be downloaded."""
+    source: type[torchvision_datasets.MNIST] = getattr(torchvision_datasets, name)
+    names = [file.removesuffix(".gz") for file, _ in source.resources]
+    return all((data_dir / name / "raw" / one).is_file() for one in names)
 
 
 def part(found: torchvision_datasets.MNIST) -> Labelled:

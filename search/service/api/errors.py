@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from search.common.faults import SpecError
+from search.common.texts import without_passwords
 from search.database.lease import LeaseHeldError, LeaseLostError
 from search.database.store import StoreError
 from search.jobs.jobs import JobNotFoundError, NoChampionError, NotPossibleError
@@ -143,11 +144,16 @@ def install(app: FastAPI) -> None:
             return answer(status, detail(request, code, str(error), *faults))
 
 
+def path_of(scope: Scope) -> str:
+    """Return the path of a request as a log may hold it."""
+    return without_passwords(quote(scope["path"]))
+
+
 def failure(scope: Scope, error: Exception) -> Response:
     """Log what should not have happened, and return how it is answered."""
     found: str | None = scope.get("gatetune.request_id")
     logger.error(
-        "%s %s failed", scope["method"], quote(scope["path"]),
+        "%s %s failed", scope["method"], path_of(scope),
         exc_info=error, extra={"request": found},
     )  # fmt: skip
     return answer(

@@ -1,17 +1,18 @@
 """What happens to a job, as it happens: server-sent events that can be taken up again."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Request, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from search.database.lease import LIVE
 from search.database.store import StoreError
 from search.service.api.context import BEARER, In, found
-from search.service.api.errors import DOCUMENTED
+from search.service.api.errors import DOCUMENTED, ApiError
 from search.service.api.feed import Event, Feed, job_content
 from search.service.api.models import NUMBER
 
@@ -20,6 +21,9 @@ router = APIRouter(prefix="/api/v1", tags=["events"], dependencies=[BEARER], res
 PING_S = 15
 """After so long without an event a comment is sent, so that a dead connection is noticed."""
 
+ASK_S = 5.0
+"""How often it is asked again whether who follows may still do so."""
+
 
 @router.get(
     "/jobs/{job}/events",
@@ -27,7 +31,10 @@ PING_S = 15
     responses={204: {"description": "nothing will come any more"}},
 )
 async def events(
-    job: str, service: In, last_event_id: Annotated[str | None, Header(max_length=20)] = None
+    request: Request,
+    job: str,
+    service: In,
+    last_event_id: Annotated[str | None, Header(max_length=20)] = None,
 ) -> Response:
     """Follow a job: what there is already, then what comes, until the job has ended.
 
@@ -44,21 +51,29 @@ async def events(
     known = unwritten or feed.job.status
     if status not in LIVE and status == known and not first:
         return Response(status_code=204)
-    return EventSourceResponse(follow(feed, since, first, status, known), ping=PING_S)
+    identify = request.scope["gatetune.identify"]
+    return EventSourceResponse(follow(identify, feed, since, first, status, known), ping=PING_S)
 
 
-async def follow(
-    feed: Feed, since: int, told: list[Event], status: str, known: str
+async def follow(  # noqa: PLR0913 - where a client is
+    identify: Callable[[], Awaitable[object]],
+    feed: Feed,
+    since: int,
+    told: list[Event],
+    status: str,
+    known: str,
 ) -> AsyncIterator[ServerSentEvent]:
     """Yield the events of a job after a revision, until it has ended or is deleted.
 
     Args:
+        identify: says who follows, and raises `ApiError` where that is nobody any more.
         feed: the job's.
         since: the revision.
         told: the first batch of them.
         status: the job's, when that was read.
         known: what the client takes it for.
     """
+    asked = time.monotonic()
     while True:
         for event in numbered(told):
             yield event
@@ -73,7 +88,10 @@ async def follow(
         known = status
         try:
             told, status = await feed.news(since)
-        except (StoreError, LookupError):
+            if time.monotonic() - asked > ASK_S:
+                await identify()
+                asked = time.monotonic()
+        except (StoreError, LookupError, ApiError):
             return  # the client comes back with the last id, and is told
         if status not in LIVE and status == known and not told:
             return

@@ -7,8 +7,8 @@ import time
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import SplitResult, quote, urlsplit
+from functools import partial
+from urllib.parse import SplitResult, urlsplit
 
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -17,12 +17,12 @@ from prometheus_client import Counter, Histogram
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from search.common.processes import user
 from search.database.store import StoreError
-from search.service.api.errors import ApiError, ErrorDetail, answer, failure
+from search.service.api.errors import ApiError, ErrorDetail, answer, failure, path_of
 from search.service.api.settings import Settings
 from search.service.tokens import Principal
 
@@ -154,7 +154,7 @@ class Gate:
         principal: Principal | None = scope.get("gatetune.principal")
         logger.log(
             logging.INFO if status < 400 else logging.WARNING,
-            "%s %s: %d", scope["method"], quote(scope["path"]), status,
+            "%s %s: %d", scope["method"], path_of(scope), status,
             extra={
                 "request": scope["gatetune.request_id"],
                 "owner": principal and principal.owner,
@@ -183,6 +183,7 @@ class Gate:
         principal = await self.identify(scope, headers)
         self.count("owner", principal.owner)
         scope["gatetune.principal"] = principal
+        scope["gatetune.identify"] = partial(self.identify, scope, headers)
 
     def count(self, kind: str, name: str) -> None:
         """Count a request of an owner, or of an address that has no token.
@@ -346,11 +347,8 @@ def cookie_names(headers: Headers) -> tuple[str, str]:
 
 
 def cookies_of(headers: Headers) -> dict[str, str]:
-    """Return the cookies of a request; none where they cannot be read."""
-    try:
-        return {name: one.value for name, one in SimpleCookie(headers.get("cookie", "")).items()}
-    except CookieError:
-        return {}
+    """Return the cookies of a request, also beside those of others that no standard allows."""
+    return cookie_parser(headers.get("cookie", ""))
 
 
 def same(one: str | None, other: str | None) -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi import Path as InPath
 
+from search.common.faults import SpecError
 from search.database.outbox import epochs_of_trial, read_epoch
 from search.database.tables import Run, confirmation
 from search.jobs import jobs, submission
@@ -61,19 +62,23 @@ def launch(
 ) -> dict[str, Any]:
     """Put the job of a document into the queue. 200 where the same request made it before."""
     spec, source = submission.read(body.document, body.set)
-    allowed(spec, service.home)
-    submission.check_size(spec, service.settings.trials_a_job)
-    spec = with_earlier_jobs(service.store, spec)
-    job, is_new = submission.submit(
-        service.store,
-        spec,
-        source,
-        owner=caller.owner,
-        priority=body.priority,
-        key=idempotency_key,
-        shared=service.home.is_shared,
-    )
-    response.status_code = 201 if is_new else 200
+    # Before the rest is asked for: what the job needed then may be gone by now.
+    request = submission.request_of(caller.owner, idempotency_key)
+    job = submission.made_by(service.store, request, source)
+    response.status_code = 200
+    if job is None:
+        allowed(spec, service.home)
+        submission.check_size(spec, service.settings.trials_a_job)
+        job, is_new = submission.submit(
+            service.store,
+            with_earlier_jobs(service.store, spec),
+            source,
+            owner=caller.owner,
+            priority=body.priority,
+            key=idempotency_key,
+            shared=service.home.is_shared,
+        )
+        response.status_code = 201 if is_new else 200
     response.headers["location"] = f"/api/v1/jobs/{job.id}"
     return service.show(job)
 
@@ -100,6 +105,8 @@ def listed(  # noqa: PLR0913 - each filters
     in_turn: bool = False,
 ) -> dict[str, Any]:
     """List jobs, newest first; or, `in_turn`, the queue in its order, without pages."""
+    if in_turn and (cursor is not None or status not in {None, "queued"}):
+        raise SpecError(["in_turn: is of queued jobs alone, and without pages"])
     wanted = Wanted(status, name, owner, limit, cursor, in_turn=in_turn)
     shown, more = page(service.store, wanted)
     return {"jobs": shown, "next": more}

@@ -120,6 +120,11 @@ def test_a_document_that_cannot_be_read_has_no_fields_and_takes_no_change(text: 
         changed(text, "seed", "1")
 
 
+def test_a_number_that_python_writes_in_no_digits_is_shown_all_the_same() -> None:
+    shown = values_of(f"budget: {{trials: 0x{'f' * 4400}}}")
+    assert str(shown["budget.trials"]).startswith("0xfff")
+
+
 def test_a_sampler_with_options_is_shown_by_its_name() -> None:
     found = values_of(DOCUMENT + "sampler: {name: tpe, startup: 5}\n")
     assert found["sampler"] == "tpe"

@@ -3,7 +3,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dashboards.console.preview import TooLargeError, line, looked_at, picture, unpacked
+from dashboards.console import preview as module
+from dashboards.console.preview import (
+    TooLargeError,
+    line,
+    looked_at,
+    picture,
+    preview,
+    unpacked,
+)
+from search.common.home import Home
+from tests.search.conftest import make_spec
 from trainables.faults import DatasetError
 
 
@@ -23,6 +33,25 @@ def test_a_look_at_too_much_or_at_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("dashboards.console.preview.MOST_BYTES", 3)
     with pytest.raises(TooLargeError, match="too large to look at"), looked_at([tmp_path]):
         pass
+
+
+def test_why_data_cannot_be_used_is_found_out_once(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installation = Home.from_environment()
+    installation.places.uploads.mkdir(parents=True)
+    (installation.places.uploads / "bad.csv").write_text("label\n1\n")
+    spec = make_spec("data={source: bad.csv}")
+    read, seen = module.read_data, list[object]()
+    monkeypatch.setattr(module, "read_data", lambda *what: (seen.append(what), read(*what))[1])
+    for _ in range(2):
+        with pytest.raises(DatasetError, match="must have columns to learn from"):
+            preview(spec, installation)
+    assert len(seen) == 1
+
+
+def test_data_that_would_be_downloaded_are_not_looked_at(home: Path) -> None:
+    assert preview(make_spec("data.source=mnist"), Home.from_environment()) is None
 
 
 def test_a_line_leaves_out_what_is_missing() -> None:

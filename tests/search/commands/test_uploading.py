@@ -108,6 +108,15 @@ def test_what_is_not_here_may_be_there(service: Served, remote: Remote, document
     assert len(service.get("/jobs")["jobs"]) == 1
 
 
+@pytest.mark.parametrize("name", ["n" * 300 + ".csv", "nul\0.csv"])
+def test_what_cannot_be_looked_for_here_is_left_as_it_is(document: Path, name: str) -> None:
+    def never(name: str, path: Path) -> None:
+        pytest.fail(f"{path} was uploaded as {name}")
+
+    given = [f'data.source="./{name.encode("unicode_escape").decode()}"']
+    assert with_uploads(document, "data: {source: digits}", given, never) == given
+
+
 def test_nothing_is_brought_for_a_named_source_or_of_a_folder_without_data(
     document: Path, tmp_path: Path
 ) -> None:

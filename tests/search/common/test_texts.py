@@ -15,6 +15,7 @@ from search.common.texts import last_line, literal, readable, without_passwords
         ("postgresql://me:p%40ss@db/x, s3://key@bucket", "postgresql://db/x, s3://bucket"),
         ("http://u:p@ss@h:5000/", "http://h:5000/"),
         ("write to ada@example.org", "write to ada@example.org"),
+        ("GET /tokens/gt_d9b6b899_Jfg4-x_Y: 404", "GET /tokens/gt_d9b6b899_…: 404"),
     ],
 )
 def test_a_url_does_not_say_who_asks(text: str, shown: str) -> None:

@@ -27,6 +27,11 @@ BAD_DOCUMENTS = [
     ("a: 1\n---\nb: 2", "line 2, column 1: must be YAML, but found another document"),
     ("a: \x00", "must be YAML, but unacceptable character"),
     ("a: !!python/object:os.system x", "could not determine a constructor"),
+    (job('warm_start: ["\\ud800"]'), "warm_start.0: must be Unicode, but holds half of a"),
+    (
+        space(f"[0x{'f' * 4400}]"),
+        "space: must be a mapping of at least one setting to search, but got [0xff",
+    ),
     ("seed: 1", "data: is required, such as {source: mnist-5k}"),
     ("data: digits", "data: must be a mapping, but got 'digits'"),
     ("data: {}", "data.source: is required"),

@@ -136,6 +136,10 @@ BROKEN_TEXT: dict[str, tuple[str | bytes, str]] = {
         "x_1,x1,label\n1,2,a\n",
         "t.csv, column x1: must be a step of its own, but x_1 is the same",
     ),
+    "a name without an end": (
+        f"{'x' * 200_000},label\n1,a\n",
+        "t.csv, line 1: must name the columns, but field larger than field limit (131072)",
+    ),
     "a quote without an end": (
         LONG + '"c,0,1,x\n',
         "t.csv, row 5: must have 4 values as the first line has, but has 1",

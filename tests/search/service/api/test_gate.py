@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from search.service import tokens
+from search.service.api import events
 from search.service.api.gate import OPEN_PATHS, SESSION_PATH
-from tests.search.conftest import add_job, make_spec
+from tests.search.conftest import add_job, make_spec, set_job
 from tests.search.service.api.served import AccessLog, Served, fresh, serving
 from tests.search.service.api.world import (
     CHANGES,
@@ -215,6 +217,22 @@ def test_an_owner_has_so_many_streams_at_once(tmp_path: Path, log: AccessLog) ->
         log.of(first.headers["x-request-id"])
         with second, world.ask("ada", "GET", path, stream=True) as third:
             assert third.status_code == 200
+
+
+def test_a_stream_ends_with_the_token_that_began_it(
+    tmp_path: Path, log: AccessLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "ASK_S", 0.0)
+    with serving(fresh(tmp_path), settings()) as served:
+        world = World(served, {"ada": served.token("ada", "view")}, log)
+        add_job(served.store, make_spec(), WAITS, status="queued", supervised=True)
+        with world.ask("ada", "GET", f"/jobs/{WAITS}/events", stream=True) as answer:
+            lines = answer.iter_lines()
+            assert next(lines).startswith(b"id: ")
+            (token,) = tokens.listed(served.store)
+            tokens.revoke(served.store, token["id"])
+            set_job(served.store, WAITS, message="said later", revision=7)
+            assert not any(b"said later" in line for line in lines)
 
 
 def test_who_guesses_tokens_is_not_heard_any_more(tmp_path: Path, log: AccessLog) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from search.database.lease import Lease
+from search.upkeep.deletion import delete_rows
 from tests.search.conftest import DOCUMENT, add_job, dead_owner, finish_job, make_spec
 from tests.search.service.api.served import Served, fresh, serving
 from tests.search.service.api.stories import SPEC, TOLD, begin
@@ -93,6 +95,21 @@ class TestIdempotency:
         answer = self.send(served, json=LAUNCH | {"set": ["seed=1"]})
         refused(answer, 409, "not-possible", f"made job {job['id']} of another document")
         assert len(served.get("/jobs")["jobs"]) == 1
+
+    def test_a_job_that_was_made_is_answered_though_what_it_began_from_is_gone(
+        self, served: Served
+    ) -> None:
+        add_job(served.store, make_spec(), "earlier-0001", status="finished")
+        given = {"json": LAUNCH | {"set": ["warm_start=[earlier-0001]"]}}
+        first = self.send(served, **given)
+        with Lease(served.store, "earlier-0001") as lease:
+            delete_rows(lease)
+        again = self.send(served, **given)
+        assert (first.status_code, again.status_code) == (201, 200), again.text
+        assert again.json()["id"] == first.json()["id"]
+
+    def test_an_empty_key_is_none(self, served: Served) -> None:
+        assert [self.send(served, "").status_code for _ in range(2)] == [201, 201]
 
     def test_many_at_once_make_one_job(self, served: Served) -> None:
         with ThreadPoolExecutor(8) as pool:

@@ -165,6 +165,12 @@ def test_a_page_reads_with_its_cookie(network: World) -> None:
     assert network.ask(None, "GET", "/jobs", headers={"Cookie": cookie}).status_code == 200
 
 
+@pytest.mark.parametrize("other", ['prefs={"theme":"dark"}', "x=a b", "a[b]=1", "foo"])
+def test_cookies_of_others_on_the_host_lock_nobody_out(network: World, other: str) -> None:
+    cookie = f"{other}; {as_header(log_in(network.served, network.tokens['ada']))}"
+    assert network.ask(None, "GET", "/jobs", headers={"Cookie": cookie}).status_code == 200
+
+
 def test_a_page_changes_with_its_cookie_and_its_header(network: World) -> None:
     cookies = log_in(network.served, network.tokens["ada"])
     headers = {"Cookie": as_header(cookies), CSRF_HEADER: cookies[network.served.csrf].value}
