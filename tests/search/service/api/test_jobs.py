@@ -100,11 +100,11 @@ class TestIdempotency:
         self, served: Served
     ) -> None:
         add_job(served.store, make_spec(), "earlier-0001", status="finished")
-        given = {"json": LAUNCH | {"set": ["warm_start=[earlier-0001]"]}}
-        first = self.send(served, **given)
+        body = LAUNCH | {"set": ["warm_start=[earlier-0001]"]}
+        first = self.send(served, json=body)
         with Lease(served.store, "earlier-0001") as lease:
             delete_rows(lease)
-        again = self.send(served, **given)
+        again = self.send(served, json=body)
         assert (first.status_code, again.status_code) == (201, 200), again.text
         assert again.json()["id"] == first.json()["id"]
 
