@@ -109,6 +109,12 @@ def over_processors(
             yield waiting[done], done.result()
 
 
+def need_two_processors() -> None:
+    """End where two workers would share one, as one side starts fewer then."""
+    if (os.cpu_count() or 1) < 2:
+        sys.exit("two workers of one thread each are compared: this needs two processors")
+
+
 def warm() -> None:
     """Read the libraries' files into memory, where they are on a machine in use.
 

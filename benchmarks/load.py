@@ -149,9 +149,13 @@ def measure(options: argparse.Namespace) -> Answer:
 
 def row(what: str, took: list[float]) -> tuple[str, ...]:
     """Return a request's row, of its times in order."""
-    p99 = took[min(len(took) - 1, int(len(took) * 0.99))]
-    times = (f"{1000 * one:.0f} ms" for one in (median(took), p99, took[-1]))
-    return (what, f"{len(took):,}", *times)
+    p99 = took[int(len(took) * 0.99)] if len(took) >= 100 else None  # of fewer it is the longest
+    times = (median(took), p99, took[-1])
+    return (
+        what,
+        f"{len(took):,}",
+        *("" if one is None else f"{1000 * one:.0f} ms" for one in times),
+    )
 
 
 if __name__ == "__main__":

@@ -31,7 +31,16 @@ from typing import Any
 
 from ray import tune
 
-from benchmarks.bench import Answer, answer, goal, parser, ratios, spread, warm
+from benchmarks.bench import (
+    Answer,
+    answer,
+    goal,
+    need_two_processors,
+    parser,
+    ratios,
+    spread,
+    warm,
+)
 from benchmarks.driven import Took, Watcher, search
 from benchmarks.startup import command
 from benchmarks.time_to_target import run
@@ -178,6 +187,7 @@ def trained_rows(trials: int, runs: Sequence[Trained]) -> list[tuple[str, str, s
 def measure(options: argparse.Namespace) -> Answer:
     """Alternate the two, so that a noisy neighbour hits both."""
     trials = 50 if options.short else 200
+    need_two_processors()
     ours, theirs, searching = [], [], []
     warm()
     for _ in range(2 if options.short else 3):

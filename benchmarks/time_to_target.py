@@ -34,7 +34,16 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.bench import Answer, answer, goal, parser, ratios, spread, warm
+from benchmarks.bench import (
+    Answer,
+    answer,
+    goal,
+    need_two_processors,
+    parser,
+    ratios,
+    spread,
+    warm,
+)
 from benchmarks.unseen import write_portfolio
 
 JOB = Path(__file__).parent.parent / "jobs" / "mnist-5k.yaml"
@@ -137,6 +146,7 @@ def glue(seed: int, trials: int) -> Run:
 
 def measure(options: argparse.Namespace) -> Answer:
     """Alternate them, so that a noisy neighbour hits all."""
+    need_two_processors()
     seeds, trials = (1, 4) if options.short else (options.seeds, options.trials)
     theirs, ours, alike = [], [], []
     for seed in range(seeds):
