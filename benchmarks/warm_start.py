@@ -3,9 +3,9 @@
 The handwritten digits of scikit-learn are split into two halves, which share no image. One job
 searches the first half, and starts as jobs do: from a portfolio, here one that was made of other
 data alone (`unseen`). Jobs on the second half then start from nothing (`warm_start: none`), from
-that portfolio, and from the first job: the same space, budget, seed and epochs. The target is the validation loss that the searches from nothing have
-reached, in the median, after half of their trials; it is told with which trial each of them reached
-it.
+that portfolio, and from the first job: the same space, budget, seed and epochs. The target is the
+validation loss that the searches from nothing have reached, in the median, after half of their
+trials; it is told with which trial each of them reached it.
 """
 
 import argparse
@@ -130,8 +130,8 @@ def measure(options: argparse.Namespace) -> Answer:
         rows,
         (
             f"{len(seeds)} seeds, {TRIALS} trials each. The target: {target:.3f}.",
-            f"From the first half's job it takes {warm / cold:.2f} of the trials from nothing, and "
-            f"{warm / usual:.2f} of those from the portfolio, in the median.",
+            f"From the first half's job it takes, in the median, {warm / cold:.2f} of the trials.",
+            f"Of those from the portfolio it is {warm / usual:.2f}.",
         ),
     )
 
