@@ -74,7 +74,7 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 def gain(before: Sequence[float], after: Sequence[float]) -> str:
     """Return how much better a change is over the seeds, with 95 percent (paired t).
 
-    Without them where there are two seeds: what is equal twice is not sure.
+    Without an interval where there are fewer than three: what is equal twice is not sure.
     """
     from scipy import stats  # which workers that are measured do not need
 

@@ -206,8 +206,8 @@ def measure(options: argparse.Namespace) -> Answer:
         nearest = max(rivals, key=lambda rival: whose[rival].lead(rival))
         remarks += [
             goal(
-                f"{source}, three times sooner than random search (by 97.5 percent more than "
-                f"{low:.2f} times)",
+                f"{source}, three times sooner than random search (with 97.5 percent at "
+                f"least {low:.2f} times)",
                 reached=bool(judge.ratios(DEFAULT)[0] >= 3),
             ),
             goal(

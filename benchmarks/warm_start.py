@@ -131,7 +131,7 @@ def measure(options: argparse.Namespace) -> Answer:
         (
             f"{len(seeds)} seeds, {TRIALS} trials each. The target: {target:.3f}.",
             f"From the first half's job it takes, in the median, {warm / cold:.2f} of the trials.",
-            f"Of those from the portfolio it is {warm / usual:.2f}.",
+            f"Compared with the portfolio it takes {warm / usual:.2f} of the trials.",
         ),
     )
 

@@ -82,7 +82,13 @@ LOOKS = CapacityLimiter(4)
 @router.get("")
 async def launch(request: Request, service: In, job: Key = "", data: Key = "") -> HTMLResponse:
     """Show the page, with the document of an earlier job, of uploaded data, or the example."""
-    text, trouble = await run_sync(begun, service, job, data, limiter=LOOKS)
+    looks = bool(data) and data not in SOURCES and not job
+    return await run_sync(shown, request, service, job, data, limiter=LOOKS if looks else None)
+
+
+def shown(request: Request, service: Service, job: str, data: str) -> HTMLResponse:
+    """Return the page."""
+    text, trouble = begun(service, job, data)
     return page(
         request,
         "launch.html",
@@ -151,12 +157,28 @@ async def check(body: Check, service: In) -> Response:
 
     In ASCII: a document may hold a text that no encoding has.
     """
-    told = await run_sync(checked, body, service, limiter=LOOKS)
+    told = await checked(body, service)
     return Response(json.dumps(told), media_type="application/json")
 
 
-def checked(body: Check, service: Service) -> dict[str, Any]:
+async def checked(body: Check, service: Service) -> dict[str, Any]:
     """Return what the page shows of a document."""
+    text, spec = await run_sync(changed, body, service)
+    at_field, rest, told = dict[str, list[str]](), list[str](), ""
+    try:
+        if isinstance(spec, SpecError):
+            raise spec
+        seen = await run_sync(preview, spec, service.home, limiter=LOOKS)
+        told = await run_sync(forecast, service, spec, seen)
+    except SpecError as error:
+        at_field, rest = form.placed(error.faults)
+    except DatasetError as error:
+        at_field = {"data.source": [str(error)]}
+    return await run_sync(answer, text, at_field, rest, told)
+
+
+def changed(body: Check, service: Service) -> tuple[str, JobSpec | SpecError]:
+    """Return the document with the changes made in it, and its job, or what is wrong with it."""
     text = body.document
     try:
         for change in body.changes:
@@ -164,14 +186,9 @@ def checked(body: Check, service: Service) -> dict[str, Any]:
         spec, _ = submission.read(text, ())
         allowed(spec, service.home)
         submission.check_size(spec, service.settings.trials_a_job)
-        spec = with_earlier_jobs(service.store, spec)
-        seen = preview(spec, service.home)
+        return text, with_earlier_jobs(service.store, spec)
     except SpecError as error:
-        at_field, rest = form.placed(error.faults)
-        return answer(text, at_field, rest, "")
-    except DatasetError as error:
-        return answer(text, {"data.source": [str(error)]}, [], "")
-    return answer(text, {}, [], render("launch_forecast.html", **forecast(service, spec, seen)))
+        return text, error
 
 
 def answer(text: str, at_field: dict[str, list[str]], rest: list[str], told: str) -> dict[str, Any]:
@@ -185,18 +202,19 @@ def answer(text: str, at_field: dict[str, list[str]], rest: list[str], told: str
     }
 
 
-def forecast(service: Service, spec: JobSpec, seen: Preview | None) -> dict[str, Any]:
-    """Return what launching the job would mean."""
+def forecast(service: Service, spec: JobSpec, seen: Preview | None) -> str:
+    """Return what launching the job would mean, as HTML."""
     at_once = workers(service, spec)
-    return {
-        "seen": seen,
-        "downloaded": DOWNLOADED,
-        "spec": spec,
-        "at_once": at_once,
-        "expected_s": seen and expected_s(spec, seen.sizes, at_once),
-        "ahead": ahead(service),
-        "confirmed": spec.most_replicates,
-    }
+    return render(
+        "launch_forecast.html",
+        seen=seen,
+        downloaded=DOWNLOADED,
+        spec=spec,
+        at_once=at_once,
+        expected_s=seen and expected_s(spec, seen.sizes, at_once),
+        ahead=ahead(service),
+        confirmed=spec.most_replicates,
+    )
 
 
 def workers(service: Service, spec: JobSpec) -> int:

@@ -95,8 +95,6 @@ def preview(spec: JobSpec, home: Home) -> Preview | None:
     try:
         with looked_at(paths) as ages:
             found = loaded(said.model_dump_json(), spec.task, spec.seed, home, ages)
-        if isinstance(found, str):
-            raise DatasetError(found)
     except TooLargeError:
         return None
     check_heads(spec, found)
@@ -142,13 +140,10 @@ def loaded(
     seed: int,
     home: Home,
     ages: tuple[int, ...],  # noqa: ARG001 - they tell contents apart
-) -> Preview | str:
-    """Return what is in the data of a section `data`, or why they cannot be used."""
+) -> Preview:
+    """Return what is in the data of a section `data`."""
     section = Data.model_validate_json(said)
-    try:
-        data: SequenceDataset = read_data(section, task, seed, home)
-    except DatasetError as error:
-        return str(error)
+    data: SequenceDataset = read_data(section, task, seed, home)
     counts = class_sizes(data)
     part = data.train
     lengths = (

@@ -69,7 +69,7 @@ def in_use(shown: dict[str, Any]) -> Text:
 
 
 def gpus_in_use(gpus: float | None) -> str:
-    """Return what trials have of GPUs; None where a driver has not said it yet."""
+    """Return what trials have of GPUs; None where a job takes as many as fit (`auto`)."""
     if gpus is None:
         return " and GPUs as needed"
     return f" and {counted(gpus, 'GPU')}" if gpus else ""

@@ -8,7 +8,7 @@ from trainables.faults import CONTROL
 USER = re.compile(r"://[^/\s]+@")
 """Who asks, and the password, in a URL."""
 
-TOKEN = re.compile(r"\b(gt_[0-9a-f]+)_[A-Za-z0-9_-]+")
+TOKEN = re.compile(r"(gt_[0-9a-f]{8})_[A-Za-z0-9_-]+")
 """A token of the service: its id, and its secret."""
 
 MARKS = re.compile(r"[\\`*\[\]<|&~]|(?<!\w)_|_(?!\w)")

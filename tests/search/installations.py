@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -33,9 +33,8 @@ def installed_in(folder: Path) -> Iterator[tuple[Home, Store]]:
     with pytest.MonkeyPatch.context() as patch:
         choose_home(patch, folder)
         home = installed()
-        store = Store.open(home.database_url)
-        yield home, store
-        store.close()
+        with closing(Store.open(home.database_url)) as store:
+            yield home, store
         client = client_of(home)
         client._tracking_client.store.engine.dispose()
         client._get_registry_client().store.engine.dispose()  # type: ignore[no-untyped-call]

@@ -183,7 +183,7 @@ class Gate:
         principal = await self.identify(scope, headers)
         self.count("owner", principal.owner)
         scope["gatetune.principal"] = principal
-        scope["gatetune.identify"] = partial(self.identify, scope, headers)
+        scope["gatetune.identify"] = partial(self.identify, scope, headers, counted=False)
 
     def count(self, kind: str, name: str) -> None:
         """Count a request of an owner, or of an address that has no token.
@@ -238,8 +238,17 @@ class Gate:
         if not own or site not in {"same-origin", "none"}:
             raise ApiError(403, "cross-site", "a page of another site may not change anything here")
 
-    async def identify(self, scope: Scope, headers: Headers) -> Principal:
-        """Return who asks: by token, by cookie, or on this machine whoever runs the service."""
+    async def identify(self, scope: Scope, headers: Headers, *, counted: bool = True) -> Principal:
+        """Return who asks: by token, by cookie, or on this machine whoever runs the service.
+
+        Args:
+            scope: the request.
+            headers: the request's.
+            counted: whether a wrong token is one that somebody guesses.
+
+        Raises:
+            ApiError: nobody who is known; or the database is away.
+        """
         kind, _, text = headers.get("authorization", "").partition(" ")
         cookies = cookies_of(headers)
         session, csrf = cookie_names(headers)
@@ -263,7 +272,7 @@ class Gate:
                 return principal
             if trusted:  # the cookie is that of a service that was here before
                 return Principal(user(), "admin")
-            if not self.is_refused_once_more(scope):
+            if counted and not self.is_refused_once_more(scope):
                 raise too_many(WRONG_TOKENS)
             raise unknown("the token is not valid; it may have been revoked")
         self.count("address", address(scope))

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi import Path as InPath
 
-from search.common.faults import SpecError
 from search.database.outbox import epochs_of_trial, read_epoch
 from search.database.tables import Run, confirmation
 from search.jobs import jobs, submission
@@ -106,7 +105,7 @@ def listed(  # noqa: PLR0913 - each filters
 ) -> dict[str, Any]:
     """List jobs, newest first; or, `in_turn`, the queue in its order, without pages."""
     if in_turn and (cursor is not None or status not in {None, "queued"}):
-        raise SpecError(["in_turn: is of queued jobs alone, and without pages"])
+        raise ApiError(422, "invalid-request", "in_turn is of queued jobs alone, without pages")
     wanted = Wanted(status, name, owner, limit, cursor, in_turn=in_turn)
     shown, more = page(service.store, wanted)
     return {"jobs": shown, "next": more}

@@ -34,21 +34,6 @@ def test_a_look_at_too_much_or_at_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         pass
 
 
-def test_why_data_cannot_be_used_is_found_out_once(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    installation = Home.from_environment()
-    installation.places.uploads.mkdir(parents=True)
-    (installation.places.uploads / "bad.csv").write_text("label\n1\n")
-    spec = make_spec("data={source: bad.csv}")
-    said = "must have columns to learn from"
-    with pytest.raises(DatasetError, match=said):
-        preview(spec, installation)
-    monkeypatch.setattr("dashboards.console.preview.read_data", pytest.fail)
-    with pytest.raises(DatasetError, match=said):
-        preview(spec, installation)
-
-
 def test_data_that_would_be_downloaded_are_not_looked_at(home: Path) -> None:
     assert preview(make_spec("data.source=mnist"), Home.from_environment()) is None
 

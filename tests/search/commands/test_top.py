@@ -67,6 +67,12 @@ class TestWhatIsRead:
         assert (shown["running"], shown["queued"]) == (1, 3)
         assert shown["workers"] == {"trials": 1, "cpus": 2.0, "gpus": 0.5, "part": 0.25}
 
+    def test_gpus_are_unknown_where_one_job_takes_as_many_as_fit(self, store: Store) -> None:
+        for name, gpus in (("some-0001", 0.5), ("auto-0001", "auto")):
+            add_job(store, make_spec(f"workers={{cpus: 1, gpus: {gpus}}}"), name, status="queued")
+            begin(store, name, slots=4)
+        assert top.all_jobs(Local(Home.from_environment()))["workers"]["gpus"] is None
+
     def test_a_job_has_its_trials(self, store: Store) -> None:
         begin(store, "tiny-0001")
         shown = top.one_job(Local(Home.from_environment()), "tiny")

@@ -94,6 +94,10 @@ class TestAllJobs:
         assert text.startswith(
             "1 running · 2 queued · 2 trials at once on 2 CPUs and 1.5 GPUs · 75% of the shared Ray"
         )
+        auto = drawn(overview(listed(job(), gpus=None), Room(80, 24)), 80)
+        assert auto.startswith(
+            "1 running · 2 queued · 2 trials at once on 2 CPUs and GPUs as needed\n"
+        )
         alone = drawn(overview(listed(job(), trials=1, cpus=1.0), Room(80, 24)), 80)
         assert alone.startswith("1 running · 2 queued · 1 trial at once on 1 CPU\n")
 

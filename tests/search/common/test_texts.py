@@ -16,6 +16,8 @@ from search.common.texts import last_line, literal, readable, without_passwords
         ("http://u:p@ss@h:5000/", "http://h:5000/"),
         ("write to ada@example.org", "write to ada@example.org"),
         ("GET /tokens/gt_d9b6b899_Jfg4-x_Y: 404", "GET /tokens/gt_d9b6b899_…: 404"),
+        ("Bearer%20gt_d9b6b899_Jfg4", "Bearer%20gt_d9b6b899_…"),
+        ("the column gt_1_mean of gt_db_prod", "the column gt_1_mean of gt_db_prod"),
     ],
 )
 def test_a_url_does_not_say_who_asks(text: str, shown: str) -> None:

@@ -74,6 +74,13 @@ class TestLaunch:
         assert served.get("/jobs")["jobs"] == []
 
 
+@pytest.mark.parametrize("given", [{"status": "finished"}, {"cursor": "x"}])
+def test_only_the_queue_has_a_turn(served: Served, given: dict[str, str]) -> None:
+    answer = served.ask("GET", "/jobs", params={"in_turn": "true"} | given)
+    refused(answer, 422, "invalid-request", "in_turn is of queued jobs alone, without pages")
+    assert served.get("/jobs", params={"in_turn": "true", "status": "queued"})["jobs"] == []
+
+
 class TestIdempotency:
     def send(self, served: Served, key: str = "k", **given: Any) -> Any:
         given = {"json": LAUNCH} | given
