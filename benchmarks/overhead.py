@@ -3,7 +3,8 @@
 Both sides run the same trivial objective in turn, each time in a process of its own with a new Ray:
 Gatetune with its study in SQLite, journal and MLflow delivery; the glue as the libraries' documents
 show it, OptunaSearch with SQLite storage, ASHAScheduler and MLflowLoggerCallback with their
-defaults. The start of Ray and the driver's imports are not counted, its workers' are.
+defaults. The start of Ray and the driver's imports are not counted, the glue's workers' are; of
+Gatetune's, those are not that a local Ray has ready before its first trial.
 
 Then trials that train: from the command on, beside the seconds of their epochs divided by two
 workers; to the last epoch, and to the end of the command, which also measures, exports, checks and

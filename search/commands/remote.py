@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ from search.commands.uploading import digest_of, with_uploads
 from search.common.faults import SpecError
 from search.common.texts import first_line, is_web_address
 from search.database.lease import LIVE
-from search.database.store import is_storable
 from search.document.document import read_text
 from search.jobs.jobs import JobNotFoundError, NotPossibleError
 from search.jobs.listing import Wanted
@@ -345,9 +345,10 @@ def quoted(key: str) -> str:
     Raises:
         JobNotFoundError: it would lead to another path, even so.
     """
-    if "/" in key or not key.strip(".") or not is_storable(key):
-        raise JobNotFoundError(f"no job is called {key!r}")
-    return quote(key, safe="")
+    if "/" not in key and key.strip("."):
+        with suppress(UnicodeEncodeError):  # what the shell gave is no UTF-8
+            return quote(key, safe="")
+    raise JobNotFoundError(f"no job is called {key!r}")
 
 
 def check_here(answer: requests.Response) -> None:

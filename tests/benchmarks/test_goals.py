@@ -69,7 +69,7 @@ def test_growth(last_s: float, grown_mb: float, reached: list[bool], monkeypatch
     flat = Measured("SQLite", 0.02, 0.02, 800.0, 0.0)
     steep = Measured("PostgreSQL", 0.02, last_s, 800.0, grown_mb)
     monkeypatch.setattr(growth, "Postgres", Mock())
-    monkeypatch.setattr(growth, "measured", Mock(side_effect=[flat, steep]))
+    monkeypatch.setattr(growth, "alone", Mock(side_effect=[flat, steep]))
     assert verdicts(growth) == reached
 
 

@@ -243,8 +243,7 @@ class StudyMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-# To take note of covered lines takes a third of the time, and other tests cover nearly all of them.
-TestStudy = pytest.mark.no_cover(StudyMachine.TestCase)
+TestStudy = StudyMachine.TestCase
 TestStudy.settings = settings(
     max_examples=12,
     stateful_step_count=30,

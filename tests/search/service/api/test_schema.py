@@ -89,7 +89,6 @@ def asks(operation: APIOperation[Any, Any, Any, Any]) -> Any:
     return st.one_of(valid, invalid, valid.map(of_job), invalid.map(of_job))
 
 
-@pytest.mark.no_cover  # as in test_study_model
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name != ENDLESS])
 def test_whatever_is_asked_is_answered_as_the_schema_says(
     service: Served, openapi: BaseSchema, name: str

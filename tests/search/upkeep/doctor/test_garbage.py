@@ -27,7 +27,6 @@ DAMAGE = {
 PLACES = [(table, column) for table, columns in DAMAGE.items() for column in columns]
 
 
-@pytest.mark.no_cover  # as in test_study_model
 @pytest.mark.parametrize("repair", [False, True])
 @settings(
     max_examples=25,
