@@ -41,6 +41,10 @@ QUIET = {
 LOCAL = {
     # A local Ray that died does not come back: its driver ends, and `resume` goes on.
     "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
+    # Who finds that a node does not listen yet, as at most second starts, would ask again only
+    # after a second. Both together are the ten seconds of Ray's own numbers.
+    "RAY_raylet_client_connect_timeout_milliseconds": "50",
+    "RAY_raylet_client_num_connect_attempts": "200",
 }
 
 AHEAD = {

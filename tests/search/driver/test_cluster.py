@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray import _config
 from ray.tune.execution import class_cache
 
 from search.common.processes import mark, marked, namespace
@@ -93,6 +94,7 @@ def test_a_local_ray_makes_workers_ready_and_starts_nothing_that_nobody_asks() -
             one for one in commands if "monitor.py" in one or "dashboard/dashboard.py" in one
         ]
         assert ray.get(ray.remote(has_torch).remote())
+        assert _config.raylet_client_connect_timeout_milliseconds() == 50
     assert not AHEAD.keys() & os.environ.keys()
 
 
