@@ -78,10 +78,10 @@ class SuccessiveHalving(PrunerOptions):
         return self.least(epochs) * int(self.reduction_factor**self.min_early_stopping_rate)
 
     def build(self, epochs: int) -> "BasePruner":
-        """Return Optuna's SuccessiveHalvingPruner."""
-        from optuna.pruners import SuccessiveHalvingPruner
+        """Return a pruner that decides as Optuna's SuccessiveHalvingPruner."""
+        from search.document.halving import OrderedHalving
 
-        return SuccessiveHalvingPruner(**self.options() | {"min_resource": self.least(epochs)})
+        return OrderedHalving(**self.options() | {"min_resource": self.least(epochs)})
 
     def endings(self, epochs: int) -> Iterator[tuple[int, float]]:
         """Yield the rungs, at which one of `reduction_factor` goes on."""
