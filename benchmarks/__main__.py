@@ -132,12 +132,12 @@ def main() -> None:
         began = time.monotonic()
         console.print(f"{QUESTIONS[name]} …")
         try:
-            made = section(name, run(name, options), options)
-        except (subprocess.CalledProcessError, ValueError):  # what others take an hour for stays
+            found = run(name, options)
+        except (subprocess.CalledProcessError, ValueError) as error:  # others' hours stay
             failed = True
-            console.print(f"  {name}: failed")
+            console.print(f"  {name}: failed ({error})")
         else:
-            write(kept() | {name: made})
+            write(kept() | {name: section(name, found, options)})
             console.print(f"  {name}: {time.monotonic() - began:.0f} s")
     sys.exit(failed)
 

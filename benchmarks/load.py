@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from math import ceil
 from pathlib import Path
 from statistics import median
 
@@ -149,7 +150,8 @@ def measure(options: argparse.Namespace) -> Answer:
 
 def row(what: str, took: list[float]) -> tuple[str, ...]:
     """Return a request's row, of its times in order."""
-    p99 = took[int(len(took) * 0.99)] if len(took) >= 100 else None  # of fewer it is the longest
+    # Of fewer than a hundred it is the longest.
+    p99 = took[ceil(0.99 * len(took)) - 1] if len(took) >= 100 else None
     times = (median(took), p99, took[-1])
     return (
         what,

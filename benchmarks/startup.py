@@ -62,6 +62,7 @@ def seconds_to_line(script: str) -> float:
         line = process.stdout.readline()
         took = time.perf_counter() - began
     assert line, "it ended before"
+    assert process.returncode == 0, "it failed at its end"
     return took
 
 

@@ -2,8 +2,8 @@
 
 SlipCover counts in what the packages' code is compiled to, so that libraries run as fast as ever.
 What traces, as coverage.py does on Python 3.11, slows them too: Optuna and MLflow to half.
-Migrations, which Alembic loads by their paths, are not counted: SlipCover's way for such files has
-pytest load packages of tests as plain modules, and then it finds none of what lies in them.
+Migrations, which Alembic loads by their paths, count as never run: SlipCover's way for such files
+has pytest load packages of tests as plain modules, and then it finds none of what lies in them.
 SlipCover's own plugin for pytest does not know pytest 9.2.
 """
 

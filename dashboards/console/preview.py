@@ -26,8 +26,7 @@ from search.study.cost import Sizes
 from trainables.datasets import SequenceDataset, Shape
 from trainables.faults import DatasetError
 from trainables.metrics import Task
-from trainables.sources import DOWNLOADED, PICTURES
-from trainables.sources.idx import is_there
+from trainables.sources import DOWNLOADED, PICTURES, is_there
 
 MOST_BYTES = 2**28
 """Of data that are looked at: larger ones would cost the service memory that its jobs need."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.curves import TABLE
-from benchmarks.judge import DEFAULT, RANDOM, Overall, Yardstick, again, held
+from benchmarks.judge import DEFAULT, RANDOM, Overall, Yardstick, again, held, training
 from benchmarks.replay import Found, Table
 
 
@@ -54,6 +54,20 @@ def test_repetitions_of_one_training_share_its_luck() -> None:
     random = np.random.default_rng(0)
     drawn = [luck[again(seen, random)].mean() for _ in range(2000)]
     assert np.std(drawn) == pytest.approx(np.std([0, 1, 2, 3]) / 2, rel=0.05)
+
+
+def test_who_is_lucky_in_one_training_of_four_is_as_unsure_as_of_four() -> None:
+    tables = [Table(TABLE, "digits", at) for at in range(4)]
+    good, bad = [(0.5, best(tables, 0))], [(0.5, best(tables, 250))]
+    lucky = [bad if training(one, 4) else good for one in range(40)]
+
+    judge = Yardstick({DEFAULT: lucky, RANDOM: [bad] * 40}, tables)
+
+    lead = judge.ends(DEFAULT) - judge.ends(RANDOM)
+    assert judge.lead(RANDOM) == -lead[0]
+    # It is ahead in one of four draws. Of 40 that are drawn each on its own this would be a third.
+    assert np.std(lead[1:]) == pytest.approx(lead[0] * np.sqrt(3) / 2, rel=0.1)
+    assert judge.ahead(RANDOM).endswith(" to +0.00)")
 
 
 def test_within_a_training_repetitions_are_drawn_again() -> None:

@@ -1,5 +1,6 @@
 """Where sequences come from, named data sets and people's own files; light to import."""
 
+from pathlib import Path
 from typing import Literal
 
 PICTURES = ("mnist", "fashion-mnist", "mnist-5k", "digits")
@@ -7,6 +8,11 @@ PICTURES = ("mnist", "fashion-mnist", "mnist-5k", "digits")
 
 DOWNLOADED = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 """Those that come over the network when they are first used, and what torchvision calls them."""
+
+UNPACKED = tuple(
+    f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")
+)
+"""The files that each of them has."""
 
 ARCHIVED = {
     "japanese-vowels": "JapaneseVowels",
@@ -23,3 +29,8 @@ SUFFIXES = (".npz", ".csv", ".tsv", ".parquet", ".ts")
 
 Missing = Literal["refuse", "zero", "mean", "forward"]
 """What is done about missing values; see `trainables.preparation`."""
+
+
+def is_there(name: str, data_dir: Path) -> bool:
+    """Whether all files of what torchvision calls so are there: none has to be downloaded."""
+    return all((data_dir / name / "raw" / file).is_file() for file in UNPACKED)

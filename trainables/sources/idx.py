@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torchvision import datasets as torchvision_datasets
 
 from trainables.faults import DatasetError
+from trainables.sources import is_there
 
 CONNECT_S = 5.0
 """How long one attempt to reach a mirror may take; torchvision itself would wait for ever."""
@@ -42,13 +43,6 @@ def read(name: str, data_dir: Path) -> tuple[Labelled, Labelled]:
         raise DatasetError(
             f"the files in {folder} are damaged ({error}); delete the folder and try again"
         ) from error
-
-
-def is_there(name: str, data_dir: Path) -> bool:
-    """Whether the four files are there unpacked, so that none has to be downloaded."""
-    source: type[torchvision_datasets.MNIST] = getattr(torchvision_datasets, name)
-    names = [file.removesuffix(".gz") for file, _ in source.resources]
-    return all((data_dir / name / "raw" / one).is_file() for one in names)
 
 
 def part(found: torchvision_datasets.MNIST) -> Labelled:

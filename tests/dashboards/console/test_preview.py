@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,12 @@ def test_a_look_at_too_much_or_at_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_data_that_would_be_downloaded_are_not_looked_at(home: Path) -> None:
     assert preview(make_spec("data.source=mnist"), Home.from_environment()) is None
+
+
+def test_a_look_costs_no_service_what_downloads_data() -> None:
+    code = "import sys, dashboards.console.preview; print('torchvision' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE)
+    assert done.stdout == b"False\n"
 
 
 def test_a_line_leaves_out_what_is_missing() -> None:

@@ -28,6 +28,7 @@ BAD_DOCUMENTS = [
     ("a: \x00", "must be YAML, but unacceptable character"),
     ("a: !!python/object:os.system x", "could not determine a constructor"),
     (job('warm_start: ["\\ud800"]'), "warm_start.0: must be Unicode, but holds half of a"),
+    ('data: {source: digits, "\\ud800": 1}', "data: must be Unicode, but holds half of a"),
     (
         space(f"[0x{'f' * 4400}]"),
         "space: must be a mapping of at least one setting to search, but got [0xff",
