@@ -97,7 +97,7 @@ class Attempt:
         report = replace(
             report,
             device_mb=size_mb(self.device),
-            machine=machine(self.device),
+            machine=report.machine or machine(self.device),
             damaged=tuple(self.damaged),
         )
         self.damaged.clear()
@@ -108,7 +108,13 @@ class Attempt:
         state = self.read(epoch)
         if state is None:
             return None
-        return Report(epoch, state["metrics"], state["outcome"], state["precision"])
+        return Report(
+            epoch,
+            state["metrics"],
+            state["outcome"],
+            state["precision"],
+            machine=state.get("machine", ""),  # of a version before there was none
+        )
 
     def read(self, epoch: int) -> dict[str, Any] | None:
         """Return the state after an epoch; a damaged one is as good as none, and is reported."""
@@ -153,6 +159,7 @@ class Attempt:
                 "metrics": report.metrics,
                 "outcome": report.outcome,
                 "precision": report.precision,
+                "machine": machine(self.device),
                 "trainer": state,
             },
         )

@@ -159,9 +159,9 @@ class CmaEs(SamplerOptions):
 
     def build(self, spec: "JobSpec", space: Space, seed: int) -> "BaseSampler":
         """Return Optuna's CmaEsSampler; pruned trials stay out, since some diverged to NaN."""
-        from optuna.samplers import CmaEsSampler
+        from search.document.sequences import StatelessCmaEs
 
-        return CmaEsSampler(seed=seed, warn_independent_sampling=False, **self.options())
+        return StatelessCmaEs(seed=seed, warn_independent_sampling=False, **self.options())
 
 
 class Random(SamplerOptions):

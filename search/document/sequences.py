@@ -1,10 +1,11 @@
 """Some of Optuna's samplers, changed so that they may be made again for every draw."""
 
+import copy
 from typing import Any
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
-from optuna.samplers import NSGAIISampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import CmaEsSampler, NSGAIISampler, QMCSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
 
 from search.document.space import Space, distribution
@@ -65,6 +66,22 @@ class WholeSpaceQmc(WholeSpace, QMCSampler):
             **options,
         )
         self.space = space
+
+
+class StatelessCmaEs(CmaEsSampler):
+    """CMA-ES whose draws have the seed that it is given alone.
+
+    Optuna's own adds the trial's number in its study, of which a draw that was dropped takes one:
+    none of these are there once the study has been read back into memory.
+    """
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return the next candidate's parameters."""
+        first = copy.copy(trial)
+        first.number = 0
+        return super().sample_relative(study, first, search_space)
 
 
 class StatelessNsgaIi(NSGAIISampler):

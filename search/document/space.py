@@ -79,8 +79,17 @@ class Space:
             if self.is_active(name, chosen) != (name in parameters):
                 return False
             if name in parameters:
-                chosen[name] = parameters[name]
+                # As it was when it was drawn, without the rounding errors of its grid.
+                chosen[name] = self.parameters[name].snap(parameters[name])
         return True
+
+    def active(self, parameters: Parameters) -> Parameters:
+        """Return those of some parameters that count beside the others."""
+        chosen: Parameters = {}
+        for name in self.names:
+            if name in parameters and self.is_active(name, chosen):
+                chosen[name] = parameters[name]
+        return chosen
 
     @property
     def size(self) -> int | None:

@@ -138,6 +138,8 @@ class Engine:
             while not self.study.done or self.advance():
                 self.await_room()
                 self.halt_if_needed()
+                if self.study.done:  # its hours are over before there was room
+                    continue
                 try:
                     with uncounted():
                         self.fit()
@@ -151,7 +153,7 @@ class Engine:
 
     def await_room(self) -> None:
         """Wait until other jobs leave room for a trial: until then Tune need not be started."""
-        while self.slots < 1 and not self.halted:
+        while self.slots < 1 and not self.halted and not self.study.done:
             time.sleep(POLL_S)
             self.poll()
 

@@ -79,7 +79,7 @@ class Mirror:
 
     def known(self) -> set[str]:
         """Return what was taken over, but for the first draws, which win only if trained here."""
-        first = [self.identity(one, {}) for one in self.taken.first]
+        first = [self.identity(self.space.active(one), {}) for one in self.taken.first]
         past = {self.identity(one.parameters, {}) for one in self.taken.history}
         return past - set(first)
 
