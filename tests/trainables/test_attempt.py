@@ -92,6 +92,18 @@ def test_an_epoch_that_was_not_acknowledged_is_reported_as_it_was(
     assert again.trainer is None
 
 
+def test_an_epoch_that_another_machine_computed_is_reported_as_its_own(
+    trial_config: Config, digits: SequenceDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainables.attempt.machine", lambda _: "another")
+    run(trial_config, digits, 2)
+    monkeypatch.undo()
+
+    again = attempt(trial_config, digits, acknowledged=1)
+
+    assert [again.next_report().machine == "another" for _ in range(2)] == [True, False]
+
+
 @pytest.mark.parametrize("acknowledged", [1, 2])
 def test_goes_on_to_the_same_numbers(
     trial_config: Config, elsewhere: Config, digits: SequenceDataset, acknowledged: int

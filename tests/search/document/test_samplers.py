@@ -6,7 +6,7 @@ import optuna
 import pytest
 from optuna.samplers import TPESampler
 from optuna.search_space import IntersectionSearchSpace
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from search.common.faults import SpecError
 from search.document.samplers import SAMPLERS, make_sampler
@@ -125,6 +125,14 @@ def test_cma_es_and_nsga_ii_remember_in_the_trials_alone() -> None:
         remembered = {key for trial in search.study.trials for key in trial.system_attrs}
         assert any("generation" in key for key in remembered)
         assert search.storage.get_study_system_attrs(search.study._study_id) == {}
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name not in {"gp", "grid"}])
+def test_a_draw_that_was_dropped_changes_no_later_one(name: str) -> None:
+    whole, again = Search(job(FLAT, name)), Search(job(FLAT, name))
+    for number in range(16):
+        again.study.add_trial(create_trial(state=TrialState.FAIL))
+        assert again.draw(number) == whole.draw(number)
 
 
 def test_tpe_models_groups_in_conditional_spaces_only() -> None:

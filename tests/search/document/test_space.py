@@ -118,6 +118,14 @@ def test_an_infinite_space_is_not_listed() -> None:
         next(endless)
 
 
+def test_a_condition_does_not_see_the_rounding_errors_of_a_grid() -> None:
+    layers = {"low": 1, "high": 3, "when": {"dropout": {"at_most": 0.3}}}
+    space = space_of({"dropout": {"low": 0.0, "high": 0.9, "step": 0.1}, "layers": layers})
+    assert 3 * 0.1 > 0.3
+    assert space.holds({"dropout": 3 * 0.1, "layers": 2})
+    assert not space.holds({"dropout": 4 * 0.1, "layers": 2})
+
+
 def test_distributions_follow_the_order_of_suggest() -> None:
     space = space_of(NESTED)
     found = space.distributions({"dropout": 0.25, "head": "last", "layers": 2})

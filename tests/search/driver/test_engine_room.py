@@ -64,6 +64,15 @@ def test_a_job_without_room_can_be_stopped(make: Make, monkeypatch: pytest.Monke
     assert not trials(study)
 
 
+def test_a_job_whose_hours_are_over_waits_for_no_room(make: Make) -> None:
+    engine, study, _ = make("budget.hours=1.0")
+    engine.share = lambda fit, wanted, used: 0
+    engine.elapsed_s = lambda: 3601.0
+    engine.run()
+    assert study.closed == "hours"
+    assert not trials(study)
+
+
 def test_half_a_gpu_a_trial_shares_one(make: Make, tmp_path: Path) -> None:
     engine, _, _ = make("budget.trials=2", "workers.gpus=0.5")
     engine.run()

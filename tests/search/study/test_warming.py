@@ -247,6 +247,18 @@ def test_what_is_known_is_not_drawn_again_but_for_the_best(store: Store) -> None
     assert [one.params["learning_rate"] for one in drawn if one] == [0.05, 0.1]
 
 
+def test_the_best_are_trained_where_a_setting_does_not_count_for_them() -> None:
+    decay = "{low: 1.0e-6, high: 0.01, log: true, when: {optimizer: adamw}}"
+    spec = make_spec(f"space={{optimizer: [adam, adamw], weight_decay: {decay}}}")
+    best: Parameters = {"optimizer": "adam"}
+    first = fitted(spec, spec.config(best).model_dump())
+    assert first.keys() == {"optimizer", "weight_decay"}
+    past = Past("tiny-0001", 0, "complete", best, 0.9, {})
+    drawn = Mirror(spec, Taken(("tiny-0001",), (past,), (first,))).draw(0)
+    assert drawn is not None
+    assert drawn.params == best
+
+
 @pytest.mark.parametrize("sampler", ["random", "qmc"])
 def test_a_sampler_that_does_not_learn_is_refused_a_history(sampler: str) -> None:
     with pytest.raises(SpecError, match="warm_start: needs a sampler that learns, but got"):
