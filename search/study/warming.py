@@ -16,7 +16,7 @@ from search.database.jobrow import JobRow
 from search.database.storage import both_studies
 from search.database.store import Store
 from search.database.tables import Job
-from search.document.sections import MOST_JOBS
+from search.document.sections import MOST_JOBS, Direction
 from search.document.space import Space
 from search.document.spec import JobSpec
 from search.jobs.jobs import JobNotFoundError, find
@@ -24,9 +24,10 @@ from search.jobs.listing import best_trial
 from search.study.champion import by_value
 from search.study.portfolio import entries, fitted
 from trainables.config import Parameters, TrialConfig
+from trainables.metrics import sign_of
 
 MOST_TRIALS = 1000
-"""Trials that are taken over, which is as far as samplers look back."""
+"""Trials that are taken over at most, which is as far as samplers look back."""
 
 MOST_FIRST = 3
 """Configurations that are tried first: of the first trials a sampler learns where to look, and more
@@ -168,23 +169,43 @@ def take(store: Store, spec: JobSpec, dataset: dict[str, Any], job_id: str) -> T
     earlier = earlier_jobs(store, spec, dataset, job_id)
     if not earlier:
         return without_history(spec)
-    past: list[Past] = []
+    past: list[list[Past]] = []
     ranked = []
     for job in earlier:
         theirs = JobSpec.from_json(job.document)
         trials, _ = both_studies(store, job.id)
         if spec.sampler.looks_back and comparable(job, theirs, spec, dataset):
-            past += [one for trial in trials if (one := past_of(job.id, theirs, trial, spec))]
+            known = [one for trial in trials if (one := past_of(job.id, theirs, trial, spec))]
+            past.append(known)
         ranked.append(best_of(job, theirs, trials))
     in_turn = (config for turn in zip_longest(*ranked) for config in turn if config is not None)
     first = unique(fitted(spec, config.model_dump()) for config in in_turn)
-    if not first and not past:
+    history = shared(past, MOST_TRIALS, spec.objective.direction)
+    if not first and not history:
         return without_history(spec)
-    return Taken(
-        jobs=tuple(job.id for job in earlier),
-        history=tuple(past[:MOST_TRIALS]),
-        first=first,
-    )
+    return Taken(jobs=tuple(job.id for job in earlier), history=tuple(history), first=first)
+
+
+def shared(jobs: Sequence[Sequence[Past]], most: int, direction: Direction) -> list[Past]:
+    """Return as many of some jobs' trials, of all alike; what one has not is the others'."""
+    kept: dict[int, Sequence[Past]] = {}
+    left = most
+    for place in sorted(range(len(jobs)), key=lambda place: len(jobs[place])):
+        kept[place] = best_and_newest(jobs[place], left // (len(jobs) - len(kept)), direction)
+        left -= len(kept[place])
+    return [one for place in range(len(jobs)) for one in kept[place]]
+
+
+def best_and_newest(past: Sequence[Past], most: int, direction: Direction) -> Sequence[Past]:
+    """Return as many of a job's trials: of those that are more than that a tenth is the best."""
+    if len(past) <= most:
+        return past
+    sign = sign_of(direction)
+    ranked = sorted((sign * one.value, one.number) for one in past if one.value is not None)
+    best = {number for _, number in ranked[len(ranked) - most // 10 :]}
+    others = [one.number for one in past if one.number not in best]
+    kept = best | set(others[len(others) - (most - len(best)) :])
+    return [one for one in past if one.number in kept]
 
 
 def unique(configurations: Iterator[Parameters]) -> tuple[Parameters, ...]:

@@ -1,5 +1,6 @@
 """What a job does with the room that it has: places among other jobs, and GPUs."""
 
+from itertools import chain, repeat
 from pathlib import Path
 from unittest.mock import patch
 
@@ -64,10 +65,14 @@ def test_a_job_without_room_can_be_stopped(make: Make, monkeypatch: pytest.Monke
     assert not trials(study)
 
 
-def test_a_job_whose_hours_are_over_waits_for_no_room(make: Make) -> None:
+def test_a_job_whose_hours_end_waits_for_no_room(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.driver.engine.POLL_S", 0.01)
     engine, study, _ = make("budget.hours=1.0")
     engine.share = lambda fit, wanted, used: 0
-    engine.elapsed_s = lambda: 3601.0
+    elapsed = chain([0.0, 0.0, 0.0], repeat(3601.0))
+    engine.elapsed_s = lambda: next(elapsed)
     engine.run()
     assert study.closed == "hours"
     assert not trials(study)

@@ -16,6 +16,7 @@ from search.database.result import Candidate, Result
 from search.database.storage import open_storage
 from search.database.store import Store
 from search.database.tables import Job
+from search.document.sections import Direction
 from search.document.spec import JobSpec
 from search.study.mirror import Mirror
 from search.study.portfolio import fitted
@@ -23,6 +24,7 @@ from search.study.warming import (
     Past,
     Taken,
     parameters_in,
+    shared,
     take,
     taken_over,
     with_earlier_jobs,
@@ -30,6 +32,7 @@ from search.study.warming import (
 )
 from tests.search.conftest import add_job, make_spec
 from trainables.config import Parameters
+from trainables.metrics import sign_of
 
 DATA = {"fingerprint": "aa", "features": 8, "classes": ["0", "1"], "targets": []}
 HALF = DATA | {"fingerprint": "bb"}
@@ -245,6 +248,26 @@ def test_what_is_known_is_not_drawn_again_but_for_the_best(store: Store) -> None
     mirror = Mirror(make_spec(space), Taken(("tiny-0001",), tuple(past), (config(0.05),)))
     drawn = [mirror.draw(0), mirror.draw(1), mirror.draw(2)]
     assert [one.params["learning_rate"] for one in drawn if one] == [0.05, 0.1]
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_of_many_trials_the_best_and_the_newest_of_each_job_are_known(
+    direction: Direction,
+) -> None:
+    """Of those here the first are the best; a tenth of a job's share is for them."""
+    sign = -sign_of(direction)
+
+    def past(job: str, number: int) -> list[Past]:
+        return [Past(job, n, "complete", {}, sign * n, {}) for n in range(number)]
+
+    found = shared([past("long", 100), past("short", 3), past("middle", 25)], 43, direction)
+
+    assert [(one.of, one.number) for one in found] == [
+        *(("long", n) for n in (0, 1, *range(82, 100))),
+        *(("short", n) for n in range(3)),
+        *(("middle", n) for n in (0, 1, *range(7, 25))),
+    ]
+    assert shared([], 43, direction) == []
 
 
 def test_the_best_are_trained_where_a_setting_does_not_count_for_them() -> None:
