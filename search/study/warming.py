@@ -201,8 +201,8 @@ def best_and_newest(past: Sequence[Past], most: int, direction: Direction) -> Se
     if len(past) <= most:
         return past
     sign = sign_of(direction)
-    ranked = sorted((sign * one.value, one.number) for one in past if one.value is not None)
-    best = {number for _, number in ranked[len(ranked) - most // 10 :]}
+    ranked = sorted((-sign * one.value, one.number) for one in past if one.value is not None)
+    best = {number for _, number in ranked[: most // 10]}
     others = [one.number for one in past if one.number not in best]
     kept = best | set(others[len(others) - (most - len(best)) :])
     return [one for one in past if one.number in kept]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -268,6 +269,8 @@ def test_of_many_trials_the_best_and_the_newest_of_each_job_are_known(
         *(("middle", n) for n in (0, 1, *range(7, 25))),
     ]
     assert shared([], 43, direction) == []
+    few = [one if one.number == 1 else replace(one, value=None) for one in past("few", 100)]
+    assert [one.number for one in shared([few], 50, direction)] == [1, *range(51, 100)]
 
 
 def test_the_best_are_trained_where_a_setting_does_not_count_for_them() -> None:
