@@ -273,7 +273,12 @@ class Budget(Section):
     """When the search ends; the first limit that is reached counts."""
 
     trials: int = Field(30, ge=1, le=1_000_000, description="trials, the baseline included")
-    hours: float | None = Field(None, gt=0.0, description="hours of search; null for no limit")
+    hours: float | None = Field(
+        None,
+        gt=0.0,
+        description="hours that the job has run, what it waited for included, after which the "
+        "search ends; null for no limit",
+    )
     target: float | None = Field(
         None, description="value of the objective that is good enough; null for none"
     )
