@@ -60,7 +60,7 @@ class Judge:
     def reaches_target(self, value: float) -> bool:
         """Whether a search may end with this value."""
         target = self.spec.budget.target
-        return self.searching and target is not None and not self.better(target, value)
+        return self.searching and target is not None and self.sign * value >= self.sign * target
 
     def better(self, value: float, other: float) -> bool:
         """Whether ``value`` is strictly better than ``other``."""

@@ -1,5 +1,7 @@
 """How trials of a study fail and how the search ends, on every database that it may live in."""
 
+import math
+
 import pytest
 from optuna.trial import TrialState
 
@@ -108,6 +110,12 @@ class TestOnEveryDatabase:
         again = reopen(opened, lease, "budget.target=0.8")
         assert again.done
         again.shut()
+
+    def test_what_is_no_number_reaches_no_target(self, opened: Store, lease: Lease) -> None:
+        study = reopen(opened, lease, "budget.target=0.8")
+        live = asked(study)
+        assert study.report(live.number, 1, metrics(math.nan), "running") is not Verdict.COMPLETE
+        study.shut()
 
     def test_a_baseline_that_costs_too_much_reaches_no_target(
         self, opened: Store, lease: Lease
