@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
@@ -75,15 +74,12 @@ class Check(Body):
     changes: list[Change] = Field([], max_length=100)
 
 
-LOOKS = CapacityLimiter(4)
-"""Whoever looks at data, or waits to, holds no thread that answers others."""
-
-
 @router.get("")
 async def launch(request: Request, service: In, job: Key = "", data: Key = "") -> HTMLResponse:
     """Show the page, with the document of an earlier job, of uploaded data, or the example."""
     looks = bool(data) and data not in SOURCES and not job
-    return await run_sync(shown, request, service, job, data, limiter=LOOKS if looks else None)
+    limiter = service.looks if looks else None
+    return await run_sync(shown, request, service, job, data, limiter=limiter)
 
 
 def shown(request: Request, service: Service, job: str, data: str) -> HTMLResponse:
@@ -168,7 +164,7 @@ async def checked(body: Check, service: Service) -> dict[str, Any]:
     try:
         if isinstance(spec, SpecError):
             raise spec
-        seen = await run_sync(preview, spec, service.home, limiter=LOOKS)
+        seen = await run_sync(preview, spec, service.home, limiter=service.looks)
         told = await run_sync(forecast, service, spec, seen)
     except SpecError as error:
         at_field, rest = form.placed(error.faults)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 from weakref import WeakValueDictionary
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
@@ -63,6 +64,8 @@ class Service:
     """Of the jobs that somebody follows."""
     examining: threading.Lock = field(default_factory=threading.Lock)
     """Held by the one doctor that may be at work."""
+    looks: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(4))
+    """Whoever looks at data, or waits to, holds no thread that answers others."""
 
     def show(self, job: Job) -> dict[str, Any]:
         """Return a job in full; for many clients at once it is read once a second."""
