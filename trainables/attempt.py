@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from trainables.checkpoint import Checkpoints
@@ -33,8 +34,8 @@ class Report:
         metrics: what `Trainer.run_epoch` returned, or what is known of a diverged epoch.
         outcome: whether more epochs follow, and why not.
         precision: what it was computed in.
-        device_mb: how much memory the GPU has; None for a processor.
         machine: what it was computed on, as JSON.
+        device_mb: how much memory the GPU has; None for a processor.
         damaged: what was wrong with checkpoints that could not be used, a sentence each.
     """
 
@@ -42,8 +43,8 @@ class Report:
     metrics: dict[str, float]
     outcome: Outcome
     precision: Precision
+    machine: str
     device_mb: float | None = None
-    machine: str = ""
     damaged: tuple[str, ...] = ()
 
 
@@ -72,6 +73,11 @@ class Attempt:
         self.damaged: list[str] = []
         self.ended = False
 
+    @cached_property
+    def machine(self) -> str:
+        """What this attempt computes on; asked at its first report, since a GPU takes its time."""
+        return machine(self.device)
+
     def next_report(self) -> Report:
         """Return the next epoch that the study has not acknowledged.
 
@@ -94,12 +100,7 @@ class Attempt:
                 report = replace(report, epoch=epoch)
         self.reported = epoch
         self.ended = report.outcome != "running"
-        report = replace(
-            report,
-            device_mb=size_mb(self.device),
-            machine=report.machine or machine(self.device),
-            damaged=tuple(self.damaged),
-        )
+        report = replace(report, device_mb=size_mb(self.device), damaged=tuple(self.damaged))
         self.damaged.clear()
         return report
 
@@ -113,7 +114,7 @@ class Attempt:
             state["metrics"],
             state["outcome"],
             state["precision"],
-            machine=state.get("machine", ""),  # of a version before there was none
+            state.get("machine", self.machine),  # of a version before there was none
         )
 
     def read(self, epoch: int) -> dict[str, Any] | None:
@@ -131,14 +132,15 @@ class Attempt:
             try:
                 metrics = trainer.run_epoch()
             except Diverged as diverged:
-                report = Report(trainer.epoch + 1, diverged.metrics, "diverged", trainer.precision)
+                epoch, metrics = trainer.epoch + 1, diverged.metrics
+                report = Report(epoch, metrics, "diverged", trainer.precision, self.machine)
                 self.write(report, None)
                 return report
             if trainer.epoch == 1 and self.config["costs"]:
                 network = copy.deepcopy(trainer.model).cpu()
                 metrics |= asdict(footprint(network, self.data.shape))
             outcome: Outcome = "complete" if trainer.is_done else "running"
-            report = Report(trainer.epoch, metrics, outcome, trainer.precision)
+            report = Report(trainer.epoch, metrics, outcome, trainer.precision, self.machine)
             if trainer.is_done:
                 self.finish(trainer, report)
             elif self.is_due(metrics[self.config["metric"]]):
@@ -159,7 +161,7 @@ class Attempt:
                 "metrics": report.metrics,
                 "outcome": report.outcome,
                 "precision": report.precision,
-                "machine": machine(self.device),
+                "machine": report.machine,
                 "trainer": state,
             },
         )

@@ -8,9 +8,9 @@ from trainables.faults import CONTROL
 USER = re.compile(r"://[^/\s]+@")
 """Who asks, and the password, in a URL."""
 
-TOKEN = re.compile(r"(gt_[0-9a-f]{8})_[A-Za-z0-9_-]{20,}")
-"""A token of the service: its id, and its secret of 43 signs, or what was mistyped for one. The
-name of a file may begin alike: `gt_20250101_labels.csv`."""
+TOKEN = re.compile(r"(gt_[0-9a-f]{8})_(?:[\w-]{20,}|[\w-]+(?![\w-]|\.\w))", re.ASCII)
+"""A token of the service: its id, and its secret of 43 signs, or a part of it. The name of a file
+may begin alike, as `gt_20250101_labels.csv` does, but has a suffix."""
 
 MARKS = re.compile(r"[\\`*\[\]<|&~]|(?<!\w)_|_(?!\w)")
 """What Markdown may take for more than text; an underscore within a word is none."""

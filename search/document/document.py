@@ -151,13 +151,9 @@ def unwritable(value: Any, path: Sequence[str | int] = ()) -> Iterator[str]:
     if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
         where = ".".join(map(str, path)) or "the document"
         yield f"{where}: must be Unicode, but holds half of a surrogate pair"
-    if isinstance(value, list):
-        for place, part in enumerate(value):
-            yield from unwritable(part, (*path, place))
-    if isinstance(value, dict):
-        for key, part in value.items():
-            odd = [*unwritable(key, path)]
-            yield from odd or unwritable(part, (*path, key))
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from [*unwritable(key, path)] or unwritable(part, (*path, key))
 
 
 def read_text(path: Path) -> str:

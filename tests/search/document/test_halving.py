@@ -12,8 +12,6 @@ from optuna.trial import TrialState
 from search.document.halving import OrderedHalving
 from search.document.sections import Direction
 
-Options = dict[str, int]
-
 
 def ends(
     make: Callable[[], SuccessiveHalvingPruner], direction: Direction, *, at_once: int
@@ -56,7 +54,7 @@ def ends(
         {"bootstrap_count": 4},
     ],
 )
-def test_it_decides_as_optunas_own(options: Options, direction: Direction) -> None:
+def test_it_decides_as_optunas_own(options: dict[str, int], direction: Direction) -> None:
     whole = {
         "min_resource": 1,
         "reduction_factor": 2,
