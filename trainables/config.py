@@ -15,10 +15,13 @@ WORTH_IT = 64
 """The hidden size from which an LSTM is faster in bfloat16, where a processor multiplies it faster.
 
 `benchmarks.precision` has the figures of two layers and batches of 64. In narrower networks turning
-numbers into bfloat16 and back may take what faster products save. A GRU gains by it at 256 units,
-and loses there in small batches. A processor without it takes 2 to 4 times as long as in float32 at
-every size; one that has it and hides its AMX 1.4 to 1.6 times with LSTMs (`trainables.device`)."""
+numbers into bfloat16 and back may take what faster products save. A processor without it takes 2 to
+4 times as long as in float32 at every size; one that has it and hides its AMX 1.4 to 1.6 times with
+LSTMs (`trainables.device`)."""
 
+WORTH_IT_IN_AMX = 192
+"""The same for a GRU, which is many small products, where they are multiplied in AMX: narrower ones
+lose in batches of 16."""
 
 WORTH_IT_ON_GPU = 192
 """The same for LSTMs and GRUs on a GPU, see `benchmarks.gpu_rate`: up to 128 units cuDNN's kernels
@@ -118,6 +121,11 @@ class TrialConfig(BaseModel):
     def gains_by_bfloat16(self) -> bool:
         """Whether this network is faster in bfloat16 where a processor multiplies it faster."""
         return self.cell == "lstm" and self.hidden_size >= WORTH_IT
+
+    @property
+    def gains_by_amx(self) -> bool:
+        """Whether it is faster in bfloat16 where a processor multiplies it in AMX alone."""
+        return self.cell == "gru" and self.hidden_size >= WORTH_IT_IN_AMX
 
     @property
     def gains_on_a_gpu(self) -> bool:

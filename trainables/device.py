@@ -23,7 +23,7 @@ from trainables.products import has_faster
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 """The type of each precision."""
 
-ARITHMETIC = "GRUs with gradients of Gatetune's own, nothing below 1e-38"
+ARITHMETIC = "GRUs with gradients of Gatetune's own, also in bfloat16, nothing below 1e-38"
 """What of this code decides the last digits on a processor, beside PyTorch and the machine."""
 
 ARITHMETIC_BY_ONEDNN = f"{ARITHMETIC}, their larger products by oneDNN"
@@ -131,8 +131,10 @@ def pick_precision(config: TrialConfig, device: torch.device) -> Precision:
         PrecisionError: bfloat16 was asked for and the device cannot do it.
     """
     if config.precision == "auto":
-        on_gpu = device.type == "cuda"
-        worth_it = config.gains_on_a_gpu if on_gpu else config.gains_by_bfloat16
+        if device.type == "cuda":
+            worth_it = config.gains_on_a_gpu
+        else:
+            worth_it = config.gains_by_bfloat16 or (config.gains_by_amx and has_amx())
         return "bfloat16" if worth_it and has_fast_bfloat16(device) else "float32"
     if config.precision == "bfloat16" and not runs_bfloat16(device):
         needed = "processor with AVX-512 or AMX" if device.type == "cpu" else "GPU that has it"
@@ -151,7 +153,12 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     # Intel's processors with AVX512-FP16 multiply bfloat16 in AMX. Where a virtual machine hides
     # that, what is left takes twice as long as float32 (`benchmarks/notes/training_rate.md`).
     in_vectors = found.get("avx512_bf16") and not found.get("avx512_fp16")
-    return bool(found.get("amx_bf16") or in_vectors)
+    return has_amx() or bool(in_vectors)
+
+
+def has_amx() -> bool:
+    """Whether the processor multiplies bfloat16 in AMX, its unit for matrices."""
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def runs_bfloat16(device: torch.device) -> bool:

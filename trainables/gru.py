@@ -15,8 +15,9 @@ class GRU(nn.GRU):
     On a processor PyTorch goes through a sequence step by step, and back through every operation
     of every step. Here the gradients of the weights and of the inputs are one product for all
     steps; what goes back through the outputs is ten operations a step, which write where memory is
-    there already. On a GPU, in bfloat16, with a state to begin in, and where nothing is learned,
-    this is PyTorch's. `docs/decisions/0013-gru.md` says why.
+    there already. Under `torch.autocast` all of it is in bfloat16, as PyTorch's is. On a GPU, with
+    a state to begin in, and where nothing is learned, this is PyTorch's.
+    `docs/decisions/0013-gru.md` says why.
 
     Args:
         features: values a step.
@@ -54,17 +55,18 @@ class GRU(nn.GRU):
             state: [layers · ways, batch, units], where they begin; zeros if it is None.
         """
         learns = self.training and torch.is_grad_enabled() and state is None
-        if not learns or not x.is_cpu or torch.is_autocast_enabled("cpu"):
+        if not learns or not x.is_cpu:
             return super().forward(x, state)
-        steps, ends = x.transpose(0, 1), []
+        lowered = torch.is_autocast_enabled("cpu")
+        dtype = torch.get_autocast_dtype("cpu") if lowered else x.dtype
+        steps, ends = x.transpose(0, 1).to(dtype), []
         ways = 2 if self.bidirectional else 1
         for layer in range(self.num_layers):
             outputs = []
             for way in range(ways):
                 read = steps.flip(0) if way else steps
-                given: Tensor = Steps.apply(
-                    read.contiguous(), *self.all_weights[ways * layer + way]
-                )
+                weights = (weight.to(dtype) for weight in self.all_weights[ways * layer + way])
+                given: Tensor = Steps.apply(read.contiguous(), *weights)
                 ends.append(given[-1])
                 outputs.append(given.flip(0) if way else given)
             steps = torch.cat(outputs, 2) if self.bidirectional else outputs[0]

@@ -1,8 +1,10 @@
-"""Matrix products in float32 on a processor, by the faster of the libraries that PyTorch has.
+"""Matrix products on a processor, by the faster of the libraries that PyTorch has.
 
-PyTorch gives them to Intel's MKL, which on AMD's processors with AVX-512 computes at about half of
-the speed of oneDNN, the other one (`docs/decisions/0018-products.md`). No public function of
-PyTorch's asks that; the operation here is what its compiler's code calls for linear layers.
+PyTorch gives those in float32 to Intel's MKL, which on AMD's processors with AVX-512 computes at
+about half of the speed of oneDNN, the other one (`docs/decisions/0018-products.md`). Those in
+bfloat16 are oneDNN's, but for what is added to them, which is written down first. No public
+function of PyTorch's asks oneDNN alone; the operation here is what its compiler's code calls for
+linear layers.
 """
 
 from functools import cache
@@ -25,6 +27,8 @@ def has_faster() -> bool:
 
 def is_faster(x: Tensor, weight: Tensor) -> bool:
     """Whether `linear` asks oneDNN, which cannot write where memory is there already."""
+    if x.dtype == torch.bfloat16:  # which nobody else multiplies
+        return True
     return (
         len(x) * weight.numel() >= WORTH_IT
         and x.dtype == torch.float32  # gradients are checked in more digits
@@ -55,6 +59,7 @@ def over_rows(left: Tensor, right: Tensor) -> Tensor:
         left: [rows, columns].
         right: [rows, columns], the fewer ones: what oneDNN reads the other way round is copied.
     """
-    if is_faster(right.t(), left.t()):
+    # PyTorch's own product of bfloat16 is oneDNN's, and needs no turning around.
+    if right.dtype != torch.bfloat16 and is_faster(right.t(), left.t()):
         return linear(right.t(), left.t()).t()
     return left.t() @ right

@@ -37,9 +37,9 @@ SECONDS = np.array(list(TERMS.values()))
 
 GATES = {"lstm": 4, "gru": 3}
 
-BFLOAT16 = {"lstm": 0.5, "gru": 1.0}
-"""What a product takes in bfloat16 on a processor, of one in float32. What GRUs gain on a GPU is
-learned from their epochs, with all else that is other there."""
+BFLOAT16 = 0.5
+"""What a product takes in bfloat16 on a processor, of one in float32. How it is on a GPU is learned
+from the epochs there, with all else that is other."""
 
 TRUST = 1.0
 """How many epochs, each of a single term, it takes to count as much as what is known before."""
@@ -100,7 +100,7 @@ def work(config: TrialConfig, sizes: Sizes, precision: Precision = "float32") ->
     sequences = 3 * sizes.train + sizes.validation
     products = 2.0 * sequences * (sizes.steps * recurrent + head)
     if precision == "bfloat16":
-        products *= BFLOAT16[config.cell]
+        products *= BFLOAT16
     amounts = {
         "batches": batches,
         "layers": layers,
@@ -109,6 +109,11 @@ def work(config: TrialConfig, sizes: Sizes, precision: Precision = "float32") ->
         "weights": batches * (recurrent + head),
     }
     return np.array([amounts.get(term, 0.0) for term in TERMS], dtype=np.float64)
+
+
+def gains(config: TrialConfig) -> tuple[bool, ...]:
+    """Return on which kinds of hardware this network is faster in bfloat16."""
+    return config.gains_by_bfloat16, config.gains_by_amx, config.gains_on_a_gpu
 
 
 class Cost:
@@ -123,9 +128,8 @@ class Cost:
 
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
-        self.auto: dict[tuple[bool, bool], Precision] = {}
-        """What precision auto was last seen to be: of networks that gain by bfloat16 on a
-        processor, and on a GPU."""
+        self.auto: dict[tuple[bool, ...], Precision] = {}
+        """What precision auto was last seen to be, by where networks gain by bfloat16."""
         self.products = np.zeros((len(TERMS), len(TERMS)))
         self.sums = np.zeros(len(TERMS))
         self.fitted: Work | None = SECONDS
@@ -137,14 +141,14 @@ class Cost:
 
     def work(self, config: TrialConfig, precision: Precision | None = None) -> Work:
         """Return what an epoch consists of, in the precision that the trial began in, if it has."""
-        auto = self.auto.get((config.gains_by_bfloat16, config.gains_on_a_gpu), "float32")
+        auto = self.auto.get(gains(config), "float32")
         asked = auto if config.precision == "auto" else config.precision
         return work(config, self.sizes, precision or asked)
 
     def learn(self, config: TrialConfig, precision: Precision, seconds: float) -> None:
         """Learn how long an epoch took."""
         if config.precision == "auto":
-            self.auto[config.gains_by_bfloat16, config.gains_on_a_gpu] = precision
+            self.auto[gains(config)] = precision
         share = self.work(config, precision) * SECONDS / seconds
         self.products += np.outer(share, share)
         self.sums += share

@@ -49,22 +49,25 @@ def test_a_share_of_a_gpu_is_the_first_that_the_worker_sees() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "hidden_size", "wanted"),
+    ("instructions", "cell", "hidden_size", "wanted"),
     [
-        ("lstm", 63, "float32"),
-        ("lstm", 64, "bfloat16"),
-        ("gru", 256, "float32"),
+        ("avx512_bf16", "lstm", 63, "float32"),
+        ("avx512_bf16", "lstm", 64, "bfloat16"),
+        ("avx512_bf16", "gru", 256, "float32"),
+        ("amx_bf16", "lstm", 64, "bfloat16"),
+        ("amx_bf16", "gru", 191, "float32"),
+        ("amx_bf16", "gru", 192, "bfloat16"),
+        ("avx512_f", "lstm", 256, "float32"),
+        ("avx512_f", "gru", 256, "float32"),
     ],
 )
 def test_auto_is_bfloat16_where_the_processor_has_it_and_the_network_gains(
-    cell: str, hidden_size: int, wanted: Precision
+    instructions: str, cell: str, hidden_size: int, wanted: Precision
 ) -> None:
     config = TrialConfig.model_validate({"cell": cell, "hidden_size": hidden_size})
 
-    with patch("trainables.device.has_fast_bfloat16", lambda _: True):
+    with patch("torch.cpu.get_capabilities", lambda: {instructions: True}):
         assert pick_precision(config, CPU) == wanted
-    with patch("trainables.device.has_fast_bfloat16", lambda _: False):
-        assert pick_precision(config, CPU) == "float32"
 
 
 @pytest.mark.parametrize(

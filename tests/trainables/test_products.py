@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from trainables.device import runs_bfloat16
 from trainables.products import WORTH_IT, has_faster, is_faster, linear, over_rows
 
 
@@ -34,6 +35,21 @@ def test_products_over_rows(by_onednn: bool) -> None:
 
     assert is_faster(right.t(), left.t()) is by_onednn
     torch.testing.assert_close(over_rows(left, right), left.t() @ right, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.skipif(not runs_bfloat16(torch.device("cpu")), reason="no bfloat16 here")
+def test_products_in_bfloat16_are_rounded_once() -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(5, 30), torch.randn(20, 30), torch.randn(20)
+    low = [one.bfloat16() for one in (x, weight, bias)]
+    exact = [one.double() for one in low]
+
+    found, over = linear(*low), over_rows(low[0], low[0])
+
+    assert is_faster(low[0], low[1])
+    expected = nn.functional.linear(*exact)
+    torch.testing.assert_close(found.double(), expected, rtol=2**-8, atol=1e-6)
+    torch.testing.assert_close(over.double(), exact[0].t() @ exact[0], rtol=2**-8, atol=1e-6)
 
 
 def test_small_products_and_those_in_more_digits_are_mkls() -> None:

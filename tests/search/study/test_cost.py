@@ -58,10 +58,11 @@ def test_small_batches_cost_by_the_batch_and_products_do_not() -> None:
     assert term("gru products", batch_size=16) == 0
 
 
-def test_products_in_bfloat16_take_less_and_nothing_else_does() -> None:
-    lstm = config(cell="lstm")
-    less = work(lstm, SIZES["digits"], "float32") - work(lstm, SIZES["digits"], "bfloat16")
-    assert {name for name, found in zip(TERMS, less, strict=True) if found} == {"lstm products"}
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_products_in_bfloat16_take_less_and_nothing_else_does(cell: str) -> None:
+    one = config(cell=cell)
+    less = work(one, SIZES["digits"], "float32") - work(one, SIZES["digits"], "bfloat16")
+    assert {name for name, found in zip(TERMS, less, strict=True) if found} == {f"{cell} products"}
 
 
 def test_auto_is_what_it_was_last_seen_to_be() -> None:
@@ -74,6 +75,20 @@ def test_auto_is_what_it_was_last_seen_to_be() -> None:
     assert (cost.work(wide) < before).any()
     assert (cost.work(wide, "float32") == before).all()
     assert (cost.work(wide.model_copy(update={"precision": "float32"})) == before).all()
+
+
+def test_auto_may_be_another_for_wide_grus_than_for_wide_lstms() -> None:
+    cost, lstm, gru = (
+        Cost(SIZES["digits"]),
+        config(hidden_size=256),
+        config(cell="gru", hidden_size=256),
+    )
+    before = cost.work(gru)
+    cost.learn(gru, "float32", 1.0)  # as on a processor that has bfloat16, but no AMX
+    cost.learn(lstm, "bfloat16", 1.0)
+    assert (cost.work(gru) == before).all()
+    cost.learn(gru, "bfloat16", 1.0)
+    assert (cost.work(gru) < before).any()
 
 
 @pytest.mark.parametrize("faster", [0.1, 10.0])
